@@ -1,0 +1,41 @@
+"""heliograph: uWSGI's signal framework as a library.
+
+Map of the package, from the ground up; a room imports only from floors below it:
+
+    exceptions, values   the tree of errors; frozen values
+    _core                pure decisions: targets, table, handlers, packet, accounts
+    port                 what an engine promises
+    engines              uwsgi, inline, detached; `engines.current()` is this process's
+    runtime              what an application imports: signals, mules, platform
+    remote               a signal to any server that speaks the uwsgi protocol
+    cli                  the `heliograph` command
+    testing              pytest fixture and the conformance suite
+"""
+
+from heliograph.exceptions import UwsgiconfException
+from heliograph.runtime import (
+    REGISTERED_SIGNALS,
+    Farm,
+    Mule,
+    Signal,
+    SignalDescription,
+    TypeTarget,
+    get_available_num,
+    get_last_received,
+    uwsgi,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "REGISTERED_SIGNALS",
+    "Farm",
+    "Mule",
+    "Signal",
+    "SignalDescription",
+    "TypeTarget",
+    "UwsgiconfException",
+    "get_available_num",
+    "get_last_received",
+    "uwsgi",
+]

@@ -1,0 +1,1 @@
+"""Pure decisions: no clock, socket, process or thread."""

@@ -1,0 +1,77 @@
+"""Which engine this process runs on: chosen once, at first use. The one place that names them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from heliograph.exceptions import ConfigError
+from heliograph.port import Engine
+
+VARIABLE = "HELIOGRAPH_ENGINE"
+"""Environment variable that names the engine to use."""
+
+_current: Engine | None = None
+
+
+def current() -> Engine:
+    """This process's engine."""
+    return _current if _current is not None else _choose_now()
+
+
+def choose() -> Engine:
+    """A new engine for this process.
+
+    `HELIOGRAPH_ENGINE` if it is set; else uWSGI if the real `uwsgi` module is in this process; else detached.
+    Raises `ConfigError` for a name that is no engine, or for one that cannot run here.
+    """
+    name = os.environ.get(VARIABLE) or ("uwsgi" if _inside_uwsgi() else "detached")
+    if name not in _ENGINES:
+        raise ConfigError(f"{VARIABLE}={name!r} is not an engine; use one of {', '.join(sorted(_ENGINES))}")
+    return _ENGINES[name]()
+
+
+@contextmanager
+def using(engine: Engine) -> Generator[None]:
+    """Let `engine` be this process's engine for a while."""
+    global _current
+    before, _current = _current, engine
+    try:
+        yield
+    finally:
+        _current = before
+
+
+def _choose_now() -> Engine:
+    global _current
+    _current = choose()
+    return _current
+
+
+def _inside_uwsgi() -> bool:
+    return hasattr(sys.modules.get("uwsgi"), "masterpid")
+
+
+def _uwsgi() -> Engine:
+    if not _inside_uwsgi():
+        raise ConfigError(f"{VARIABLE}=uwsgi, but this process is not a uWSGI server; start it with heliograph run")
+    from heliograph.engines.uwsgi import UwsgiEngine  # noqa: PLC0415 - needs the real module
+
+    return UwsgiEngine()
+
+
+def _inline() -> Engine:
+    from heliograph.engines.inline import InlineEngine  # noqa: PLC0415 - only whoever asks pays
+
+    return InlineEngine()
+
+
+def _detached() -> Engine:
+    from heliograph.engines.detached import DetachedEngine  # noqa: PLC0415
+
+    return DetachedEngine()
+
+
+_ENGINES: dict[str, Callable[[], Engine]] = {"uwsgi": _uwsgi, "inline": _inline, "detached": _detached}

@@ -1,0 +1,65 @@
+"""No engine: registering is remembered, sending raises and says how to get one. Never a silent stub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from heliograph.engines.clock import SystemClock
+from heliograph.exceptions import NoEngine
+from heliograph.port import Clock, Handler
+from heliograph.values import Identity, Topology
+
+_WAY_OUT = (
+    "this process runs under no server that delivers signals. Start the application with "
+    "`heliograph run APP`, or under uWSGI; in a test use the `heliograph_engine` fixture, in a shell set "
+    "HELIOGRAPH_ENGINE=inline; to reach a server from outside use send(remote=ADDRESS)"
+)
+
+
+class DetachedEngine:
+    """What a process has that was not started by a server."""
+
+    name = "detached"
+    reroutes = True
+
+    def __init__(self) -> None:
+        self.clock: Clock = SystemClock()
+
+    @property
+    def identity(self) -> Identity:
+        return Identity("outside")
+
+    @property
+    def topology(self) -> Topology | None:
+        return None
+
+    def register_signal(self, num: int, target: str, handler: Handler) -> None:
+        """Nothing to tell to anybody: the table of this process remembers."""
+
+    def signal_registered(self, num: int) -> bool:  # noqa: ARG002 - the port's shape
+        return False
+
+    def signal(self, num: int, timeout: float) -> NoReturn:  # noqa: ARG002
+        raise NoEngine(f"signal {num} was not sent: {_WAY_OUT}")
+
+    def signal_wait(self, num: int | None, timeout: float | None) -> NoReturn:  # noqa: ARG002
+        raise NoEngine(f"no signal can arrive: {_WAY_OUT}")
+
+    def on_fork(self, hook: Callable[[], None]) -> None:
+        """Nobody forks this process."""
+
+    def in_farm(self, name: str) -> bool:  # noqa: ARG002
+        return False
+
+    def masterpid(self) -> int:
+        return 0
+
+    def workers(self) -> tuple[Mapping[str, Any], ...]:
+        return ()
+
+    def opt(self) -> Mapping[str, Any]:
+        return {}
+
+    def version(self) -> str:
+        return ""

@@ -1,0 +1,316 @@
+"""The real `uwsgi` module as an engine: what uWSGI accepts and later fails on is refused at once."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import uwsgi
+
+from heliograph._core.accounts import SLOT_BYTES, Accounts, Slot
+from heliograph._core.targets import Target, parse, queues, queues_read_by, readers_of
+from heliograph.engines.clock import SystemClock
+from heliograph.engines.uwsgi import server
+from heliograph.engines.uwsgi.gauge import Gauge
+from heliograph.exceptions import (
+    AlreadyRegistered,
+    NotSupported,
+    RegistrationError,
+    ServerNotReady,
+    SignalNotRegistered,
+    SignalQueueFull,
+    WaitFailed,
+)
+from heliograph.port import Clock, Handler
+from heliograph.values import Identity, Topology
+
+_HEADER_BYTES = 64
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002
+"""Seconds a held-back sender sleeps before it asks again; doubled each time. A mule empties 10 places in 0.1 ms."""
+_PICKED_UP_WITHIN = 0.02
+"""Seconds after which an unregistered signal that nobody took is sent again to reach the one who waits."""
+
+_MODULE_LEVEL = (
+    "do it where the application is loaded (at module level), before the server forks; "
+    "only what the master knows is routed"
+)
+
+
+@dataclass(slots=True)
+class _Gate:
+    """A target that this process sends to, and how many signals it may send before it asks for room again."""
+
+    target: Target
+    credit: int = 0
+
+
+class UwsgiEngine:
+    """Signals of the uWSGI server that this process belongs to."""
+
+    name = "uwsgi"
+    reroutes = False
+
+    def __init__(self) -> None:
+        self.clock: Clock = SystemClock()
+        self._topology = server.read_topology()
+        self._lazy = server.is_lazy() and server.identify().role != "master"
+        top = self._topology
+        self._slots = top.workers + top.mules + top.spoolers + 1
+        memory = memoryview(mmap.mmap(-1, _HEADER_BYTES + self._slots * SLOT_BYTES))
+        self.accounts = Accounts(memory[_HEADER_BYTES:], self._slots)
+        self._gauge = Gauge(top, memory[:1], lazy=self._lazy)
+        self._gates: dict[int, _Gate] = {}
+        self._gate_of: dict[str, _Gate] = {}
+        self._handlers: dict[int, Handler] = {}
+        self._hooks: list[Callable[[], None]] = []
+        self._pid = 0
+        self._who = Identity("outside")
+        self._slot: Slot
+        self._settle()
+        earlier = getattr(uwsgi, "post_fork_hook", None)
+        if earlier is not None:
+            self._hooks.append(earlier)
+        uwsgi.post_fork_hook = self._after_fork
+
+    # who and what
+
+    @property
+    def identity(self) -> Identity:
+        if os.getpid() != self._pid:
+            self._settle()
+        return self._who
+
+    @property
+    def topology(self) -> Topology:
+        return self._topology
+
+    def in_farm(self, name: str) -> bool:
+        return bool(uwsgi.in_farm(name))
+
+    def masterpid(self) -> int:
+        return uwsgi.masterpid()
+
+    def workers(self) -> tuple[Mapping[str, Any], ...]:
+        return server.worker_records()
+
+    def opt(self) -> Mapping[str, Any]:
+        return server.options()
+
+    def version(self) -> str:
+        return uwsgi.version.decode()
+
+    def on_fork(self, hook: Callable[[], None]) -> None:
+        if self.identity.role == "master":
+            self._hooks.append(hook)
+        else:
+            hook()
+
+    # registering
+
+    def register_signal(self, num: int, target: str, handler: Handler) -> None:
+        who = self.identity
+        if not uwsgi.masterpid():
+            raise RegistrationError(num, "this uWSGI runs without a master; start it with --master")
+        if who.role in ("mule", "spooler", "outside"):
+            raise RegistrationError(num, f"this is a {who.role}; {_MODULE_LEVEL}")
+        if who.role == "worker":
+            self._check_in_worker(num, target, who)
+        elif uwsgi.signal_registered(num):
+            raise AlreadyRegistered(
+                num,
+                "uWSGI has a handler for it already that was not registered through heliograph, and its master "
+                "cannot replace one; use another number",
+                old="(unknown: registered with uwsgi.register_signal)",
+                new=repr(handler),
+            )
+        try:
+            uwsgi.register_signal(num, target, self._take)
+        except ValueError as error:
+            raise RegistrationError(num, f"uWSGI refused target {target!r}; its log says why") from error
+        self._handlers[num] = handler
+        self._gates[num] = self._gate(target)
+
+    def _check_in_worker(self, num: int, target: str, who: Identity) -> None:
+        if not server.is_lazy():
+            raise RegistrationError(num, f"worker {who.number} is forked already; {_MODULE_LEVEL}")
+        if parse(target, self._topology).text != "worker":
+            raise RegistrationError(
+                num,
+                f"target {target!r} is silently ignored by uWSGI under --lazy-apps: its master routes by its own "
+                "table and never loads the application; drop --lazy-apps, or register in a module that the master "
+                "imports (--shared-pyimport MODULE), or use the target 'worker'",
+            )
+
+    def signal_registered(self, num: int) -> bool:
+        return bool(uwsgi.signal_registered(num))
+
+    # sending
+
+    def signal(self, num: int, timeout: float) -> None:
+        if os.getpid() != self._pid:
+            self._settle()
+        gate = self._gates.get(num)
+        if gate is None:
+            gate = self._gate_for_unknown(num, timeout)
+            if gate is None:
+                return
+        if gate.credit > 0:
+            gate.credit -= 1
+        else:
+            self._make_room(gate, num, timeout)
+        uwsgi.signal(num)
+        self._slot.sent[num] += 1
+
+    def _gate(self, target: str) -> _Gate:
+        understood = parse(target, self._topology)
+        return self._gate_of.setdefault(understood.text, _Gate(understood))
+
+    def _gate_for_unknown(self, num: int, timeout: float) -> _Gate | None:
+        """A number that was not registered here: somebody may wait for it, or it is raw uWSGI's."""
+        if self._who.role == "master":
+            raise ServerNotReady(
+                f"signal {num} was not sent: the server is still loading the application, and nothing is there to "
+                "take it; send from a request, a handler or a post-fork hook"
+            )
+        if uwsgi.signal_registered(num) and self._who.role == "worker":
+            return self._gate("worker")
+        if not self.accounts.total("waiting", num):
+            raise SignalNotRegistered(num)
+        self._deliver_to_waiter(num, timeout)
+        return None
+
+    def _make_room(self, gate: _Gate, num: int, timeout: float) -> None:
+        if self._who.role == "master":
+            self._gate_for_unknown(num, timeout)
+        deadline = self.clock.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while True:
+            room = self._room(gate)
+            if room > 0:
+                gate.credit = min(self._gauge.burst, room) - 1
+                return
+            alone = self._only_reader(gate)
+            if alone or self.clock.monotonic() >= deadline:
+                self._slot.refuse()
+                raise SignalQueueFull(num, gate.target.text, timeout, itself=alone)
+            self.clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _room(self, gate: _Gate) -> int:
+        active = self._active() if gate.target.scope == "active" else None
+        try:
+            return self._gauge.room(queues(gate.target, self._topology, active))
+        except BlockingIOError:
+            return 0
+
+    def _active(self) -> tuple[int, ...]:
+        return tuple(w["id"] for w in server.worker_records() if w["pid"] > 0 and w.get("status") != "cheap")
+
+    def _only_reader(self, gate: _Gate) -> bool:
+        """Whether nobody but this very thread could empty a queue that is full."""
+        if threading.current_thread() is not threading.main_thread() or server.threads() > 1:
+            return False
+        full = [q for q in queues(gate.target, self._topology) if self._gauge.room((q,)) <= 0]
+        return any(readers_of(queue, self._topology) == (self._who,) for queue in full)
+
+    def _deliver_to_waiter(self, num: int, timeout: float) -> None:
+        """Send an unregistered signal until the process that waits for it has it.
+
+        uWSGI gives it to the first worker that is free; one that does not wait logs an error and drops it.
+        """
+        gate = self._gate("worker")
+        before = self.accounts.total("taken", num)
+        deadline = self.clock.monotonic() + timeout
+        while self.accounts.total("waiting", num):
+            self._make_room(gate, num, timeout)
+            uwsgi.signal(num)
+            retry_at = min(self.clock.monotonic() + _PICKED_UP_WITHIN, deadline)
+            while self.clock.monotonic() < retry_at:
+                if self.accounts.total("taken", num) > before:
+                    self._slot.sent[num] += 1
+                    return
+                self.clock.sleep(_FIRST_PAUSE)
+            if self.clock.monotonic() >= deadline:
+                break
+        self._slot.refuse()
+        raise SignalNotRegistered(num)
+
+    # receiving
+
+    def _take(self, num: int) -> None:
+        if os.getpid() != self._pid:
+            self._settle()
+        slot = self._slot
+        slot.taken[num] += 1
+        try:
+            failure = self._handlers[num](num)
+        except KeyboardInterrupt:
+            # uWSGI would print it and go on; anywhere else it ends the process.
+            raise SystemExit(130) from None
+        if failure is None:
+            slot.done[num] += 1
+        else:
+            slot.failed[num] += 1
+
+    def signal_wait(self, num: int | None, timeout: float | None) -> int:
+        if timeout is not None:
+            raise NotSupported(
+                "uWSGI cannot interrupt a wait: leave out the timeout, or raise the signal from a timer as well"
+            )
+        self._check_can_arrive(num)
+        waiting = self._slot.waiting
+        if num is not None:
+            waiting[num] += 1
+        try:
+            uwsgi.signal_wait(*(() if num is None else (num,)))
+        except SystemError as error:
+            raise WaitFailed("uWSGI failed to wait for a signal; its log says why") from error
+        finally:
+            if num is not None:
+                waiting[num] -= 1
+        received = uwsgi.signal_received()
+        if received not in self._handlers:
+            self._slot.taken[received] += 1
+            self._slot.done[received] += 1
+        return received
+
+    def _check_can_arrive(self, num: int | None) -> None:
+        who = self.identity
+        if who.role in ("master", "outside"):
+            raise ServerNotReady("nothing arrives in the master; wait in a worker, a mule or a spooler")
+        if num is None:
+            return
+        gate = self._gates.get(num) or self._gate("worker")
+        mine = set(queues_read_by(who, self._topology))
+        if mine.isdisjoint(queues(gate.target, self._topology)):
+            where = gate.target.text if num in self._gates else "worker (where uWSGI sends what nobody registered)"
+            raise NotSupported(f"signal {num} goes to {where} and never arrives in {who}: wait for it there")
+        if gate.target.kind == "farm":
+            raise NotSupported("uWSGI's wait does not look at farms: wait for a signal that goes to mule or muleN")
+
+    # forks
+
+    def _after_fork(self) -> None:
+        self._settle()
+        for hook in self._hooks:
+            hook()
+
+    def _settle(self) -> None:
+        """Find out who this process is, and where it counts."""
+        self._pid = os.getpid()
+        self._who = server.identify()
+        self._slot = self.accounts.slots[self._slot_number()]
+        for gate in self._gate_of.values():
+            gate.credit = 0
+        if self._who.role != "master":
+            self._gauge.settle(self._who)
+
+    def _slot_number(self) -> int:
+        top, who = self._topology, self._who
+        before = {"worker": 0, "mule": top.workers, "spooler": top.workers + top.mules}
+        number = before.get(who.role, self._slots - 1) + who.number - (who.role in before)
+        return min(number, self._slots - 1)

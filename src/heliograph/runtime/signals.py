@@ -1,0 +1,264 @@
+"""Signals: a number from 0 to 255, raised anywhere in an application, runs a function where it was registered to.
+
+>>> refresh = Signal()
+>>> @refresh.register_handler(target="workers")
+... def refresh_prices():
+...     ...
+>>> refresh.send()                                                     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from heliograph import engines
+from heliograph._core.handlers import adapt, describe
+from heliograph._core.table import Table, check_num
+from heliograph._core.targets import parse
+from heliograph.exceptions import AlreadyRegistered, SignalTypeError
+from heliograph.port import Engine
+from heliograph.runtime.mules import Farm, Mule
+from heliograph.values import SignalDescription
+
+__all__ = [
+    "REGISTERED_SIGNALS",
+    "Signal",
+    "SignalDescription",
+    "TypeTarget",
+    "get_available_num",
+    "get_last_received",
+]
+
+_LOG = logging.getLogger("heliograph.signals")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that `send()` waits for room in a full queue, or for a remote server."""
+
+TABLE = Table()
+"""What this process has claimed and registered."""
+
+REGISTERED_SIGNALS: dict[int, SignalDescription] = TABLE.registered
+"""Registered signals of this process: number -> description."""
+
+_CALLS: dict[int, Callable[[int], Any]] = {}
+"""The registered functions, adapted to take the number."""
+
+
+class _ThreadState(threading.local):
+    handling: int | None = None
+    waited: int = 0
+
+
+_STATE = _ThreadState()
+
+
+def get_available_num() -> int:
+    """The first free signal number: the one that `Signal()` would take.
+
+    Raises `NoSignalAvailable` (a `UwsgiconfException`) if all 256 are registered or claimed.
+    """
+    return TABLE.first_free(engines.current().signal_registered)
+
+
+def get_last_received() -> Signal:
+    """The signal being handled, within a handler; else the last one waited for in this thread, `Signal(0)` if none."""
+    return Signal(_STATE.waited if _STATE.handling is None else _STATE.handling)
+
+
+class Signal:
+    """A signal number, and all that can be done with it. Two objects of one number are the same signal.
+
+    >>> Signal(17) == Signal(17), int(Signal(17))
+    (True, 17)
+    """
+
+    __slots__ = ("num",)
+
+    def __init__(self, num: int | None = None) -> None:
+        """`num` is 0-255; without it the first free number is taken, for good.
+
+        Raises `SignalNumberError`, `SignalTypeError` or `NoSignalAvailable`.
+        """
+        self.num: int = TABLE.claim(engines.current().signal_registered) if num is None else check_num(num)
+
+    def __int__(self) -> int:
+        return self.num
+
+    __index__ = __int__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Signal) and other.num == self.num
+
+    def __hash__(self) -> int:
+        return hash((Signal, self.num))
+
+    def __repr__(self) -> str:
+        found = TABLE.registered.get(self.num)
+        if found is None:
+            return f"Signal({self.num}, not registered)"
+        return f"Signal({self.num}, target={found.target!r}, handler={describe(found.func)})"
+
+    def __call__(self, func: _F) -> _F:
+        """Decorator: the same as `register_handler()`."""
+        return self.register_handler()(func)
+
+    @property
+    def registered(self) -> bool:
+        """Whether a handler is registered for this number."""
+        return self.num in TABLE.registered or engines.current().signal_registered(self.num)
+
+    @overload
+    def register_handler(
+        self, target: TypeTarget = None, callback: Callable[[Signal], object] | None = None
+    ) -> Callable[[_F], _F]: ...
+    @overload
+    def register_handler(self, target: _F) -> _F: ...
+    def register_handler(
+        self,
+        target: TypeTarget | Callable[..., Any] = None,
+        callback: Callable[[Signal], object] | None = None,
+    ) -> Any:
+        """Decorator: run the function where `target` says whenever this signal is raised.
+
+        `target` is one of
+
+        * `None`, `"worker"`, `"worker0"`: the first available worker; `"workerN"`: worker N;
+          `"workers"`: each worker once; `"active-workers"`: each that runs and is not cheaped
+        * `"mule"`, `"mule0"`, `"muleN"`, `"mules"`, `Mule(N)` or the number N: the same for mules
+        * `"farmN"`, `"farm_NAME"`, `Farm("NAME")`: one mule of the farm
+        * `"spooler"`: the first available spooler
+
+        The function may take the signal's number or nothing, and comes back unchanged. `callback(signal)` is called
+        after the registration; what it raises goes to the caller.
+
+        Raises `TargetError` for a target that this server does not have, `SignalTypeError` for what cannot be
+        called, `RegistrationError` where this process cannot register for the others, and `AlreadyRegistered` where
+        another function has the number and the engine cannot replace it. Nothing has changed then.
+
+        >>> @Signal(3).register_handler("mule1")
+        ... def crunch(num: int) -> None: ...
+        >>> Signal(3)
+        Signal(3, target='mule1', handler=heliograph.runtime.signals.crunch)
+        """
+        if inspect.isroutine(target):
+            return self(target)
+        text = _target_text(target)
+
+        def register(func: _F) -> _F:
+            _register(self.num, text, func)
+            if callback is not None:
+                callback(self)
+            return func
+
+        return register
+
+    def send(self, remote: str | None = None, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Raise this signal: here, or on another server.
+
+        Waits at most `timeout` seconds while the receivers' queue is full, or for the remote server's answer.
+        `remote` is `"host:port"` or the path of a unix socket; any server that speaks the uwsgi protocol will do.
+
+        Raises `SignalQueueFull`, `SignalNotRegistered`, `NoEngine` or `ServerNotReady`; with `remote`,
+        `RemoteRejected` (a `ValueError`) and `RemoteUnreachable` (an `OSError`). The signal was not sent then.
+        """
+        if timeout is not DEFAULT_TIMEOUT and not timeout >= 0:
+            raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
+        if remote is None:
+            engines.current().signal(self.num, timeout)
+        else:
+            from heliograph.remote import send_signal  # noqa: PLC0415 - only who talks to others pays for sockets
+
+            send_signal(self.num, remote, timeout)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until this signal arrives in this process; handlers of others run meanwhile, its own runs first.
+
+        `timeout` in seconds, None for ever. Raises `WaitTimeout`, `WaitFailed` (a `SystemError`), or `NotSupported`
+        where the signal can never arrive here, or the engine cannot limit a wait (uWSGI).
+        """
+        _STATE.waited = engines.current().signal_wait(self.num, timeout)
+
+    @staticmethod
+    def wait_any(timeout: float | None = None) -> Signal:
+        """Block until any signal arrives in this process, and return it. See `wait`."""
+        _STATE.waited = engines.current().signal_wait(None, timeout)
+        return Signal(_STATE.waited)
+
+
+TypeTarget = str | int | Mule | Farm | Signal | None
+"""What a signal can be sent to. A `Signal` stands for itself where a source (a timer, say) raises it."""
+
+
+def dispatch(num: int) -> Exception | None:
+    """Run what is registered for `num`. A failure is logged and answered, so that the process goes on."""
+    outer, _STATE.handling = _STATE.handling, num
+    try:
+        result = _CALLS[num](num)
+        if inspect.iscoroutine(result):
+            asyncio.run(result)
+    except Exception as failure:  # noqa: BLE001 - S8: whatever a handler raises, the process goes on
+        _LOG.exception("handler of signal %d failed in %s: %s", num, engines.current().identity, _name(num))
+        return failure
+    else:
+        return None
+    finally:
+        _STATE.handling = outer
+
+
+def announce(engine: Engine) -> None:
+    """Register all that this process knows with an engine that does not know it yet."""
+    for known in TABLE.registered.values():
+        engine.register_signal(known.num, known.target, dispatch)
+
+
+def _register(num: int, target: str, func: Callable[..., Any]) -> None:
+    engine = engines.current()
+    text = parse(target, engine.topology).text
+    call = adapt(func)
+    old = TABLE.registered.get(num)
+    if old is not None and old.target != text and not engine.reroutes:
+        raise AlreadyRegistered(
+            num,
+            f"{describe(old.func)} has it with target {old.target!r}, and {engine.name} cannot move a registered "
+            f"signal to {text!r} for {describe(func)}; use another number",
+            old=describe(old.func),
+            new=describe(func),
+        )
+    if old is None or old.target != text:
+        engine.register_signal(num, text, dispatch)
+    _CALLS[num] = call
+    TABLE.registered[num] = SignalDescription(num, text, func)
+
+
+def _target_text(target: object) -> str:
+    if target is None:
+        return "worker"
+    if isinstance(target, str):
+        return target
+    if isinstance(target, Mule):
+        return f"mule{target.id}"
+    if isinstance(target, Farm):
+        return f"farm_{target.name}"
+    if isinstance(target, int) and not isinstance(target, bool):
+        return f"mule{Mule(target).id}"
+    if isinstance(target, Signal):
+        raise SignalTypeError(
+            f"{target!r} cannot be the target of a handler: a handler runs in a process; a Signal is the target "
+            "of a source, such as a timer, that raises it",
+            target,
+        )
+    raise SignalTypeError(
+        f"a target is a string, a Mule, a Farm, a mule's number or None, not {target!r} ({type(target).__name__})",
+        target,
+    )
+
+
+def _name(num: int) -> str:
+    found = TABLE.registered.get(num)
+    return describe(found.func) if found else "nothing is registered"

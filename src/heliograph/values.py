@@ -1,0 +1,81 @@
+"""Frozen values that all floors share: what a signal, a server and a process look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+SIGNALS = 256
+"""How many signal numbers there are: 0-255, one byte on the wire."""
+
+Kind = Literal["worker", "mule", "farm", "spooler"]
+"""What a queue can belong to."""
+
+
+class SignalDescription(NamedTuple):
+    """Registered signal information."""
+
+    num: int
+    """Signal number, 0-255."""
+
+    target: str
+    """Target, resolved: `worker`, `mule1`, `farm_NAME` ..."""
+
+    func: Callable[..., Any]
+    """Function to run on the signal, as it was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a process is: `Identity("worker", 2)`. The master and processes outside a server have number 0."""
+
+    role: Literal["master", "worker", "mule", "spooler", "outside"]
+    number: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.role}{self.number}" if self.number else self.role
+
+
+@dataclass(frozen=True, slots=True)
+class FarmSpec:
+    """A named group of mules; `mules` are their numbers, from 1."""
+
+    name: str
+    mules: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The processes that a server has, or will have."""
+
+    workers: int = 0
+    mules: int = 0
+    farms: tuple[FarmSpec, ...] = ()
+    spoolers: int = 0
+
+    def processes(self) -> tuple[Identity, ...]:
+        """Every process that the master starts."""
+        return (
+            *(Identity("worker", number) for number in range(1, self.workers + 1)),
+            *(Identity("mule", number) for number in range(1, self.mules + 1)),
+            *(Identity("spooler", number) for number in range(1, self.spoolers + 1)),
+        )
+
+    def farms_of(self, mule: int) -> tuple[int, ...]:
+        """Numbers (from 1) of the farms that the mule belongs to."""
+        return tuple(i for i, farm in enumerate(self.farms, 1) if mule in farm.mules)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Where signals wait: number 0 is the pool that all processes of the kind share, N the N-th's own.
+
+    A farm's queue is read by the mules of the farm; farms and spoolers are counted from 1.
+    """
+
+    kind: Kind
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}{self.number}"
