@@ -1,0 +1,105 @@
+"""Where an application is, and how it is loaded: the same in every server and in the rehearsal before.
+
+An application is a module; its WSGI callable is what a server serves, and may be missing: then it has only signals.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+from heliograph.exceptions import ConfigError
+
+DEFAULT_CALLABLE = "application"
+"""The name that uWSGI looks for, and PEP 3333 uses."""
+
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_CALLABLE = re.compile(r"[^\W\d]\w*(\(\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class AppSpec:
+    """A module or file, and the callable in it: `AppSpec("shop.wsgi", "app")`. The callable may end in `()`."""
+
+    source: str
+    """Dotted name of a module, or the absolute path of a `.py` file."""
+
+    callable: str | None = None
+
+    @property
+    def is_file(self) -> bool:
+        return "/" in self.source
+
+    @classmethod
+    def parse(cls, text: str, directory: Path) -> Self:
+        """Understand `package.module`, `path/app.py` (from `directory`), each with `:callable` or without.
+
+        Raises `ConfigError` for anything else, and for a file that is not there.
+        """
+        source, colon, name = text.partition(":")
+        if colon and not _CALLABLE.fullmatch(name):
+            raise ConfigError(f"application {text!r}: after the colon stands a name in the module, not {name!r}")
+        if source.endswith(".py") or "/" in source:
+            return cls(_existing(text, directory / source), name or None)
+        if not _MODULE.fullmatch(source):
+            raise ConfigError(f"application {text!r}: use package.module[:callable] or path/app.py[:callable]")
+        return cls(source, name or None)
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.callable}" if self.callable else self.source
+
+
+def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
+    """Import the application; its WSGI callable too, if it has one.
+
+    Raises whatever the import raises, and `ConfigError` for a callable that was asked for and is not there.
+    """
+    module = _load_file(Path(spec.source)) if spec.is_file else importlib.import_module(spec.source)
+    return module, _callable_of(module, spec)
+
+
+def _existing(text: str, path: Path) -> str:
+    if not path.is_file():
+        raise ConfigError(f"application {text!r}: there is no file {path}")
+    return str(path.resolve())
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a file as `python path/app.py` would: what lies beside it can be imported."""
+    sys.path.insert(0, str(path.parent))
+    # A file may be called like a module that is loaded already (signal.py); that one must not be replaced.
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_application"
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise ConfigError(f"{path} is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def _callable_of(module: ModuleType, spec: AppSpec) -> Callable[..., Any] | None:
+    if spec.callable is None:
+        default = getattr(module, DEFAULT_CALLABLE, None)
+        return default if callable(default) else None
+    name = spec.callable.removesuffix("()")
+    if not hasattr(module, name):
+        raise ConfigError(f"{spec.source} has no {name!r}")
+    found = getattr(module, name)
+    if not callable(found):
+        raise ConfigError(f"{name!r} in {spec.source} is not callable but of type {type(found).__name__}")
+    return _made_by(found, spec) if spec.callable.endswith("()") else found
+
+
+def _made_by(factory: Callable[..., Any], spec: AppSpec) -> Callable[..., Any]:
+    made: object = factory()
+    if not callable(made):
+        raise ConfigError(f"{spec} made a {type(made).__name__}, which is not callable")
+    return made

@@ -1,0 +1,23 @@
+"""The module that uWSGI loads in place of the application: it loads the application the way `heliograph run` does.
+
+It exists only inside the server that `heliograph.cli.uwsgi_server` starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from heliograph.cli.application import AppSpec, load
+from heliograph.cli.uwsgi_server import APP_OPTION
+from heliograph.runtime import uwsgi
+
+
+def signals_only(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # noqa: ARG001
+    """What a server without a WSGI application answers: uWSGI starts no workers without a callable."""
+    start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
+    return [b"This server handles signals only: its application has no WSGI callable.\n"]
+
+
+application = load(AppSpec.parse(str(uwsgi.config[APP_OPTION]), Path.cwd()))[1] or signals_only
