@@ -1,0 +1,14 @@
+"""What all scenarios stand on.
+
+memory     counters that all processes of a server share
+bindings   one API a peer: how the application registers its handlers and what its sender calls
+jobs       the load generators; they run inside a worker and are the same for every peer
+cores      which cores the processes of a server run on
+app        the application that every server loads
+servers    a uWSGI server: started, asked to run a job, ended
+channels   two or three plain Python processes with a pipe, a queue or an executor between them
+peers      who is compared, and the contract of a peer
+rounds     interleaved repetitions, and what is made of their figures
+machine    where and on what this ran
+report     tables in Markdown
+"""

@@ -1,0 +1,77 @@
+"""Who is compared. A peer knows how to start a server; a server knows how to run a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from rig import channels
+from rig.jobs import Figures
+from rig.servers import uwsgi_server
+
+
+class Server(Protocol):
+    """One worker and some mules that run the benchmark's application."""
+
+    def ask(self, job: str, **arguments: int) -> Figures:
+        """Have the worker run a job of `rig.jobs`. Raises `RuntimeError` if that failed."""
+        ...
+
+
+class Peer(Protocol):
+    """One way to get a function run in another process."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the tables."""
+        ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether it loses signals when sent faster than they are handled, so that the sender must pace itself."""
+        ...
+
+    def start(self, mules: int) -> AbstractContextManager[Server]:
+        """A server with so many receivers, ended with the block."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UwsgiPeer:
+    """An API on real uWSGI; `binding` is its name in `rig.bindings`."""
+
+    name: str
+    binding: str
+    drops: bool
+
+    def start(self, mules: int) -> AbstractContextManager[Server]:
+        return uwsgi_server(self.binding, mules)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPeer:
+    """Plain Python processes; they take the job `flood` only."""
+
+    name: str
+    open: Callable[[int], AbstractContextManager[Server]]
+    drops: bool = False
+
+    def start(self, mules: int) -> AbstractContextManager[Server]:
+        return self.open(mules)
+
+
+RAW = UwsgiPeer("raw uwsgi", "raw", drops=True)
+UWSGICONF = UwsgiPeer("uwsgiconf", "uwsgiconf", drops=True)
+HELIOGRAPH = UwsgiPeer("heliograph on uWSGI", "heliograph", drops=False)
+
+SIGNAL_PEERS: tuple[Peer, ...] = (RAW, UWSGICONF, HELIOGRAPH)
+"""All that have signals; the first is what the others are measured by."""
+
+CHANNEL_PEERS: tuple[Peer, ...] = (
+    ChannelPeer("pipe, 16-byte records", channels.pipe),
+    ChannelPeer("multiprocessing.Queue", channels.queue),
+    ChannelPeer("ProcessPoolExecutor", channels.executor),
+)
+"""What else Python has to get work to another process: a yardstick for throughput."""

@@ -1,0 +1,51 @@
+"""Tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first column is text, the others are numbers, written out."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """With columns wide enough to be read as plain text."""
+        lines = [list(self.columns), *map(list, self.rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
+        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+        lines.insert(1, rule)
+        return f"{self.caption}\n\n" + "\n".join(_line(line, widths) for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a scenario found. `method` says how, `notes` what stands out."""
+
+    title: str
+    method: str
+    tables: Sequence[Table]
+    notes: Sequence[str] = ()
+
+    def markdown(self, about: str) -> str:
+        """`about` says when, where and on what."""
+        notes = ["\n".join(f"* {note}" for note in self.notes)] if self.notes else []
+        parts = [f"# {self.title}", about, f"Method: {self.method}", *(t.markdown() for t in self.tables), *notes]
+        return "\n\n".join(parts) + "\n"
+
+
+def spread(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> list[str]:
+    """Two cells: the median, and the range, over the repetitions."""
+    low, middle, high = (f"{value / scale:,.{digits}f}" for value in (min(values), median(values), max(values)))
+    return [middle, f"{low}-{high}"]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    numbers = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return f"| {' | '.join([cells[0].ljust(widths[0]), *numbers])} |"

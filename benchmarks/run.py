@@ -1,0 +1,62 @@
+"""Compare heliograph with its peers on this machine.
+
+python benchmarks/run.py [--quick] [--write | --no-write] [SCENARIO ...]
+
+Prints a table per scenario and writes it to `results/`. `--quick` runs each scenario for a few seconds and writes
+nothing unless told to: it shows that the benchmarks run, not how fast anything is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rig import machine
+from rig.rounds import Plan
+from scenarios import SCENARIOS
+
+_RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """The command line."""
+    options = _parse()
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGHUP, _leave)
+    plan = Plan(repetitions=1 if options.quick else options.repetitions, quick=options.quick)
+    for name in options.scenarios or SCENARIOS:
+        about = machine.describe()
+        text = SCENARIOS[name](plan).markdown(about)
+        print(text, flush=True)
+        if options.write if options.write is not None else not options.quick:
+            (_RESULTS / f"{name}.md").write_text(text)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Compare heliograph with its peers on this machine.")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="once and briefly, for CI")
+    parser.add_argument(
+        "--write", action=argparse.BooleanOptionalAction, help="write results/ (default: not with --quick)"
+    )
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement; default: 5")
+    options = parser.parse_args()
+    unknown = set(options.scenarios) - set(SCENARIOS)
+    if unknown:
+        parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    return options
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does, so that every server is ended too."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

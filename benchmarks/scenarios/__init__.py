@@ -1,0 +1,17 @@
+"""One file a scenario; each has `run(plan)`, which answers a report."""
+
+from collections.abc import Callable
+
+from rig.report import Report
+from rig.rounds import Plan
+
+from scenarios import burst, imports, latency, send, sustained
+
+SCENARIOS: dict[str, Callable[[Plan], Report]] = {
+    "send": send.run,
+    "latency": latency.run,
+    "burst": burst.run,
+    "sustained": sustained.run,
+    "imports": imports.run,
+}
+"""By name, in the order in which they run."""

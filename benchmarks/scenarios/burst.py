@@ -1,0 +1,52 @@
+"""Bursts as fast as the sender can: how many signals are lost, and how long it takes."""
+
+from __future__ import annotations
+
+from functools import partial
+from statistics import median
+
+from rig.jobs import Figures
+from rig.peers import SIGNAL_PEERS, Server
+from rig.report import Report, Table, spread
+from rig.rounds import Contestant, Plan, each, interleave
+from rig.servers import FLAGS
+
+
+def run(plan: Plan) -> Report:
+    """Measure all peers, to one mule."""
+    sizes = (1_000, 10_000) if plan.quick else (1_000, 10_000, 100_000)
+    contestants = [Contestant(peer.name, peer, partial(_measure, sizes=sizes)) for peer in SIGNAL_PEERS]
+    found = interleave(contestants, plan.repetitions)
+    return Report(
+        "Bursts to one mule",
+        f"uWSGI with {' '.join(FLAGS)} --mules 1 and default buffers. A worker sends with nothing to hold it back but "
+        "the peer itself; the mule's handler counts in shared memory; what is not handled when the count has stood "
+        f"still for half a second is lost. {plan.repetitions} interleaved repetitions, each on a fresh server: medians "
+        "over them, and the range of the losses.",
+        [_table(size, found) for size in sizes],
+        ["A burst that loses most of its signals ends sooner: compare the rates of what was handled."],
+    )
+
+
+def _measure(server: Server, sizes: tuple[int, ...]) -> Figures:
+    figures: Figures = {}
+    for size in sizes:
+        answer = server.ask("flood", count=size, window=0, pool=0)
+        figures |= {f"{name} {size}": values for name, values in answer.items()}
+    return figures
+
+
+def _table(size: int, found: dict[str, list[Figures]]) -> Table:
+    lost = each(found, lambda figures: size - figures[f"handled {size}"][0])
+    sending = each(found, lambda figures: figures[f"send_ns {size}"][0] / 1e6)
+    whole = each(found, lambda figures: figures[f"all_ns {size}"][0] / 1e6)
+    rows = [
+        [
+            *(name, *spread(lost[name], 1, 0), f"{median(lost[name]) / size:.0%}"),
+            *(spread(sending[name], 1, 1)[0], spread(whole[name], 1, 1)[0]),
+            f"{(size - median(lost[name])) / median(whole[name]) * 1000:,.0f}",
+        ]
+        for name in found
+    ]
+    columns = ["peer", "lost", "range", "lost, %", "ms to send", "ms to handle", "handled/s"]
+    return Table(f"{size:,} signals:", columns, rows)

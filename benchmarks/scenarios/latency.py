@@ -1,0 +1,55 @@
+"""From send to the start of the handler, one signal at a time: microseconds."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rig.cores import PLACEMENTS, Placement
+from rig.jobs import Figures
+from rig.peers import RAW, SIGNAL_PEERS, Server
+from rig.report import Report, Table, spread
+from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
+from rig.servers import FLAGS
+
+
+def run(plan: Plan) -> Report:
+    """Measure all peers, to one mule that sleeps, in both placements."""
+    count = plan.size(2000, 200)
+    contestants = [Contestant(peer.name, peer, partial(_measure, count=count)) for peer in SIGNAL_PEERS]
+    found = interleave(contestants, plan.repetitions)
+    return Report(
+        "Latency",
+        f"uWSGI with {' '.join(FLAGS)} --mules 1 and default buffers. A worker notes the time and sends; the handler "
+        "notes the time in shared memory as the first thing it does; the next is sent when the counter has moved and "
+        f"all processes sleep again. {count:,} signals a repetition and placement after 100 to warm up; "
+        f"{plan.repetitions} interleaved repetitions, each on a fresh server: medians over them, and their range; "
+        "ratios are medians of the ratios within a repetition. Processes are pinned, because the kernel's choice of "
+        "cores would outweigh all else.",
+        [_table(placement, found) for placement in PLACEMENTS],
+    )
+
+
+def _measure(server: Server, count: int) -> Figures:
+    figures: Figures = {}
+    for placement in PLACEMENTS:
+        server.ask(placement)
+        server.ask("latency", count=100)
+        figures[placement] = server.ask("latency", count=count)["ns"]
+    return figures
+
+
+def _table(placement: Placement, found: dict[str, list[Figures]]) -> Table:
+    half, tail = (each(found, partial(_wait, placement, percent)) for percent in (50, 99))
+    rows = [
+        [
+            *(name, *spread(half[name], 1000, 1), f"{ratio(half[name], half[RAW.name]):.2f}"),
+            *(*spread(tail[name], 1000, 1), f"{ratio(tail[name], tail[RAW.name]):.2f}"),
+        ]
+        for name in found
+    ]
+    columns = ["peer", "µs, p50", "range", "x raw", "µs, p99", "range", "x raw"]
+    return Table(f"Send to handler; {PLACEMENTS[placement]}:", columns, rows)
+
+
+def _wait(placement: Placement, percent: int, figures: Figures) -> float:
+    return percentile(figures[placement], percent)

@@ -1,0 +1,82 @@
+"""The sustained rate at which nothing is lost: to one mule, and to a pool of two."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rig.jobs import Figures
+from rig.peers import CHANNEL_PEERS, HELIOGRAPH, RAW, SIGNAL_PEERS, Peer, Server
+from rig.report import Report, Table, spread
+from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
+from rig.servers import FLAGS
+
+_WINDOW = 100
+"""Signals in flight for peers that drop: well under the 278 that uWSGI's buffer holds."""
+
+_SLOW = 10
+"""Channels get a tenth of the signals: an executor needs some 80 µs for each."""
+
+
+def run(plan: Plan) -> Report:
+    """Measure all peers with one and with two receivers."""
+    tables = [_table(plan, 1, "To one mule:"), _table(plan, 2, 'To a pool of two mules (target "mule"):')]
+    return Report(
+        "Sustained rate without loss",
+        f"uWSGI with {' '.join(FLAGS)} --mules 1 or 2 and default buffers. A worker sends {_count(plan):,} signals a "
+        f"repetition, {_count(plan) // _SLOW:,} to the channels, after {_count(plan) // _SLOW:,} to warm up; the rate "
+        "is that of the handled ones, from the first send to the last handler. A peer that drops is paced: the sender "
+        f"reads the handled counter and keeps at most {_WINDOW} in flight. heliograph holds its sender back itself; it "
+        "is measured once so, and once paced like the others. Latency under load is from send to handler in a run of "
+        f"{_timed(plan):,} signals that are timed one by one. {plan.repetitions} interleaved repetitions, each on a "
+        "fresh server: medians over them, and their range; ratios are medians of the ratios within a repetition.",
+        tables,
+        ["Channels are plain Python processes forked from the sender, without a master, routes or accounts."],
+    )
+
+
+def _count(plan: Plan) -> int:
+    return plan.size(200_000, 20_000)
+
+
+def _timed(plan: Plan) -> int:
+    return plan.size(20_000, 2_000)
+
+
+def _table(plan: Plan, mules: int, caption: str) -> Table:
+    found = interleave(_contestants(plan, mules), plan.repetitions)
+    rates = each(found, lambda figures: figures["handled"][0] / figures["all_ns"][0] * 1e9)
+    lost = each(found, lambda figures: figures["lost"][0])
+    rows = [
+        [
+            *(name, *spread(values, 1, 0), f"{ratio(values, rates[RAW.name]):.2f}", f"{max(lost[name]):,.0f}"),
+            *_waits(found[name]),
+        ]
+        for name, values in rates.items()
+    ]
+    return Table(caption, ["peer", "handled/s", "range", "x raw", "lost, most", "µs, p50", "µs, p99"], rows)
+
+
+def _contestants(plan: Plan, mules: int) -> list[Contestant]:
+    def contestant(name: str, peer: Peer, window: int, part: int, timed: int) -> Contestant:
+        measure = partial(_measure, count=_count(plan) // part, window=window, timed=timed)
+        return Contestant(name, peer, measure, mules)
+
+    timed = _timed(plan) if mules == 1 else 0
+    signals = [contestant(peer.name, peer, _WINDOW if peer.drops else 0, 1, timed) for peer in SIGNAL_PEERS]
+    paced = contestant(f"{HELIOGRAPH.name}, paced", HELIOGRAPH, _WINDOW, 1, timed)
+    return [*signals, paced, *(contestant(peer.name, peer, 0, _SLOW, 0) for peer in CHANNEL_PEERS)]
+
+
+def _measure(server: Server, count: int, window: int, timed: int) -> Figures:
+    server.ask("flood", count=count // _SLOW, window=window, pool=1)
+    figures = server.ask("flood", count=count, window=window, pool=1)
+    figures["lost"] = [count - figures["handled"][0]]
+    figures["waits"] = server.ask("load", count=timed, window=window)["ns"] if timed else []
+    return figures
+
+
+def _waits(repetitions: list[Figures]) -> list[str]:
+    """Latency under load, in the cells of a row."""
+    if not repetitions[0]["waits"]:
+        return ["", ""]
+    return [spread([percentile(figures["waits"], p) for figures in repetitions], 1000, 0)[0] for p in (50, 99)]
