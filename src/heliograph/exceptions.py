@@ -23,9 +23,22 @@ After any of them the state is what it was before.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class UwsgiconfException(Exception):
     """Root of all errors that heliograph raises on purpose; the name is the one that uwsgiconf has."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross processes: rebuild them from what they hold, not by calling `__init__` again."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[UwsgiconfException], args: tuple[Any, ...], facts: dict[str, Any]) -> UwsgiconfException:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 class SignalNumberError(UwsgiconfException, ValueError):

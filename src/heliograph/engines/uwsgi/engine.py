@@ -33,6 +33,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002
 """Seconds a held-back sender sleeps before it asks again; doubled each time. A mule empties 10 places in 0.1 ms."""
 _PICKED_UP_WITHIN = 0.02
 """Seconds after which an unregistered signal that nobody took is sent again to reach the one who waits."""
+_MOST_COPIES = 32
 
 _MODULE_LEVEL = (
     "do it where the application is loaded (at module level), before the server forks; "
@@ -212,7 +213,9 @@ class UwsgiEngine:
 
     def _only_reader(self, gate: _Gate) -> bool:
         """Whether nobody but this very thread could empty a queue that is full."""
-        if threading.current_thread() is not threading.main_thread() or server.threads() > 1:
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        if self._who.role == "worker" and server.threads() > 1:
             return False
         full = [q for q in queues(gate.target, self._topology) if self._gauge.room((q,)) <= 0]
         return any(readers_of(queue, self._topology) == (self._who,) for queue in full)
@@ -220,14 +223,18 @@ class UwsgiEngine:
     def _deliver_to_waiter(self, num: int, timeout: float) -> None:
         """Send an unregistered signal until the process that waits for it has it.
 
-        uWSGI gives it to the first worker that is free; one that does not wait logs an error and drops it.
+        uWSGI gives it to the first worker that is free; one that does not wait logs an error and drops it. So each
+        attempt sends twice as many as the one before, until they are too many for the idle ones.
         """
         gate = self._gate("worker")
         before = self.accounts.total("taken", num)
         deadline = self.clock.monotonic() + timeout
+        copies = 1
         while self.accounts.total("waiting", num):
-            self._make_room(gate, num, timeout)
-            uwsgi.signal(num)
+            for _ in range(copies):
+                self._make_room(gate, num, timeout)
+                uwsgi.signal(num)
+            copies = min(2 * copies, _MOST_COPIES)
             retry_at = min(self.clock.monotonic() + _PICKED_UP_WITHIN, deadline)
             while self.clock.monotonic() < retry_at:
                 if self.accounts.total("taken", num) > before:
@@ -282,6 +289,11 @@ class UwsgiEngine:
         who = self.identity
         if who.role in ("master", "outside"):
             raise ServerNotReady("nothing arrives in the master; wait in a worker, a mule or a spooler")
+        if who.role == "worker" and server.threads() > 1:
+            raise NotSupported(
+                "with --threads any thread of this worker may take the signal, and the one that waits would miss it: "
+                "wait in a mule, or run the workers without --threads"
+            )
         if num is None:
             return
         gate = self._gates.get(num) or self._gate("worker")

@@ -1,0 +1,366 @@
+"""Rows D1-D8: sending and waiting."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph import Signal, UwsgiconfException, engines
+from heliograph.exceptions import (
+    NotSupported,
+    RemoteRejected,
+    RemoteUnreachable,
+    SignalNotRegistered,
+    SignalQueueFull,
+    WaitTimeout,
+)
+from heliograph.testing.conformance.promises import promise
+from heliograph.testing.conformance.signals import FIRST, send
+from heliograph.testing.stage.acts import hold_until
+from heliograph.testing.stage.plays import ServerStage, Stage, eventually
+
+BURST = 5_000
+
+
+def send_many(num: int, count: int, timeout: float = 30.0) -> None:
+    """Raise a signal many times, as fast as it goes."""
+    signal = Signal(num)
+    for _ in range(count):
+        signal.send(timeout=timeout)
+
+
+def fill(num: int, timeout: float) -> tuple[int, float, str]:
+    """Raise a signal until it is refused: how many went through, how long the last took, and the error."""
+    signal, sent = Signal(num), 0
+    while True:
+        started = time.monotonic()
+        try:
+            signal.send(timeout=timeout)
+        except SignalQueueFull as error:
+            assert isinstance(error, TimeoutError)
+            return sent, time.monotonic() - started, str(error)
+        sent += 1
+
+
+def counted(row: str, num: int) -> int:
+    """What the engine's accounts say."""
+    accounts = getattr(engines.current(), "accounts", None)
+    return accounts.refused() if row == "refused" else accounts.total(row, num)
+
+
+@promise("D1")
+@pytest.mark.parametrize(("num", "copies"), [(10, 1), (16, 2), (22, 1), (24, 2), (20, 1), (30, 1), (35, 1)])
+def test_d1_a_burst_loses_nothing(stage: Stage, num: int, copies: int) -> None:
+    """Where uWSGI would drop most of it: every signal of a burst is handled, exactly once a receiver."""
+    if num != 10 and "mules" not in stage.features:
+        pytest.skip("workers only")
+    since = len(stage.events(num))
+    stage.call(FIRST, send_many, num, BURST)
+    stage.expect(BURST * copies, num, since=since)
+    assert len(stage.events(num)) == since + BURST * copies
+
+
+@promise("D1", "mules", "server")
+def test_d1_several_senders_lose_nothing(stage: ServerStage) -> None:
+    """Workers, the other mule and the spooler at once, to one mule."""
+    senders = ["worker1", "worker2", "mule2", "spooler1"]
+    since = len(stage.events(22))
+    threads = [threading.Thread(target=stage.call, args=(who, send_many, 22, 2_000)) for who in senders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stage.expect(8_000, 22, since=since)
+    assert len(stage.events(22)) == since + 8_000
+
+
+@promise("D1", "mules", "server")
+def test_d1_a_full_queue_holds_the_sender_back_then_refuses(stage: ServerStage) -> None:
+    """The refusal takes the timeout, is counted, and what was accepted before is handled."""
+    gate = str(stage.directory / f"gate-{time.monotonic_ns()}")
+    since, refused = len(stage.events(23)), stage.call(FIRST, counted, "refused", 0)
+    with busy(stage, "mule2", gate):
+        sent, waited, error = stage.call(FIRST, fill, 23, 0.2)
+        assert sent > 50
+        assert waited >= 0.2
+        assert "'mule2' is full" in error
+        assert stage.call(FIRST, counted, "refused", 0) == refused + 1
+    stage.expect(sent, 23, since=since)
+    assert len(stage.events(23)) == since + sent
+
+
+@promise("D1", "mules", "server")
+def test_d1_a_full_queue_does_not_hold_back_others(stage: ServerStage) -> None:
+    """With mule 2 full, mule 1 still gets its signals."""
+    gate = str(stage.directory / f"gate-{time.monotonic_ns()}")
+    since = len(stage.events(22))
+    with busy(stage, "mule2", gate):
+        stage.call(FIRST, fill, 23, 0.05)
+        stage.call(FIRST, send_many, 22, 500)
+        stage.expect(500, 22, since=since)
+
+
+@promise("D1", "mules", "server")
+def test_d1_who_could_only_wait_for_itself_is_told_at_once(stage: ServerStage) -> None:
+    """A handler of mule 1 fills the queue that only it reads; what it sent is handled afterwards."""
+    since = len(stage.events(22))
+    sent, waited, error = stage.handle("mule1", fill, 22, 20.0)
+    assert waited < 10
+    assert "only this process reads that queue" in error
+    stage.expect(sent, 22, since=since)
+    assert len(stage.events(22)) == since + sent
+
+
+@promise("D1", "mules", "uwsgi")
+def test_d1_signals_that_others_raise_do_not_upset_the_count(stage: ServerStage) -> None:
+    """Hundreds from outside, more than a buffer holds in all, and the sender is neither blocked nor let loose."""
+    since = len(stage.events(22))
+    for _ in range(400):
+        Signal(22).send(remote=stage.remote)
+    stage.expect(400, 22, since=since)
+    stage.call(FIRST, send_many, 22, BURST)
+    stage.expect(400 + BURST, 22, since=since)
+    assert len(stage.events(22)) == since + 400 + BURST
+
+
+@promise("D1", "mules", "server")
+def test_d1_a_receiver_that_is_killed_does_not_block_senders(stage: ServerStage) -> None:
+    """Killed again and again under load: what it had in hand may go (D3), senders never stop for good."""
+    done = threading.Thread(target=stage.call, args=(FIRST, send_many, 64, 20_000))
+    done.start()
+    for _ in range(5):
+        before = stage.kill("mule2")
+        stage.await_successor("mule2", before)
+    done.join(30)
+    assert not done.is_alive()
+    since = len(stage.events(64))
+    stage.call(FIRST, send_many, 64, 1_000)
+    stage.expect(1_000, 64, since=since)
+
+
+@contextmanager
+def busy(stage: Stage, who: str, gate: str) -> Generator[None]:
+    """Keep a process busy within a handler while the block runs."""
+    started = f"{gate}-started"
+    thread = threading.Thread(target=stage.handle, args=(who, signal_and_hold, started, gate))
+    thread.start()
+    try:
+        eventually(f"{who} to be busy", Path(started).exists)
+        yield
+    finally:
+        Path(gate).touch()
+        thread.join()
+
+
+def signal_and_hold(started: str, gate: str) -> None:
+    """Say that the handler runs, and keep it running."""
+    Path(started).touch()
+    hold_until(gate)
+
+
+def error_of_send(num: int) -> str:
+    """What `send()` raises."""
+    try:
+        Signal(num).send()
+    except UwsgiconfException as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
+@promise("D2")
+@pytest.mark.parametrize("who", ["worker1", "mule1"])
+def test_d2_an_unregistered_number_is_an_error_in_the_sender(stage: Stage, who: str) -> None:
+    """And costs no receiver anything."""
+    if who == "mule1" and "mules" not in stage.features:
+        pytest.skip("workers only")
+    said = stage.call(who, error_of_send, 250)
+    assert said.startswith(SignalNotRegistered.__name__) and "250" in said
+
+
+def wait_for(num: int, started: str) -> int:
+    """Wait for a signal, and return its number when it has come."""
+    Path(started).touch()
+    Signal(num).wait()
+    return num
+
+
+def wait_any(started: str) -> int:
+    """Wait for any signal: which it was."""
+    Path(started).touch()
+    return int(Signal.wait_any())
+
+
+@contextmanager
+def waiting(stage: Stage, who: str, func: Any, *args: Any) -> Generator[list[Any]]:
+    """Let a process wait within a handler; gives the list that its result goes to when the block ends."""
+    result: list[Any] = []
+    started = str(stage.directory / f"waits-{time.monotonic_ns()}")
+    thread = threading.Thread(target=lambda: result.append(stage.handle(who, func, *args, started)))
+    thread.start()
+    try:
+        eventually(f"{who} to wait", Path(started).exists)
+        yield result
+        thread.join(20)
+        assert not thread.is_alive()
+    finally:
+        thread.join(1)
+
+
+@promise("D2", "server", "serial workers")
+def test_d2_an_unregistered_number_is_delivered_to_who_waits(stage: ServerStage) -> None:
+    """From another worker, although either worker could have got it."""
+    with waiting(stage, "worker1", wait_for, 250) as result:
+        stage.call("worker2", _send_when_awaited, 250)
+    assert result == [250]
+
+
+def _send_when_awaited(num: int) -> None:
+    """Send as soon as somebody waits: a wait that has not begun is no wait."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            Signal(num).send()
+        except SignalNotRegistered:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.002)
+        else:
+            return
+
+
+@promise("D5", "mules", "server")
+@pytest.mark.parametrize(("who", "num", "other"), [("worker2", 15, 41), ("mule1", 22, 42)])
+def test_d5_wait_returns_when_it_arrives(stage: ServerStage, who: str, num: int, other: int) -> None:
+    """Other handlers run meanwhile, its own runs first."""
+    if who == "worker2" and "serial workers" not in stage.features:
+        pytest.skip("another thread of the worker may take it")
+    others, own = len(stage.events(other)), len(stage.events(num))
+    with waiting(stage, who, wait_for, num) as result:
+        stage.call(FIRST, send, other)
+        stage.expect(1, other, since=others)
+        assert not result
+        stage.call(FIRST, send, num)
+    assert result == [num]
+    assert len(stage.events(num)) == own + 1
+
+
+@promise("D5", "mules", "server", "limited wait")
+def test_d5_a_wait_can_be_limited(stage: ServerStage) -> None:
+    """In seconds; then a `TimeoutError`."""
+    error = stage.call("mule1", wait_limited, 0.2)
+    assert isinstance(error, WaitTimeout)
+
+
+def wait_limited(timeout: float | None) -> Any:
+    """What a limited wait raises."""
+    try:
+        Signal(22).wait(timeout=timeout)
+    except UwsgiconfException as error:
+        return error
+    return None
+
+
+@promise("D5", "uwsgi")
+def test_d5_uwsgi_cannot_limit_a_wait_and_says_so(stage: ServerStage) -> None:
+    """`NotSupported`, at once."""
+    assert isinstance(stage.call(FIRST, wait_limited, 0.2), NotSupported)
+
+
+@promise("D5", "threads")
+def test_d5_a_wait_that_another_thread_would_miss_is_refused(stage: ServerStage) -> None:
+    """On uWSGI with `--threads` every thread of a worker takes signals."""
+    assert isinstance(stage.call("worker1", wait_limited, None), NotSupported)
+
+
+@promise("D5", "mules", "uwsgi")
+def test_d5_waiting_where_it_never_arrives_is_refused(stage: ServerStage) -> None:
+    """A signal for worker 2 cannot arrive in mule 1: no wait for ever."""
+    assert isinstance(stage.call("mule1", wait_for_elsewhere), NotSupported)
+
+
+def wait_for_elsewhere() -> Any:
+    """What waiting for another process's signal raises."""
+    try:
+        Signal(15).wait()
+    except UwsgiconfException as error:
+        return error
+    return None
+
+
+@promise("D6", "mules", "server")
+def test_d6_wait_any_returns_the_signal(stage: ServerStage) -> None:
+    """Whichever it is."""
+    with waiting(stage, "mule1", wait_any) as result:
+        stage.call(FIRST, send, 42)
+    assert result == [42]
+
+
+@contextmanager
+def answering(answer: bytes | None) -> Generator[tuple[str, list[bytes]]]:
+    """A server that reads one packet and answers so; None: it never does."""
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_answer_once, args=(server, answer, got), daemon=True)
+        thread.start()
+        host, port = server.getsockname()
+        yield f"{host}:{port}", got
+        thread.join(10)
+
+
+def _answer_once(server: socket.socket, answer: bytes | None, got: list[bytes]) -> None:
+    peer, _ = server.accept()
+    with peer:
+        got.append(peer.recv(16))
+        if answer is None:
+            peer.recv(1)
+        else:
+            peer.sendall(answer)
+
+
+def send_remote(num: int, remote: str, timeout: float) -> Any:
+    """What sending to another server raises; None if nothing."""
+    try:
+        Signal(num).send(remote=remote, timeout=timeout)
+    except UwsgiconfException as error:
+        return error
+    return None
+
+
+@promise("D8")
+def test_d8_the_packet_and_its_answers(stage: Stage) -> None:
+    """`6e 00 00 NN`; 01 is taken, 00 is a `ValueError`, anything else an `OSError`."""
+    with answering(b"\xff\0\0\1") as (remote, got):
+        assert stage.call(FIRST, send_remote, 17, remote, 10.0) is None
+    assert got == [b"\x6e\0\0\x11"]
+    with answering(b"\xff\0\0\0") as (remote, _):
+        error = stage.call(FIRST, send_remote, 17, remote, 10.0)
+    assert isinstance(error, RemoteRejected) and isinstance(error, ValueError)
+    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (remote, _):
+        error = stage.call(FIRST, send_remote, 17, remote, 10.0)
+    assert isinstance(error, RemoteUnreachable) and isinstance(error, OSError)
+
+
+@promise("D8")
+def test_d8_no_server_or_no_answer_is_an_os_error(stage: Stage) -> None:
+    """Nobody there, nobody answering in time, no such socket."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = "{}:{}".format(*server.getsockname())
+    assert isinstance(stage.call(FIRST, send_remote, 17, gone, 10.0), OSError)
+    with answering(None) as (remote, _):
+        assert isinstance(stage.call(FIRST, send_remote, 17, remote, 0.2), OSError)
+    assert isinstance(stage.call(FIRST, send_remote, 17, str(stage.directory / "nowhere"), 10.0), OSError)
+
+
+@promise("D8", "mules", "uwsgi")
+def test_d8_a_real_server_takes_it(stage: ServerStage) -> None:
+    """From a process of another kind, over the socket."""
+    since = len(stage.events(22))
+    Signal(22).send(remote=stage.remote)
+    assert stage.expect(1, 22, since=since)[0].by == "mule1"

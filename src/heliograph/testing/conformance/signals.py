@@ -1,0 +1,304 @@
+"""Rows S1-S13: numbers, handlers, registration."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import pytest
+
+from heliograph import (
+    REGISTERED_SIGNALS,
+    Signal,
+    SignalDescription,
+    UwsgiconfException,
+    get_available_num,
+    get_last_received,
+)
+from heliograph.exceptions import AlreadyRegistered, RegistrationError, ServerNotReady
+from heliograph.testing.conformance.promises import promise
+from heliograph.testing.stage import acts
+from heliograph.testing.stage.plays import ServerStage, Stage, eventually
+
+FIRST = "worker1"
+"""The process in which most acts play: every stage has it."""
+
+
+def loaded(name: str) -> Any:
+    """What came of an attempt while the application was loaded."""
+    from heliograph.testing.stage import app
+
+    return app.LOADED[name]
+
+
+def outcome(kind: str, num: Any) -> str:
+    """Name of the error that an act with that number raises, or the value."""
+    try:
+        return repr({"Signal": lambda: Signal(num).num, "send": lambda: Signal(num).send()}[kind]())
+    except UwsgiconfException as error:
+        builtin = ValueError if isinstance(error, ValueError) else TypeError
+        return f"{builtin.__name__}: {error}"
+
+
+@promise("S1")
+@pytest.mark.parametrize("num", [-1, 256, 1000])
+def test_s1_a_number_out_of_range_is_a_value_error_that_says_so(stage: Stage, num: int) -> None:
+    """Numbers do not wrap around in silence."""
+    said = stage.call(FIRST, outcome, "Signal", num)
+    assert said.startswith("ValueError") and str(num) in said and "0 to 255" in said
+
+
+@promise("S1")
+@pytest.mark.parametrize("num", [True, "7", 7.0, b"7"])
+def test_s1_what_is_no_integer_is_a_type_error_that_says_so(stage: Stage, num: Any) -> None:
+    """A bool is no number of a signal either."""
+    said = stage.call(FIRST, outcome, "Signal", num)
+    assert said.startswith("TypeError") and repr(num) in said
+
+
+@promise("S2")
+def test_s2_claims_are_not_shared_and_numbers_are_equal(stage: Stage) -> None:
+    """`Signal()` takes the first free number each time; `Signal(n)` twice is one signal, and an int where wanted."""
+    first, taken, next_taken, then = stage.call(FIRST, loaded, "target after a claim")
+    assert first == taken
+    assert taken < next_taken < then
+    assert Signal(9) == Signal(9)
+    assert hash(Signal(9)) == hash(Signal(9))
+    assert int(Signal(9)) == 9
+    assert list(range(10))[Signal(9)] == 9
+
+
+def claim_all() -> tuple[int, str, str]:
+    """Claim every free number, and say what happens then."""
+    from heliograph.runtime.signals import TABLE
+
+    before = set(TABLE.claimed)
+    claimed: list[int] = []
+    try:
+        while True:
+            expected = get_available_num()
+            claimed.append(int(Signal()))
+            assert claimed[-1] == expected
+    except UwsgiconfException as error:
+        first = type(error).__name__
+    finally:
+        full = _error_of(get_available_num)
+        TABLE.claimed.clear()
+        TABLE.claimed.update(before)
+    return len(set(claimed)) - len(claimed), first, full
+
+
+def _error_of(act: Any, *args: Any) -> str:
+    try:
+        act(*args)
+    except UwsgiconfException as error:
+        return type(error).__name__
+    return "nothing"
+
+
+@promise("S3")
+def test_s3_with_all_numbers_taken_both_raise(stage: Stage) -> None:
+    """`get_available_num()` is what `Signal()` takes; with none left both say so."""
+    assert stage.call(FIRST, claim_all) == (0, "NoSignalAvailable", "NoSignalAvailable")
+
+
+def registered(num: int) -> bool:
+    """`Signal(num).registered`."""
+    return Signal(num).registered
+
+
+@promise("S4")
+def test_s4_registered_is_a_bool(stage: Stage) -> None:
+    """True or False, not True or None."""
+    assert stage.call(FIRST, registered, 10) is True
+    assert stage.call(FIRST, registered, 250) is False
+
+
+@promise("S5")
+def test_s5_registering_again_replaces_the_handler(stage: Stage) -> None:
+    """The second function runs, the first does not."""
+    since = len(stage.events(63))
+    stage.call(FIRST, send, 63)
+    assert stage.expect(1, 63, since=since)[0].num == 63
+
+
+@promise("S5")
+def test_s5_where_it_cannot_be_moved_the_error_names_both_functions(stage: Stage) -> None:
+    """Another target for a registered number: an error, or it moves."""
+    result = stage.call(FIRST, loaded, "move")
+    if "moves" in stage.features:
+        assert not isinstance(result, Exception)
+        return
+    assert isinstance(result, (AlreadyRegistered, RegistrationError))
+    if "lazy" not in stage.features:
+        assert "acts.note" in str(result) and "use another number" in str(result)
+
+
+def send(num: int, timeout: float = 5.0) -> None:
+    """`Signal(num).send()`."""
+    Signal(num).send(timeout=timeout)
+
+
+@promise("S6")
+@pytest.mark.parametrize("func", ["None", "5", "'text'"])
+def test_s6_a_handler_that_cannot_be_called_is_a_type_error(stage: Stage, func: str) -> None:
+    """Found at registration, not at the first signal; nothing is registered."""
+    error = stage.call(FIRST, loaded, f"handler {func}")
+    assert isinstance(error, TypeError)
+    assert isinstance(error, UwsgiconfException)
+    assert stage.call(FIRST, loaded, "half done") == (False, False)
+
+
+@promise("S7")
+def test_s7_a_handler_may_take_nothing(stage: Stage) -> None:
+    """One without parameters is called without."""
+    since = len(stage.events(60))
+    stage.call(FIRST, send, 60)
+    assert len(stage.expect(1, 60, since=since)) == 1
+
+
+@promise("S7")
+def test_s7_a_handler_that_wants_more_is_refused(stage: Stage) -> None:
+    """Its signature is looked at once, at registration."""
+    assert isinstance(stage.call(FIRST, loaded, "handler of two"), TypeError)
+
+
+@promise("S8")
+def test_s8_an_exception_is_logged_and_the_process_goes_on(stage: Stage) -> None:
+    """The same process handles the next signal."""
+    since = len(stage.events(61))
+    stage.call(FIRST, send, 61)
+    stage.call(FIRST, send, 61)
+    events = stage.expect(2, 61, since=since)
+    if "lazy" not in stage.features:
+        assert len({event.pid for event in events}) == 1
+    if isinstance(stage, ServerStage):
+        said = eventually("the log of the failure", lambda: "fails on purpose" in stage.said() and stage.said())
+        assert "LookupError" in said and "handler of signal 61 failed" in said
+
+
+@promise("S8", "mules", "server")
+def test_s8_system_exit_ends_the_process(stage: ServerStage) -> None:
+    """As it would anywhere; the server starts another."""
+    before = stage.pid("mule2")
+    stage.call(FIRST, send, 62)
+    stage.await_successor("mule2", before)
+    assert stage.expect(1, 62)[-1].pid == before
+
+
+def decorate() -> list[Any]:
+    """Register one free number in every form there is, and look."""
+    num = 249
+    order: list[Any] = []
+
+    def func() -> None: ...
+
+    def seen(signal: Signal) -> None:
+        order.append((int(signal), signal.num in REGISTERED_SIGNALS))
+
+    target = REGISTERED_SIGNALS[10].target
+    forms = [
+        Signal(num).register_handler(),
+        Signal(num),
+        Signal(num).register_handler(target),
+        Signal(num).register_handler(target, seen),
+        Signal(num).register_handler(target=target, callback=seen),
+        Signal(num).register_handler,
+    ]
+    unchanged = [form(func) is func for form in forms]
+    description = REGISTERED_SIGNALS[num]
+    return [
+        all(unchanged),
+        order,
+        isinstance(description, SignalDescription),
+        description[:2],
+        description.func is func,
+    ]
+
+
+def callback_raises() -> tuple[str, bool]:
+    """What the caller sees of a callback that raises, and whether the registration stands."""
+    with contextlib.suppress(LookupError):
+        Signal(248).register_handler(callback=lambda _signal: {}["no such key"])(lambda: None)  # type: ignore[misc]
+        return "nothing", False
+    return "LookupError", 248 in REGISTERED_SIGNALS
+
+
+@promise("S9", "moves")
+def test_s9_all_forms_of_the_decorator(stage: Stage) -> None:
+    """Bare, called, positional, by keyword; the callback comes after the registration; the function is unchanged."""
+    assert stage.call(FIRST, decorate) == [True, [(249, True), (249, True)], True, (249, "worker"), True]
+    assert stage.call(FIRST, callback_raises) == ("LookupError", True)
+
+
+def described(num: int) -> tuple[int, str, str]:
+    """What `REGISTERED_SIGNALS` says of a number."""
+    found = REGISTERED_SIGNALS[num]
+    return found.num, found.target, found.func.__name__
+
+
+@promise("S10")
+def test_s10_registered_signals_tell_number_target_function(stage: Stage) -> None:
+    """In any process; the target is the resolved text."""
+    assert stage.call(FIRST, described, 11) == (11, "worker", "note")
+
+
+@promise("S10", "mules")
+def test_s10_objects_as_targets_are_resolved(stage: Stage) -> None:
+    """`Mule(1)`, `Farm("crunchers")` and a mule's number become text."""
+    assert [stage.call("mule1", described, num)[1] for num in (25, 26, 32)] == ["mule1", "mule2", "farm_crunchers"]
+
+
+def register_late(num: int, target: str | None = None) -> str:
+    """Try to register in a process that was forked long ago."""
+    try:
+        Signal(num).register_handler(target)(acts.note)
+    except RegistrationError as error:
+        return str(error) if num not in REGISTERED_SIGNALS else "half done"
+    return "registered"
+
+
+@promise("S11", "mules", "uwsgi")
+@pytest.mark.parametrize("who", ["worker1", "mule1", "spooler1"])
+def test_s11_a_process_that_cannot_register_for_all_says_where_to_put_it(stage: Stage, who: str) -> None:
+    """It never half-registers."""
+    said = stage.call(who, register_late, 247)
+    assert "where the application is loaded" in said
+    assert stage.call(who, registered, 247) is False
+
+
+@promise("S12", "lazy")
+def test_s12_lazy_apps_refuse_what_the_router_would_ignore(stage: Stage) -> None:
+    """With the explanation, and what to do instead."""
+    error = stage.call(FIRST, loaded, "lazy mule")
+    assert isinstance(error, RegistrationError)
+    assert "--lazy-apps" in str(error) and "--shared-pyimport" in str(error)
+
+
+@promise("S13", "mules", "uwsgi")
+def test_s13_sending_while_the_application_is_loaded_says_that_the_server_is_not_up(stage: Stage) -> None:
+    """No line in a log that nobody reads: an error."""
+    error = stage.call(FIRST, loaded, "send")
+    assert isinstance(error, ServerNotReady)
+    assert "still loading" in str(error)
+
+
+def hooks() -> list[str]:
+    """Which hooks ran in this process, after one that failed."""
+    from heliograph.testing.stage import app
+
+    return app.HOOKS
+
+
+@promise("hooks")
+def test_hooks_run_in_each_process_and_one_that_fails_stops_no_other(stage: Stage) -> None:
+    """`postfork_hooks.add()`, in every worker and mule."""
+    for who in ("worker1", "mule1") if "mules" in stage.features else ("worker1", "worker2"):
+        assert who in stage.call(who, hooks)
+
+
+def last_received() -> int:
+    """`get_last_received()`, as a number."""
+    time.sleep(0)
+    return int(get_last_received())

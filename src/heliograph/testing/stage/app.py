@@ -1,0 +1,148 @@
+"""The application on stage. Import it in a server with 2 workers, 2 mules, a farm `crunchers` of both, a spooler.
+
+A server without mules (`--lazy-apps` on uWSGI, whose mules never load the application) gets the workers' part.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from heliograph import REGISTERED_SIGNALS, Farm, Mule, Signal, TypeTarget, engines, get_available_num, uwsgi
+from heliograph.testing.stage.acts import HUB, Agent, note
+
+LAZY = engines.current().identity.role == "worker" and engines.current().name == "uwsgi"
+"""Whether this server's processes load the application one by one, and route by the master's empty table."""
+
+POOL: dict[int, TypeTarget] = {10: None, 11: "", 12: "worker", 13: "worker0"}
+WORKERS: dict[int, TypeTarget] = {14: "worker1", 15: "worker2", 16: "workers", 17: "active-workers"}
+MULES: dict[int, TypeTarget] = {20: "mule", 21: "mule0", 22: "mule1", 23: "mule2", 24: "mules", 25: Mule(1), 26: 2}
+FARMS: dict[int, TypeTarget] = {30: "farm1", 31: "farm_crunchers", 32: Farm("crunchers")}
+SPOOLER: dict[int, TypeTarget] = {35: "spooler"}
+
+OTHERS: dict[str, int] = {"worker1": 40, "worker2": 41, "mule1": 42, "mule2": 43, "spooler1": 44}
+"""Second signals of single processes, for order."""
+CONTROL: dict[str, int] = {"worker1": 50, "worker2": 51, "mule1": 52, "mule2": 53, "spooler1": 54}
+"""Signals by which an agent gets a job into a handler of its process."""
+
+NO_ARGUMENTS, FAILING, EXITING, REPLACED, RESTARTED = 60, 61, 62, 63, 64
+UNREGISTERED, PROBE, FREE_FOR_RAW = 250, 251, 252
+
+LOADED: dict[str, Any] = {}
+"""What the tests wanted to be tried while the application was loaded: name -> value, or the exception."""
+
+
+def _target_of(name: str) -> str:
+    return "spooler" if name == "spooler1" else name
+
+
+def _target_for(name: str) -> TypeTarget:
+    return None if LAZY else name
+
+
+def _no_arguments() -> None:
+    note(NO_ARGUMENTS)
+
+
+def _failing(num: int) -> None:
+    note(num)
+    raise LookupError(f"signal {num} fails on purpose")
+
+
+def _exiting(num: int) -> None:
+    note(num)
+    sys.exit(0)
+
+
+def _replaced(num: int) -> None:
+    raise AssertionError(f"the handler of signal {num} was replaced and must not run")
+
+
+def _wants_two(_one: int, _two: int) -> None: ...
+
+
+def _run_job(num: int) -> None:  # noqa: ARG001 - whichever control signal it was
+    AGENT.run_waiting_job()
+
+
+def _register(signals: Iterable[tuple[int, TypeTarget]], func: Callable[..., Any]) -> None:
+    for num, target in signals:
+        Signal(num).register_handler(target)(func)
+
+
+def _try(name: str, attempt: Callable[[], Any]) -> None:
+    try:
+        LOADED[name] = attempt()
+    except Exception as failure:  # noqa: BLE001 - kept for the test to judge
+        LOADED[name] = failure
+
+
+def _probe(target: Any, func: Any = note) -> Callable[[], Any]:
+    return lambda: Signal(PROBE).register_handler(target)(func)
+
+
+def _half_done() -> tuple[bool, bool]:
+    return PROBE in REGISTERED_SIGNALS, engines.current().signal_registered(PROBE)
+
+
+def _try_what_must_fail() -> None:
+    for target in ("bogus", "workerx", "worker-1", "worker01", "mule9", "worker9", "farm9", "farm_none", "x" * 64):
+        _try(f"target {target}", _probe(target))
+    for target in (Signal(1), True, 1.5, b"worker"):
+        _try(f"target {target!r}", _probe(target))
+    for func in (None, 5, "text"):
+        _try(f"handler {func!r}", _probe(None, func))
+    _try("handler of two", _probe(None, _wants_two))
+    _try("target after a claim", lambda: (get_available_num(), int(Signal()), int(Signal()), get_available_num()))
+    if LAZY:
+        _try("lazy mule", _probe("mule1"))
+    else:
+        _try("send", lambda: Signal(10).send())
+    LOADED["half done"] = _half_done()
+    _try("move", lambda: Signal(REPLACED).register_handler("worker2" if not LAZY else "worker1")(note))
+
+
+_register(POOL.items(), note)
+_register([(num, _target_for(_target_of(name))) for name, num in CONTROL.items() if name == "worker1"], _run_job)
+if not LAZY:
+    _register([*WORKERS.items(), *MULES.items(), *FARMS.items(), *SPOOLER.items()], note)
+    _register([(num, _target_of(name)) for name, num in OTHERS.items()], note)
+    _register([(num, _target_of(name)) for name, num in CONTROL.items() if name != "worker1"], _run_job)
+    _register([(RESTARTED, "mule2")], note)
+HANDLERS_GO_TO = None if LAZY else "worker1"
+_register([(NO_ARGUMENTS, HANDLERS_GO_TO)], _no_arguments)
+_register([(FAILING, HANDLERS_GO_TO)], _failing)
+_register([(EXITING, None if LAZY else "mule2")], _exiting)
+_register([(REPLACED, HANDLERS_GO_TO)], _replaced)
+_register([(REPLACED, HANDLERS_GO_TO)], note)
+_try_what_must_fail()
+
+AGENT = Agent()
+
+
+@uwsgi.postfork_hooks.add()
+def _start_agent() -> None:
+    if HUB in os.environ:
+        AGENT.start(CONTROL["worker1" if LAZY else str(engines.current().identity)])
+
+
+@uwsgi.postfork_hooks.add()
+def _fail() -> None:
+    raise LookupError("a post-fork hook that fails on purpose")
+
+
+HOOKS: list[str] = []
+
+
+@uwsgi.postfork_hooks.add()
+def _note_hook() -> None:
+    HOOKS.append(str(engines.current().identity))
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Answer any request, so that the server has something to serve."""
+    del environ
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"on stage\n"]

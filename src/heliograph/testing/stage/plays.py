@@ -1,0 +1,204 @@
+"""The test's side of a stage: what is the same for a real server and for one process that plays it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from subprocess import Popen
+from typing import Any, NoReturn
+
+from heliograph.testing.stage.acts import HUB, KEY, LOG, Event, Job, outcome_of, read_log
+
+PATIENCE = 20.0
+"""Seconds after which what has not happened counts as broken; nothing is awaited longer, nothing shorter."""
+
+
+def eventually(what: str, happened: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Wait until `happened()` is true and return what it said; fail after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = happened()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"within {patience:g} s there was not: {what}")
+        time.sleep(0.005)
+
+
+class Stage(ABC):
+    """A server to act on. `features` say what it has and can do; a test that needs more is skipped."""
+
+    def __init__(self, name: str, features: frozenset[str], directory: Path) -> None:
+        self.name = name
+        self.features = features
+        self.directory = directory
+        self.log = directory / "handled"
+        self.remote: str | None = None
+
+    @abstractmethod
+    def run(self, who: str, job: Job) -> Any:
+        """Run a job in the process `who`, and return what it returned or raise what it raised."""
+
+    def call(self, who: str, func: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in the process `who`, beside its signals."""
+        return self.run(who, (False, func, args))
+
+    def handle(self, who: str, func: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in the process `who`, within a handler."""
+        return self.run(who, (True, func, args))
+
+    def events(self, *nums: int) -> list[Event]:
+        """What was handled so far, the earliest first; of these numbers, if any are given."""
+        return [event for event in read_log(self.log) if event.num in nums or not nums]
+
+    def expect(self, count: int, *nums: int, since: int = 0) -> list[Event]:
+        """Wait until these signals were handled `count` times more than `since`, and return those events."""
+        eventually(f"{count} of signals {nums}", lambda: len(self.events(*nums)) >= since + count)
+        return self.events(*nums)[since:]
+
+
+class InlineStage(Stage):
+    """One process that plays all: everything happens at once."""
+
+    def __init__(self, engine: Any, app: Any, directory: Path, features: frozenset[str]) -> None:
+        super().__init__("inline", features, directory)
+        self.engine = engine
+        self._app = app
+
+    def run(self, who: str, job: Job) -> Any:
+        with self.engine.playing(who):
+            control = self._app.CONTROL.get(who, 0)
+            well, result = self._app.AGENT.run_in_handler(job, control) if job[0] else outcome_of(job)
+        return result if well else _raise(result)
+
+
+class ServerStage(Stage):
+    """A real server, with an agent in each of its processes."""
+
+    def __init__(self, name: str, features: frozenset[str], directory: Path) -> None:
+        super().__init__(name, features, directory)
+        self.server: Popen[bytes] | None = None
+        self.output = directory / "server.log"
+        self._agents: dict[str, tuple[int, Connection[Any, Any]]] = {}
+        self._listener = Listener(str(directory / "hub"), "AF_UNIX", backlog=64, authkey=KEY)
+        threading.Thread(target=self._welcome, name="stage-hub", daemon=True).start()
+
+    def start(self, command: list[str], processes: list[str]) -> None:
+        """Start the server and wait until each of its processes has reported."""
+        env = {**os.environ, HUB: str(self._listener.address), LOG: str(self.log)}
+        with self.output.open("wb") as output:
+            self.server = Popen(command, stdout=output, stderr=output, env=env)  # noqa: S603 - a server under test
+        try:
+            eventually(f"a report of {processes}", lambda: self._check_alive() and set(processes) <= set(self._agents))
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}; the server said:\n{self.said()}") from None
+
+    def said(self) -> str:
+        """The server's output so far."""
+        return self.output.read_text(errors="replace")
+
+    def stop(self) -> int:
+        """End the server as an operator does, and return its exit code."""
+        assert self.server is not None
+        if self.server.poll() is None:
+            self.server.send_signal(signal.SIGTERM)
+        with contextlib.suppress(Exception):
+            self._listener.close()
+        return self.server.wait(timeout=PATIENCE)
+
+    def pid(self, who: str) -> int:
+        """Process id of `who`, as it last reported."""
+        return self._agents[who][0]
+
+    def kill(self, who: str) -> int:
+        """End a process with SIGKILL; return the process id that it had."""
+        pid = self.pid(who)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def await_successor(self, who: str, pid: int) -> None:
+        """Wait until another process than `pid` has reported as `who`."""
+        eventually(f"a successor of {who} ({pid})", lambda: self.pid(who) != pid)
+
+    def run(self, who: str, job: Job) -> Any:
+        _, connection = self._agents[who]
+        connection.send(job)
+        if not connection.poll(40):
+            raise AssertionError(f"{who} did not answer; the server said:\n{self.said()[-4000:]}")
+        well, result = connection.recv()
+        return result if well else _raise(result)
+
+    def _welcome(self) -> None:
+        while True:
+            try:
+                connection = self._listener.accept()
+                who, pid = connection.recv()
+            except (OSError, EOFError):
+                if getattr(self._listener, "_listener", None) is None:
+                    return
+                continue
+            self._agents[who] = (pid, connection)
+
+    def _check_alive(self) -> bool:
+        assert self.server is not None
+        if self.server.poll() is not None:
+            raise AssertionError(f"the server ended with {self.server.returncode}")
+        return True
+
+
+@contextmanager
+def inline_stage(directory: Path) -> Generator[InlineStage]:
+    """The stage that one process plays."""
+    from heliograph import engines
+    from heliograph.engines.inline import InlineEngine
+    from heliograph.runtime.signals import TABLE
+
+    engine = InlineEngine()
+    before = dict(TABLE.registered), set(TABLE.claimed)
+    TABLE.clear()
+    sys.modules.pop("heliograph.testing.stage.app", None)
+    os.environ[LOG] = str(directory / "handled")
+    try:
+        with engines.using(engine):
+            from heliograph.testing.stage import app
+
+            yield InlineStage(engine, app, directory, frozenset({"mules", "limited wait", "moves", "serial workers"}))
+    finally:
+        del os.environ[LOG]
+        sys.modules.pop("heliograph.testing.stage.app", None)
+        TABLE.clear()
+        TABLE.registered.update(before[0])
+        TABLE.claimed.update(before[1])
+
+
+@contextmanager
+def uwsgi_stage(directory: Path, name: str, *flags: str) -> Generator[ServerStage]:
+    """The stage that a real uWSGI server makes. `name` is `plain`, `lazy` or `threads`; `flags` go to the server."""
+    lazy = name == "lazy"
+    features = {"server", "uwsgi", "lazy" if lazy else "mules", "threads" if name == "threads" else "serial workers"}
+    stage = ServerStage(f"uwsgi {name}", frozenset(features), directory)
+    stage.remote = str(directory / "socket")
+    spool = directory / "spool"
+    spool.mkdir()
+    command = [str(Path(sys.executable).with_name("uwsgi")), "--master", "--need-app", "--die-on-term"]
+    command += ["--module", "heliograph.testing.stage.app", "--socket", stage.remote, "--processes", "2"]
+    command += ["--mules", "2", "--farm", "crunchers:1,2", "--spooler", str(spool), "--enable-threads", *flags]
+    workers = ["worker1", "worker2"]
+    try:
+        stage.start(command, workers if lazy else [*workers, "mule1", "mule2", "spooler1"])
+        yield stage
+    finally:
+        stage.stop()
+
+
+def _raise(failure: Exception) -> NoReturn:
+    raise failure
