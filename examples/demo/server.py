@@ -59,7 +59,7 @@ class Server:
         """What the server wrote."""
         return self._log.read_text(errors="replace")
 
-    def send_from_outside(self, num: int) -> None:
-        """Raise a signal from another process: `heliograph send`."""
+    def send_from_outside(self, num: int) -> subprocess.Popen[str]:
+        """Let another process raise a signal, with `heliograph send`; who calls waits for its end."""
         command = [*_HELIOGRAPH, "send", str(num), str(self.socket)]
-        subprocess.run(command, cwd=_ROOT, check=True, capture_output=True, timeout=_PATIENCE)  # noqa: S603
+        return subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True)  # noqa: S603
