@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -84,7 +84,8 @@ def _ready(process: subprocess.Popen[bytes], path: Path, log: Path) -> UwsgiServ
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the master and its children at once: nothing of theirs outlives them, and a kind stop takes a second."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # ended by itself, as one does whose application fails
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait(_STOP)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from statistics import median
+from typing import NamedTuple
 
 from rig.cores import PLACEMENTS, Placement
 from rig.jobs import Figures
@@ -13,66 +14,83 @@ from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
 from rig.servers import FLAGS
 
 _EXPECTED = 1.5
-"""Times raw uWSGI that heliograph may cost, in batches of 20."""
+"""Times raw uWSGI that heliograph may cost, in the first case."""
 
-_CASES = {
-    "batch of 20": "Batches of 20, the queue empty before each",
-    "batch of 100": "Batches of 100, the queue empty before each",
-    "alone": "One send a millisecond, each timed alone, so with cold caches and a receiver to wake",
-}
+
+class Case(NamedTuple):
+    """`batch` sends at a time, timed together; 1 is alone, a millisecond after the last."""
+
+    batch: int
+    placement: Placement
+    mules: int = 1
+
+    @property
+    def caption(self) -> str:
+        """What stands above the table."""
+        what = f"Batches of {self.batch}, the queue empty before each"
+        if self.batch == 1:
+            what = "One send a millisecond, each timed alone, so with cold caches and a receiver to wake"
+        mules = f"; {self.mules} mules, of which one receives" if self.mules > 1 else ""
+        return f"{what}; {PLACEMENTS[self.placement]}{mules}:"
+
+    def measure(self, server: Server, rounds: int) -> list[float]:
+        """Nanoseconds a send, for each round."""
+        server.ask(self.placement)
+        server.ask("rounds", rounds=_WARM_UP, batch=20)
+        if self.batch == 1:
+            return server.ask("paced", count=rounds, pause_us=1000)["ns"]
+        return server.ask("rounds", rounds=rounds, batch=self.batch)["ns"]
+
+
+_SMALL = tuple(Case(batch, placement) for batch in (20, 100, 1) for placement in PLACEMENTS)
+_LARGE = (Case(20, "together", mules=7),)
+"""A server of nine processes: what depends on their number shows."""
 
 _WARM_UP = 20
 
 
 def run(plan: Plan) -> Report:
-    """Measure all peers in batches of 20 and of 100, and one by one, in both placements."""
-    contestants = [Contestant(peer.name, peer, partial(_measure, plan=plan)) for peer in SIGNAL_PEERS]
-    found = interleave(contestants, plan.repetitions)
-    expected = each(found, partial(_middle, "batch of 20, together"))
-    times = ratio(expected[HELIOGRAPH.name], expected[RAW.name])
+    """Measure all peers in all cases."""
+    rounds = plan.size(200, 20)
+    tables = [*_tables(plan, rounds, _SMALL), *_tables(plan, rounds, _LARGE)]
+    times = float(tables[0].rows[SIGNAL_PEERS.index(HELIOGRAPH)][-1])
     verdict = "met" if times <= _EXPECTED else "missed"
     return Report(
         "Cost of a send",
-        f"uWSGI with {' '.join(FLAGS)} --mules 1 and default buffers; a worker runs `send(what)` in the same loop for "
-        f"all, from a request, to one mule that counts. {plan.size(200, 20)} rounds a repetition and case after "
+        f"uWSGI with {' '.join(FLAGS)} --mules 1 (or 7) and default buffers; a worker runs `send(what)` in the same "
+        f"loop for all, from a request, to one mule that counts. {rounds} rounds a repetition and case after "
         f"{_WARM_UP} to warm up; garbage collection off. {plan.repetitions} interleaved repetitions, each on a fresh "
         "server: medians over them, and the range of the medians; ratios are medians of the ratios within a "
         "repetition. p99 is over the rounds of a repetition. Processes are pinned, because the kernel's choice of "
         "cores would outweigh all else.",
-        [_table(case, placement, found) for case in _CASES for placement in PLACEMENTS],
-        [f"Expected in batches of 20, {PLACEMENTS['together']}: at most {_EXPECTED} x raw; {times:.2f} is {verdict}."],
+        tables,
+        [f"Expected in the first table: heliograph at most {_EXPECTED} x raw; {times:.2f} is {verdict}."],
     )
 
 
-def _measure(server: Server, plan: Plan) -> Figures:
-    rounds = plan.size(200, 20)
-    figures: Figures = {}
-    for placement in PLACEMENTS:
-        server.ask(placement)
-        server.ask("rounds", rounds=_WARM_UP, batch=20)
-        for case, job in {
-            "batch of 20": partial(server.ask, "rounds", rounds=rounds, batch=20),
-            "batch of 100": partial(server.ask, "rounds", rounds=rounds, batch=100),
-            "alone": partial(server.ask, "paced", count=rounds, pause_us=1000),
-        }.items():
-            figures[f"{case}, {placement}"] = job()["ns"]
-    return figures
+def _tables(plan: Plan, rounds: int, cases: tuple[Case, ...]) -> list[Table]:
+    """One table a case; all cases are of the same number of mules and share the servers."""
+
+    def measure(server: Server) -> Figures:
+        return {case.caption: case.measure(server, rounds) for case in cases}
+
+    contestants = [Contestant(peer.name, peer, measure, cases[0].mules) for peer in SIGNAL_PEERS]
+    found = interleave(contestants, plan.repetitions)
+    return [_table(case.caption, found) for case in cases]
 
 
-def _middle(case: str, figures: Figures) -> float:
-    return median(figures[case])
-
-
-def _tail(case: str, figures: Figures) -> float:
-    return percentile(figures[case], 99)
-
-
-def _table(case: str, placement: Placement, found: dict[str, list[Figures]]) -> Table:
-    key = f"{case}, {placement}"
-    middles, tails = each(found, partial(_middle, key)), each(found, partial(_tail, key))
+def _table(caption: str, found: dict[str, list[Figures]]) -> Table:
+    middles, tails = each(found, partial(_middle, caption)), each(found, partial(_tail, caption))
     rows = [
         [name, *spread(values, 1000), spread(tails[name], 1000)[0], f"{ratio(values, middles[RAW.name]):.2f}"]
         for name, values in middles.items()
     ]
-    caption = f"{_CASES[case]}; {PLACEMENTS[placement]}:"
     return Table(caption, ["peer", "µs, median", "range", "µs, p99", "x raw"], rows)
+
+
+def _middle(caption: str, figures: Figures) -> float:
+    return median(figures[caption])
+
+
+def _tail(caption: str, figures: Figures) -> float:
+    return percentile(figures[caption], 99)
