@@ -1,8 +1,14 @@
 """Signals in this process, at once, on a fake clock: for tests and the shell.
 
-A whole server is played by one process: each receiver of a signal runs its handler in turn, and while it runs this
-process *is* that receiver (`Mule.get_current_id()` answers 1 in mule 1). What a handler raises runs after it, first
-in, first out. `hold()` keeps signals in their queues instead, so that a test can look at them or fill them up.
+Rules
+    One process plays a whole server. Each receiver of a signal runs its handler in turn, and while it runs this
+    process *is* that receiver: `Mule.get_current_id()` answers 1 in mule 1. What one process of a pool or farm may
+    take, the first that waits for it takes, else the first there is.
+
+    Signals run in the order in which they were sent, so what a handler raises runs after it, not within it. One
+    thread at a time runs them; another's `send()` then returns at once. Each thread plays for itself.
+
+    `hold()` keeps signals in their queues, so that a test can look at them, fill them up, or let `wait()` take them.
 """
 
 from __future__ import annotations
@@ -14,9 +20,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from heliograph._core.targets import parse, queues, readers_of
-from heliograph.engines.clock import FakeClock
-from heliograph.exceptions import SignalNotRegistered, SignalQueueFull, TargetError, WaitTimeout
+from heliograph._core.targets import Target, parse, queues, queues_read_by, readers_of
+from heliograph.engines.clock import FakeClock, SystemClock
+from heliograph.exceptions import (
+    ConfigError,
+    NotSupported,
+    SignalNotRegistered,
+    SignalQueueFull,
+    TargetError,
+    WaitTimeout,
+)
 from heliograph.port import Clock, Handler
 from heliograph.values import FarmSpec, Identity, Queue, Topology
 
@@ -34,11 +47,29 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """One run of a handler: the number, who ran it, and what it raised (None if nothing)."""
+    """One run of a handler: the number, who ran it, and what it raised (None if nothing).
+
+    `SystemExit` and the like are noted here as well, and go on to whoever let the signal run.
+    """
 
     num: int
     by: Identity
-    failure: Exception | None
+    failure: BaseException | None
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A `wait()` under way: for which number (None: any), by whom, and what arrived."""
+
+    num: int | None
+    who: Identity
+    received: int | None = None
+
+
+class _Player(threading.local):
+    """Which process a thread plays."""
+
+    who: Identity | None = None
 
 
 class InlineEngine:
@@ -50,34 +81,38 @@ class InlineEngine:
     def __init__(
         self, topology: Topology = DEFAULT_TOPOLOGY, *, clock: Clock | None = None, capacity: int = 65_536
     ) -> None:
-        """`capacity` is the number of signals that each queue takes."""
+        """`capacity` is the number of signals that each queue takes.
+
+        Raises `ConfigError` for a farm without mules, or with mules that the topology does not have.
+        """
+        _check_farms(topology)
         self.clock: Clock = clock or FakeClock()
         self.sent: list[Sent] = []
         self.handled: list[Handled] = []
         self.refused = 0
         self._topology = topology
         self._capacity = capacity
-        self._who = Identity("worker", 1)
-        self._routes: dict[int, tuple[str, Handler]] = {}
-        self._queues: dict[Queue, deque[int]] = {}
-        self._order: deque[Queue] = deque()
-        self._waiting: Counter[int | None] = Counter()
+        self._first = next(iter(topology.processes()), Identity("outside"))
+        self._player = _Player()
+        self._routes: dict[int, tuple[Target, Handler]] = {}
+        self._pending: deque[tuple[Queue, int]] = deque()
+        self._lengths: Counter[Queue] = Counter()
+        self._waiters: list[_Waiter] = []
         self._holding = 0
-        self._draining = False
+        self._running = 0
+        self._failures: list[Handled] = []
         self._changed = threading.Condition()
-        self._arrivals = 0
-        self._arrived: deque[tuple[int, int, tuple[Identity, ...]]] = deque(maxlen=1024)
 
     # for tests
 
     @contextmanager
     def playing(self, who: Identity | str) -> Generator[None]:
-        """Be another process for a while: `with engine.playing("mule2"):`."""
-        before, self._who = self._who, self._identity_named(who)
+        """Be another process for a while, in this thread: `with engine.playing("mule2"):`."""
+        before, self._player.who = self._player.who, self._identity_named(who)
         try:
             yield
         finally:
-            self._who = before
+            self._player.who = before
 
     @contextmanager
     def hold(self) -> Generator[None]:
@@ -89,61 +124,70 @@ class InlineEngine:
             self._holding -= 1
             self._drain()
 
-    def waiting(self, queue: Queue) -> tuple[int, ...]:
-        """The numbers that wait in a queue, the oldest first."""
-        return tuple(self._queues.get(queue, ()))
+    def waiting(self, where: Queue | str) -> tuple[int, ...]:
+        """The numbers that wait in a queue, or in the queues of a target such as `"mule1"`, the oldest first."""
+        wanted = (where,) if isinstance(where, Queue) else queues(parse(where, self._topology), self._topology)
+        return tuple(num for queue, num in self._pending if queue in wanted)
+
+    def take_failures(self) -> tuple[Handled, ...]:
+        """What handlers raised since the last call. Whoever takes it answers for it: the fixture then lets it be."""
+        taken = tuple(self._failures)
+        self._failures.clear()
+        return taken
 
     # the port
 
     @property
     def identity(self) -> Identity:
-        return self._who
+        return self._player.who or self._first
 
     @property
     def topology(self) -> Topology:
         return self._topology
 
     def register_signal(self, num: int, target: str, handler: Handler) -> None:
-        parse(target, self._topology)
-        self._routes[num] = (target, handler)
+        self._routes[num] = (parse(target, self._topology), handler)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._routes
 
     def signal(self, num: int, timeout: float) -> None:
-        route = self._routes.get(num)
-        if route is None and not self._waiting[num]:
-            raise SignalNotRegistered(num)
-        where = queues(parse(route[0] if route else "worker", self._topology), self._topology)
-        if any(len(self._queues.get(queue, ())) >= self._capacity for queue in where):
-            # One process plays all: whoever sends is also the only one who could make room.
-            self.refused += 1
-            raise SignalQueueFull(num, route[0] if route else "worker", timeout, itself=True)
-        self.sent.append(Sent(num, self._who, where))
-        for queue in where:
-            self._queues.setdefault(queue, deque()).append(num)
-            self._order.append(queue)
+        with self._changed:
+            target, where = self._destination(num)
+            if any(self._lengths[queue] >= self._capacity for queue in where):
+                # One process plays all: whoever sends is also the only one who could make room.
+                self.refused += 1
+                raise SignalQueueFull(num, target, timeout, itself=True)
+            self.sent.append(Sent(num, self.identity, where))
+            self._pending.extend((queue, num) for queue in where)
+            self._lengths.update(where)
         self._drain()
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
-        """See the port. A limited wait lets `timeout` pass on the clock; an endless one waits for another thread."""
-        me, seen = self._who, self._arrivals
-        self._waiting[num] += 1
+        """See the port. What `hold()` keeps for this process is taken first.
+
+        A limited wait lets `timeout` pass on the clock; an endless one waits for another thread, and raises
+        `NotSupported` where there is none.
+        """
+        waiter = _Waiter(num, self.identity)
+        self._check_can_arrive(waiter)
+        self._waiters.append(waiter)
         try:
-            while True:
-                arrived = self._arrived_since(seen, num, me)
-                if arrived is not None:
-                    return arrived
-                if timeout is not None:
-                    self.clock.sleep(timeout)
-                    arrived = self._arrived_since(seen, num, me)
-                    if arrived is None:
-                        raise WaitTimeout(num, timeout)
-                    return arrived
-                with self._changed:
-                    self._changed.wait_for(lambda: self._arrivals > seen)
+            while waiter.received is None and self._run_one(queues_read_by(waiter.who, self._topology)):
+                pass
+            if waiter.received is None:
+                self._let_pass(waiter, timeout)
         finally:
-            self._waiting[num] -= 1
+            self._waiters.remove(waiter)
+            self._drain()
+        if waiter.received is not None:
+            return waiter.received
+        if timeout is None:
+            raise NotSupported(
+                f"{waiter.who} would wait for ever: nothing waits in its queues, and no other thread is there to "
+                "send. Send first, under `with engine.hold():`, give a timeout, or wait in a thread"
+            )
+        raise WaitTimeout(num, timeout)
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         """One process plays all, so a hook runs once for each that would be forked."""
@@ -152,8 +196,8 @@ class InlineEngine:
                 hook()
 
     def in_farm(self, name: str) -> bool:
-        farms = self._topology.farms
-        return self._who.role == "mule" and any(f.name == name and self._who.number in f.mules for f in farms)
+        who, farms = self.identity, self._topology.farms
+        return who.role == "mule" and any(farm.name == name and who.number in farm.mules for farm in farms)
 
     def masterpid(self) -> int:
         return 0
@@ -169,38 +213,87 @@ class InlineEngine:
 
     # within
 
-    def _drain(self) -> None:
-        if self._draining or self._holding:
-            return
-        self._draining = True
-        try:
-            while self._order and not self._holding:
-                queue = self._order.popleft()
-                self._run(self._queues[queue].popleft(), readers_of(queue, self._topology))
-        finally:
-            self._draining = False
-
-    def _run(self, num: int, readers: tuple[Identity, ...]) -> None:
+    def _destination(self, num: int) -> tuple[str, tuple[Queue, ...]]:
+        """Where a signal goes: the target's text and its queues; to whoever waits for it if nobody registered it."""
         route = self._routes.get(num)
         if route is not None:
-            with self.playing(readers[0]):
-                self.handled.append(Handled(num, readers[0], route[1](num)))
+            return route[0].text, queues(route[0], self._topology)
+        for waiter in self._waiters:
+            if waiter.num == num and waiter.received is None:
+                return str(waiter.who), queues_read_by(waiter.who, self._topology)[:1]
+        raise SignalNotRegistered(num)
+
+    def _drain(self) -> None:
+        while not self._holding and self._run_one(None):
+            pass
+
+    def _run_one(self, among: tuple[Queue, ...] | None) -> bool:
+        """Run the oldest signal that waits (among these queues); False if there is none, or others are at it."""
         with self._changed:
-            self._arrivals += 1
-            self._arrived.append((self._arrivals, num, readers))
+            at = next((i for i, (queue, _) in enumerate(self._pending) if among is None or queue in among), None)
+            if at is None or (self._running and among is None):
+                return False
+            queue, num = self._pending[at]
+            del self._pending[at]
+            self._lengths[queue] -= 1
+            taker = self._taker(num, readers_of(queue, self._topology))
+            self._running += 1
+        try:
+            self._handle(num, taker)
+        finally:
+            with self._changed:
+                self._running -= 1
+        return True
+
+    def _taker(self, num: int, readers: tuple[Identity, ...]) -> Identity:
+        ready = (w.who for w in self._waiters if w.received is None and w.num in (None, num) and w.who in readers)
+        return next(ready, readers[0])
+
+    def _handle(self, num: int, taker: Identity) -> None:
+        """Run the handler if there is one, then tell those who wait."""
+        route = self._routes.get(num)
+        if route is not None:
+            with self.playing(taker):
+                try:
+                    failure = route[1](num)
+                except BaseException as leaving:
+                    self.handled.append(Handled(num, taker, leaving))
+                    raise
+            self.handled.append(Handled(num, taker, failure))
+            if failure is not None:
+                self._failures.append(self.handled[-1])
+        with self._changed:
+            for waiter in self._waiters:
+                if waiter.who == taker and waiter.received is None and waiter.num in (None, num):
+                    waiter.received = num
             self._changed.notify_all()
 
-    def _arrived_since(self, seen: int, num: int | None, me: Identity) -> int | None:
-        for serial, arrived, readers in self._arrived:
-            if serial > seen and (arrived == num or (num is None and me in readers)):
-                return arrived
-        return None
+    def _check_can_arrive(self, waiter: _Waiter) -> None:
+        mine = queues_read_by(waiter.who, self._topology)
+        if not mine:
+            raise NotSupported(f"no signal ever arrives in {waiter.who}; wait in a worker, a mule or a spooler")
+        route = self._routes.get(waiter.num) if waiter.num is not None else None
+        if route is not None and set(mine).isdisjoint(queues(route[0], self._topology)):
+            raise NotSupported(
+                f"signal {waiter.num} goes to {route[0].text} and never arrives in {waiter.who}: wait for it there"
+            )
+
+    def _let_pass(self, waiter: _Waiter, timeout: float | None) -> None:
+        if timeout is not None and not isinstance(self.clock, SystemClock):
+            self.clock.sleep(timeout)
+        elif timeout is not None or threading.active_count() > 1:
+            with self._changed:
+                self._changed.wait_for(lambda: waiter.received is not None, timeout)
 
     def _identity_named(self, who: Identity | str) -> Identity:
-        if isinstance(who, Identity):
-            return who
         everybody = (Identity("master"), *self._topology.processes(), Identity("outside"))
         found = {str(identity): identity for identity in everybody}
-        if who not in found:
-            raise TargetError(who, "is no process of this server", tuple(found))
-        return found[who]
+        if str(who) not in found:
+            raise TargetError(str(who), "is no process of this server", tuple(found))
+        return found[str(who)]
+
+
+def _check_farms(topology: Topology) -> None:
+    for farm in topology.farms:
+        if not farm.mules or not all(1 <= mule <= topology.mules for mule in farm.mules):
+            raise ConfigError(f"farm {farm.name!r} has mules {list(farm.mules)}, of {topology.mules} that there are")

@@ -1,6 +1,26 @@
-"""For tests of applications, and of engines."""
+"""For tests of applications, and of engines.
 
-from heliograph.engines.clock import FakeClock
-from heliograph.engines.inline import InlineEngine
+Names are imported when they are used: pytest loads this package for its plugin before coverage starts to measure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from heliograph.engines.clock import FakeClock
+    from heliograph.engines.inline import InlineEngine
 
 __all__ = ["FakeClock", "InlineEngine"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "FakeClock":
+        from heliograph.engines.clock import FakeClock
+
+        return FakeClock
+    if name == "InlineEngine":
+        from heliograph.engines.inline import InlineEngine
+
+        return InlineEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
