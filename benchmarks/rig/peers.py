@@ -69,9 +69,11 @@ HELIOGRAPH = UwsgiPeer("heliograph on uWSGI", "heliograph", drops=False)
 SIGNAL_PEERS: tuple[Peer, ...] = (RAW, UWSGICONF, HELIOGRAPH)
 """All that have signals; the first is what the others are measured by."""
 
+EXECUTOR = ChannelPeer("ProcessPoolExecutor", channels.executor)
+
 CHANNEL_PEERS: tuple[Peer, ...] = (
     ChannelPeer("pipe, 16-byte records", channels.pipe),
     ChannelPeer("multiprocessing.Queue", channels.queue),
-    ChannelPeer("ProcessPoolExecutor", channels.executor),
+    EXECUTOR,
 )
 """What else Python has to get work to another process: a yardstick for throughput."""

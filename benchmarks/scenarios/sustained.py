@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from rig.jobs import Figures
-from rig.peers import CHANNEL_PEERS, HELIOGRAPH, RAW, SIGNAL_PEERS, Peer, Server
+from rig.peers import CHANNEL_PEERS, EXECUTOR, HELIOGRAPH, RAW, SIGNAL_PEERS, Peer, Server
 from rig.report import Report, Table, spread
 from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
 from rig.servers import FLAGS
@@ -13,8 +13,8 @@ from rig.servers import FLAGS
 _WINDOW = 100
 """Signals in flight for peers that drop: well under the 278 that uWSGI's buffer holds."""
 
-_SLOW = 10
-"""Channels get a tenth of the signals: an executor needs some 80 µs for each."""
+_TENTH = 10
+"""As warm-up, and for an executor, which needs some 80 µs for each."""
 
 
 def run(plan: Plan) -> Report:
@@ -23,14 +23,17 @@ def run(plan: Plan) -> Report:
     return Report(
         "Sustained rate without loss",
         f"uWSGI with {' '.join(FLAGS)} --mules 1 or 2 and default buffers. A worker sends {_count(plan):,} signals a "
-        f"repetition, {_count(plan) // _SLOW:,} to the channels, after {_count(plan) // _SLOW:,} to warm up; the rate "
+        f"repetition, a tenth of them to an executor, after another tenth to warm up; the rate "
         "is that of the handled ones, from the first send to the last handler. A peer that drops is paced: the sender "
         f"reads the handled counter and keeps at most {_WINDOW} in flight. heliograph holds its sender back itself; it "
         "is measured once so, and once paced like the others. Latency under load is from send to handler in a run of "
         f"{_timed(plan):,} signals that are timed one by one. {plan.repetitions} interleaved repetitions, each on a "
         "fresh server: medians over them, and their range; ratios are medians of the ratios within a repetition.",
         tables,
-        ["Channels are plain Python processes forked from the sender, without a master, routes or accounts."],
+        [
+            "Pipe, queue and executor are plain processes forked from the sender: no master, no routes, no accounts.",
+            "Processes are not pinned; how wide the ranges are shows what the kernel's choice of cores does.",
+        ],
     )
 
 
@@ -49,11 +52,12 @@ def _table(plan: Plan, mules: int, caption: str) -> Table:
     rows = [
         [
             *(name, *spread(values, 1, 0), f"{ratio(values, rates[RAW.name]):.2f}", f"{max(lost[name]):,.0f}"),
-            *_waits(found[name]),
+            *(_waits(found[name]) if mules == 1 else ()),
         ]
         for name, values in rates.items()
     ]
-    return Table(caption, ["peer", "handled/s", "range", "x raw", "lost, most", "µs, p50", "µs, p99"], rows)
+    columns = ["peer", "handled/s", "range", "x raw", "lost, most", *(["µs, p50", "µs, p99"] if mules == 1 else [])]
+    return Table(caption, columns, rows)
 
 
 def _contestants(plan: Plan, mules: int) -> list[Contestant]:
@@ -64,11 +68,12 @@ def _contestants(plan: Plan, mules: int) -> list[Contestant]:
     timed = _timed(plan) if mules == 1 else 0
     signals = [contestant(peer.name, peer, _WINDOW if peer.drops else 0, 1, timed) for peer in SIGNAL_PEERS]
     paced = contestant(f"{HELIOGRAPH.name}, paced", HELIOGRAPH, _WINDOW, 1, timed)
-    return [*signals, paced, *(contestant(peer.name, peer, 0, _SLOW, 0) for peer in CHANNEL_PEERS)]
+    channels = [contestant(p.name, p, 0, _TENTH if p is EXECUTOR else 1, 0) for p in CHANNEL_PEERS]
+    return [*signals, paced, *channels]
 
 
 def _measure(server: Server, count: int, window: int, timed: int) -> Figures:
-    server.ask("flood", count=count // _SLOW, window=window, pool=1)
+    server.ask("flood", count=count // _TENTH, window=window, pool=1)
     figures = server.ask("flood", count=count, window=window, pool=1)
     figures["lost"] = [count - figures["handled"][0]]
     figures["waits"] = server.ask("load", count=timed, window=window)["ns"] if timed else []
