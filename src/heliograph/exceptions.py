@@ -50,11 +50,19 @@ class SignalNumberError(UwsgiconfException, ValueError):
 
 
 class SignalTypeError(UwsgiconfException, TypeError):
-    """A value of the wrong type where a signal number, a target or a handler is wanted."""
+    """A value of the wrong type where a signal number, a target or a handler is wanted.
+
+    `value` is that value; in a pickle, what is not a plain one becomes its repr.
+    """
 
     def __init__(self, message: str, value: object) -> None:
         super().__init__(message)
         self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        restore, args, facts = super().__reduce__()
+        plain = self.value is None or isinstance(self.value, (str, bytes, int, float))
+        return restore, args, {**facts, "value": self.value if plain else repr(self.value)}
 
 
 class NoSignalAvailable(UwsgiconfException):

@@ -23,7 +23,7 @@ from heliograph.values import Identity, Queue, Topology
 MAX_TARGET_BYTES = 63
 """uWSGI keeps a target in 64 bytes, the last of them 0."""
 
-_NUMBERED = re.compile(r"(worker|mule|farm)(0|[1-9][0-9]*)")
+_NUMBERED = re.compile(r"(worker|mule|farm)([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def available(topology: Topology) -> tuple[str, ...]:
         words += ["worker", "workers", "active-workers", *_numbered("worker", topology.workers)]
     if topology.mules:
         words += ["mule", "mules", *_numbered("mule", topology.mules)]
-    words += [f"farm_{farm.name}" for farm in topology.farms]
+    words += [f"farm_{farm.name}" for i, farm in enumerate(topology.farms, 1) if readers_of(Queue("farm", i), topology)]
     if topology.spoolers:
         words.append("spooler")
     return tuple(words)
@@ -89,7 +89,8 @@ def queues_read_by(who: Identity, topology: Topology) -> tuple[Queue, ...]:
 def readers_of(queue: Queue, topology: Topology) -> tuple[Identity, ...]:
     """The processes that take signals from a queue."""
     if queue.kind == "farm":
-        return tuple(Identity("mule", mule) for mule in topology.farms[queue.number - 1].mules)
+        mules = topology.farms[queue.number - 1].mules
+        return tuple(who for who in topology.processes() if who.role == "mule" and who.number in mules)
     if queue.number:
         return (Identity(queue.kind, queue.number),)
     return tuple(who for who in topology.processes() if who.role == queue.kind)
@@ -109,7 +110,7 @@ def all_queues(topology: Topology) -> tuple[Queue, ...]:
 
 
 def _read(text: str, topology: Topology | None) -> Target:
-    if len(text.encode()) > MAX_TARGET_BYTES:
+    if len(text.encode(errors="surrogatepass")) > MAX_TARGET_BYTES:
         raise TargetError(text, f"longer than {MAX_TARGET_BYTES} bytes")
     if text in _WORDS:
         return _WORDS[text]
@@ -144,6 +145,8 @@ def _check(target: Target, topology: Topology) -> None:
     if target.scope == "one" and not 1 <= target.number <= count:
         counted = f"{count} {target.kind}{'s' if count > 1 else ''}, counted from 1"
         raise _unknown(target.text, f"this server has {counted}", topology)
+    if target.kind == "farm" and not readers_of(Queue("farm", target.number), topology):
+        raise _unknown(target.text, "that farm has no mules", topology)
 
 
 def _unknown(text: str, reason: str, topology: Topology | None) -> TargetError:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import threading
@@ -23,7 +22,7 @@ from heliograph._core.targets import parse
 from heliograph.exceptions import AlreadyRegistered, SignalTypeError
 from heliograph.port import Engine
 from heliograph.runtime.mules import Farm, Mule
-from heliograph.values import SignalDescription
+from heliograph.values import HandlerOptions, SignalDescription
 
 __all__ = [
     "REGISTERED_SIGNALS",
@@ -48,6 +47,9 @@ REGISTERED_SIGNALS: dict[int, SignalDescription] = TABLE.registered
 
 _CALLS: dict[int, Callable[[int], Any]] = {}
 """The registered functions, adapted to take the number."""
+
+_OPTIONS: dict[int, HandlerOptions] = {}
+"""What was promised of them."""
 
 
 class _ThreadState(threading.local):
@@ -115,7 +117,12 @@ class Signal:
 
     @overload
     def register_handler(
-        self, target: TypeTarget = None, callback: Callable[[Signal], object] | None = None
+        self,
+        target: TypeTarget = None,
+        callback: Callable[[Signal], object] | None = None,
+        *,
+        redeliver: bool = True,
+        time_limit: float | None = None,
     ) -> Callable[[_F], _F]: ...
     @overload
     def register_handler(self, target: _F) -> _F: ...
@@ -123,6 +130,9 @@ class Signal:
         self,
         target: TypeTarget | Callable[..., Any] = None,
         callback: Callable[[Signal], object] | None = None,
+        *,
+        redeliver: bool = True,
+        time_limit: float | None = None,
     ) -> Any:
         """Decorator: run the function where `target` says whenever this signal is raised.
 
@@ -137,6 +147,11 @@ class Signal:
         The function may take the signal's number or nothing, and comes back unchanged. `callback(signal)` is called
         after the registration; what it raises goes to the caller.
 
+        On heliograph's own server, a signal whose process was killed while it had it in hand is given out again;
+        `redeliver=False` says that the function must not run twice. `time_limit` are the seconds after which the
+        process is ended if the function has not come back (0: never; None: what the server was started with); the
+        signal then counts as failed.
+
         Raises `TargetError` for a target that this server does not have, `SignalTypeError` for what cannot be
         called, `RegistrationError` where this process cannot register for the others, and `AlreadyRegistered` where
         another function has the number and the engine cannot replace it. Nothing has changed then.
@@ -146,12 +161,14 @@ class Signal:
         >>> Signal(3)
         Signal(3, target='mule1', handler=heliograph.runtime.signals.crunch)
         """
-        if inspect.isroutine(target):
+        if callable(target) and not isinstance(target, Signal):
             return self(target)
         text = _target_text(target)
+        if time_limit is not None and not time_limit >= 0:
+            raise ValueError(f"time_limit is in seconds, 0 or more, not {time_limit!r}")
 
         def register(func: _F) -> _F:
-            _register(self.num, text, func)
+            _register(self.num, text, func, HandlerOptions(describe(func), redeliver, time_limit))
             if callback is not None:
                 callback(self)
             return func
@@ -167,8 +184,8 @@ class Signal:
         Raises `SignalQueueFull`, `SignalNotRegistered`, `NoEngine` or `ServerNotReady`; with `remote`,
         `RemoteRejected` (a `ValueError`) and `RemoteUnreachable` (an `OSError`). The signal was not sent then.
         """
-        if timeout is not DEFAULT_TIMEOUT and not timeout >= 0:
-            raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
+        if timeout is not DEFAULT_TIMEOUT:
+            _check_timeout(timeout)
         if remote is None:
             engines.current().signal(self.num, timeout)
         else:
@@ -182,11 +199,15 @@ class Signal:
         `timeout` in seconds, None for ever. Raises `WaitTimeout`, `WaitFailed` (a `SystemError`), or `NotSupported`
         where the signal can never arrive here, or the engine cannot limit a wait (uWSGI).
         """
+        if timeout is not None:
+            _check_timeout(timeout)
         _STATE.waited = engines.current().signal_wait(self.num, timeout)
 
     @staticmethod
     def wait_any(timeout: float | None = None) -> Signal:
         """Block until any signal arrives in this process, and return it. See `wait`."""
+        if timeout is not None:
+            _check_timeout(timeout)
         _STATE.waited = engines.current().signal_wait(None, timeout)
         return Signal(_STATE.waited)
 
@@ -201,6 +222,8 @@ def dispatch(num: int) -> Exception | None:
     try:
         result = _CALLS[num](num)
         if inspect.iscoroutine(result):
+            import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
+
             asyncio.run(result)
     except Exception as failure:  # noqa: BLE001 - S8: whatever a handler raises, the process goes on
         _LOG.exception("handler of signal %d failed in %s: %s", num, engines.current().identity, _name(num))
@@ -214,10 +237,15 @@ def dispatch(num: int) -> Exception | None:
 def announce(engine: Engine) -> None:
     """Register all that this process knows with an engine that does not know it yet."""
     for known in TABLE.registered.values():
-        engine.register_signal(known.num, known.target, dispatch)
+        engine.register_signal(known.num, known.target, dispatch, _OPTIONS[known.num])
 
 
-def _register(num: int, target: str, func: Callable[..., Any]) -> None:
+def _check_timeout(timeout: float) -> None:
+    if not timeout >= 0:
+        raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
+
+
+def _register(num: int, target: str, func: Callable[..., Any], options: HandlerOptions) -> None:
     engine = engines.current()
     text = parse(target, engine.topology).text
     call = adapt(func)
@@ -230,9 +258,10 @@ def _register(num: int, target: str, func: Callable[..., Any]) -> None:
             old=describe(old.func),
             new=describe(func),
         )
-    if old is None or old.target != text:
-        engine.register_signal(num, text, dispatch)
+    if old is None or old.target != text or engine.reroutes:
+        engine.register_signal(num, text, dispatch, options)
     _CALLS[num] = call
+    _OPTIONS[num] = options
     TABLE.registered[num] = SignalDescription(num, text, func)
 
 

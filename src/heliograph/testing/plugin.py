@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -53,8 +53,8 @@ def heliograph_engine(
     from heliograph import engines
     from heliograph.engines.inline import InlineEngine
 
-    node: Any = request.node
-    marker: pytest.Mark | None = node.get_closest_marker("heliograph")
+    node = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
+    marker = node.get_closest_marker("heliograph")
     engine = InlineEngine(heliograph_topology if marker is None else _topology(*marker.args, **marker.kwargs))
     with _tables_kept(), engines.using(engine):
         _announce(engine)
