@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -53,9 +54,9 @@ def pipe(receivers: int) -> Generator[Channel]:
     try:
         yield Channel(send, _RECORD, memory)
     finally:
+        _end(processes)
         os.close(writer)
         os.close(reader)
-        _end(processes)
 
 
 @contextmanager
@@ -66,16 +67,16 @@ def queue(receivers: int) -> Generator[Channel]:
 
     def receive(counter: int) -> None:
         words = memory.words
-        while channel.get() >= 0:
+        while True:
+            channel.get()
             words[counter] += 1
 
     processes = _start(receive, memory, receivers)
     try:
         yield Channel(channel.put, 17, memory)
     finally:
-        for _ in processes:
-            channel.put(-1)
         _end(processes)
+        channel.cancel_join_thread()  # what nobody reads any more need not be written
         channel.close()
 
 
@@ -89,8 +90,10 @@ def executor(receivers: int) -> Generator[Channel]:
         def send(num: int) -> None:
             pool.submit(_count, num)
 
-        yield Channel(send, 17, memory)
-        pool.shutdown(cancel_futures=True)
+        try:
+            yield Channel(send, 17, memory)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 _place: list[tuple[Memory, int]] = []
@@ -98,6 +101,7 @@ _place: list[tuple[Memory, int]] = []
 
 
 def _enter(memory: Memory, serial: Any) -> None:
+    _leave_ending_to_the_sender()
     with serial:
         serial.value += 1
         _place.append((memory, memory.counter(serial.value)))
@@ -109,7 +113,11 @@ def _count(_num: int) -> None:
 
 
 def _start(receive: Callable[[int], None], memory: Memory, receivers: int) -> list[ForkProcess]:
-    processes = [_FORK.Process(target=receive, args=(memory.counter(n),), daemon=True) for n in range(1, receivers + 1)]
+    def work(counter: int) -> None:
+        _leave_ending_to_the_sender()
+        receive(counter)
+
+    processes = [_FORK.Process(target=work, args=(memory.counter(n),), daemon=True) for n in range(1, receivers + 1)]
     for process in processes:
         process.start()
     sleep(0.1)  # so that they wait already; a signal sent earlier would only wait for them
@@ -118,7 +126,12 @@ def _start(receive: Callable[[int], None], memory: Memory, receivers: int) -> li
 
 def _end(processes: list[ForkProcess]) -> None:
     for process in processes:
-        process.join(2)
-        if process.is_alive():
-            process.kill()
-            process.join()
+        process.kill()
+        process.join()
+
+
+def _leave_ending_to_the_sender() -> None:
+    """Ctrl-C reaches receivers too, and a signal's handler is inherited: here it would only leave a mess."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
