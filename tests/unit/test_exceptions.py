@@ -1,0 +1,140 @@
+"""The tree of errors: what each also is, what it carries, and that it survives the way to another process."""
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import pytest
+
+from heliograph import exceptions
+from heliograph.exceptions import (
+    AlreadyRegistered,
+    ConfigError,
+    NoEngine,
+    NoSignalAvailable,
+    NotSupported,
+    RegistrationError,
+    RemoteRejected,
+    RemoteUnreachable,
+    ServerNotReady,
+    SignalNotRegistered,
+    SignalNumberError,
+    SignalQueueFull,
+    SignalTypeError,
+    TargetError,
+    UwsgiconfException,
+    WaitFailed,
+    WaitTimeout,
+)
+
+SAMPLES: list[tuple[UwsgiconfException, dict[str, Any]]] = [
+    (UwsgiconfException("root"), {}),
+    (SignalNumberError(256), {"num": 256}),
+    (SignalTypeError("a number, not 'x'", "x"), {"value": "x"}),
+    (NoSignalAvailable(), {}),
+    (
+        TargetError("bogus", "is not a target", ("worker", "mule1")),
+        {"target": "bogus", "available": ("worker", "mule1")},
+    ),
+    (TargetError("bogus", "is not a target"), {"target": "bogus", "available": ()}),
+    (RegistrationError(5, "this is a mule"), {"num": 5}),
+    (AlreadyRegistered(5, "shop.old has it", old="shop.old", new="shop.new"), {"num": 5, "old": "shop.old"}),
+    (SignalNotRegistered(5), {"num": 5}),
+    (SignalQueueFull(5, "mule1", 0.5), {"num": 5, "target": "mule1", "timeout": 0.5}),
+    (SignalQueueFull(5, "mule1", 0.5, itself=True), {"num": 5, "target": "mule1"}),
+    (WaitTimeout(5, 0.5), {"num": 5, "timeout": 0.5}),
+    (WaitTimeout(None, 0.5), {"num": None, "timeout": 0.5}),
+    (WaitFailed("broken"), {}),
+    (NotSupported("cannot"), {}),
+    (NoEngine("none"), {}),
+    (ServerNotReady("loading"), {}),
+    (RemoteRejected(5, "shop:3031"), {"num": 5, "remote": "shop:3031"}),
+    (RemoteUnreachable(5, "shop:3031", "no route"), {"num": 5, "remote": "shop:3031"}),
+    (ConfigError("workers=-1"), {}),
+]
+NAMES = [type(error).__name__ for error, _ in SAMPLES]
+DRAWN: list[tuple[str, str]] = re.findall(r"[├└]── (\w+) +((?:[A-Z]\w+(?:Error|Exception))?)", exceptions.__doc__ or "")
+
+
+def test_the_tree_at_the_top_draws_every_error() -> None:
+    """Who reads the module sees all there is; and each has a sample here."""
+    defined = {
+        name
+        for name, value in vars(exceptions).items()
+        if isinstance(value, type) and issubclass(value, UwsgiconfException)
+    }
+    assert {name for name, _ in DRAWN} | {"UwsgiconfException"} == defined == set(NAMES)
+
+
+@pytest.mark.parametrize(("name", "builtin"), DRAWN)
+def test_an_error_is_what_the_tree_says(name: str, builtin: str) -> None:
+    """Each is caught by the root, and by the builtin drawn beside it."""
+    error = getattr(exceptions, name)
+    assert issubclass(error, UwsgiconfException)
+    if builtin:
+        assert issubclass(error, getattr(__builtins__, builtin, None) or __builtins__[builtin])
+
+
+def test_a_number_that_is_taken_is_a_registration_that_failed() -> None:
+    """`AlreadyRegistered` is drawn below `RegistrationError`."""
+    assert issubclass(AlreadyRegistered, RegistrationError)
+
+
+@pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
+def test_an_error_carries_its_facts(error: UwsgiconfException, facts: dict[str, Any]) -> None:
+    """As attributes, and those that are numbers or words in its text as well."""
+    for name, value in facts.items():
+        assert getattr(error, name) == value
+        if value not in (None, ()):
+            assert all(str(word) in str(error) for word in (value if isinstance(value, tuple) else (value,)))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
+def test_an_error_crosses_processes(error: UwsgiconfException, facts: dict[str, Any], protocol: int) -> None:
+    """A pickled error comes back as what it was: type, text, facts and notes."""
+    sent = copy.copy(error)
+    sent.add_note("seen in mule1")
+    received = pickle.loads(pickle.dumps(sent, protocol))
+    assert type(received) is type(error)
+    assert (str(received), received.args) == (str(error), error.args)
+    assert received.__notes__ == ["seen in mule1"]
+    assert {name: getattr(received, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
+def test_an_error_can_be_copied(error: UwsgiconfException, facts: dict[str, Any]) -> None:
+    """A copy is equal in all that can be seen, and not the same."""
+    twin = copy.copy(error)
+    assert twin is not error
+    assert (str(twin), repr(twin), vars(twin)) == (str(error), repr(error), vars(error))
+
+
+def test_a_value_that_cannot_be_pickled_does_not_stop_the_error() -> None:
+    """A lambda as a handler's value crosses as its repr."""
+    error = SignalTypeError("must take the number", lambda: None)
+    received = pickle.loads(pickle.dumps(error))
+    assert received.value == repr(error.value)
+    assert callable(error.value)
+
+
+def test_errors_of_applications_cross_too() -> None:
+    """A subclass with its own `__init__` needs to do nothing for it."""
+    received = pickle.loads(pickle.dumps(ShopError(5, reason="closed")))
+    assert isinstance(received, ShopError)
+    assert (received.num, received.reason, str(received)) == (5, "closed", str(SignalNotRegistered(5)))
+
+
+class ShopError(SignalNotRegistered):
+    """An application's own error."""
+
+    def __init__(self, num: int, *, reason: str) -> None:
+        super().__init__(num)
+        self.reason = reason
+
+
+def test_a_full_queue_says_what_to_do() -> None:
+    """The message tells whether waiting could have helped."""
+    assert "still full after 0.5 s" in str(SignalQueueFull(5, "mule1", 0.5))
+    assert "only this process reads" in str(SignalQueueFull(5, "mule1", 0.5, itself=True))
