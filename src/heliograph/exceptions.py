@@ -60,9 +60,9 @@ class SignalTypeError(UwsgiconfException, TypeError):
         self.value = value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        restore, args, facts = super().__reduce__()
+        rebuild, (kind, args, facts) = super().__reduce__()
         plain = self.value is None or isinstance(self.value, (str, bytes, int, float))
-        return restore, args, {**facts, "value": self.value if plain else repr(self.value)}
+        return rebuild, (kind, args, {**facts, "value": self.value if plain else repr(self.value)})
 
 
 class NoSignalAvailable(UwsgiconfException):

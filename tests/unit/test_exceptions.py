@@ -37,7 +37,7 @@ SAMPLES: list[tuple[UwsgiconfException, dict[str, Any]]] = [
         TargetError("bogus", "is not a target", ("worker", "mule1")),
         {"target": "bogus", "available": ("worker", "mule1")},
     ),
-    (TargetError("bogus", "is not a target"), {"target": "bogus", "available": ()}),
+    (TargetError("bogus", "is no target"), {"target": "bogus", "available": ()}),
     (RegistrationError(5, "this is a mule"), {"num": 5}),
     (AlreadyRegistered(5, "shop.old has it", old="shop.old", new="shop.new"), {"num": 5, "old": "shop.old"}),
     (SignalNotRegistered(5), {"num": 5}),
