@@ -1,0 +1,471 @@
+"""Rows S1-S10, T1-T8 and D7 of the API, in one process: on the inline engine, and with none."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from heliograph import (
+    REGISTERED_SIGNALS,
+    Farm,
+    Mule,
+    Signal,
+    SignalDescription,
+    UwsgiconfException,
+    engines,
+    get_available_num,
+    get_last_received,
+)
+from heliograph.engines.detached import DetachedEngine
+from heliograph.engines.inline import InlineEngine
+from heliograph.exceptions import (
+    AlreadyRegistered,
+    NoSignalAvailable,
+    RegistrationError,
+    SignalNotRegistered,
+    SignalNumberError,
+    SignalTypeError,
+    TargetError,
+    WaitTimeout,
+)
+from heliograph.runtime import signals
+from heliograph.runtime.signals import TABLE, announce
+
+pytestmark = pytest.mark.usefixtures("heliograph_engine")
+
+
+@pytest.fixture
+def _alone() -> Generator[None]:
+    """A process that knows no signal yet, whatever was registered before."""
+    before = dict(TABLE.registered), set(TABLE.claimed)
+    TABLE.clear()
+    yield
+    TABLE.registered.update(before[0])
+    TABLE.claimed.update(before[1])
+
+
+def everything() -> tuple[Any, ...]:
+    """All that this process, and its engine, know of signals."""
+    engine = engines.current()
+    routed = [num for num in range(256) if engine.signal_registered(num)]
+    return dict(TABLE.registered), set(TABLE.claimed), dict(signals._CALLS), routed
+
+
+def handler() -> None:
+    """Any handler."""
+
+
+def other_handler(num: int) -> None:
+    """Another one."""
+
+
+# numbers
+
+
+@pytest.mark.parametrize(
+    ("num", "error", "builtin"),
+    [
+        *((wrong, SignalNumberError, ValueError) for wrong in (-1, 256)),
+        *((wrong, SignalTypeError, TypeError) for wrong in (True, 1.0, "1", object())),
+    ],
+)
+def test_a_wrong_number_is_an_error_and_changes_nothing(
+    num: Any, error: type[Exception], builtin: type[Exception]
+) -> None:
+    """S1: heliograph's own error, which is the builtin as well."""
+    before = everything()
+    with pytest.raises(error) as caught:
+        Signal(num)
+    assert isinstance(caught.value, builtin)
+    assert isinstance(caught.value, UwsgiconfException)
+    assert everything() == before
+
+
+@pytest.mark.usefixtures("_alone")
+def test_a_signal_without_number_takes_the_first_free_one() -> None:
+    """S2, S3: neither registered nor claimed; `get_available_num` says which, and takes nothing."""
+    Signal(0).register_handler()(handler)
+    assert [get_available_num(), get_available_num()] == [1, 1]
+    assert [Signal().num, Signal().num] == [1, 2]
+    Signal(4)
+    Signal(3).register_handler()(handler)
+    assert [Signal().num, get_available_num()] == [4, 5]
+
+
+@pytest.mark.usefixtures("_alone")
+def test_what_the_server_knows_is_not_free(heliograph_engine: InlineEngine) -> None:
+    """S2: a number that was registered by other means than heliograph's is taken too."""
+    heliograph_engine.register_signal(0, "worker", lambda _num: None)
+    assert get_available_num() == 1
+
+
+@pytest.mark.usefixtures("_alone")
+def test_256_signals_are_all_there_are() -> None:
+    """S3: then both raise, and a number of one's own still works."""
+    assert sorted(Signal().num for _ in range(256)) == list(range(256))
+    for take in (Signal, get_available_num):
+        with pytest.raises(NoSignalAvailable, match="all 256"):
+            take()
+    assert Signal(255).num == 255
+
+
+# identity
+
+
+def test_two_objects_of_a_number_are_the_same_signal() -> None:
+    """S2: equal, with the same hash; another number is another signal; a number is not a signal."""
+    assert Signal(17) == Signal(17)
+    assert Signal(17) != Signal(18)
+    assert len({Signal(17), Signal(17), Signal(18)}) == 2
+    assert Signal(17) != 17
+    assert Signal(17) in {Signal(17): "known"}
+
+
+def test_a_signal_is_an_int_where_an_int_is_wanted() -> None:
+    """S2: `int(s)`, as an index, and in `bytes`, `hex` and `range`."""
+    signal = Signal(17)
+    assert int(signal) == signal.num == 17
+    assert list(range(20))[signal] == 17
+    assert (hex(signal), bytes((signal,)), f"{int(signal):03}") == ("0x11", b"\x11", "017")
+
+
+def test_a_signal_shows_itself() -> None:
+    """The repr says whether, where to and with what it is registered."""
+    assert repr(Signal(99)) == "Signal(99, not registered)"
+    Signal(99).register_handler("mule1")(handler)
+    assert repr(Signal(99)).startswith("Signal(99, target='mule1', handler=")
+    assert repr(Signal(99)).endswith("test_signals.handler)")
+
+
+def test_a_signal_has_no_other_attributes() -> None:
+    """A typing mistake is an error."""
+    with pytest.raises(AttributeError):
+        Signal(17).number = 3  # type: ignore[attr-defined]
+
+
+# registering
+
+
+def bare(signal: Signal) -> Callable[..., Any]:
+    return signal(handler)
+
+
+def bare_method(signal: Signal) -> Callable[..., Any]:
+    return signal.register_handler(handler)
+
+
+def called(signal: Signal) -> Callable[..., Any]:
+    return signal.register_handler()(handler)
+
+
+def positional(signal: Signal) -> Callable[..., Any]:
+    return signal.register_handler("worker")(handler)
+
+
+def keyword(signal: Signal) -> Callable[..., Any]:
+    return signal.register_handler(target="worker", callback=None)(handler)
+
+
+@pytest.mark.parametrize("form", [bare, bare_method, called, positional, keyword])
+def test_all_forms_of_the_decorator_are_one(form: Callable[[Signal], Callable[..., Any]]) -> None:
+    """S9, S10: `@signal`, with and without brackets; the function comes back, and the table shows it."""
+    signal = Signal(99)
+    assert form(signal) is handler
+    assert REGISTERED_SIGNALS[99] == SignalDescription(99, "worker", handler)
+    assert signal.registered is True
+
+
+def test_what_is_callable_may_be_registered_bare() -> None:
+    """S9: not only functions: partials and objects too."""
+    partial = functools.partial(other_handler, 7)
+    assert Signal(99).register_handler(partial) is partial
+    assert REGISTERED_SIGNALS[99].func is partial
+
+
+def test_registered_is_a_bool() -> None:
+    """S4: False before, True after, and for what only the server knows."""
+    assert Signal(99).registered is False
+    Signal(99)(handler)
+    assert Signal(99).registered is True
+    engines.current().register_signal(98, "worker", lambda _num: None)
+    assert Signal(98).registered is True
+
+
+TARGETS: list[tuple[Any, str]] = [
+    *((None, "worker"), ("", "worker"), ("worker", "worker"), ("worker0", "worker"), ("worker2", "worker2")),
+    *(("workers", "workers"), ("active-workers", "active-workers"), ("mule0", "mule"), ("mules", "mules")),
+    *((1, "mule1"), (2, "mule2"), (Mule(2), "mule2"), ("farm1", "farm1"), ("farm_crunchers", "farm_crunchers")),
+    *((Farm("crunchers"), "farm_crunchers"), ("spooler", "spooler")),
+]
+
+
+@pytest.mark.parametrize(("target", "resolved"), TARGETS, ids=repr)
+def test_a_target_is_shown_as_it_was_resolved(target: Any, resolved: str) -> None:
+    """T1-T7, S10: words, numbers, mules and farms."""
+    Signal(99).register_handler(target)(handler)
+    assert REGISTERED_SIGNALS[99].target == resolved
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        *((text, TargetError) for text in ("bogus", "mule9", "farm_none", "workerx", "worker01", "mule1\n", "x" * 64)),
+        *((wrong, TargetError) for wrong in (0, -1, 9, Mule(9), Farm("none"))),
+        *((wrong, SignalTypeError) for wrong in (True, False, 1.0, b"worker", [], Signal(3), ("worker",))),
+    ],
+    ids=repr,
+)
+def test_a_wrong_target_is_an_error_and_changes_nothing(target: Any, error: type[Exception]) -> None:
+    """T8: what does not exist is a TargetError, what cannot be one a SignalTypeError."""
+    Signal(99).register_handler("mule1")(handler)
+    before = everything()
+    with pytest.raises(error):
+        Signal(99).register_handler(target)(other_handler)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("func", [None, 5, "handler", lambda _a, _b: None], ids=repr)
+def test_a_wrong_handler_is_an_error_and_changes_nothing(func: Any) -> None:
+    """S6, S7: at registration, and the old handler stays."""
+    Signal(99).register_handler("mule1")(handler)
+    before = everything()
+    with pytest.raises(TypeError):
+        Signal(99).register_handler("mule2")(func)
+    assert everything() == before
+
+
+def test_a_callback_is_called_after_the_registration() -> None:
+    """S9: with the signal, once, when the table and the server already know it."""
+    seen: list[tuple[Signal, Any, bool]] = []
+
+    def callback(signal: Signal) -> None:
+        seen.append((signal, REGISTERED_SIGNALS[99].func, engines.current().signal_registered(99)))
+
+    Signal(99).register_handler(callback=callback)(handler)
+    Signal(98).register_handler("mule1", lambda signal: seen.append((signal, None, True)))(handler)
+    assert seen == [(Signal(99), handler, True), (Signal(98), None, True)]
+
+
+def test_what_a_callback_raises_goes_to_the_caller() -> None:
+    """S9: and the signal is registered."""
+
+    def callback(_signal: Signal) -> None:
+        raise LookupError("no such timer")
+
+    with pytest.raises(LookupError, match="no such timer"):
+        Signal(99).register_handler(callback=callback)(handler)
+    assert Signal(99).registered
+
+
+def test_a_callback_is_not_called_for_what_failed() -> None:
+    """S9: nothing was registered, so nothing follows."""
+    called_with: list[Signal] = []
+    with pytest.raises(TargetError):
+        Signal(99).register_handler("bogus", called_with.append)(handler)
+    assert called_with == []
+
+
+def test_registering_again_replaces(heliograph_engine: InlineEngine) -> None:
+    """S5: where the engine can; the new function runs, at the new target, and only that."""
+    ran: list[str] = []
+    Signal(99).register_handler("mule1")(lambda: ran.append("old"))
+    Signal(99).register_handler("mule2")(lambda: ran.append("new"))
+    Signal(99).send()
+    assert ran == ["new"]
+    assert str(heliograph_engine.handled[0].by) == "mule2"
+    assert REGISTERED_SIGNALS[99].target == "mule2"
+
+
+class FixedEngine(InlineEngine):
+    """An engine that cannot move a registered signal, as real uWSGI."""
+
+    reroutes = False
+
+    def register_signal(self, num: int, *args: Any) -> None:
+        assert not self.signal_registered(num), "the runtime asked for what this engine cannot do"
+        super().register_signal(num, *args)
+
+
+def test_where_it_cannot_be_moved_the_error_names_both_functions() -> None:
+    """S5: nothing has changed then."""
+    with engines.using(FixedEngine()):
+        Signal(99).register_handler("mule1")(handler)
+        before = everything()
+        with pytest.raises(AlreadyRegistered, match="use another number") as caught:
+            Signal(99).register_handler("mule2")(other_handler)
+        assert everything() == before
+    assert (caught.value.old, caught.value.new) == (signals.describe(handler), signals.describe(other_handler))
+    assert caught.value.num == 99
+    for fact in ("handler", "other_handler", "mule1", "mule2", "inline"):
+        assert fact in str(caught.value)
+
+
+def test_where_it_cannot_be_moved_the_function_can_still_be_replaced() -> None:
+    """S5: the same target needs nothing of the engine."""
+    ran: list[str] = []
+    with engines.using(FixedEngine()):
+        Signal(99).register_handler("mule1")(lambda: ran.append("old"))
+        Signal(99).register_handler("mule1")(lambda: ran.append("new"))
+        Signal(99).send()
+    assert ran == ["new"]
+
+
+class RefusingEngine(InlineEngine):
+    """An engine that cannot register here, as real uWSGI in a mule."""
+
+    def register_signal(self, num: int, *_: Any) -> None:
+        raise RegistrationError(num, "this is a mule")
+
+
+def test_a_registration_that_is_refused_is_not_half_done() -> None:
+    """S11: no table shows it, no callback runs."""
+    called_with: list[Signal] = []
+    with engines.using(RefusingEngine()):
+        before = everything()
+        with pytest.raises(RegistrationError, match="cannot register signal 99: this is a mule"):
+            Signal(99).register_handler(callback=called_with.append)(handler)
+        assert everything() == before
+    assert called_with == []
+
+
+@pytest.mark.usefixtures("_alone")
+def test_a_new_engine_is_told_what_this_process_knows() -> None:
+    """`announce` registers all with its resolved target."""
+    with engines.using(DetachedEngine()):
+        Signal(7).register_handler(Mule(2))(handler)
+        Signal(8)(handler)
+    engine = InlineEngine()
+    announce(engine)
+    with engines.using(engine):
+        Signal(7).send()
+    assert [num for num in range(256) if engine.signal_registered(num)] == [7, 8]
+    assert [str(run.by) for run in engine.handled] == ["mule2"]
+
+
+# running
+
+
+def test_a_handler_gets_its_number_or_nothing() -> None:
+    """S7."""
+    got: list[Any] = []
+    Signal(99)(got.append)
+    Signal(98)(lambda: got.append("nothing"))
+    Signal(99).send()
+    Signal(98).send()
+    assert got == [99, "nothing"]
+
+
+def test_an_async_handler_runs_to_its_end() -> None:
+    """S7: also what it does after it gave way."""
+    ran: list[Any] = []
+
+    @Signal(99)
+    async def slow(num: int) -> None:
+        await asyncio.sleep(0)
+        ran.append((num, get_last_received()))
+
+    Signal(99).send()
+    assert ran == [(99, Signal(99))]
+    assert asyncio.iscoroutinefunction(slow)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_failure_is_logged_and_the_process_goes_on(
+    heliograph_engine: InlineEngine, caplog: pytest.LogCaptureFixture, asynchronous: bool
+) -> None:
+    """S8: number, place, name and traceback; the next signal runs."""
+
+    def broken() -> None:
+        raise LookupError("no such price")
+
+    async def broken_later() -> None:
+        await asyncio.sleep(0)
+        broken()
+
+    Signal(99).register_handler("mule1")(broken_later if asynchronous else broken)
+    with caplog.at_level(logging.ERROR, "heliograph.signals"):
+        Signal(99).send()
+        Signal(99).send()
+    assert [str(failed.failure) for failed in heliograph_engine.take_failures()] == ["no such price"] * 2
+    [first, _] = caplog.records
+    assert "handler of signal 99 failed in mule1" in first.message
+    assert "broken" in first.message
+    assert "LookupError" in caplog.text
+    assert get_last_received() == Signal(0)
+
+
+@pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_leaving_is_not_a_failure(heliograph_engine: InlineEngine, leaving: BaseException) -> None:
+    """S8: `SystemExit` and `KeyboardInterrupt` go through, and leave no trace of being in a handler."""
+
+    def leave() -> None:
+        raise leaving
+
+    Signal(99)(leave)
+    with pytest.raises(type(leaving)):
+        Signal(99).send()
+    assert heliograph_engine.take_failures() == ()
+    assert get_last_received() == Signal(0)
+
+
+def test_what_nobody_registered_is_refused_with_the_way_out() -> None:
+    """D2: an error in the sender."""
+    with pytest.raises(SignalNotRegistered, match=r"@Signal\(99\).register_handler") as caught:
+        Signal(99).send()
+    assert caught.value.num == 99
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.1, float("nan"), float("-inf")])
+def test_a_timeout_is_not_negative(heliograph_engine: InlineEngine, timeout: float) -> None:
+    """Of `send`, `wait` and `wait_any`; nothing was sent."""
+    Signal(99)(handler)
+    for call in (Signal(99).send, Signal(99).wait, Signal.wait_any):
+        with pytest.raises(ValueError, match="timeout is in seconds, 0 or more"):
+            call(timeout=timeout)
+    assert heliograph_engine.sent == []
+
+
+# what was received
+
+
+def test_the_last_received_is_0_at_first() -> None:
+    """D7: always a Signal."""
+    assert get_last_received() == Signal(0)
+
+
+def test_within_a_handler_it_is_the_one_being_handled() -> None:
+    """D7: and afterwards what it was."""
+    seen: list[Signal] = []
+    Signal(99)(lambda: seen.append(get_last_received()))
+    Signal(98)(lambda: (seen.append(get_last_received()), Signal(99).send(), seen.append(get_last_received())))
+    Signal(98).send()
+    assert seen == [Signal(98), Signal(98), Signal(99)]
+    assert get_last_received() == Signal(0)
+
+
+def test_after_a_wait_it_is_the_one_waited_for(heliograph_engine: InlineEngine) -> None:
+    """D5, D6, D7: `wait` and `wait_any`; a handler in between does not change it, nor does a wait in vain."""
+    Signal(99)(handler)
+    Signal(98)(handler)
+    with heliograph_engine.hold():
+        Signal(99).send()
+        Signal(99).wait()
+    assert get_last_received() == Signal(99)
+    with heliograph_engine.hold():
+        Signal(98).send()
+        assert Signal.wait_any(timeout=1) == Signal(98)
+    Signal(99).send()
+    with pytest.raises(WaitTimeout):
+        Signal(99).wait(timeout=1)
+    assert get_last_received() == Signal(98)
+
+
+def test_registered_signals_is_this_process_table() -> None:
+    """S10: number -> description, a named tuple."""
+    Signal(99).register_handler("mule1")(other_handler)
+    num, target, func = REGISTERED_SIGNALS[99]
+    assert (num, target, func) == (99, "mule1", other_handler)
+    assert REGISTERED_SIGNALS is TABLE.registered
