@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from heliograph.cli.application import AppSpec, load
+from heliograph.application import AppSpec, load
 from heliograph.cli.uwsgi_server import APP_OPTION
 from heliograph.runtime import uwsgi
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from heliograph import engines
-from heliograph.cli.application import AppSpec, load
+from heliograph.application import AppSpec, load
 from heliograph.engines.detached import DetachedEngine
-from heliograph.exceptions import ConfigError, ServerNotReady
+from heliograph.exceptions import ConfigError, ServerNotReady, TargetError
 from heliograph.values import Identity, Topology
 
 _NOT_YET = "the server is still loading the application; send from a request, a handler or a post-fork hook"
@@ -35,7 +35,7 @@ class LoadingMaster(DetachedEngine):
     name = "rehearsal"
     reroutes = False
 
-    def __init__(self, topology: Topology | None) -> None:
+    def __init__(self, topology: Topology) -> None:
         super().__init__()
         self._topology = topology
 
@@ -44,7 +44,7 @@ class LoadingMaster(DetachedEngine):
         return Identity("master")
 
     @property
-    def topology(self) -> Topology | None:
+    def topology(self) -> Topology:
         return self._topology
 
     def signal(self, num: int, timeout: float) -> NoReturn:  # noqa: ARG002 - the port's shape
@@ -54,16 +54,17 @@ class LoadingMaster(DetachedEngine):
         raise ServerNotReady(f"no signal can arrive: {_NOT_YET}")
 
 
-def rehearse(app: AppSpec, topology: Topology | None) -> bool | None:
+def rehearse(app: AppSpec, topology: Topology, *, sure: bool = True) -> bool | None:
     """Whether the application loads with a WSGI callable (True) or without one (False).
 
-    None where that cannot be told outside of the server: the application imports the `uwsgi` module. `topology` is
-    None where it is not known. Raises `ConfigError` with the last line of the error and its place.
+    None where only the server can tell: the application imports the `uwsgi` module, or asks for a target that the
+    topology does not have, while that is not `sure`. Raises `ConfigError` with the last line of the error and its
+    place.
     """
     with tempfile.TemporaryFile("w+") as answer:
         pid = os.fork()
         if not pid:
-            _play(app, topology, answer)
+            _play(LoadingMaster(topology), app, answer, sure=sure)
         _, status = os.waitpid(pid, 0)
         answer.seek(0)
         text = answer.read()
@@ -77,29 +78,30 @@ def rehearse(app: AppSpec, topology: Topology | None) -> bool | None:
     return None if found["serves"] is None else bool(found["serves"])
 
 
-def _play(app: AppSpec, topology: Topology | None, answer: IO[str]) -> NoReturn:
+def _play(engine: LoadingMaster, app: AppSpec, answer: IO[str], *, sure: bool) -> NoReturn:
     """The child: load, write down how it went, and end without a trace."""
     try:
         _be_quiet()
         sys.argv = ["uwsgi"]
         sys.path.insert(0, str(Path.cwd()))
-        json.dump(_outcome(app, topology), answer)
+        json.dump(_outcome(engine, app, sure=sure), answer)
         answer.flush()
     finally:
         os._exit(0)
 
 
-def _outcome(app: AppSpec, topology: Topology | None) -> dict[str, object]:
+def _outcome(engine: LoadingMaster, app: AppSpec, *, sure: bool) -> dict[str, object]:
     try:
-        with engines.using(LoadingMaster(topology)):
+        with engines.using(engine):
             _, found = load(app)
-    except ModuleNotFoundError as error:
-        if error.name == "uwsgi":  # only the server has it
-            return {"serves": None, "failure": None}
-        return {"serves": None, "failure": _explain(error, app)}
     except BaseException as error:  # noqa: BLE001 - SystemExit too: the server would not survive it either
-        return {"serves": None, "failure": _explain(error, app)}
+        for_the_server = _needs_the_server(error) or (isinstance(error, TargetError) and not sure)
+        return {"serves": None, "failure": None if for_the_server else _explain(error, app)}
     return {"serves": found is not None, "failure": None}
+
+
+def _needs_the_server(error: BaseException) -> bool:
+    return isinstance(error, ModuleNotFoundError) and error.name == "uwsgi"
 
 
 def _explain(error: BaseException, app: AppSpec) -> str:
@@ -137,3 +139,4 @@ def _be_quiet() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nowhere, fd)
+    sys.stdout = sys.stderr = os.fdopen(nowhere, "w")

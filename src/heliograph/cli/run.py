@@ -8,9 +8,9 @@ from typing import NoReturn, TypedDict, Unpack
 
 import click
 
+from heliograph.application import DEFAULT_CALLABLE, AppSpec
 from heliograph.cli import uwsgi_server
 from heliograph.cli.addresses import check_address
-from heliograph.cli.application import DEFAULT_CALLABLE, AppSpec
 from heliograph.cli.failure import Failure
 from heliograph.cli.rehearsal import rehearse
 from heliograph.cli.settings import ServerSettings, check_spooler, parse_farms
@@ -98,7 +98,7 @@ def _settings(app: AppSpec, extra: tuple[str, ...], options: _Options) -> Server
 
 def _rehearse(settings: ServerSettings) -> None:
     # Flags of the server's own may add mules and farms that are not known here.
-    serves = rehearse(settings.app, None if settings.extra else settings.topology)
+    serves = rehearse(settings.app, settings.topology, sure=not settings.extra)
     if serves is False and settings.http is not None:
         raise ConfigError(
             f"{settings.app} has no {DEFAULT_CALLABLE!r} to serve over HTTP; name it ({settings.app}:NAME), "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph._core.targets import parse
-from heliograph.cli.application import AppSpec
+from heliograph.application import AppSpec
 from heliograph.exceptions import ConfigError
 from heliograph.values import FarmSpec, Topology
 
