@@ -77,18 +77,19 @@ def _tables_kept() -> Generator[None, None, None]:
     """Put back what this process knew of its signals; the tables stay the same objects."""
     from heliograph.runtime import signals
 
-    table = signals.TABLE
-    calls, state = signals._CALLS, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    registered, claimed, called = dict(table.registered), set(table.claimed), dict(calls)
-    waited, handling = state.waited, state.handling
+    claimed, state = signals.TABLE.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    calls, options = signals._CALLS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    by_number: list[dict[int, Any]] = [signals.TABLE.registered, calls, options]
+    copies = [dict(known) for known in by_number]
+    claims, waited, handling = set(claimed), state.waited, state.handling
     try:
         yield
     finally:
-        table.clear()
-        table.registered.update(registered)
-        table.claimed.update(claimed)
-        calls.clear()
-        calls.update(called)
+        for known, before in zip(by_number, copies, strict=True):
+            known.clear()
+            known.update(before)
+        claimed.intersection_update(claims)
+        claimed.update(claims)
         state.waited, state.handling = waited, handling
 
 
