@@ -7,6 +7,8 @@ Map of the package, from the ground up; a room imports only from floors below it
     port                 what an engine promises
     engines              uwsgi, inline, detached; `engines.current()` is this process's
     runtime              what an application imports: signals, mules, platform
+    server               our own server: master, template; `serve()`
+    application          where an application is, and how it is loaded
     remote               a signal to any server that speaks the uwsgi protocol
     cli                  the `heliograph` command
     testing              pytest fixture and the conformance suite
@@ -24,6 +26,7 @@ from heliograph.runtime import (
     get_last_received,
     uwsgi,
 )
+from heliograph.server import serve
 
 __version__ = "0.1.0"
 
@@ -37,5 +40,6 @@ __all__ = [
     "UwsgiconfException",
     "get_available_num",
     "get_last_received",
+    "serve",
     "uwsgi",
 ]

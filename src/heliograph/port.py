@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from heliograph.values import Identity, Topology
+from heliograph.values import HandlerOptions, Identity, Topology
 
 Handler = Callable[[int], Exception | None]
 """Runs what is registered for a number. Answers what that raised, already logged; None if it went well."""
@@ -52,7 +52,7 @@ class Engine(Protocol):
         """The processes of the server; None where that is not known in this process."""
         ...
 
-    def register_signal(self, num: int, target: str, handler: Handler) -> None:
+    def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = ...) -> None:
         """Route `num` to `target`; the processes that get it call `handler(num)`.
 
         Raises `RegistrationError` where this process cannot register for all others, `AlreadyRegistered` where

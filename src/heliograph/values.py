@@ -38,6 +38,23 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class HandlerOptions:
+    """What is promised of a handler beside its target."""
+
+    name: str = ""
+    """The function, for people: `shop.tasks.refresh`."""
+
+    redeliver: bool = True
+    """Whether a signal is given out again when the process that had it in hand was killed."""
+
+    time_limit: float | None = None
+    """Seconds after which a process whose handler has not come back is ended; 0: never, None: as the server says."""
+
+
+NO_OPTIONS = HandlerOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class FarmSpec:
     """A named group of mules; `mules` are their numbers, from 1."""
 

@@ -5,8 +5,16 @@ Rules
     on counting where it stopped. So nothing here needs a lock between processes, and a reader adds up.
 
 Layout
-    `slots` x SLOT_BYTES bytes, native unsigned 64-bit words. Within a slot, five rows of 256 words, one word a
-    signal number: sent, taken, done, failed, waiting; then one word: refused.
+    `slots` x SLOT_BYTES bytes, native unsigned 64-bit words. A slot has rows of 256 words, one word a signal number:
+
+        sent         accepted by `send()`
+        taken        given to a handler, once a receiver and attempt
+        done failed  how its handler ended
+        waiting      threads that wait for it now
+        redelivered  given out again after the process that had it in hand was killed
+        dropped      not given out again: it killed too many processes, ran into its time limit, or may run but once
+
+    and then two words of the whole process: refused, pid.
 """
 
 from __future__ import annotations
@@ -15,10 +23,11 @@ from typing import Literal
 
 from heliograph.values import SIGNALS
 
-Row = Literal["sent", "taken", "done", "failed", "waiting"]
-ROWS: tuple[Row, ...] = ("sent", "taken", "done", "failed", "waiting")
+Row = Literal["sent", "taken", "done", "failed", "waiting", "redelivered", "dropped"]
+ROWS: tuple[Row, ...] = ("sent", "taken", "done", "failed", "waiting", "redelivered", "dropped")
 
 _REFUSED = len(ROWS) * SIGNALS
+_PID = _REFUSED + 1
 _WORDS = _REFUSED + 8
 SLOT_BYTES = 8 * _WORDS
 """Bytes of one slot; a multiple of a cache line, so that two writers do not share one."""
@@ -27,13 +36,12 @@ SLOT_BYTES = 8 * _WORDS
 class Slot:
     """One process's own counters. `sent[num] += 1` and the like; each row has 256 words."""
 
-    __slots__ = ("_words", "done", "failed", "sent", "taken", "waiting")
+    __slots__ = ("_words", *ROWS)
 
     def __init__(self, words: memoryview[int]) -> None:
         self._words = words
-        self.sent, self.taken, self.done, self.failed, self.waiting = (
-            words[i * SIGNALS : (i + 1) * SIGNALS] for i in range(len(ROWS))
-        )
+        rows = [words[i * SIGNALS : (i + 1) * SIGNALS] for i in range(len(ROWS))]
+        self.sent, self.taken, self.done, self.failed, self.waiting, self.redelivered, self.dropped = rows
 
     @property
     def refused(self) -> int:
@@ -43,6 +51,15 @@ class Slot:
     def refuse(self) -> None:
         """Count one send that was refused."""
         self._words[_REFUSED] += 1
+
+    @property
+    def pid(self) -> int:
+        """Process id of who counts here now; 0 for nobody."""
+        return self._words[_PID]
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        self._words[_PID] = pid
 
 
 class Accounts:

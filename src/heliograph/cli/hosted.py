@@ -5,6 +5,8 @@ It exists only inside the server that `heliograph.cli.uwsgi_server` starts.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,5 +21,10 @@ def signals_only(environ: dict[str, Any], start_response: Callable[..., Any]) ->
     start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
     return [b"This server handles signals only: its application has no WSGI callable.\n"]
 
+
+if os.getpid() == uwsgi.master_pid:
+    # uWSGI ends a worker with SIGINT. Until the worker has uWSGI's handler for that it has the master's, which is
+    # Python's: it only interrupts a post-fork hook, and the server waits a minute for a worker that goes on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 application = load(AppSpec.parse(str(uwsgi.config[APP_OPTION]), Path.cwd()))[1] or signals_only

@@ -13,12 +13,13 @@ from heliograph.port import Engine
 VARIABLE = "HELIOGRAPH_ENGINE"
 """Environment variable that names the engine to use."""
 
-_current: Engine | None = None
+active: Engine | None = None
+"""This process's engine, once it is chosen; None before."""
 
 
 def current() -> Engine:
     """This process's engine."""
-    return _current if _current is not None else _choose_now()
+    return active if active is not None else _choose_now()
 
 
 def choose() -> Engine:
@@ -36,18 +37,18 @@ def choose() -> Engine:
 @contextmanager
 def using(engine: Engine) -> Generator[None]:
     """Let `engine` be this process's engine for a while."""
-    global _current
-    before, _current = _current, engine
+    global active
+    before, active = active, engine
     try:
         yield
     finally:
-        _current = before
+        active = before
 
 
 def _choose_now() -> Engine:
-    global _current
-    _current = choose()
-    return _current
+    global active
+    active = choose()
+    return active
 
 
 def _inside_uwsgi() -> bool:
@@ -62,6 +63,13 @@ def _uwsgi() -> Engine:
     return UwsgiEngine()
 
 
+def _local() -> Engine:
+    from heliograph.engines.local.engine import LocalEngine  # noqa: PLC0415 - only a server's processes need it
+    from heliograph.engines.local.wiring import Wiring  # noqa: PLC0415
+
+    return LocalEngine(Wiring.inherited())
+
+
 def _inline() -> Engine:
     from heliograph.engines.inline import InlineEngine  # noqa: PLC0415 - only whoever asks pays
 
@@ -74,4 +82,4 @@ def _detached() -> Engine:
     return DetachedEngine()
 
 
-_ENGINES: dict[str, Callable[[], Engine]] = {"uwsgi": _uwsgi, "inline": _inline, "detached": _detached}
+_ENGINES: dict[str, Callable[[], Engine]] = {"uwsgi": _uwsgi, "inline": _inline, "local": _local, "detached": _detached}

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from heliograph.engines.clock import SystemClock
 from heliograph.exceptions import NoEngine
 from heliograph.port import Clock, Handler
-from heliograph.values import Identity, Topology
+from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Topology
 
 _WAY_OUT = (
     "this process runs under no server that delivers signals. Start the application with "
@@ -34,7 +34,7 @@ class DetachedEngine:
     def topology(self) -> Topology | None:
         return None
 
-    def register_signal(self, num: int, target: str, handler: Handler) -> None:
+    def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         """Nothing to tell to anybody: the table of this process remembers."""
 
     def signal_registered(self, num: int) -> bool:  # noqa: ARG002 - the port's shape

@@ -31,7 +31,7 @@ from heliograph.exceptions import (
     WaitTimeout,
 )
 from heliograph.port import Clock, Handler
-from heliograph.values import FarmSpec, Identity, Queue, Topology
+from heliograph.values import NO_OPTIONS, FarmSpec, HandlerOptions, Identity, Queue, Topology
 
 DEFAULT_TOPOLOGY = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=1)
 
@@ -145,7 +145,13 @@ class InlineEngine:
     def topology(self) -> Topology:
         return self._topology
 
-    def register_signal(self, num: int, target: str, handler: Handler) -> None:
+    def register_signal(
+        self,
+        num: int,
+        target: str,
+        handler: Handler,
+        options: HandlerOptions = NO_OPTIONS,  # noqa: ARG002 - nobody kills this process, nor limits its time
+    ) -> None:
         self._routes[num] = (parse(target, self._topology), handler)
 
     def signal_registered(self, num: int) -> bool:

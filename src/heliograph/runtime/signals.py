@@ -12,8 +12,8 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from heliograph import engines
 from heliograph._core.handlers import adapt, describe
@@ -23,6 +23,9 @@ from heliograph.exceptions import AlreadyRegistered, SignalTypeError
 from heliograph.port import Engine
 from heliograph.runtime.mules import Farm, Mule
 from heliograph.values import HandlerOptions, SignalDescription
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "REGISTERED_SIGNALS",
@@ -55,6 +58,8 @@ _OPTIONS: dict[int, HandlerOptions] = {}
 class _ThreadState(threading.local):
     handling: int | None = None
     waited: int = 0
+    runner: asyncio.Runner | None = None
+    """The event loop of this thread's `async def` handlers; it stays, and so does what they bind to it."""
 
 
 _STATE = _ThreadState()
@@ -187,7 +192,7 @@ class Signal:
         if timeout is not DEFAULT_TIMEOUT:
             _check_timeout(timeout)
         if remote is None:
-            engines.current().signal(self.num, timeout)
+            (engines.active or engines.current()).signal(self.num, timeout)
         else:
             from heliograph.remote import send_signal  # noqa: PLC0415 - only who talks to others pays for sockets
 
@@ -220,11 +225,7 @@ def dispatch(num: int) -> Exception | None:
     """Run what is registered for `num`. A failure is logged and answered, so that the process goes on."""
     outer, _STATE.handling = _STATE.handling, num
     try:
-        result = _CALLS[num](num)
-        if inspect.iscoroutine(result):
-            import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
-
-            asyncio.run(result)
+        _CALLS[num](num)
     except Exception as failure:  # noqa: BLE001 - S8: whatever a handler raises, the process goes on
         _LOG.exception("handler of signal %d failed in %s: %s", num, engines.current().identity, _name(num))
         return failure
@@ -260,9 +261,22 @@ def _register(num: int, target: str, func: Callable[..., Any], options: HandlerO
         )
     if old is None or old.target != text or engine.reroutes:
         engine.register_signal(num, text, dispatch, options)
-    _CALLS[num] = call
+    _CALLS[num] = _run_to_the_end(call) if inspect.iscoroutinefunction(func) else call
     _OPTIONS[num] = options
     TABLE.registered[num] = SignalDescription(num, text, func)
+
+
+def _run_to_the_end(call: Callable[[int], Coroutine[Any, Any, object]]) -> Callable[[int], object]:
+    """Run an `async def` handler on this thread's event loop, which is made for the first one."""
+
+    def run(num: int) -> object:
+        if _STATE.runner is None:
+            import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
+
+            _STATE.runner = asyncio.Runner()
+        return _STATE.runner.run(call(num))
+
+    return run
 
 
 def _target_text(target: object) -> str:

@@ -6,7 +6,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import uwsgi
@@ -26,7 +26,7 @@ from heliograph.exceptions import (
     WaitFailed,
 )
 from heliograph.port import Clock, Handler
-from heliograph.values import Identity, Topology
+from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Topology
 
 _HEADER_BYTES = 64
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002
@@ -43,10 +43,15 @@ _MODULE_LEVEL = (
 
 @dataclass(slots=True)
 class _Gate:
-    """A target that this process sends to, and how many signals it may send before it asks for room again."""
+    """A target that this process sends to, and how many signals it may send before it asks for room again.
+
+    `rivals` are gates to the same queues: only one of them has credit at a time.
+    """
 
     target: Target
+    queues: tuple[Queue, ...]
     credit: int = 0
+    rivals: list[_Gate] = field(default_factory=list["_Gate"])
 
 
 class UwsgiEngine:
@@ -64,18 +69,21 @@ class UwsgiEngine:
         memory = memoryview(mmap.mmap(-1, _HEADER_BYTES + self._slots * SLOT_BYTES))
         self.accounts = Accounts(memory[_HEADER_BYTES:], self._slots)
         self._gauge = Gauge(top, memory[:1], lazy=self._lazy)
-        self._gates: dict[int, _Gate] = {}
+        self._gates: list[_Gate | None] = [None] * SIGNALS
         self._gate_of: dict[str, _Gate] = {}
         self._handlers: dict[int, Handler] = {}
         self._hooks: list[Callable[[], None]] = []
         self._pid = 0
         self._who = Identity("outside")
         self._slot: Slot
+        self._sent: memoryview[int]
+        self._raise = uwsgi.signal
         self._settle()
         earlier = getattr(uwsgi, "post_fork_hook", None)
         if earlier is not None:
             self._hooks.append(earlier)
         uwsgi.post_fork_hook = self._after_fork
+        os.register_at_fork(after_in_child=self._settle)
 
     # who and what
 
@@ -112,8 +120,13 @@ class UwsgiEngine:
 
     # registering
 
-    def register_signal(self, num: int, target: str, handler: Handler) -> None:
+    def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         who = self.identity
+        if options.time_limit:
+            raise NotSupported(
+                "uWSGI has one time limit for all handlers of a kind of process: leave out time_limit, and start it "
+                "with --harakiri, --mule-harakiri or --spooler-harakiri SECONDS"
+            )
         if not uwsgi.masterpid():
             raise RegistrationError(num, "this uWSGI runs without a master; start it with --master")
         if who.role in ("mule", "spooler", "outside"):
@@ -126,7 +139,7 @@ class UwsgiEngine:
                 "uWSGI has a handler for it already that was not registered through heliograph, and its master "
                 "cannot replace one; use another number",
                 old="(unknown: registered with uwsgi.register_signal)",
-                new=repr(handler),
+                new=options.name,
             )
         try:
             uwsgi.register_signal(num, target, self._take)
@@ -152,23 +165,38 @@ class UwsgiEngine:
     # sending
 
     def signal(self, num: int, timeout: float) -> None:
-        if os.getpid() != self._pid:
-            self._settle()
-        gate = self._gates.get(num)
-        if gate is None:
-            gate = self._gate_for_unknown(num, timeout)
+        gate = self._gates[num]
+        if gate is None or gate.credit <= 0:
+            gate = self._open_gate(num, timeout)
             if gate is None:
                 return
-        if gate.credit > 0:
-            gate.credit -= 1
-        else:
+        gate.credit -= 1
+        self._raise(num)
+        self._sent[num] += 1
+
+    def _open_gate(self, num: int, timeout: float) -> _Gate | None:
+        """The gate to the number's target, with credit. None where the signal has been delivered already."""
+        if os.getpid() != self._pid:
+            # Credit ends with a fork (none is given in the master), so this is the place to notice one.
+            self._settle()
+        gate = self._gates[num]
+        if gate is None or self._who.role == "master":
+            gate = self._gate_for_unknown(num, timeout)
+        if gate is not None and gate.credit <= 0:
             self._make_room(gate, num, timeout)
-        uwsgi.signal(num)
-        self._slot.sent[num] += 1
+        return gate
 
     def _gate(self, target: str) -> _Gate:
         understood = parse(target, self._topology)
-        return self._gate_of.setdefault(understood.text, _Gate(understood))
+        found = self._gate_of.get(understood.text)
+        if found is None:
+            found = _Gate(understood, queues(understood, self._topology))
+            for other in self._gate_of.values():
+                if not set(found.queues).isdisjoint(other.queues):
+                    found.rivals.append(other)
+                    other.rivals.append(found)
+            self._gate_of[understood.text] = found
+        return found
 
     def _gate_for_unknown(self, num: int, timeout: float) -> _Gate | None:
         """A number that was not registered here: somebody may wait for it, or it is raw uWSGI's."""
@@ -185,15 +213,21 @@ class UwsgiEngine:
         return None
 
     def _make_room(self, gate: _Gate, num: int, timeout: float) -> None:
-        if self._who.role == "master":
-            self._gate_for_unknown(num, timeout)
+        """Give the gate credit, waiting for room at most `timeout` seconds."""
+        room = self._room(gate)
+        if room <= 0:
+            room = self._await_room(gate, num, timeout)
+        for rival in gate.rivals:
+            rival.credit = 0
+        gate.credit = min(self._gauge.burst, room)
+
+    def _await_room(self, gate: _Gate, num: int, timeout: float) -> int:
         deadline = self.clock.monotonic() + timeout
         pause = _FIRST_PAUSE
         while True:
             room = self._room(gate)
             if room > 0:
-                gate.credit = min(self._gauge.burst, room) - 1
-                return
+                return room
             alone = self._only_reader(gate)
             if alone or self.clock.monotonic() >= deadline:
                 self._slot.refuse()
@@ -202,9 +236,11 @@ class UwsgiEngine:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _room(self, gate: _Gate) -> int:
-        active = self._active() if gate.target.scope == "active" else None
+        where = gate.queues
+        if gate.target.scope == "active":
+            where = queues(gate.target, self._topology, self._active())
         try:
-            return self._gauge.room(queues(gate.target, self._topology, active))
+            return self._gauge.room(where)
         except BlockingIOError:
             return 0
 
@@ -217,7 +253,7 @@ class UwsgiEngine:
             return False
         if self._who.role == "worker" and server.threads() > 1:
             return False
-        full = [q for q in queues(gate.target, self._topology) if self._gauge.room((q,)) <= 0]
+        full = [queue for queue in gate.queues if self._gauge.room((queue,)) <= 0]
         return any(readers_of(queue, self._topology) == (self._who,) for queue in full)
 
     def _deliver_to_waiter(self, num: int, timeout: float) -> None:
@@ -233,6 +269,7 @@ class UwsgiEngine:
         while self.accounts.total("waiting", num):
             for _ in range(copies):
                 self._make_room(gate, num, timeout)
+                gate.credit -= 1
                 uwsgi.signal(num)
             copies = min(2 * copies, _MOST_COPIES)
             retry_at = min(self.clock.monotonic() + _PICKED_UP_WITHIN, deadline)
@@ -296,10 +333,10 @@ class UwsgiEngine:
             )
         if num is None:
             return
-        gate = self._gates.get(num) or self._gate("worker")
+        gate = self._gates[num] or self._gate("worker")
         mine = set(queues_read_by(who, self._topology))
-        if mine.isdisjoint(queues(gate.target, self._topology)):
-            where = gate.target.text if num in self._gates else "worker (where uWSGI sends what nobody registered)"
+        if mine.isdisjoint(gate.queues):
+            where = gate.target.text if self._gates[num] else "worker (where uWSGI sends what nobody registered)"
             raise NotSupported(f"signal {num} goes to {where} and never arrives in {who}: wait for it there")
         if gate.target.kind == "farm":
             raise NotSupported("uWSGI's wait does not look at farms: wait for a signal that goes to mule or muleN")
@@ -316,6 +353,7 @@ class UwsgiEngine:
         self._pid = os.getpid()
         self._who = server.identify()
         self._slot = self.accounts.slots[self._slot_number()]
+        self._sent = self._slot.sent
         for gate in self._gate_of.values():
             gate.credit = 0
         if self._who.role != "master":

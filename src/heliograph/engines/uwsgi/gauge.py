@@ -2,8 +2,8 @@
 
 A process may send while what lies in the receiver's queue, together with what the master has not yet passed on,
 stays under `limit`. Asking the kernel costs about a microsecond, so a process that found room may send a `burst`
-before it asks again. Every process may do so at once, for its own queue, its pool and a broadcast; a timer or
-another server may raise signals that nobody held back. `limit` leaves room for all of that.
+to that queue before it asks again. Every process may do so at once, and a timer or another server may raise signals
+that nobody held back; `limit` leaves room for all of that.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from collections.abc import Iterable
 
 from heliograph._core.targets import all_queues
 from heliograph.engines.uwsgi import sockets
+from heliograph.engines.uwsgi.sockets import unread_memory, waiting_bytes
 from heliograph.values import Identity, Queue, Topology
 
 _WORKERS = Queue("worker", 0)
 _ENTRIES = (_WORKERS, Queue("mule", 0), Queue("spooler", 0))
 """The pools' readers write to the master through the same socket: sender -> master."""
-
-_SHARED_GATES = 3
-"""A process can hold a burst for a queue through up to three targets: `worker2`, `workers`, `active-workers`."""
 
 
 class Gauge:
@@ -47,10 +45,11 @@ class Gauge:
             left.setblocking(False)
             right.setblocking(False)
             self._handover = (left, right)
+        self._entry_fds: tuple[int, ...] = ()
         some = next(iter(self._readers.values()), ())
         size = sockets.capacity(some[0], self._per_signal) if some else 1
-        self.burst = max(1, size // (12 * processes))
-        self.limit = max(1, size * 5 // 6 - _SHARED_GATES * self.burst * processes)
+        self.burst = max(1, size // (4 * processes))
+        self.limit = max(1, size * 5 // 6 - self.burst * processes)
 
     def settle(self, who: Identity) -> None:
         """Find the workers' entry and check the rest, in a process that was just forked."""
@@ -62,6 +61,7 @@ class Gauge:
         if not found:
             return
         self._readers[_WORKERS] = tuple(found)
+        self._entry_fds = ()
         if who == Identity("worker", 1) and self._handover is not None:
             for _ in range(self._topology.spoolers):
                 _give(self._handover[0], found[0])
@@ -73,15 +73,24 @@ class Gauge:
         """
         if _WORKERS not in self._readers:
             self._readers[_WORKERS] = (self._receive_entry(),)
-        under_way = sum(sockets.unread_memory(fd) for entry in _ENTRIES for fd in self._readers.get(entry, ()))
+        under_way = 0
+        for fd in self._entries():
+            under_way += unread_memory(fd)
         if self._coarse[0]:
-            queues = [_ANY]
-        fullest = max((self._waiting(queue) for queue in queues), default=0)
+            fullest = sum(map(waiting_bytes, {fd for fds in self._readers.values() for fd in fds}))
+        else:
+            fullest = 0
+            for queue in queues:
+                waiting = 0
+                for fd in self._readers[queue]:
+                    waiting += waiting_bytes(fd)
+                fullest = max(fullest, waiting)
         return self.limit - fullest - under_way // self._per_signal
 
-    def _waiting(self, queue: Queue) -> int:
-        fds = self._readers[queue] if queue is not _ANY else {fd for fds in self._readers.values() for fd in fds}
-        return sum(map(sockets.waiting_bytes, fds))
+    def _entries(self) -> tuple[int, ...]:
+        if not self._entry_fds:
+            self._entry_fds = tuple(fd for entry in _ENTRIES for fd in self._readers.get(entry, ()))
+        return self._entry_fds
 
     def _receive_entry(self) -> int:
         """The first spoolers are forked before the workers' entry is opened; worker 1 hands it to them."""
@@ -89,9 +98,6 @@ class Gauge:
             raise BlockingIOError("no worker has started")
         _, fds, _, _ = socket.recv_fds(self._handover[1], 1, 1)
         return fds[0]
-
-
-_ANY = Queue("worker", -1)
 
 
 def _give(channel: socket.socket, fd: int) -> None:

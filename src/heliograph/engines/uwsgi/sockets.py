@@ -23,10 +23,14 @@ import fcntl
 import os
 import socket
 import stat
+import sys
 import termios
 
 from heliograph._core.targets import queues_read_by
 from heliograph.values import Identity, Queue, Topology
+
+_INT = bytes(4)
+"""What the kernel's answer is put in place of: each call gets a copy, so threads can ask side by side."""
 
 Pair = tuple[int, int]
 """File descriptors of the master's and of the reader's end."""
@@ -43,12 +47,12 @@ def stream_sockets() -> list[int]:
 
 def waiting_bytes(fd: int) -> int:
     """Bytes that wait to be read from a socket (FIONREAD); one is a signal."""
-    return _ask(fd, termios.FIONREAD)
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, _INT), sys.byteorder)
 
 
 def unread_memory(fd: int) -> int:
     """Kernel memory, in bytes, of what was written to a socket and not yet read (SIOCOUTQ)."""
-    return _ask(fd, termios.TIOCOUTQ)
+    return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, _INT), sys.byteorder)
 
 
 def memory_per_signal() -> int:
@@ -131,9 +135,3 @@ def _inode(fd: int) -> int | None:
         return os.fstat(fd).st_ino
     except OSError:
         return None
-
-
-def _ask(fd: int, request: int) -> int:
-    answer = bytearray(4)
-    fcntl.ioctl(fd, request, answer)
-    return int.from_bytes(answer, "little")

@@ -51,8 +51,8 @@ def fill(num: int, timeout: float) -> tuple[int, float, str]:
 
 def counted(row: str, num: int) -> int:
     """What the engine's accounts say."""
-    accounts = getattr(engines.current(), "accounts", None)
-    return accounts.refused() if row == "refused" else accounts.total(row, num)
+    accounts: Any = getattr(engines.current(), "accounts", None)
+    return int(accounts.refused() if row == "refused" else accounts.total(row, num))
 
 
 @promise("D1")

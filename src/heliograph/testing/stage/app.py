@@ -5,12 +5,23 @@ A server without mules (`--lazy-apps` on uWSGI, whose mules never load the appli
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from heliograph import REGISTERED_SIGNALS, Farm, Mule, Signal, TypeTarget, engines, get_available_num, uwsgi
+from heliograph import (
+    REGISTERED_SIGNALS,
+    Farm,
+    Mule,
+    Signal,
+    SignalDescription,
+    TypeTarget,
+    engines,
+    get_available_num,
+    uwsgi,
+)
 from heliograph.testing.stage.acts import HUB, Agent, note
 
 LAZY = engines.current().identity.role == "worker" and engines.current().name == "uwsgi"
@@ -28,7 +39,7 @@ CONTROL: dict[str, int] = {"worker1": 50, "worker2": 51, "mule1": 52, "mule2": 5
 """Signals by which an agent gets a job into a handler of its process."""
 
 NO_ARGUMENTS, FAILING, EXITING, REPLACED, RESTARTED = 60, 61, 62, 63, 64
-UNREGISTERED, PROBE, FREE_FOR_RAW = 250, 251, 252
+CALLED_BACK, DECORATED, PROBE = 248, 249, 251
 
 LOADED: dict[str, Any] = {}
 """What the tests wanted to be tried while the application was loaded: name -> value, or the exception."""
@@ -87,11 +98,53 @@ def _half_done() -> tuple[bool, bool]:
     return PROBE in REGISTERED_SIGNALS, engines.current().signal_registered(PROBE)
 
 
+def _decorate() -> list[Any]:
+    """Register one free number in every form there is, and look."""
+    num = DECORATED
+    order: list[Any] = []
+
+    def func() -> None: ...
+
+    def seen(signal: Signal) -> None:
+        order.append((int(signal), signal.num in REGISTERED_SIGNALS))
+
+    target = REGISTERED_SIGNALS[10].target
+    forms: list[Any] = [
+        Signal(num).register_handler(),
+        Signal(num),
+        Signal(num).register_handler(target),
+        Signal(num).register_handler(target, seen),
+        Signal(num).register_handler(target=target, callback=seen),
+        Signal(num).register_handler,
+    ]
+    unchanged = [form(func) is func for form in forms]
+    description = REGISTERED_SIGNALS[num]
+    return [
+        all(unchanged),
+        order,
+        type(description) is SignalDescription,
+        description[:2],
+        description.func is func,
+    ]
+
+
+def _callback_that_raises(signal: Signal) -> None:
+    raise LookupError(signal)
+
+
+def _callback_raises() -> tuple[str, bool]:
+    """What the caller sees of a callback that raises, and whether the registration stands."""
+    with contextlib.suppress(LookupError):
+        Signal(CALLED_BACK).register_handler(callback=_callback_that_raises)(lambda: None)
+        return "nothing", False
+    return "LookupError", CALLED_BACK in REGISTERED_SIGNALS
+
+
 def _try_what_must_fail() -> None:
     for target in ("bogus", "workerx", "worker-1", "worker01", "mule9", "worker9", "farm9", "farm_none", "x" * 64):
         _try(f"target {target}", _probe(target))
-    for target in (Signal(1), True, 1.5, b"worker"):
-        _try(f"target {target!r}", _probe(target))
+    for thing in (Signal(1), True, 1.5, b"worker"):
+        _try(f"target {thing!r}", _probe(thing))
     for func in (None, 5, "text"):
         _try(f"handler {func!r}", _probe(None, func))
     _try("handler of two", _probe(None, _wants_two))
@@ -105,6 +158,8 @@ def _try_what_must_fail() -> None:
 
 
 _register(POOL.items(), note)
+_try("decorate", _decorate)
+_try("callback raises", _callback_raises)
 _register([(num, _target_for(_target_of(name))) for name, num in CONTROL.items() if name == "worker1"], _run_job)
 if not LAZY:
     _register([*WORKERS.items(), *MULES.items(), *FARMS.items(), *SPOOLER.items()], note)

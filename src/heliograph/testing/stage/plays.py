@@ -21,6 +21,8 @@ from heliograph.testing.stage.acts import HUB, KEY, LOG, Event, Job, outcome_of,
 PATIENCE = 20.0
 """Seconds after which what has not happened counts as broken; nothing is awaited longer, nothing shorter."""
 
+FULL_HOUSE = ["worker1", "worker2", "mule1", "mule2", "spooler1"]
+
 
 def eventually(what: str, happened: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Wait until `happened()` is true and return what it said; fail after `patience` seconds."""
@@ -92,9 +94,9 @@ class ServerStage(Stage):
         self._listener = Listener(str(directory / "hub"), "AF_UNIX", backlog=64, authkey=KEY)
         threading.Thread(target=self._welcome, name="stage-hub", daemon=True).start()
 
-    def start(self, command: list[str], processes: list[str]) -> None:
+    def start(self, command: list[str], processes: list[str], **variables: str) -> None:
         """Start the server and wait until each of its processes has reported."""
-        env = {**os.environ, HUB: str(self._listener.address), LOG: str(self.log)}
+        env = {**os.environ, HUB: str(self._listener.address), LOG: str(self.log), **variables}
         with self.output.open("wb") as output:
             self.server = Popen(command, stdout=output, stderr=output, env=env)  # noqa: S603 - a server under test
         try:
@@ -192,9 +194,28 @@ def uwsgi_stage(directory: Path, name: str, *flags: str) -> Generator[ServerStag
     command = [str(Path(sys.executable).with_name("uwsgi")), "--master", "--need-app", "--die-on-term"]
     command += ["--module", "heliograph.testing.stage.app", "--socket", stage.remote, "--processes", "2"]
     command += ["--mules", "2", "--farm", "crunchers:1,2", "--spooler", str(spool), "--enable-threads", *flags]
-    workers = ["worker1", "worker2"]
     try:
-        stage.start(command, workers if lazy else [*workers, "mule1", "mule2", "spooler1"])
+        stage.start(command, FULL_HOUSE[:2] if lazy else FULL_HOUSE)
+        yield stage
+    finally:
+        stage.stop()
+
+
+@contextmanager
+def local_stage(directory: Path, name: str, **options: Any) -> Generator[ServerStage]:
+    """The stage that a server of our own makes. `options` are those of `heliograph.serve`."""
+    features = {"server", "local", "mules", "moves", "limited wait", "serial workers", "redelivery"}
+    stage = ServerStage(f"local {name}", frozenset(features), directory)
+    options = {"workers": 2, "mules": 2, "farms": {"crunchers": [1, 2]}, "spooler": str(directory), **options}
+    program = f"""
+import logging
+from heliograph import serve
+
+logging.basicConfig(level=logging.INFO)
+raise SystemExit(serve("heliograph.testing.stage.app", name="stage", **{options!r}))
+"""
+    try:
+        stage.start([sys.executable, "-c", program], FULL_HOUSE, XDG_RUNTIME_DIR=str(directory))
         yield stage
     finally:
         stage.stop()

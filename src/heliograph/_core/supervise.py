@@ -1,0 +1,277 @@
+"""What happened -> what to do: the decisions of the local engine's master. No clock, no process, no signal.
+
+Rules
+    Every process of the topology shall run, forked from the newest template that has loaded the application.
+    A process that ends is replaced at once; one that keeps ending within STEADY seconds of its start is replaced
+    after a pause that doubles. A process that asked to be replaced (exit code RECYCLED) is no failure.
+    A reload starts a new template beside the old. When it is ready, the old processes are told to drain and are
+    replaced one by one as they end; when it fails, nothing has changed.
+    A stop lets them handle what waits; when the server is quiet they are told to drain. Who has not ended when the
+    mercy is over is killed.
+
+How it works
+    The master calls one method for each thing that happened; each answers with the actions to carry out, in order.
+    `deadline` is when `tick` must be called at the latest.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Literal
+
+from heliograph.values import Identity, Topology
+
+STEADY = 1.0
+"""Seconds after which a process counts as started well."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
+"""Seconds before a process that ended too early is replaced: the first pause, and the longest."""
+RECYCLED = 64
+"""Exit code of a process that has handled as many signals as it may, or drained because it was told to."""
+
+State = Literal["absent", "forking", "running", "draining", "killed"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTemplate:
+    """Start a process that loads the application."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndTemplate:
+    """Let a template end; nothing will be forked from it any more."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Have the template of that generation fork a process."""
+
+    generation: int
+    who: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Ask a process to finish what it has in hand and end."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a process now."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Tell people."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The master's work is done: exit with this code."""
+
+    code: int
+
+
+Action = StartTemplate | EndTemplate | Fork | Drain | Kill | Log | Finish
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One process of the topology, and who sits there now."""
+
+    who: Identity
+    state: State = "absent"
+    pid: int = 0
+    generation: int = 0
+    since: float = 0.0
+    early_ends: int = 0
+    due: float = float("inf")
+    """When to fork (absent) or to kill (draining)."""
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The state of a server, as far as decisions need it. Times are seconds on one monotonic clock."""
+
+    topology: Topology
+    mercy: float = 30.0
+    generation: int = 0
+    """The template that processes are forked from; 0 before the first is ready."""
+    _loading: int = 0
+    _last: int = 0
+    _stopping: bool = False
+    _code: int = 0
+    _seats: dict[Identity, _Seat] = field(init=False, default_factory=dict[Identity, _Seat])
+
+    def __post_init__(self) -> None:
+        self._seats = {who: _Seat(who) for who in self.topology.processes()}
+
+    # what the master asks
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is due at the latest; infinite if nothing is."""
+        return min((seat.due for seat in self._seats.values()), default=float("inf"))
+
+    @property
+    def quieting(self) -> bool:
+        """Whether the server is stopping and still handles what waits."""
+        return self._stopping and any(seat.state == "running" for seat in self._seats.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every process runs, forked from the newest template."""
+        return all(seat.state == "running" and seat.generation == self.generation for seat in self._seats.values())
+
+    def seat_of(self, pid: int) -> Identity | None:
+        """Who the process is, or was until it was reported as ended."""
+        return next((seat.who for seat in self._seats.values() if seat.pid == pid), None)
+
+    def pids(self) -> dict[Identity, int]:
+        """The processes that there are."""
+        return {who: seat.pid for who, seat in self._seats.items() if seat.pid}
+
+    # what happened
+
+    def start(self) -> list[Action]:
+        """The master begins."""
+        return self._load()
+
+    def reload(self) -> list[Action]:
+        """Somebody asked for a reload."""
+        if self._stopping:
+            return [Log(logging.WARNING, "not reloading: the server is stopping")]
+        if self._loading:
+            return [Log(logging.WARNING, "not reloading: the application is being loaded already")]
+        return [Log(logging.INFO, "reloading"), *self._load()]
+
+    def template_ready(self, generation: int, now: float) -> list[Action]:
+        """A template has loaded the application."""
+        if generation != self._loading:
+            return [EndTemplate(generation)]
+        old, self.generation, self._loading = self.generation, generation, 0
+        if self._stopping:
+            return self._end_if_done()
+        actions: list[Action] = [EndTemplate(old)] if old else []
+        for seat in self._seats.values():
+            if seat.state == "running":
+                actions += self._drain(seat, now)
+            elif seat.state == "absent":
+                seat.early_ends = 0
+                actions += self._fork(seat)
+        return actions
+
+    def template_failed(self, generation: int, reason: str) -> list[Action]:
+        """A template could not load the application, or ended."""
+        for seat in self._seats.values():
+            if seat.state == "forking" and seat.generation == generation:
+                seat.state = "absent"
+        if generation == self._loading:
+            self._loading = 0
+            if not self.generation:
+                self._stopping, self._code = True, 2
+                return [Log(logging.ERROR, f"cannot load the application: {reason}"), *self._end_if_done()]
+            text = f"reload given up, the old code goes on serving; the new one does not load: {reason}"
+            return [Log(logging.ERROR, text), *self._end_if_done()]
+        if self._stopping:
+            return self._end_if_done()
+        if generation != self.generation:
+            return []
+        # The template that the running processes came from is gone: load the same again, for their successors.
+        text = f"the process that forks the others ended ({reason}); loading the application again"
+        return [Log(logging.ERROR, text), *(self._load() if not self._loading else [])]
+
+    def forked(self, who: Identity, pid: int, generation: int, now: float) -> list[Action]:
+        """A process was forked."""
+        seat = self._seats[who]
+        seat.state, seat.pid, seat.generation, seat.since, seat.due = "running", pid, generation, now, float("inf")
+        if self._stopping:
+            seat.due = now + self.mercy
+            return []
+        return self._drain(seat, now) if generation != self.generation else []
+
+    def ended(self, who: Identity, how: str, *, well: bool, now: float) -> list[Action]:
+        """A process ended; `how` is for people, `well` says that it did as it was told."""
+        seat = self._seats[who]
+        told, lived = seat.state in ("draining", "killed"), now - seat.since
+        seat.state, seat.pid = "absent", 0
+        seat.due = float("inf")
+        if self._stopping:
+            return self._end_if_done()
+        if told or well:
+            seat.early_ends = 0
+            return self._fork(seat)
+        seat.early_ends = seat.early_ends + 1 if lived < STEADY else 0
+        if not seat.early_ends:
+            return [Log(logging.WARNING, f"{who} ended ({how}) and is replaced"), *self._fork(seat)]
+        pause = min(FIRST_PAUSE * 2 ** (seat.early_ends - 1), LONGEST_PAUSE)
+        seat.due = now + pause
+        return [Log(logging.WARNING, f"{who} ended ({how}) {lived:.1f} s after its start; the next in {pause:g} s")]
+
+    def stop(self, now: float) -> list[Action]:
+        """Somebody asked the server to end; a second time: at once."""
+        again, self._stopping = self._stopping, True
+        for seat in self._seats.values():
+            if seat.state in ("running", "draining"):
+                seat.due = now if again else min(seat.due, now + self.mercy)
+            elif seat.state == "absent":
+                seat.due = float("inf")
+        text = "stopping at once" if again else f"stopping: what waits is handled, for at most {self.mercy:g} s"
+        return [Log(logging.INFO, text), *self._end_if_done()]
+
+    def quiet(self) -> list[Action]:
+        """Nothing waits and nothing is in hand, and the server is stopping."""
+        actions: list[Action] = []
+        for seat in self._seats.values():
+            if self._stopping and seat.state == "running":
+                seat.state = "draining"
+                actions.append(Drain(seat.pid))
+        return actions
+
+    def tick(self, now: float) -> list[Action]:
+        """Time has passed."""
+        actions: list[Action] = []
+        for seat in self._seats.values():
+            if seat.due > now:
+                continue
+            seat.due = float("inf")
+            if seat.state == "absent":
+                actions += self._fork(seat)
+            elif seat.state in ("running", "draining"):
+                seat.state = "killed"
+                actions += [Log(logging.WARNING, f"{seat.who} did not end in time and is killed"), Kill(seat.pid)]
+        return actions
+
+    # within
+
+    def _load(self) -> list[Action]:
+        self._last += 1
+        self._loading = self._last
+        return [StartTemplate(self._loading)]
+
+    def _fork(self, seat: _Seat) -> list[Action]:
+        if not self.generation:
+            return []
+        seat.state, seat.generation, seat.due = "forking", self.generation, float("inf")
+        return [Fork(self.generation, seat.who)]
+
+    def _drain(self, seat: _Seat, now: float) -> list[Action]:
+        seat.state, seat.due = "draining", now + self.mercy
+        return [Drain(seat.pid)]
+
+    def _end_if_done(self) -> list[Action]:
+        if not self._stopping or any(seat.state != "absent" for seat in self._seats.values()):
+            return []
+        templates = [EndTemplate(number) for number in (self.generation, self._loading) if number]
+        return [*templates, Finish(self._code)]

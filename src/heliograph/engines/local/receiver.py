@@ -1,0 +1,262 @@
+"""A process's loop: take a signal from its queues into its hand, run the handler, note how it went.
+
+Rules
+    The kernel reads records straight into the hand, which is shared memory, so a process may be killed at any moment
+    and nothing is lost. A record is marked before its handler starts and after it ends.
+    Of its own queue, which nobody else reads, a process takes many signals at a time; of a pool or a farm one, so
+    that the others get theirs while its handler runs.
+    What a predecessor in the same role left in the hand comes first.
+
+How it works
+    `_next` and `_end` bound what was read and not begun. A handler may wait for a signal, and then the loop runs
+    within it, a level deeper, on the rest of the hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+
+from heliograph._core.accounts import Slot
+from heliograph._core.records import DONE, HAND_BYTES, IN_HAND, RECORD_BYTES, held
+from heliograph.exceptions import WaitFailed, WaitTimeout
+from heliograph.port import Handler
+from heliograph.values import SIGNALS
+
+_LOG = logging.getLogger("heliograph.local")
+
+_IN_A_ROW = 32
+"""Signals that are taken from one shared queue before the others are looked at again."""
+
+
+class Receiver:
+    """Takes signals for one process, in the thread that calls `run`."""
+
+    def __init__(
+        self,
+        queues: Sequence[int],
+        hand: memoryview,
+        slot: Slot,
+        handlers: Mapping[int, Handler],
+        limits: Mapping[int, float],
+        max_signals: int = 0,
+    ) -> None:
+        """`queues` are descriptors to read, the process's own first; `limits` are seconds, 0 for none."""
+        self.thread = threading.get_ident()
+        self._own, self._shared = queues[0], queues[1:]
+        self._hand = hand
+        self._slot = slot
+        self._handlers = handlers
+        self._limits = limits
+        self._left = max_signals or -1
+        self._draining = False
+        self._depth = 0
+        self._next = self._end = 0
+        self._arrived = threading.Condition()
+        self._arrivals = [0] * SIGNALS
+        self._beside = 0
+        self._latest: list[int] = []
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._epoll = select.epoll()
+        self._epoll.register(self._own, select.EPOLLIN)
+        self._epoll.register(self._wake_read, select.EPOLLIN)
+        for fd in self._shared:
+            # Of many idle processes one is woken, not all; see `Known facts` of the design.
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def run(self) -> None:
+        """Take signals until the process is told to drain, or has handled as many as it may."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda _signum, _frame: self.drain())
+        self._take_over()
+        while not self._done():
+            self._turn(-1)
+
+    def drain(self) -> None:
+        """Finish what is in hand and let `run` return. Safe to call in a handler of a UNIX signal."""
+        self._draining = True
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"\0")
+
+    def wait(self, num: int | None, timeout: float | None) -> int:
+        """Return when `num` (or any signal) has arrived in this process and its handler has run."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if num is not None:
+            self._slot.waiting[num] += 1
+        try:
+            if threading.get_ident() == self.thread:
+                return self._wait_here(num, timeout, deadline)
+            return self._wait_beside(num, timeout)
+        finally:
+            if num is not None:
+                self._slot.waiting[num] -= 1
+
+    # waiting
+
+    def _wait_here(self, num: int | None, timeout: float | None, deadline: float | None) -> int:
+        """In the loop's own thread, so within a handler: run the loop a level deeper."""
+        found: list[int] = []
+        with self._deeper(found):
+            while True:
+                for arrived in found:
+                    if num in (None, arrived):
+                        return arrived
+                found.clear()
+                left = -1.0 if deadline is None else deadline - time.monotonic()
+                if deadline is not None and left <= 0:
+                    raise WaitTimeout(num, timeout or 0.0)
+                self._turn(left, only=1)
+
+    @contextmanager
+    def _deeper(self, found: list[int]) -> Generator[None]:
+        outer, self._latest = self._latest, found
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            self._latest = outer
+
+    def _wait_beside(self, num: int | None, timeout: float | None) -> int:
+        """In another thread: the loop tells."""
+        with self._arrived:
+            self._beside += 1
+            before = list(self._arrivals)
+            candidates = range(SIGNALS) if num is None else (num,)
+
+            def arrived() -> list[int]:
+                return [n for n in candidates if self._arrivals[n] > before[n]]
+
+            try:
+                found = self._arrived.wait_for(arrived, timeout)
+            finally:
+                self._beside -= 1
+        if not found:
+            raise WaitTimeout(num, timeout or 0.0)
+        return found[0]
+
+    # the loop
+
+    def _done(self) -> bool:
+        return self._draining or self._left == 0
+
+    def _turn(self, timeout: float, only: int = 0) -> None:
+        """Run what is in hand, or else wait for more at most `timeout` seconds (-1: for ever) and run that."""
+        if self._next < self._end:
+            self._run_hand(only)
+            return
+        for fd, _ in self._epoll.poll(timeout):
+            if fd == self._wake_read:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(fd, 4096)
+            elif fd == self._own:
+                self._read(fd, HAND_BYTES)
+                self._run_hand(only)
+            else:
+                self._empty_shared(fd, only)
+            if self._done() and not self._depth:
+                return
+            if only and self._latest:
+                return
+
+    def _empty_shared(self, fd: int, only: int) -> None:
+        for _ in range(only or _IN_A_ROW):
+            if not self._read(fd, RECORD_BYTES):
+                return
+            self._run_hand(only)
+            if self._done() and not self._depth:
+                return
+
+    def _read(self, fd: int, most: int) -> bool:
+        """Let the kernel put up to `most` bytes into the free part of the hand. False if there was nothing."""
+        start = self._end * RECORD_BYTES
+        room = self._hand[start : start + most]
+        if not room:
+            raise WaitFailed("too many handlers of this process wait for signals within each other")
+        try:
+            count = os.readv(fd, [room])
+        except BlockingIOError:  # another process was faster
+            return False
+        self._end += count // RECORD_BYTES
+        return count > 0
+
+    def _run_hand(self, most: int = 0) -> None:
+        """Run what was read and not begun; at most so many, 0 for all."""
+        run = 0
+        while self._next < self._end and not (self._done() and not self._depth):
+            place = self._next
+            self._next += 1
+            if self._hand[place * RECORD_BYTES] != DONE:  # a predecessor may have left gaps
+                self._handle(place)
+                run += 1
+                if run == most:
+                    break
+        if self._next >= self._end:
+            self._next = self._end = self._lowest_free() if self._depth else 0
+
+    def _lowest_free(self) -> int:
+        """Where to read on: over what is done, but not over what an outer level has in hand."""
+        place = self._next
+        while place and self._hand[(place - 1) * RECORD_BYTES] == DONE:
+            place -= 1
+        return place
+
+    def _handle(self, place: int) -> None:
+        hand, offset, slot = self._hand, place * RECORD_BYTES, self._slot
+        num = hand[offset + 1]
+        hand[offset] = IN_HAND
+        slot.taken[num] += 1
+        failure: Exception | None = None
+        try:
+            handler = self._handlers.get(num)
+            if handler is not None:
+                failure = self._run_limited(num, handler) if self._limits[num] else handler(num)
+            elif not slot.waiting[num]:
+                failure = LookupError(num)
+                _LOG.error("signal %d came, but nothing handles it and nobody waits for it any more", num)
+        except BaseException:
+            # The handler ended the process by itself: it has been handled.
+            hand[offset] = DONE
+            slot.failed[num] += 1
+            raise
+        hand[offset] = DONE
+        if failure is None:
+            slot.done[num] += 1
+        else:
+            slot.failed[num] += 1
+        if self._left > 0:
+            self._left -= 1
+        self._tell(num)
+
+    def _run_limited(self, num: int, handler: Handler) -> Exception | None:
+        """Run a handler under a time limit: the kernel ends this process (SIGALRM) if it takes longer."""
+        if self._depth:  # the outer handler's limit holds
+            return handler(num)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, self._limits[num])
+        try:
+            return handler(num)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _tell(self, num: int) -> None:
+        """Wake who waits for it: an outer level of this loop, or other threads."""
+        if self._depth:
+            self._latest.append(num)
+        self._arrivals[num] += 1
+        if self._beside:
+            with self._arrived:
+                self._arrived.notify_all()
+
+    def _take_over(self) -> None:
+        """Begin with what a predecessor left in the hand, in its order."""
+        self._end = max((offset // RECORD_BYTES + 1 for offset, _ in held(self._hand)), default=0)
+        while self._next < self._end and not self._done():
+            self._run_hand()

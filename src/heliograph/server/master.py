@@ -1,0 +1,316 @@
+"""The master: starts processes, watches them, settles what a killed one owes. It never imports the application.
+
+One thread and one loop over: UNIX signals (children that ended, stop, reload), reports of its processes, the control
+socket, and deadlines. With nothing to do it sleeps. What to do is decided by `_core.supervise`; here it is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from setproctitle import setproctitle
+
+from heliograph._core import supervise
+from heliograph._core.supervise import RECYCLED, Supervisor
+from heliograph._core.targets import parse, queues
+from heliograph.engines.local.memory import Memory
+from heliograph.engines.local.queues import make_pipes, server_queues, waiting_records
+from heliograph.engines.local.wiring import VARIABLE, Wiring
+from heliograph.server import address
+from heliograph.server.control import ControlServer
+from heliograph.server.settlement import Settlement
+from heliograph.values import SIGNALS, Identity, Topology
+
+_LOG = logging.getLogger("heliograph.master")
+
+_PR_SET_CHILD_SUBREAPER = 36
+_LOOK_AGAIN = 0.02
+"""Seconds between two looks whether the server is quiet, while it is stopping and only then."""
+_EARLY = 1024
+"""How many ended processes are remembered whose start has not been reported yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterSettings:
+    """What a server is: its application, its processes, how patient its master is."""
+
+    app: str
+    topology: Topology
+    name: str
+    mercy: float = 30.0
+    """Seconds that processes get to finish, when the server stops or reloads."""
+    lazy: bool = False
+    max_signals: int = 0
+    time_limit: float = 0.0
+
+
+@dataclass(slots=True)
+class _Template:
+    process: subprocess.Popen[bytes]
+    commands: int
+
+
+class Master:
+    """Runs a server until it is told to stop."""
+
+    def __init__(self, settings: MasterSettings) -> None:
+        """Takes the server's name. Raises `ConfigError` if another master has it."""
+        self._settings = settings
+        self._lock = address.Lock(settings.name)
+        self._memory = Memory.create(settings.topology)
+        self._queues = server_queues(settings.topology)
+        self._pipes = make_pipes(settings.topology)
+        self._slot = self._memory.accounts.slots[self._memory.slot_number(Identity("master"))]
+        self._settlement = Settlement(self._memory, self._queues, self._pipes, self._slot)
+        self._supervisor = Supervisor(settings.topology, settings.mercy)
+        self._templates: dict[int, _Template] = {}
+        self._early: dict[int, int] = {}
+        self._code: int | None = None
+        self._announced = False
+        self._selector = selectors.DefaultSelector()
+        self._reports, self._report_to = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._unread = b""
+        self._signals, self._signal_to = socket.socketpair()
+        self._control = ControlServer(address.control_socket(settings.name), self._selector, self._answer)
+
+    def run(self) -> int:
+        """Run the server, and return its exit code: 0 after a stop, 2 if the application does not load."""
+        self._slot.pid = os.getpid()
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        setproctitle(f"heliograph: master of {self._settings.app}")
+        restore = self._watch_signals()
+        self._selector.register(self._reports, selectors.EVENT_READ, self._read_reports)
+        try:
+            self._do(self._supervisor.start())
+            while self._code is None:
+                self._turn()
+        finally:
+            self._end()
+            restore()
+        return self._code
+
+    # the loop
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        deadline = min(self._supervisor.deadline, self._control.deadline)
+        if self._supervisor.quieting:
+            deadline = min(deadline, now + _LOOK_AGAIN)
+        timeout = None if deadline == float("inf") else max(0.0, deadline - now)
+        for key, _ in self._selector.select(timeout):
+            handle: Callable[[float], None] = key.data
+            handle(time.monotonic())
+        now = time.monotonic()
+        self._control.tick(now)
+        if self._supervisor.quieting and self._settlement.quiet():
+            self._do(self._supervisor.quiet())
+        self._do(self._supervisor.tick(now))
+
+    def _watch_signals(self) -> Callable[[], None]:
+        self._signals.setblocking(False)
+        self._signal_to.setblocking(False)
+        self._selector.register(self._signals, selectors.EVENT_READ, self._read_signals)
+        watched = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+        before = {signum: signal.signal(signum, lambda _signum, _frame: None) for signum in watched}
+        wakeup = signal.set_wakeup_fd(self._signal_to.fileno(), warn_on_full_buffer=False)
+
+        def restore() -> None:
+            signal.set_wakeup_fd(wakeup)
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+        return restore
+
+    def _read_signals(self, now: float) -> None:
+        for signum in set(self._signals.recv(4096)):
+            if signum in (signal.SIGTERM, signal.SIGINT):
+                self._do(self._supervisor.stop(now))
+            elif signum == signal.SIGHUP:
+                self._do(self._supervisor.reload())
+            elif signum == signal.SIGUSR1:
+                _LOG.info("state: %s", json.dumps(self._state()))
+        # Whichever signal it was, and even if its byte was dropped: look who has ended.
+        self._reap(now)
+
+    def _read_reports(self, now: float) -> None:
+        try:
+            self._unread += os.read(self._reports, 65_536)
+        except BlockingIOError:
+            return
+        *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line), now)
+
+    def _hear(self, report: dict[str, Any], now: float) -> None:
+        generation: int = report["generation"]
+        if "ready" in report:
+            self._memory.live.replace_by(self._memory.staged)
+            self._do(self._supervisor.template_ready(generation, now))
+        elif "failed" in report:
+            self._do(self._supervisor.template_failed(generation, report["failed"].strip()))
+        elif "forked" in report:
+            role, number = report["forked"]
+            pid: int = report["pid"]
+            self._do(self._supervisor.forked(Identity(role, number), pid, generation, now))
+            if pid in self._early:
+                self._note_end(pid, self._early.pop(pid), now)
+        elif "up" in report and self._supervisor.complete and not self._announced:
+            self._announced = True
+            processes = ", ".join(map(str, self._settings.topology.processes()))
+            _LOG.info("ready: %s of %s (name %s)", processes, self._settings.app, self._settings.name)
+
+    # children
+
+    def _reap(self, now: float) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            self._note_end(pid, os.waitstatus_to_exitcode(status), now)
+
+    def _note_end(self, pid: int, code: int, now: float) -> None:
+        for generation, template in list(self._templates.items()):
+            if template.process.pid == pid:
+                template.process.returncode = code
+                self._forget_template(generation)
+                self._do(self._supervisor.template_failed(generation, _how(code)))
+                return
+        who = self._supervisor.seat_of(pid)
+        if who is None:
+            self._early[pid] = code  # an orphan of the application's, or a process whose start is being reported
+            while len(self._early) > _EARLY:
+                del self._early[next(iter(self._early))]
+            return
+        self._memory.accounts.slots[self._memory.slot_number(who)].pid = 0
+        self._settlement.settle(who, timed_out=code == -signal.SIGALRM)
+        self._do(self._supervisor.ended(who, _how(code), well=code == RECYCLED, now=now))
+
+    def _forget_template(self, generation: int) -> None:
+        template = self._templates.pop(generation, None)
+        if template is not None:
+            os.close(template.commands)
+
+    # actions
+
+    def _do(self, actions: list[supervise.Action]) -> None:
+        for action in actions:
+            match action:
+                case supervise.StartTemplate(generation):
+                    self._start_template(generation)
+                case supervise.EndTemplate(generation):
+                    self._forget_template(generation)
+                case supervise.Fork(generation, who):
+                    os.write(self._templates[generation].commands, f"{who.role} {who.number}\n".encode())
+                case supervise.Drain(pid):
+                    _kill(pid, signal.SIGTERM)
+                case supervise.Kill(pid):
+                    _kill(pid, signal.SIGKILL)
+                case supervise.Log(level, text):
+                    _LOG.log(level, "%s", text)
+                case supervise.Finish(code):
+                    self._code = code
+
+    def _start_template(self, generation: int) -> None:
+        read, write = os.pipe2(os.O_CLOEXEC)
+        wiring = Wiring(
+            generation=generation,
+            master=os.getpid(),
+            memory=self._memory.fd,
+            queues=self._pipes,
+            reports=self._report_to,
+            commands=read,
+            topology=self._settings.topology,
+            app=self._settings.app,
+            lazy=self._settings.lazy,
+            max_signals=self._settings.max_signals,
+            time_limit=self._settings.time_limit,
+        )
+        env = {**os.environ, VARIABLE: wiring.to_json()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heliograph.server.template"], env=env, pass_fds=wiring.descriptors
+        )
+        os.close(read)
+        self._templates[generation] = _Template(process, write)
+
+    def _end(self) -> None:
+        lost = sum(waiting_records(read) for read, _ in self._pipes)
+        if lost:
+            _LOG.warning("%d signals were still waiting and are lost", lost)
+        self._control.close()
+        for generation in list(self._templates):
+            self._forget_template(generation)
+        for pid in self._supervisor.pids().values():
+            _kill(pid, signal.SIGKILL)
+        self._lock.release()
+        self._selector.close()
+        self._signals.close()
+        self._signal_to.close()
+
+    # for people
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        now = time.monotonic()
+        match request.get("do"):
+            case "signals":
+                return self._state()
+            case "reload":
+                self._do(self._supervisor.reload())
+                return {"pid": os.getpid()}
+            case "stop":
+                self._do(self._supervisor.stop(now))
+                return {"pid": os.getpid()}
+            case other:
+                return {"error": f"cannot do {other!r}; signals, reload or stop can be done"}
+
+    def _state(self) -> dict[str, Any]:
+        accounts = self._memory.accounts
+        return {
+            "name": self._settings.name,
+            "app": self._settings.app,
+            "pid": os.getpid(),
+            "generation": self._supervisor.generation,
+            "complete": self._supervisor.complete,
+            "processes": {str(who): pid for who, pid in self._supervisor.pids().items()},
+            "waiting": sum(waiting_records(read) for read, _ in self._pipes),
+            "refused": accounts.refused(),
+            "signals": [row for num in range(SIGNALS) if (row := self._row(num)) is not None],
+        }
+
+    def _row(self, num: int) -> dict[str, Any] | None:
+        route = self._memory.live[num]
+        if route is None:
+            return None
+        total = {row: self._memory.accounts.total(row, num) for row in _SHOWN}
+        copies = len(queues(parse(route.target, self._settings.topology), self._settings.topology))
+        waiting = total["sent"] * copies + total["redelivered"] - total["taken"]
+        return {"num": num, "target": route.target, "handler": route.handler, **total, "waiting": max(0, waiting)}
+
+
+_SHOWN: tuple[Any, ...] = ("sent", "taken", "done", "failed", "redelivered", "dropped")
+
+
+def _how(code: int) -> str:
+    if code == -signal.SIGALRM:
+        return "its handler ran into its time limit"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _kill(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended, and SIGCHLD says so
+        os.kill(pid, signum)

@@ -1,0 +1,69 @@
+"""Run a server of our own from a program: what `heliograph run` does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from heliograph.application import AppSpec
+from heliograph.exceptions import ConfigError
+from heliograph.values import FarmSpec, Topology
+
+MERCY = 30.0
+"""Seconds that processes get to finish, when a server stops or reloads."""
+
+
+def serve(  # noqa: PLR0913 - keywords, each an option of the command
+    app: str,
+    *,
+    workers: int = 1,
+    mules: int = 0,
+    farms: Mapping[str, Sequence[int]] | None = None,
+    spooler: str | Path | None = None,
+    name: str | None = None,
+    lazy_apps: bool = False,
+    mercy: float = MERCY,
+    max_signals: int = 0,
+    time_limit: float = 0.0,
+) -> int:
+    """Run a server for `app` until it is told to stop (SIGTERM, Ctrl-C, `heliograph stop`); return its exit code.
+
+    `app` is `package.module`, `package.module:callable` or `path/app.py`. It is never imported in this process. `farms`
+    are names with the numbers of their mules. `name` is what `heliograph signals`, `reload` and `stop` find the server
+    by; without it they find it by the directory. `mercy` and `time_limit` are in seconds, see `heliograph run --help`.
+
+    Must be called in the main thread, which takes the UNIX signals. Raises `ConfigError` for what cannot be started.
+    The exit code is 0 after a stop, and 2 if the application could not be loaded.
+    """
+    from heliograph.server.address import server_name  # noqa: PLC0415 - only who serves pays for a server
+    from heliograph.server.master import Master, MasterSettings  # noqa: PLC0415
+
+    listed = tuple(FarmSpec(farm, tuple(numbers)) for farm, numbers in (farms or {}).items())
+    topology = Topology(workers, mules, listed, spoolers=int(spooler is not None))
+    _check(topology, mercy=mercy, max_signals=max_signals, time_limit=time_limit)
+    settings = MasterSettings(
+        app=str(AppSpec.parse(app, Path.cwd())),
+        topology=topology,
+        name=server_name(name, Path.cwd()),
+        mercy=mercy,
+        lazy=lazy_apps,
+        max_signals=max_signals,
+        time_limit=time_limit,
+    )
+    logging.getLogger("heliograph.master").debug("serving %s", settings)
+    return Master(settings).run()
+
+
+def _check(topology: Topology, **numbers: float) -> None:
+    for name, value in numbers.items():
+        if not value >= 0:
+            raise ConfigError(f"{name} must be 0 or more, not {value!r}")
+    if not topology.processes():
+        raise ConfigError("a server without any process does nothing: give it workers, mules or a spooler")
+    if min(topology.workers, topology.mules) < 0:
+        raise ConfigError("there cannot be fewer than 0 workers or mules")
+    for farm in topology.farms:
+        for number in farm.mules:
+            if not 1 <= number <= topology.mules:
+                raise ConfigError(f"farm {farm.name!r}: there is no mule {number}; this server has {topology.mules}")

@@ -1,0 +1,76 @@
+"""What a process that ended still had: given out again, left to its successor, or set aside."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+from heliograph._core.accounts import Slot
+from heliograph._core.records import DONE, IN_HAND, RECORD_BYTES, WAITING, Record, encode, held
+from heliograph.engines.local.memory import Memory
+from heliograph.engines.local.queues import waiting_records
+from heliograph.values import Identity, Queue
+
+_LOG = logging.getLogger("heliograph.master")
+
+MOST_DEATHS = 3
+"""A signal that this many processes in a row died of is set aside."""
+
+
+class Settlement:
+    """Settles the hands of processes that ended. Only the master uses it, and only for a process that is gone."""
+
+    def __init__(self, memory: Memory, queues: Sequence[Queue], pipes: Sequence[tuple[int, int]], slot: Slot) -> None:
+        self._memory = memory
+        self._queues = queues
+        self._pipes = pipes
+        self._slot = slot
+
+    def settle(self, who: Identity, *, timed_out: bool) -> None:
+        """Give out again what the process had not done; `timed_out` says that its last handler took too long."""
+        hand = self._memory.hand(who)
+        for offset, record in held(hand):
+            begun = record.state == IN_HAND
+            reason = self._reason_to_drop(record, timed_out=timed_out) if begun else None
+            if reason is not None:
+                hand[offset] = DONE
+                self._slot.dropped[record.num] += 1
+                _LOG.error("signal %d, which %s had in hand, is not given out again: %s", record.num, who, reason)
+                continue
+            if begun:
+                self._slot.redelivered[record.num] += 1
+            again = Record(record.num, record.queue, record.attempts + begun, WAITING)
+            if self._is_shared(record.queue) and self._give_out(again):
+                hand[offset] = DONE
+            else:  # its successor begins with it
+                hand[offset : offset + RECORD_BYTES] = encode(again)
+
+    def quiet(self) -> bool:
+        """Whether no signal waits and none is in hand anywhere."""
+        hands = (self._memory.hand(who) for who in self._memory.processes)
+        return not any(waiting_records(read) for read, _ in self._pipes) and not any(
+            record for hand in hands for record in held(hand)
+        )
+
+    def _reason_to_drop(self, record: Record, *, timed_out: bool) -> str | None:
+        if timed_out:
+            self._slot.failed[record.num] += 1
+            return "its handler ran into its time limit"
+        route = self._memory.live[record.num]
+        if route is not None and not route.redeliver:
+            return "it was registered with redeliver=False"
+        if record.attempts + 1 >= MOST_DEATHS:
+            return f"{MOST_DEATHS} processes in a row ended with it in hand"
+        return None
+
+    def _is_shared(self, queue: int) -> bool:
+        found = self._queues[queue]
+        return found.kind == "farm" or found.number == 0
+
+    def _give_out(self, record: Record) -> bool:
+        try:
+            os.write(self._pipes[record.queue][1], encode(record))
+        except BlockingIOError:
+            return False
+        return True

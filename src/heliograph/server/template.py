@@ -1,0 +1,153 @@
+"""The template: loads the application, then forks workers, mules and spoolers at the master's word.
+
+`python -m heliograph.server.template`, started by the master with the wiring in its environment. A process is
+forked twice, so that it becomes the master's own child (the master is the subreaper of all that descends from it);
+its process id goes to the master with the report. With `--lazy-apps` the application is loaded in each process, and
+here only in a child that is thrown away, to see that it can be.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from setproctitle import setproctitle
+
+from heliograph import engines
+from heliograph._core.supervise import RECYCLED
+from heliograph.application import AppSpec, load
+from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.local.wiring import Wiring
+from heliograph.values import Identity
+
+_LOG = logging.getLogger("heliograph.local")
+_LONGEST_REASON = 3000
+"""Characters of a traceback that go into a report: the end of it, so that the report is one atomic write."""
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Load the application, report, and fork until the master closes the pipe of commands."""
+    wiring = Wiring.inherited()
+    for fd in wiring.descriptors:
+        os.set_inheritable(fd, False)
+    _die_with(wiring.master)
+    _ignore_the_terminal()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    setproctitle(f"heliograph: template of {wiring.app}")
+    engine = LocalEngine(wiring)
+    engine.memory.staged.clear()
+    with engines.using(engine):
+        failure = _rehearse(engine) if wiring.lazy else _load(engine)
+        if failure is not None:
+            _report(wiring, failed=failure[-_LONGEST_REASON:])
+            raise SystemExit(1)
+        _report(wiring, ready=True)
+        _fork_on_command(engine)
+
+
+def _fork_on_command(engine: LocalEngine) -> None:
+    with os.fdopen(engine.wiring.commands, closefd=False) as commands:
+        for line in commands:
+            role, number = line.split()
+            who = Identity(role, int(number))  # type: ignore[arg-type]  # the master writes roles only
+            pid = _fork_twice()
+            if not pid:
+                _serve(engine, who)
+            _report(engine.wiring, forked=[who.role, who.number], pid=pid)
+
+
+def _fork_twice() -> int:
+    """The grandchild's process id; 0 in the grandchild."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        grandchild = os.fork()
+        if not grandchild:
+            os.close(read)
+            os.close(write)
+            return 0
+        os.write(write, str(grandchild).encode())
+        os._exit(0)
+    os.close(write)
+    pid = int(os.read(read, 32))
+    os.close(read)
+    os.waitpid(child, 0)
+    return pid
+
+
+def _serve(engine: LocalEngine, who: Identity) -> NoReturn:
+    """Be a worker, mule or spooler until told to drain."""
+    wiring = engine.wiring
+    _die_with(wiring.master)
+    os.close(wiring.commands)
+    setproctitle(f"heliograph: {who} of {wiring.app}")
+    receiver = engine.become(who)
+    if wiring.lazy:
+        failure = _load(engine)
+        if failure is not None:
+            _LOG.error("%s cannot load the application:\n%s", who, failure)
+            raise SystemExit(1)
+    engine.open()
+    _report(wiring, up=[who.role, who.number])
+    receiver.run()
+    raise SystemExit(RECYCLED)
+
+
+def _load(engine: LocalEngine) -> str | None:
+    """Load the application; the traceback if that fails."""
+    try:
+        load(AppSpec.parse(engine.wiring.app, Path.cwd()))
+    except BaseException:  # noqa: BLE001 - SystemExit too: there is no application then
+        return traceback.format_exc()
+    engine.loaded()
+    return None
+
+
+def _rehearse(engine: LocalEngine) -> str | None:
+    """Load the application in a child, which leaves behind the table of routes and nothing else."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        failure = _load(engine)
+        os.write(write, (failure or "")[-_LONGEST_REASON:].encode()[:4096])
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        failure = answer.read()
+    _, status = os.waitpid(child, 0)
+    return failure or (f"importing it ended the process ({status})" if status else None)
+
+
+def _report(wiring: Wiring, **facts: object) -> None:
+    line = json.dumps({"generation": wiring.generation, **facts}).encode() + b"\n"
+    os.write(wiring.reports, line)
+
+
+def _die_with(master: int) -> None:
+    """End this process when the master ends, however it does."""
+    while os.getppid() != master:  # the process in between has not ended yet
+        if os.getppid() == 1:
+            raise SystemExit(1)
+        os.sched_yield()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != master:
+        raise SystemExit(1)
+
+
+def _ignore_the_terminal() -> None:
+    """Ctrl-C and a hangup are the master's to deal with."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.path[0:1] = [str(Path.cwd())]
+    main()

@@ -1,0 +1,15 @@
+"""The promises on our own server: forked from a template, and loading the application in each process."""
+
+import pytest
+
+from heliograph.testing.conformance import *  # noqa: F403
+from heliograph.testing.stage.plays import local_stage
+
+OPTIONS = {"plain": {}, "lazy": {"lazy_apps": True}}
+
+
+@pytest.fixture(scope="module", params=sorted(OPTIONS))
+def stage(request, tmp_path_factory):
+    """One server serves all tests of a mode."""
+    with local_stage(tmp_path_factory.mktemp("stage"), request.param, **OPTIONS[request.param]) as stage:
+        yield stage
