@@ -177,14 +177,16 @@ class InlineEngine:
         """
         waiter = _Waiter(num, self.identity)
         self._check_can_arrive(waiter)
-        self._waiters.append(waiter)
+        with self._changed:
+            self._waiters.append(waiter)
         try:
             while waiter.received is None and self._run_one(queues_read_by(waiter.who, self._topology)):
                 pass
             if waiter.received is None:
                 self._let_pass(waiter, timeout)
         finally:
-            self._waiters.remove(waiter)
+            with self._changed:
+                self._waiters.remove(waiter)
             self._drain()
         if waiter.received is not None:
             return waiter.received

@@ -44,19 +44,37 @@ def note(num: int) -> None:
     _append(" ".join(map(str, event)))
 
 
+_OPEN: dict[str, int] = {}
+
+
 def _append(line: str) -> None:
-    fd = os.open(os.environ[LOG], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(fd, f"{line}\n".encode())
-    finally:
-        os.close(fd)
+    path = os.environ[LOG]
+    if path not in _OPEN:
+        _OPEN[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(_OPEN[path], f"{line}\n".encode())
 
 
-def read_log(path: Path) -> list[Event]:
-    """All that was handled so far, the earliest first."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    fields = [line.split(" ") for line in lines]
-    return [Event(int(num), by, int(pid), int(last)) for num, by, pid, last in fields]
+class Log:
+    """Reads the log as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._events: list[Event] = []
+
+    def events(self) -> list[Event]:
+        """All that was handled so far, the earliest first."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                lines = file.read().splitlines(keepends=True)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break  # it is being written
+                num, by, pid, last = line.decode().split()
+                self._events.append(Event(int(num), by, int(pid), int(last)))
+                self._offset += len(line)
+        return self._events
 
 
 def hold_until(path: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any, NoReturn
 
-from heliograph.testing.stage.acts import HUB, KEY, LOG, Event, Job, outcome_of, read_log
+from heliograph.testing.stage.acts import HUB, KEY, LOG, Event, Job, Log, outcome_of
 
 PATIENCE = 20.0
 """Seconds after which what has not happened counts as broken; nothing is awaited longer, nothing shorter."""
@@ -44,6 +44,7 @@ class Stage(ABC):
         self.features = features
         self.directory = directory
         self.log = directory / "handled"
+        self._log = Log(self.log)
         self.remote: str | None = None
 
     @abstractmethod
@@ -60,7 +61,7 @@ class Stage(ABC):
 
     def events(self, *nums: int) -> list[Event]:
         """What was handled so far, the earliest first; of these numbers, if any are given."""
-        return [event for event in read_log(self.log) if event.num in nums or not nums]
+        return [event for event in self._log.events() if event.num in nums or not nums]
 
     def expect(self, count: int, *nums: int, since: int = 0) -> list[Event]:
         """Wait until these signals were handled `count` times more than `since`, and return those events."""
