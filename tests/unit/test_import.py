@@ -7,7 +7,7 @@ import pytest
 
 HEAVY = [
     *("click", "asyncio", "multiprocessing", "pytest", "ssl"),
-    *("heliograph.cli", "heliograph.remote", "heliograph.testing"),
+    *("heliograph.cli", "heliograph.remote", "heliograph.testing", "heliograph.server.master"),
     *("heliograph.engines.uwsgi", "heliograph.engines.inline", "heliograph.engines.local"),
 ]
 
