@@ -180,6 +180,19 @@ def test_the_command_is_the_server_and_ends_with_it(start, reports, number):
     assert "goodbye to uWSGI" in run.log
 
 
+def test_a_server_that_is_still_starting_ends_at_once(start, reports, project):
+    """SIGTERM that reaches a worker within its post-fork hook ends it too; uWSGI alone would wait a minute for it."""
+    hook = "\n@uwsgi.postfork_hooks.add()\ndef slow():\n    report('hook')\n    import time\n    time.sleep(600)\n"
+    (project / "slow.py").write_text(APP + hook)
+    run = start("slow")
+    who, pid = reports.next("hook")
+    assert who == "worker1"
+    before = time.monotonic()
+    assert run.end() == 0
+    assert time.monotonic() - before < 30
+    assert gone([pid])
+
+
 def test_workers_handle_signals_though_nobody_serves_http(start, reports):
     """An application without callable has workers; a signal over the socket reaches one."""
     run = start("tasks", "--workers", "2", "--socket", "x.sock")
