@@ -60,7 +60,7 @@ def show(outcome: Outcome) -> None:
 def main() -> int:
     """Read the command line and run the demo."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
-    parser.add_argument("--engine", default="uwsgi", help="as for heliograph run (default: uwsgi)")
+    parser.add_argument("--engine", default="local", help="as for heliograph run (default: local)")
     parser.add_argument("--patience", type=float, default=60.0, metavar="S", help="seconds for all of it (default: 60)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="heliograph-demo-") as directory:

@@ -15,7 +15,7 @@ from typing import Any
 
 from heliograph import Signal, engines, uwsgi
 
-from .cases import ALL
+from .cases import ALL, FROM_OUTSIDE
 
 DIRECTORY = "DEMO_DIRECTORY"
 COMMANDS, REPORTS = "commands", "reports"
@@ -34,12 +34,13 @@ def handle(num: int) -> None:
 
 
 for case in ALL:
-    Signal(case.num).register_handler(case.target)(handle)
+    Signal(case.num).register_handler(case.target, remote=case is FROM_OUTSIDE)(handle)
 
 
 @uwsgi.postfork_hooks.add()
 def listen() -> None:
-    """Worker 1 raises what it is told to."""
+    """Each process says that it is there; worker 1 raises what it is told to."""
+    report(f"ready {engines.current().identity}")
     if uwsgi.worker_id == 1:
         threading.Thread(target=_obey, daemon=True).start()
 
@@ -55,7 +56,7 @@ def _obey() -> None:
         # A worker that takes the place of a dead one finds the name taken.
         Path(_path(COMMANDS)).unlink(missing_ok=True)
         sock.bind(_path(COMMANDS))
-        report("ready")
+        report("ready to raise")
         while True:
             _raise(int(sock.recv(16)))
 

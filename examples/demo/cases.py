@@ -8,6 +8,7 @@ from heliograph import Farm, Mule, TypeTarget
 
 WORKERS = ("worker1", "worker2")
 MULES = ("mule1", "mule2")
+SPOOLER = "spooler1"
 FARM = "crunchers"
 """The farm of both mules."""
 
@@ -54,7 +55,7 @@ CASES = (
     Case(14, "farm1", MULES),
     Case(15, f"farm_{FARM}", MULES),
     Case(16, Farm(FARM), MULES),
-    Case(17, "spooler", ("spooler1",)),
+    Case(17, "spooler", (SPOOLER,)),
 )
 """Raised in worker 1."""
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from .app import REPORTS
-from .cases import ALL
+from .cases import ALL, MULES, SPOOLER, WORKERS
 from .server import Server
 
 
@@ -18,7 +18,7 @@ class Outcome:
     """What came back: who handled which signal, and what went wrong."""
 
     def __init__(self) -> None:
-        self.ready = False
+        self._there: set[str] = set()
         self.handled: dict[int, list[str]] = defaultdict(list)
         self.problems: list[str] = []
 
@@ -29,9 +29,14 @@ class Outcome:
             num, who = rest.split()
             self.handled[int(num)].append(who)
         elif word == "ready":
-            self.ready = True
+            self._there.add(rest)
         else:
             self.problems.append(text)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every process is there, and worker 1 listens."""
+        return self._there >= {*WORKERS, *MULES, SPOOLER, "to raise"}
 
     def complete(self) -> bool:
         """Whether nothing more is to be waited for."""

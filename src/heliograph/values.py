@@ -47,6 +47,9 @@ class HandlerOptions:
     redeliver: bool = True
     """Whether a signal is given out again when the process that had it in hand was killed."""
 
+    remote: bool = False
+    """Whether the signal may be raised from outside, where the server listens."""
+
     time_limit: float | None = None
     """Seconds after which a process whose handler has not come back is ended; 0: never, None: as the server says."""
 

@@ -23,6 +23,16 @@ def encode_signal(num: int) -> bytes:
     return bytes((_SIGNAL, 0, 0, num))
 
 
+def decode_signal(packet: bytes) -> int | None:
+    """The number that a request of 4 bytes raises; None if it is no such request."""
+    return packet[3] if packet[:3] == bytes((_SIGNAL, 0, 0)) else None
+
+
+def encode_answer(*, taken: bool) -> bytes:
+    """The answer to a request."""
+    return bytes((_ANSWER, 0, 0, taken))
+
+
 def decode_answer(packet: bytes) -> bool:
     """Whether the signal was taken. Raises `NotUwsgi` if these 4 bytes are no such answer."""
     if len(packet) != PACKET_SIZE or packet[:3] != bytes((_ANSWER, 0, 0)) or packet[3] > 1:

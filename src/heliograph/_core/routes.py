@@ -1,6 +1,7 @@
 """The table of routes that all processes of a server share: number -> target, and what is promised of it.
 
-Layout: 256 entries of ROUTE_BYTES bytes: flags (1 registered, 2 never redelivered), length of the target, length of
+Layout: 256 entries of ROUTE_BYTES bytes: flags (1 registered, 2 never redelivered, 4 may
+be raised from outside), length of the target, length of
 the handler's name, then the texts. One process at a time writes it: the master, or who loads the application.
 """
 
@@ -13,16 +14,17 @@ from heliograph.values import SIGNALS
 ROUTE_BYTES = 256
 TABLE_BYTES = SIGNALS * ROUTE_BYTES
 
-_REGISTERED, _ONCE = 1, 2
+_REGISTERED, _ONCE, _REMOTE = 1, 2, 4
 _TARGET, _NAME = 8, 72
 
 
 class Route(NamedTuple):
-    """Where a number goes, for whom it is (a function's name, cut if it is very long), and whether it may run again."""
+    """Where a number goes, who handles it (a name, cut if it is very long), and what is promised of it."""
 
     target: str
     handler: str
     redeliver: bool = True
+    remote: bool = False
 
 
 class Routes:
@@ -37,12 +39,12 @@ class Routes:
             return None
         target = bytes(entry[_TARGET : _TARGET + entry[1]]).decode()
         handler = bytes(entry[_NAME : _NAME + entry[2]]).decode(errors="replace")
-        return Route(target, handler, not entry[0] & _ONCE)
+        return Route(target, handler, not entry[0] & _ONCE, bool(entry[0] & _REMOTE))
 
     def __setitem__(self, num: int, route: Route) -> None:
         target, handler = route.target.encode(), route.handler.encode()[: ROUTE_BYTES - _NAME]
         entry = bytearray(ROUTE_BYTES)
-        entry[0] = _REGISTERED | (0 if route.redeliver else _ONCE)
+        entry[0] = _REGISTERED | (0 if route.redeliver else _ONCE) | (_REMOTE if route.remote else 0)
         entry[1], entry[2] = len(target), len(handler)
         entry[_TARGET : _TARGET + len(target)] = target
         entry[_NAME : _NAME + len(handler)] = handler

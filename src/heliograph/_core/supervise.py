@@ -125,6 +125,11 @@ class Supervisor:
         return min((seat.due for seat in self._seats.values()), default=float("inf"))
 
     @property
+    def loading(self) -> bool:
+        """Whether a template is loading the application."""
+        return bool(self._loading)
+
+    @property
     def quieting(self) -> bool:
         """Whether the server is stopping and still handles what waits."""
         return self._stopping and any(seat.state == "running" for seat in self._seats.values())

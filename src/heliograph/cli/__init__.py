@@ -4,14 +4,17 @@ import click
 
 from heliograph import __version__
 from heliograph.cli.run import run
+from heliograph.cli.running import reload, signals, stop
 from heliograph.cli.send import send
 
 _EXAMPLES = """\b
 Examples:
-  heliograph run shop.tasks --workers 2                    signals only, no HTTP
-  heliograph run shop.wsgi:app --http 127.0.0.1:8000       a WSGI application
-  heliograph run shop/app.py --mules 2 --farm crunchers=1,2
-  heliograph send 17 127.0.0.1:3031                        from any other process
+  heliograph run shop.tasks --workers 2 --mules 2    a server for its signals
+  heliograph signals                                 what it handles, and how many
+  heliograph reload                                  new code, no signal lost
+  heliograph stop
+  heliograph run shop.wsgi:app --engine uwsgi --http 127.0.0.1:8000
+  heliograph send 17 127.0.0.1:3031                  from any other process
 """
 
 
@@ -23,5 +26,8 @@ def main() -> None:
 
 main.add_command(run)
 main.add_command(send)
+main.add_command(signals)
+main.add_command(reload)
+main.add_command(stop)
 
 __all__ = ["main"]

@@ -8,8 +8,9 @@ from typing import NoReturn, TypedDict, Unpack
 
 import click
 
+from heliograph._core.table import check_num
 from heliograph.application import DEFAULT_CALLABLE, AppSpec
-from heliograph.cli import uwsgi_server
+from heliograph.cli import local_server, uwsgi_server
 from heliograph.cli.addresses import check_address
 from heliograph.cli.failure import Failure
 from heliograph.cli.rehearsal import rehearse
@@ -17,25 +18,26 @@ from heliograph.cli.settings import ServerSettings, check_spooler, parse_farms
 from heliograph.exceptions import ConfigError
 from heliograph.values import Topology
 
-ENGINES: dict[str, Callable[[ServerSettings], NoReturn]] = {"uwsgi": uwsgi_server.start}
+ENGINES: dict[str, Callable[[ServerSettings], NoReturn]] = {"local": local_server.start, "uwsgi": uwsgi_server.start}
 """What can run a server: name -> a function that becomes it."""
 
 _EXAMPLES = """\b
 Examples:
-  heliograph run shop.tasks
-      signals only: two workers would be --workers 2
-  heliograph run shop.wsgi:app --http 127.0.0.1:8000 --mules 1
-      serve HTTP, and have a mule for signals
+  heliograph run shop.tasks --workers 2 --mules 1
+      two workers and a mule for signals, no other server needed
   heliograph run shop/app.py --mules 3 --farm crunchers=1,2 --spooler spool
       a file, a farm of two of three mules, a spooler
-  heliograph run shop.tasks --socket 127.0.0.1:3031
-      take signals from outside: heliograph send 17 127.0.0.1:3031
-  heliograph run shop.wsgi -- --stats 127.0.0.1:9191
+  heliograph run shop.tasks --socket 127.0.0.1:3031 --allow-remote 17
+      take signal 17 from outside: heliograph send 17 127.0.0.1:3031
+  heliograph run shop.wsgi:app --engine uwsgi --http 127.0.0.1:8000
+      on real uWSGI, serving HTTP
+  heliograph run shop.wsgi --engine uwsgi -- --stats 127.0.0.1:9191
       flags of uWSGI's own follow two dashes
 
 \b
-Exit codes: 2 if the server cannot be started so; else the server's own
-(uWSGI: 0 after Ctrl-C or SIGTERM, 22 if it could not load the application).
+Exit codes: 2 if the server cannot be started so, or cannot load the
+application; 0 after Ctrl-C, SIGTERM or heliograph stop. With --engine uwsgi
+the server's own: 22 if it could not load the application.
 """
 
 
@@ -48,14 +50,39 @@ class _Options(TypedDict):
     socket: str | None
     threads: int
     lazy_apps: bool
+    name: str | None
+    mercy: float
+    max_signals: int
+    time_limit: float
+    allow_remote: tuple[int, ...]
+
+
+class _Numbers(click.ParamType[tuple[int, ...]]):
+    """`17,18`."""
+
+    name = "17,18"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Numbers of signals."""
+        if isinstance(value, tuple):
+            return value  # pyright: ignore[reportUnknownVariableType]
+        try:
+            return tuple(check_num(int(part)) for part in str(value).split(","))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}; give numbers of signals, 17,18", param, ctx)
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("app")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER FLAGS]")
-@click.option("--engine", type=click.Choice(sorted(ENGINES)), default="uwsgi", show_default=True, help="What runs it.")
+@click.option(
+    "--engine",
+    type=click.Choice(sorted(ENGINES)),
+    default="local",
+    show_default=True,
+    help="What runs it: a server of our own, or real uWSGI.",
+)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Per worker.")
 @click.option("--mules", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Mules.")
 @click.option("--farm", multiple=True, metavar="NAME=1,2", help="A farm of these mules; may be repeated.")
 @click.option(
@@ -64,19 +91,29 @@ class _Options(TypedDict):
     metavar="DIR",
     help="A spooler on this directory; made if its parent is there.",
 )
-@click.option("--http", metavar="ADDR", help="Serve HTTP at HOST:PORT, :PORT or a unix socket's path.")
-@click.option("--socket", metavar="ADDR", help="Take signals and requests of the uwsgi protocol there.")
-@click.option("--lazy-apps", is_flag=True, help="Load the application in each worker, after the fork.")
+@click.option(
+    "--socket", "--listen", "socket", metavar="ADDR", help="Take signals from outside, by the uwsgi protocol."
+)
+@click.option("--allow-remote", type=_Numbers(), default=(), help="Signals that may come from outside (local engine).")
+@click.option("--lazy-apps", is_flag=True, help="Load the application in each process, after the fork.")
+@click.option("--name", metavar="NAME", help="What signals, reload and stop find it by; else the directory.")
+@click.option("--mercy", type=float, default=30.0, show_default=True, metavar="S", help="Seconds to finish, then kill.")
+@click.option("--max-signals", type=click.IntRange(min=0), default=0, metavar="N", help="Replace a process after N.")
+@click.option("--time-limit", type=float, default=0.0, metavar="S", help="End a process whose handler takes longer.")
+@click.option("--http", metavar="ADDR", help="Serve HTTP at HOST:PORT, :PORT or a unix socket's path (uwsgi).")
+@click.option("--threads", type=click.IntRange(min=1), default=1, metavar="N", help="Per worker (uwsgi).")
 def run(app: str, extra: tuple[str, ...], engine: str, **options: Unpack[_Options]) -> None:
     """Start a server for APP: package.module, package.module:callable, or path/app.py[:callable].
 
-    APP is imported in the master before the workers are forked; the current directory is importable, as with
-    `python -m`. Without a callable (the default is "application") the server handles signals only. Before it starts,
-    the application is imported once in a process of its own to see that it can be.
+    The application is imported once and then forked (with --lazy-apps: imported in each process); the current
+    directory is importable, as with `python -m`. A server is told to stop with SIGTERM or Ctrl-C (twice: at once), to
+    reload with SIGHUP, and to log its state with SIGUSR1.
     """
     try:
         settings = _settings(AppSpec.parse(app, Path.cwd()), extra, options)
-        _rehearse(settings)
+        if engine == "uwsgi":
+            _check_for_uwsgi(options)
+            _rehearse(settings)
         ENGINES[engine](settings)
     except ConfigError as error:
         raise Failure(str(error)) from error
@@ -93,7 +130,33 @@ def _settings(app: AppSpec, extra: tuple[str, ...], options: _Options) -> Server
         if address is not None:
             check_address(option, address)
     topology = Topology(options["workers"], options["mules"], farms, spoolers=int(spooler is not None))
-    return ServerSettings(app, topology, spooler, http, socket, options["threads"], options["lazy_apps"], extra)
+    return ServerSettings(
+        app=app,
+        topology=topology,
+        spooler=spooler,
+        http=http,
+        socket=socket,
+        threads=options["threads"],
+        lazy_apps=options["lazy_apps"],
+        name=options["name"],
+        mercy=options["mercy"],
+        max_signals=options["max_signals"],
+        time_limit=options["time_limit"],
+        allow_remote=options["allow_remote"],
+        extra=extra,
+    )
+
+
+def _check_for_uwsgi(options: _Options) -> None:
+    instead = {
+        "name": "uWSGI is found by its --socket",
+        "max_signals": "uWSGI has no such limit",
+        "time_limit": "use -- --harakiri S --mule-harakiri S --spooler-harakiri S",
+        "allow_remote": "uWSGI takes every signal at its --socket",
+    }
+    for name, hint in instead.items():
+        if options[name]:  # type: ignore[literal-required]
+            raise ConfigError(f"--{name.replace('_', '-')} is for the local engine; {hint}")
 
 
 def _rehearse(settings: ServerSettings) -> None:

@@ -30,6 +30,12 @@ class ServerSettings:
     threads: int = 1
     """Threads per worker that take requests and signals."""
     lazy_apps: bool = False
+    name: str | None = None
+    """What the server is found by; by its directory if there is none."""
+    mercy: float = 30.0
+    max_signals: int = 0
+    time_limit: float = 0.0
+    allow_remote: tuple[int, ...] = ()
     extra: tuple[str, ...] = ()
     """The server's own flags, handed on as they are."""
 

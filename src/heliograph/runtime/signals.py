@@ -128,6 +128,7 @@ class Signal:
         *,
         redeliver: bool = True,
         time_limit: float | None = None,
+        remote: bool = False,
     ) -> Callable[[_F], _F]: ...
     @overload
     def register_handler(self, target: _F) -> _F: ...
@@ -138,6 +139,7 @@ class Signal:
         *,
         redeliver: bool = True,
         time_limit: float | None = None,
+        remote: bool = False,
     ) -> Any:
         """Decorator: run the function where `target` says whenever this signal is raised.
 
@@ -155,7 +157,7 @@ class Signal:
         On heliograph's own server, a signal whose process was killed while it had it in hand is given out again;
         `redeliver=False` says that the function must not run twice. `time_limit` are the seconds after which the
         process is ended if the function has not come back (0: never; None: what the server was started with); the
-        signal then counts as failed.
+        signal then counts as failed. `remote` lets it be raised from outside, where the server listens.
 
         Raises `TargetError` for a target that this server does not have, `SignalTypeError` for what cannot be
         called, `RegistrationError` where this process cannot register for the others, and `AlreadyRegistered` where
@@ -173,7 +175,7 @@ class Signal:
             raise ValueError(f"time_limit is in seconds, 0 or more, not {time_limit!r}")
 
         def register(func: _F) -> _F:
-            _register(self.num, text, func, HandlerOptions(describe(func), redeliver, time_limit))
+            _register(self.num, text, func, HandlerOptions(describe(func), redeliver, remote, time_limit))
             if callback is not None:
                 callback(self)
             return func

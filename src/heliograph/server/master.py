@@ -30,8 +30,10 @@ from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import make_pipes, server_queues, waiting_records
 from heliograph.engines.local.wiring import VARIABLE, Wiring
 from heliograph.server import address
+from heliograph.server.clients import Clients
 from heliograph.server.control import ControlServer
 from heliograph.server.settlement import Settlement
+from heliograph.server.wire import WireServer
 from heliograph.values import SIGNALS, Identity, Topology
 
 _LOG = logging.getLogger("heliograph.master")
@@ -55,6 +57,10 @@ class MasterSettings:
     lazy: bool = False
     max_signals: int = 0
     time_limit: float = 0.0
+    listen: str | None = None
+    """Where signals from outside are taken."""
+    allow_remote: frozenset[int] = frozenset()
+    """Numbers that may be raised from outside, beside those that were registered so."""
 
 
 @dataclass(slots=True)
@@ -84,7 +90,15 @@ class Master:
         self._reports, self._report_to = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._unread = b""
         self._signals, self._signal_to = socket.socketpair()
-        self._control = ControlServer(address.control_socket(settings.name), self._selector, self._answer)
+        self._fronts: list[Clients] = []
+        try:
+            if settings.listen is not None:
+                self._fronts.append(WireServer(settings.listen, self._selector, self._take_from_outside))
+            control = address.control_socket(settings.name)
+            self._fronts.append(ControlServer(control, self._selector, self._answer))
+        except BaseException:
+            self._lock.release()
+            raise
 
     def run(self) -> int:
         """Run the server, and return its exit code: 0 after a stop, 2 if the application does not load."""
@@ -106,7 +120,7 @@ class Master:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        deadline = min(self._supervisor.deadline, self._control.deadline)
+        deadline = min(self._supervisor.deadline, *(front.deadline for front in self._fronts))
         if self._supervisor.quieting:
             deadline = min(deadline, now + _LOOK_AGAIN)
         timeout = None if deadline == float("inf") else max(0.0, deadline - now)
@@ -114,7 +128,8 @@ class Master:
             handle: Callable[[float], None] = key.data
             handle(time.monotonic())
         now = time.monotonic()
-        self._control.tick(now)
+        for front in self._fronts:
+            front.tick(now)
         if self._supervisor.quieting and self._settlement.quiet():
             self._do(self._supervisor.quiet())
         self._do(self._supervisor.tick(now))
@@ -252,7 +267,8 @@ class Master:
         lost = sum(waiting_records(read) for read, _ in self._pipes)
         if lost:
             _LOG.warning("%d signals were still waiting and are lost", lost)
-        self._control.close()
+        for front in self._fronts:
+            front.close()
         for generation in list(self._templates):
             self._forget_template(generation)
         for pid in self._supervisor.pids().values():
@@ -262,7 +278,20 @@ class Master:
         self._signals.close()
         self._signal_to.close()
 
-    # for people
+    # for others
+
+    def _take_from_outside(self, num: int) -> str | None:
+        route = self._memory.live[num]
+        if route is None:
+            return "nothing is registered for it"
+        if not route.remote and num not in self._settings.allow_remote:
+            return "it may not be raised from outside (--allow-remote, or register_handler(remote=True))"
+        where = queues(parse(route.target, self._settings.topology), self._settings.topology)
+        if not self._settlement.give_out(num, where):
+            self._slot.refuse()
+            return "its queue is full"
+        self._slot.sent[num] += 1
+        return None
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         now = time.monotonic()
@@ -285,6 +314,7 @@ class Master:
             "app": self._settings.app,
             "pid": os.getpid(),
             "generation": self._supervisor.generation,
+            "loading": self._supervisor.loading,
             "complete": self._supervisor.complete,
             "processes": {str(who): pid for who, pid in self._supervisor.pids().items()},
             "waiting": sum(waiting_records(read) for read, _ in self._pipes),

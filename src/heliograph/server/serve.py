@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from heliograph._core.table import check_num
 from heliograph.application import AppSpec
 from heliograph.exceptions import ConfigError
 from heliograph.values import FarmSpec, Topology
@@ -26,12 +27,15 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     mercy: float = MERCY,
     max_signals: int = 0,
     time_limit: float = 0.0,
+    listen: str | None = None,
+    allow_remote: Iterable[int] = (),
 ) -> int:
     """Run a server for `app` until it is told to stop (SIGTERM, Ctrl-C, `heliograph stop`); return its exit code.
 
     `app` is `package.module`, `package.module:callable` or `path/app.py`. It is never imported in this process. `farms`
     are names with the numbers of their mules. `name` is what `heliograph signals`, `reload` and `stop` find the server
-    by; without it they find it by the directory. `mercy` and `time_limit` are in seconds, see `heliograph run --help`.
+    by; without it they find it by the directory. `mercy` and `time_limit` are in seconds. At `listen` (`HOST:PORT` or a
+    unix socket's path) signals are taken from outside, those of `allow_remote` only. See `heliograph run --help`.
 
     Must be called in the main thread, which takes the UNIX signals. Raises `ConfigError` for what cannot be started.
     The exit code is 0 after a stop, and 2 if the application could not be loaded.
@@ -50,6 +54,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         lazy=lazy_apps,
         max_signals=max_signals,
         time_limit=time_limit,
+        listen=listen,
+        allow_remote=frozenset(map(check_num, allow_remote)),
     )
     logging.getLogger("heliograph.master").debug("serving %s", settings)
     return Master(settings).run()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from heliograph._core.accounts import Slot
 from heliograph._core.records import DONE, IN_HAND, RECORD_BYTES, WAITING, Record, encode, held
 from heliograph.engines.local.memory import Memory
-from heliograph.engines.local.queues import waiting_records
+from heliograph.engines.local.queues import has_room, waiting_records
 from heliograph.values import Identity, Queue
 
 _LOG = logging.getLogger("heliograph.master")
@@ -41,10 +41,19 @@ class Settlement:
             if begun:
                 self._slot.redelivered[record.num] += 1
             again = Record(record.num, record.queue, record.attempts + begun, WAITING)
-            if self._is_shared(record.queue) and self._give_out(again):
+            if self._is_shared(record.queue) and self._give_back(again):
                 hand[offset] = DONE
             else:  # its successor begins with it
                 hand[offset : offset + RECORD_BYTES] = encode(again)
+
+    def give_out(self, num: int, queues: Sequence[Queue]) -> bool:
+        """Put a signal into all these queues, or none if one of them is full."""
+        pipes = [(number, self._pipes[number]) for number in map(self._queues.index, queues)]
+        if not pipes or not all(has_room(write) for _, (_, write) in pipes):
+            return False
+        for number, (_, write) in pipes:
+            os.write(write, encode(Record(num, number)))
+        return True
 
     def quiet(self) -> bool:
         """Whether no signal waits and none is in hand anywhere."""
@@ -68,7 +77,7 @@ class Settlement:
         found = self._queues[queue]
         return found.kind == "farm" or found.number == 0
 
-    def _give_out(self, record: Record) -> bool:
+    def _give_back(self, record: Record) -> bool:
         try:
             os.write(self._pipes[record.queue][1], encode(record))
         except BlockingIOError:

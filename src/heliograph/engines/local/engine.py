@@ -112,7 +112,7 @@ class LocalEngine:
         self._targets[num] = target
         limit = options.time_limit
         self._limits[num] = self.wiring.time_limit if limit is None else limit
-        self.memory.staged[num] = Route(target, options.name, options.redeliver)
+        self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)

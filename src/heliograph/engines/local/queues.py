@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import termios
 
 from heliograph._core.records import RECORD_BYTES
@@ -38,6 +39,13 @@ def waiting_records(fd: int) -> int:
     answer = bytearray(4)
     fcntl.ioctl(fd, termios.FIONREAD, answer)
     return int.from_bytes(answer, "little") // RECORD_BYTES
+
+
+def has_room(fd: int) -> bool:
+    """Whether a pipe takes another record now."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def _make_pipe(size: int) -> tuple[int, int]:

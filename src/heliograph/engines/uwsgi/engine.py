@@ -346,7 +346,10 @@ class UwsgiEngine:
     def _after_fork(self) -> None:
         self._settle()
         for hook in self._hooks:
-            hook()
+            try:
+                hook()
+            except KeyboardInterrupt:  # uWSGI would print it and go on
+                raise SystemExit(130) from None
 
     def _settle(self) -> None:
         """Find out who this process is, and where it counts."""

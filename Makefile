@@ -1,0 +1,46 @@
+# Everything runs in .venv, which is set up anew when pyproject.toml changes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo demo-uwsgi test check format bench chaos soak clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: .venv/ready  ## raise a signal to every kind of target on our own server, and show who handled it
+	$(BIN)/python -m examples.demo --engine local
+
+demo-uwsgi: .venv/ready  ## the same on real uWSGI
+	$(BIN)/python -m examples.demo --engine uwsgi
+
+test: .venv/ready  ## all tests: unit, conformance on every engine, end to end
+	$(BIN)/pytest
+
+check: .venv/ready  ## lint, types, import contract
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/ready  ## let ruff put the code in shape
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: .venv/ready  ## measure, beside the peers; results in benchmarks/results
+	$(BIN)/python benchmarks/run.py
+
+chaos: .venv/ready  ## 200,000 signals while receivers are killed and the server is reloaded
+	$(BIN)/python -m chaos
+
+soak: .venv/ready  ## ten minutes under load; what the server uses at the end as at the beginning
+	$(BIN)/python -m chaos.soak
+
+clean:  ## forget the environment and all caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[uwsgi,dev,bench]'
+	touch $@

@@ -1,0 +1,112 @@
+"""`heliograph signals`, `reload`, `stop`: what to do with a server of our own that runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from heliograph.cli.failure import Failure
+from heliograph.exceptions import ConfigError
+from heliograph.server.address import control_socket, server_name
+from heliograph.server.control import ask
+
+_COLUMNS = ("num", "target", "handler", "sent", "done", "failed", "waiting", "redelivered", "dropped")
+
+name_option = click.option(
+    "--name", metavar="NAME", help="Of the server; without it, the one that was started in this directory."
+)
+
+
+@click.command()
+@name_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def signals(name: str | None, as_json: bool) -> None:
+    """Show a running server's signals: target, handler, and how many were sent, done, failed and are waiting."""
+    state = _ask(name, "signals")
+    if as_json:
+        click.echo(json.dumps(state, indent=2))
+        return
+    processes = ", ".join(f"{who} {pid}" for who, pid in state["processes"].items())
+    click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
+    click.echo(_table([[str(row[column]) for column in _COLUMNS] for row in state["signals"]]))
+    click.echo(f"{state['waiting']} waiting in queues, {state['refused']} sends refused")
+
+
+@click.command()
+@name_option
+@click.option("--wait/--no-wait", default=True, help="Until the new code serves everywhere, or was given up.")
+@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")
+def reload(name: str | None, wait: bool, timeout: float) -> None:
+    """Load the application again and replace all processes, losing no signal.
+
+    If the new code does not load, the old goes on serving: exit code 1.
+    """
+    before = _ask(name, "signals")["generation"]
+    _ask(name, "reload")
+    if not wait:
+        return
+    state = _await(name, timeout, lambda state: not state["loading"] and state["complete"])
+    if state["generation"] == before:
+        raise _GivenUp("the new code does not load, the old goes on serving; the server's log says why")
+    click.echo(f"reloaded: {state['app']}, generation {state['generation']}", err=True)
+
+
+@click.command()
+@name_option
+@click.option("--wait/--no-wait", default=True, help="Until the server has ended.")
+@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")
+def stop(name: str | None, wait: bool, timeout: float) -> None:
+    """End a running server: what waits is handled first, within its mercy."""
+    _ask(name, "stop")
+    deadline = time.monotonic() + timeout
+    while wait and _path(name).exists():
+        if time.monotonic() > deadline:
+            raise Failure(f"the server has not ended within {timeout:g} s; it goes on trying")
+        time.sleep(0.02)
+
+
+class _GivenUp(Failure):
+    exit_code = 1
+
+
+def _await(name: str | None, timeout: float, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout
+    while True:
+        state = _ask(name, "signals")
+        if done(state):
+            return state
+        if time.monotonic() > deadline:
+            raise Failure(f"not finished within {timeout:g} s; the server goes on, see `heliograph signals`")
+        time.sleep(0.02)
+
+
+def _ask(name: str | None, do: str) -> dict[str, Any]:
+    try:
+        return ask(_path(name), {"do": do})
+    except ConfigError as error:
+        raise Failure(str(error)) from error
+
+
+def _path(name: str | None) -> Path:
+    try:
+        return control_socket(server_name(name, Path.cwd()))
+    except ConfigError as error:
+        raise Failure(str(error)) from error
+
+
+def _table(rows: list[list[str]]) -> str:
+    lines = [list(_COLUMNS), *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
+    numeric = [column not in ("target", "handler") for column in _COLUMNS]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,110 @@
+"""Many small clients of the master, none of whom can hang or grow it.
+
+A client sends one request and gets one answer. What it sends is bounded in size and time, and so is the number of
+clients; nothing here blocks. Served from the master's own loop.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+MOST_CLIENTS = 64
+"""Connections at a time; who comes beyond that is sent away at once."""
+
+Respond = Callable[[bytes], bytes | None]
+"""The answer to a request; None while it is not complete; empty: close without an answer."""
+
+
+@dataclass(slots=True)
+class _Client:
+    socket: socket.socket
+    until: float
+    asked: bytes = b""
+    answer: bytes = b""
+
+
+class Clients:
+    """Serves the clients of one listening socket."""
+
+    def __init__(
+        self, listener: socket.socket, selector: selectors.BaseSelector, respond: Respond, most: int, patience: float
+    ) -> None:
+        """`most` are the bytes of a request, `patience` the seconds for a request and its answer."""
+        self._listener = listener
+        self._selector = selector
+        self._respond = respond
+        self._most = most
+        self._patience = patience
+        self._clients: dict[int, _Client] = {}
+        listener.setblocking(False)
+        selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is due at the latest."""
+        return min((client.until for client in self._clients.values()), default=float("inf"))
+
+    def tick(self, now: float) -> None:
+        """Send away who takes too long."""
+        for client in [client for client in self._clients.values() if client.until <= now]:
+            self._close(client)
+
+    def close(self) -> None:
+        """Serve nobody any more."""
+        for client in list(self._clients.values()):
+            self._close(client)
+        self._selector.unregister(self._listener)
+        self._listener.close()
+
+    def admits(self, sock: socket.socket) -> bool:
+        """Whether to serve a new connection at all."""
+        del sock
+        return True
+
+    def _accept(self, now: float) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:  # gone again, or no descriptor is free
+            return
+        if len(self._clients) >= MOST_CLIENTS or not self.admits(sock):
+            sock.close()
+            return
+        sock.setblocking(False)
+        client = _Client(sock, now + self._patience)
+        self._clients[sock.fileno()] = client
+        self._selector.register(sock, selectors.EVENT_READ, partial(self._read, client))
+
+    def _read(self, client: _Client, _now: float) -> None:
+        try:
+            chunk = client.socket.recv(self._most)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        client.asked += chunk
+        answer = self._respond(client.asked) if chunk else b""
+        if answer:
+            client.answer = answer
+            self._selector.modify(client.socket, selectors.EVENT_WRITE, partial(self._write, client))
+        elif answer is not None or len(client.asked) >= self._most:
+            self._close(client)
+
+    def _write(self, client: _Client, _now: float) -> None:
+        try:
+            sent = client.socket.send(client.answer)
+        except BlockingIOError:
+            return
+        except OSError:
+            sent = len(client.answer)
+        client.answer = client.answer[sent:]
+        if not client.answer:
+            self._close(client)
+
+    def _close(self, client: _Client) -> None:
+        del self._clients[client.socket.fileno()]
+        self._selector.unregister(client.socket)
+        client.socket.close()
