@@ -113,10 +113,11 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
             Signal().register_handler()(print)
             Signal()
             shop.crunch.register_handler("spooler")(lambda: None)
-            with heliograph_engine.hold():
-                shop.refresh.send()
-                shop.refresh.wait()
-            assert get_last_received() == shop.refresh
+            with heliograph_engine.hold(), heliograph_engine.playing("mule2"):
+                Signal(42).register_handler("mule2")(print)
+                Signal(42).send()
+                Signal(42).wait()
+            assert get_last_received() == Signal(42)
             del REGISTERED_SIGNALS[int(shop.refresh)]
 
         def test_after():
@@ -127,6 +128,45 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
             assert get_last_received() == Signal(0)
             with pytest.raises(NoEngine):
                 shop.crunch.send()
+        """,
+        passed=3,
+    )
+
+
+def test_asynchronous_handlers_share_a_loop_within_a_test(suite: pytest.Pytester) -> None:
+    """What one leaves there ends with the test, and the next test has another loop."""
+    outcomes(
+        suite,
+        """
+        import asyncio
+        import pytest
+        from heliograph import Signal
+
+        loops, ended = [], []
+
+        async def linger():
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.append(True)
+
+        @pytest.mark.parametrize("again", [1, 2])
+        def test_async(heliograph_engine, again):
+            assert len(ended) == again - 1
+
+            @Signal(99)
+            async def handler():
+                loops.append(asyncio.get_running_loop())
+                task = asyncio.create_task(linger())
+                await asyncio.sleep(0)
+
+            Signal(99).send()
+            assert len(ended) == again - 1
+
+        def test_after():
+            assert ended == [True, True]
+            assert loops[0] is not loops[1]
+            assert all(loop.is_closed() for loop in loops)
         """,
         passed=3,
     )

@@ -74,14 +74,18 @@ def _topology(
 
 @contextmanager
 def _tables_kept() -> Generator[None, None, None]:
-    """Put back what this process knew of its signals; the tables stay the same objects."""
+    """Put back what this process knew of its signals; the tables stay the same objects.
+
+    `async def` handlers get an event loop that ends with the test, and with it what they left there.
+    """
     from heliograph.runtime import signals
 
     claimed, state = signals.TABLE.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     calls, options = signals._CALLS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     by_number: list[dict[int, Any]] = [signals.TABLE.registered, calls, options]
     copies = [dict(known) for known in by_number]
-    claims, waited, handling = set(claimed), state.waited, state.handling
+    claims, thread = set(claimed), (state.waited, state.handling, state.runner)
+    state.runner = None
     try:
         yield
     finally:
@@ -90,7 +94,9 @@ def _tables_kept() -> Generator[None, None, None]:
             known.update(before)
         claimed.intersection_update(claims)
         claimed.update(claims)
-        state.waited, state.handling = waited, handling
+        if state.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have made one
+            state.runner.close()
+        state.waited, state.handling, state.runner = thread
 
 
 def _announce(engine: InlineEngine) -> None:

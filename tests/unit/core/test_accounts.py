@@ -44,6 +44,16 @@ def test_processes_share_the_memory_that_they_are_given() -> None:
     assert theirs.total("sent", 7) == 3
 
 
+def test_a_slot_knows_who_counts_there() -> None:
+    """The process id lies beside the counters, and touches none."""
+    book = accounts(2)
+    book.slots[1].pid = 4711
+    assert [slot.pid for slot in book.slots] == [0, 4711]
+    assert (book.refused(), sum(map(sum, (getattr(book.slots[1], row) for row in ROWS)))) == (0, 0)
+    book.slots[1].refuse()
+    assert book.slots[1].pid == 4711
+
+
 def test_a_slot_stays_within_its_bytes() -> None:
     """The last word of a slot is its own: the byte after it is never touched."""
     buffer = bytearray(2 * SLOT_BYTES + 8)

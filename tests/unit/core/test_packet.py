@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph._core.packet import PACKET_SIZE, NotUwsgi, decode_answer, encode_signal
+from heliograph._core.packet import PACKET_SIZE, NotUwsgi, decode_answer, decode_signal, encode_answer, encode_signal
 
 
 @given(num=st.integers(0, 255))
@@ -37,3 +37,21 @@ def test_a_request_is_no_answer(num: int) -> None:
     """An echo server does not pass for uWSGI."""
     with pytest.raises(NotUwsgi):
         decode_answer(encode_signal(num))
+
+
+@given(num=st.integers(0, 255))
+def test_a_request_is_understood(num: int) -> None:
+    """What one side writes the other side reads."""
+    assert decode_signal(encode_signal(num)) == num
+
+
+@given(packet=st.binary(min_size=4, max_size=4) | st.just(b"\xff\0\0\1"))
+def test_any_other_four_bytes_are_no_request(packet: bytes) -> None:
+    """A request of another modifier, or with a size, raises nothing."""
+    assert decode_signal(packet) == (packet[3] if packet[:3] == b"\x6e\0\0" else None)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_an_answer_is_understood(taken: bool) -> None:
+    """Both ways."""
+    assert decode_answer(encode_answer(taken=taken)) is taken

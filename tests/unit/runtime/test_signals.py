@@ -33,6 +33,7 @@ from heliograph.exceptions import (
 )
 from heliograph.runtime import signals
 from heliograph.runtime.signals import TABLE, announce
+from heliograph.values import NO_OPTIONS, HandlerOptions
 
 pytestmark = pytest.mark.usefixtures("heliograph_engine")
 
@@ -311,6 +312,44 @@ def test_where_it_cannot_be_moved_the_function_can_still_be_replaced() -> None:
         Signal(99).register_handler("mule1")(lambda: ran.append("new"))
         Signal(99).send()
     assert ran == ["new"]
+
+
+class NotingEngine(InlineEngine):
+    """Notes what it is told of a handler."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[HandlerOptions] = []
+
+    def register_signal(self, num: int, target: str, func: Any, options: HandlerOptions = NO_OPTIONS) -> None:
+        self.told.append(options)
+        super().register_signal(num, target, func, options)
+
+
+def test_the_engine_is_told_what_is_promised_of_a_handler() -> None:
+    """By keyword; where nothing is said a signal is redelivered and its time is the server's."""
+    engine = NotingEngine()
+    with engines.using(engine):
+        Signal(99).register_handler("mule1", redeliver=False, time_limit=2.5)(handler)
+        Signal(98)(handler)
+    assert [(told.redeliver, told.time_limit) for told in engine.told] == [(False, 2.5), (True, None)]
+    assert engine.told[0].name.endswith("test_signals.handler")
+
+
+def test_a_new_engine_is_told_the_promises_too() -> None:
+    """`announce` repeats them."""
+    Signal(99).register_handler(redeliver=False, time_limit=0)(handler)
+    engine = NotingEngine()
+    announce(engine)
+    assert [(told.redeliver, told.time_limit) for told in engine.told if not told.redeliver] == [(False, 0)]
+
+
+@pytest.mark.parametrize("time_limit", [-1, float("nan")])
+def test_a_time_limit_is_not_negative(time_limit: float) -> None:
+    """Refused before anything is registered."""
+    with pytest.raises(ValueError, match="time_limit is in seconds, 0 or more"):
+        Signal(99).register_handler(time_limit=time_limit)
+    assert not Signal(99).registered
 
 
 class RefusingEngine(InlineEngine):
