@@ -23,6 +23,18 @@ PATIENCE = 20.0
 
 FULL_HOUSE = ["worker1", "worker2", "mule1", "mule2", "spooler1"]
 
+_UWSGI = frozenset({"server", "uwsgi"})
+_LOCAL = frozenset({"server", "local", "mules", "moves", "limited wait", "serial workers", "redelivery"})
+FEATURES: dict[str, frozenset[str]] = {
+    "uwsgi plain": _UWSGI | {"mules", "serial workers"},
+    "uwsgi lazy": _UWSGI | {"lazy", "serial workers"},
+    "uwsgi threads": _UWSGI | {"mules", "threads"},
+    "local plain": _LOCAL,
+    "local lazy": _LOCAL,
+    "inline": frozenset({"mules", "limited wait", "moves", "serial workers"}),
+}
+"""What each stage has and can do, by its name."""
+
 
 def eventually(what: str, happened: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Wait until `happened()` is true and return what it said; fail after `patience` seconds."""
@@ -174,7 +186,7 @@ def inline_stage(directory: Path) -> Generator[InlineStage]:
         with engines.using(engine):
             from heliograph.testing.stage import app
 
-            yield InlineStage(engine, app, directory, frozenset({"mules", "limited wait", "moves", "serial workers"}))
+            yield InlineStage(engine, app, directory, FEATURES["inline"])
     finally:
         del os.environ[LOG]
         sys.modules.pop("heliograph.testing.stage.app", None)
@@ -187,8 +199,7 @@ def inline_stage(directory: Path) -> Generator[InlineStage]:
 def uwsgi_stage(directory: Path, name: str, *flags: str) -> Generator[ServerStage]:
     """The stage that a real uWSGI server makes. `name` is `plain`, `lazy` or `threads`; `flags` go to the server."""
     lazy = name == "lazy"
-    features = {"server", "uwsgi", "lazy" if lazy else "mules", "threads" if name == "threads" else "serial workers"}
-    stage = ServerStage(f"uwsgi {name}", frozenset(features), directory)
+    stage = ServerStage(f"uwsgi {name}", FEATURES[f"uwsgi {name}"], directory)
     stage.remote = str(directory / "socket")
     spool = directory / "spool"
     spool.mkdir()
@@ -205,8 +216,7 @@ def uwsgi_stage(directory: Path, name: str, *flags: str) -> Generator[ServerStag
 @contextmanager
 def local_stage(directory: Path, name: str, **options: Any) -> Generator[ServerStage]:
     """The stage that a server of our own makes. `options` are those of `heliograph.serve`."""
-    features = {"server", "local", "mules", "moves", "limited wait", "serial workers", "redelivery"}
-    stage = ServerStage(f"local {name}", frozenset(features), directory)
+    stage = ServerStage(f"local {name}", FEATURES[f"local {name}"], directory)
     options = {"workers": 2, "mules": 2, "farms": {"crunchers": [1, 2]}, "spooler": str(directory), **options}
     program = f"""
 import logging
