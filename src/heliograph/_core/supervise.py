@@ -6,8 +6,10 @@ Rules
     after a pause that doubles. A process that asked to be replaced (exit code RECYCLED) is no failure.
     A reload starts a new template beside the old. When it is ready, the old processes are told to drain and are
     replaced one by one as they end; when it fails, nothing has changed.
-    A stop lets them handle what waits; when the server is quiet they are told to drain. Who has not ended when the
-    mercy is over is killed.
+    A template that ends by itself is loaded again, until that works; the processes go on, and who ends meanwhile is
+    replaced from the next template.
+    A stop lets them handle what waits, and until then still replaces who ends; when the server is quiet they are told
+    to drain. Who has not ended when the mercy is over is killed.
 
 How it works
     The master calls one method for each thing that happened; each answers with the actions to carry out, in order.
@@ -28,6 +30,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
 """Seconds before a process that ended too early is replaced: the first pause, and the longest."""
 RECYCLED = 64
 """Exit code of a process that has handled as many signals as it may, or drained because it was told to."""
+
+_NEVER = float("inf")
 
 State = Literal["absent", "forking", "running", "draining", "killed"]
 
@@ -96,7 +100,7 @@ class _Seat:
     generation: int = 0
     since: float = 0.0
     early_ends: int = 0
-    due: float = float("inf")
+    due: float = _NEVER
     """When to fork (absent) or to kill (draining)."""
 
 
@@ -110,7 +114,13 @@ class Supervisor:
     """The template that processes are forked from; 0 before the first is ready."""
     _loading: int = 0
     _last: int = 0
+    _templated: bool = False
+    """Whether that template is still there."""
+    _load_due: float = _NEVER
+    """When to load the application again, after its template was lost and the next did not load."""
     _stopping: bool = False
+    _stop_by: float = _NEVER
+    _quiet: bool = False
     _code: int = 0
     _seats: dict[Identity, _Seat] = field(init=False, default_factory=dict[Identity, _Seat])
 
@@ -122,7 +132,7 @@ class Supervisor:
     @property
     def deadline(self) -> float:
         """When `tick` is due at the latest; infinite if nothing is."""
-        return min((seat.due for seat in self._seats.values()), default=float("inf"))
+        return min([self._load_due, *(seat.due for seat in self._seats.values())])
 
     @property
     def loading(self) -> bool:
@@ -132,7 +142,12 @@ class Supervisor:
     @property
     def quieting(self) -> bool:
         """Whether the server is stopping and still handles what waits."""
-        return self._stopping and any(seat.state == "running" for seat in self._seats.values())
+        return self._stopping and not self._quiet
+
+    @property
+    def forking(self) -> bool:
+        """Whether a template was told to fork, and has not reported yet."""
+        return any(seat.state == "forking" for seat in self._seats.values())
 
     @property
     def complete(self) -> bool:
@@ -165,34 +180,29 @@ class Supervisor:
         """A template has loaded the application."""
         if generation != self._loading:
             return [EndTemplate(generation)]
-        old, self.generation, self._loading = self.generation, generation, 0
-        if self._stopping:
-            return self._end_if_done()
+        old, self.generation, self._loading, self._templated = self.generation, generation, 0, True
         actions: list[Action] = [EndTemplate(old)] if old else []
         for seat in self._seats.values():
-            if seat.state == "running":
+            if seat.state == "running" and not self._stopping:
                 actions += self._drain(seat, now)
-            elif seat.state == "absent":
+            elif seat.state == "absent" and not self._quiet:
                 seat.early_ends = 0
                 actions += self._fork(seat)
         return actions
 
-    def template_failed(self, generation: int, reason: str) -> list[Action]:
+    def template_failed(self, generation: int, reason: str, now: float) -> list[Action]:
         """A template could not load the application, or ended."""
         for seat in self._seats.values():
             if seat.state == "forking" and seat.generation == generation:
                 seat.state = "absent"
         if generation == self._loading:
             self._loading = 0
-            if not self.generation:
-                self._stopping, self._code = True, 2
-                return [Log(logging.ERROR, f"cannot load the application: {reason}"), *self._end_if_done()]
-            text = f"reload given up, the old code goes on serving; the new one does not load: {reason}"
-            return [Log(logging.ERROR, text), *self._end_if_done()]
+            return [*self._load_failed(reason, now), *self._end_if_done()]
+        if generation != self.generation or not self._templated:
+            return []
+        self._templated = False
         if self._stopping:
             return self._end_if_done()
-        if generation != self.generation:
-            return []
         # The template that the running processes came from is gone: load the same again, for their successors.
         text = f"the process that forks the others ended ({reason}); loading the application again"
         return [Log(logging.ERROR, text), *(self._load() if not self._loading else [])]
@@ -200,26 +210,26 @@ class Supervisor:
     def forked(self, who: Identity, pid: int, generation: int, now: float) -> list[Action]:
         """A process was forked."""
         seat = self._seats[who]
-        seat.state, seat.pid, seat.generation, seat.since, seat.due = "running", pid, generation, now, float("inf")
+        seat.state, seat.pid, seat.generation, seat.since, seat.due = "running", pid, generation, now, _NEVER
         if self._stopping:
-            seat.due = now + self.mercy
-            return []
+            seat.due = self._stop_by
+            return self.quiet() if self._quiet else []
         return self._drain(seat, now) if generation != self.generation else []
 
     def ended(self, who: Identity, how: str, *, well: bool, now: float) -> list[Action]:
         """A process ended; `how` is for people, `well` says that it did as it was told."""
         seat = self._seats[who]
         told, lived = seat.state in ("draining", "killed"), now - seat.since
-        seat.state, seat.pid = "absent", 0
-        seat.due = float("inf")
-        if self._stopping:
+        seat.state, seat.pid, seat.due = "absent", 0, _NEVER
+        if self._stopping and (self._quiet or now >= self._stop_by):
             return self._end_if_done()
         if told or well:
             seat.early_ends = 0
-            return self._fork(seat)
+            return [*self._fork(seat), *self._end_if_done()]
         seat.early_ends = seat.early_ends + 1 if lived < STEADY else 0
         if not seat.early_ends:
-            return [Log(logging.WARNING, f"{who} ended ({how}) and is replaced"), *self._fork(seat)]
+            text = f"{who} ended ({how}) and is replaced"
+            return [Log(logging.WARNING, text), *self._fork(seat), *self._end_if_done()]
         pause = min(FIRST_PAUSE * 2 ** (seat.early_ends - 1), LONGEST_PAUSE)
         seat.due = now + pause
         return [Log(logging.WARNING, f"{who} ended ({how}) {lived:.1f} s after its start; the next in {pause:g} s")]
@@ -227,48 +237,71 @@ class Supervisor:
     def stop(self, now: float) -> list[Action]:
         """Somebody asked the server to end; a second time: at once."""
         again, self._stopping = self._stopping, True
+        self._stop_by = now if again else now + self.mercy
+        self._load_due = _NEVER
         for seat in self._seats.values():
-            if seat.state in ("running", "draining"):
-                seat.due = now if again else min(seat.due, now + self.mercy)
-            elif seat.state == "absent":
-                seat.due = float("inf")
+            if seat.state in ("running", "draining") or seat.due < _NEVER:
+                seat.due = min(seat.due, self._stop_by)
         text = "stopping at once" if again else f"stopping: what waits is handled, for at most {self.mercy:g} s"
         return [Log(logging.INFO, text), *self._end_if_done()]
 
     def quiet(self) -> list[Action]:
         """Nothing waits and nothing is in hand, and the server is stopping."""
+        if not self._stopping:
+            return []
+        self._quiet = True
         actions: list[Action] = []
         for seat in self._seats.values():
-            if self._stopping and seat.state == "running":
+            if seat.state == "running":
                 seat.state = "draining"
                 actions.append(Drain(seat.pid))
-        return actions
+            elif seat.state == "absent":
+                seat.due = _NEVER
+        return [*actions, *self._end_if_done()]
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed."""
         actions: list[Action] = []
+        if self._load_due <= now:
+            self._load_due = _NEVER
+            actions += self._load() if not self._loading else []
         for seat in self._seats.values():
-            if seat.due > now:
-                continue
-            seat.due = float("inf")
-            if seat.state == "absent":
-                actions += self._fork(seat)
-            elif seat.state in ("running", "draining"):
-                seat.state = "killed"
-                actions += [Log(logging.WARNING, f"{seat.who} did not end in time and is killed"), Kill(seat.pid)]
-        return actions
+            if seat.due <= now:
+                seat.due = _NEVER
+                actions += self._overdue(seat, now)
+        return [*actions, *self._end_if_done()]
 
     # within
 
+    def _overdue(self, seat: _Seat, now: float) -> list[Action]:
+        if seat.state == "absent":
+            return self._fork(seat) if now < self._stop_by else []
+        if seat.state in ("running", "draining"):
+            seat.state = "killed"
+            return [Log(logging.WARNING, f"{seat.who} did not end in time and is killed"), Kill(seat.pid)]
+        return []
+
     def _load(self) -> list[Action]:
         self._last += 1
-        self._loading = self._last
+        self._loading, self._load_due = self._last, _NEVER
         return [StartTemplate(self._loading)]
 
-    def _fork(self, seat: _Seat) -> list[Action]:
+    def _load_failed(self, reason: str, now: float) -> list[Action]:
         if not self.generation:
+            self._stopping, self._code = True, 2
+            return [Log(logging.ERROR, f"cannot load the application: {reason}")]
+        text = f"reload given up, the old code goes on serving; the new one does not load: {reason}"
+        if not self._templated and not self._stopping:
+            self._load_due = now + LONGEST_PAUSE
+            text = f"the application does not load, so that nobody is replaced; again in {LONGEST_PAUSE:g} s: {reason}"
+        return [Log(logging.ERROR, text)]
+
+    def _fork(self, seat: _Seat) -> list[Action]:
+        """Have it forked; without a template it stays absent until the next is ready."""
+        seat.due = _NEVER
+        if not self._templated:
             return []
-        seat.state, seat.generation, seat.due = "forking", self.generation, float("inf")
+        seat.state, seat.generation = "forking", self.generation
         return [Fork(self.generation, seat.who)]
 
     def _drain(self, seat: _Seat, now: float) -> list[Action]:
@@ -276,7 +309,8 @@ class Supervisor:
         return [Drain(seat.pid)]
 
     def _end_if_done(self) -> list[Action]:
-        if not self._stopping or any(seat.state != "absent" for seat in self._seats.values()):
+        over = all(seat.state == "absent" and seat.due == _NEVER for seat in self._seats.values())
+        if not (self._stopping and over):
             return []
         templates = [EndTemplate(number) for number in (self.generation, self._loading) if number]
         return [*templates, Finish(self._code)]

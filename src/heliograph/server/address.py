@@ -6,6 +6,7 @@ their owner can enter. The master holds a lock of the kernel's while it lives, s
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -57,8 +58,9 @@ class Lock:
                 raise ConfigError(
                     f"a server named {name!r} runs already (process {pid}): stop it, or give this one another --name"
                 ) from None
-            if self._path.exists() and self._path.stat().st_ino == os.fstat(fd).st_ino:
-                return fd
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_ino == os.fstat(fd).st_ino:
+                    return fd
             os.close(fd)  # its last holder has removed the file meanwhile
 
     def release(self) -> None:

@@ -1,7 +1,8 @@
 """Many small clients of the master, none of whom can hang or grow it.
 
 A client sends one request and gets one answer. What it sends is bounded in size and time, and so is the number of
-clients; nothing here blocks. Served from the master's own loop.
+clients: one more takes the place of who has been there longest, so that silent ones keep nobody out. Nothing here
+blocks. Served from the master's own loop.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 MOST_CLIENTS = 64
-"""Connections at a time; who comes beyond that is sent away at once."""
+"""Connections at a time."""
 
 Respond = Callable[[bytes], bytes | None]
 """The answer to a request; None while it is not complete; empty: close without an answer."""
@@ -70,9 +71,11 @@ class Clients:
             sock, _ = self._listener.accept()
         except OSError:  # gone again, or no descriptor is free
             return
-        if len(self._clients) >= MOST_CLIENTS or not self.admits(sock):
+        if not self.admits(sock):
             sock.close()
             return
+        if len(self._clients) >= MOST_CLIENTS:
+            self._close(next(iter(self._clients.values())))
         sock.setblocking(False)
         client = _Client(sock, now + self._patience)
         self._clients[sock.fileno()] = client
@@ -105,6 +108,9 @@ class Clients:
             self._close(client)
 
     def _close(self, client: _Client) -> None:
-        del self._clients[client.socket.fileno()]
+        fd = client.socket.fileno()
+        if fd < 0:  # it was sent away, and what it sent meanwhile is looked at now
+            return
+        del self._clients[fd]
         self._selector.unregister(client.socket)
         client.socket.close()

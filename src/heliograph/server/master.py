@@ -27,7 +27,7 @@ from heliograph._core import supervise
 from heliograph._core.supervise import RECYCLED, Supervisor
 from heliograph._core.targets import parse, queues
 from heliograph.engines.local.memory import Memory
-from heliograph.engines.local.queues import make_pipes, server_queues, waiting_records
+from heliograph.engines.local.queues import make_pipes, server_queues
 from heliograph.engines.local.wiring import VARIABLE, Wiring
 from heliograph.server import address
 from heliograph.server.clients import Clients
@@ -41,8 +41,6 @@ _LOG = logging.getLogger("heliograph.master")
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_AGAIN = 0.02
 """Seconds between two looks whether the server is quiet, while it is stopping and only then."""
-_EARLY = 1024
-"""How many ended processes are remembered whose start has not been reported yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class Master:
     def run(self) -> int:
         """Run the server, and return its exit code: 0 after a stop, 2 if the application does not load."""
         self._slot.pid = os.getpid()
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        _adopt_orphans(True)
         setproctitle(f"heliograph: master of {self._settings.app}")
         restore = self._watch_signals()
         self._selector.register(self._reports, selectors.EVENT_READ, self._read_reports)
@@ -114,6 +112,7 @@ class Master:
         finally:
             self._end()
             restore()
+            self._close()
         return self._code
 
     # the loop
@@ -175,13 +174,15 @@ class Master:
             self._memory.live.replace_by(self._memory.staged)
             self._do(self._supervisor.template_ready(generation, now))
         elif "failed" in report:
-            self._do(self._supervisor.template_failed(generation, report["failed"].strip()))
+            self._do(self._supervisor.template_failed(generation, report["failed"].strip(), now))
         elif "forked" in report:
             role, number = report["forked"]
             pid: int = report["pid"]
             self._do(self._supervisor.forked(Identity(role, number), pid, generation, now))
             if pid in self._early:
                 self._note_end(pid, self._early.pop(pid), now)
+            if not self._supervisor.forking:
+                self._early.clear()
         elif "up" in report and self._supervisor.complete and not self._announced:
             self._announced = True
             processes = ", ".join(map(str, self._settings.topology.processes()))
@@ -204,13 +205,12 @@ class Master:
             if template.process.pid == pid:
                 template.process.returncode = code
                 self._forget_template(generation)
-                self._do(self._supervisor.template_failed(generation, _how(code)))
+                self._do(self._supervisor.template_failed(generation, _how(code), now))
                 return
         who = self._supervisor.seat_of(pid)
         if who is None:
-            self._early[pid] = code  # an orphan of the application's, or a process whose start is being reported
-            while len(self._early) > _EARLY:
-                del self._early[next(iter(self._early))]
+            if self._supervisor.forking:  # its start is being reported; else it is an orphan of the application's
+                self._early[pid] = code
             return
         self._memory.accounts.slots[self._memory.slot_number(who)].pid = 0
         self._settlement.settle(who, timed_out=code == -signal.SIGALRM)
@@ -231,7 +231,7 @@ class Master:
                 case supervise.EndTemplate(generation):
                     self._forget_template(generation)
                 case supervise.Fork(generation, who):
-                    os.write(self._templates[generation].commands, f"{who.role} {who.number}\n".encode())
+                    self._command(generation, f"{who.role} {who.number}\n")
                 case supervise.Drain(pid):
                     _kill(pid, signal.SIGTERM)
                 case supervise.Kill(pid):
@@ -240,6 +240,10 @@ class Master:
                     _LOG.log(level, "%s", text)
                 case supervise.Finish(code):
                     self._code = code
+
+    def _command(self, generation: int, line: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and SIGCHLD says so
+            os.write(self._templates[generation].commands, line.encode())
 
     def _start_template(self, generation: int) -> None:
         read, write = os.pipe2(os.O_CLOEXEC)
@@ -264,19 +268,28 @@ class Master:
         self._templates[generation] = _Template(process, write)
 
     def _end(self) -> None:
-        lost = sum(waiting_records(read) for read, _ in self._pipes)
-        if lost:
-            _LOG.warning("%d signals were still waiting and are lost", lost)
-        for front in self._fronts:
-            front.close()
+        templates = [template.process.pid for template in self._templates.values()]
         for generation in list(self._templates):
             self._forget_template(generation)
-        for pid in self._supervisor.pids().values():
+        for pid in (*self._supervisor.pids().values(), *templates):
             _kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        lost = self._settlement.waiting()
+        if lost:
+            _LOG.warning("%d signals were still waiting and are lost", lost)
+
+    def _close(self) -> None:
+        """Leave nothing open or changed: the program that was a master may go on."""
+        _adopt_orphans(False)
+        for front in self._fronts:
+            front.close()
         self._lock.release()
         self._selector.close()
         self._signals.close()
         self._signal_to.close()
+        for fd in (self._reports, self._report_to, self._memory.fd, *(fd for pipe in self._pipes for fd in pipe)):
+            os.close(fd)
 
     # for others
 
@@ -309,6 +322,7 @@ class Master:
 
     def _state(self) -> dict[str, Any]:
         accounts = self._memory.accounts
+        waiting = self._settlement.waiting()
         return {
             "name": self._settings.name,
             "app": self._settings.app,
@@ -317,22 +331,28 @@ class Master:
             "loading": self._supervisor.loading,
             "complete": self._supervisor.complete,
             "processes": {str(who): pid for who, pid in self._supervisor.pids().items()},
-            "waiting": sum(waiting_records(read) for read, _ in self._pipes),
+            "waiting": waiting,
             "refused": accounts.refused(),
-            "signals": [row for num in range(SIGNALS) if (row := self._row(num)) is not None],
+            "signals": [row for num in range(SIGNALS) if (row := self._row(num, waiting)) is not None],
         }
 
-    def _row(self, num: int) -> dict[str, Any] | None:
+    def _row(self, num: int, most: int) -> dict[str, Any] | None:
         route = self._memory.live[num]
         if route is None:
             return None
         total = {row: self._memory.accounts.total(row, num) for row in _SHOWN}
         copies = len(queues(parse(route.target, self._settings.topology), self._settings.topology))
-        waiting = total["sent"] * copies + total["redelivered"] - total["taken"]
+        # A process that was killed beside its counting has left this off by one; it is never more than waits in all.
+        waiting = min(total["sent"] * copies + total["redelivered"] - total["taken"], most)
         return {"num": num, "target": route.target, "handler": route.handler, **total, "waiting": max(0, waiting)}
 
 
 _SHOWN: tuple[Any, ...] = ("sent", "taken", "done", "failed", "redelivered", "dropped")
+
+
+def _adopt_orphans(yes: bool) -> None:
+    """Become the parent of what descends from this process and loses its own, or no longer."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(yes))
 
 
 def _how(code: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from heliograph._core.accounts import Slot
 from heliograph._core.records import DONE, IN_HAND, RECORD_BYTES, WAITING, Record, encode, held
@@ -57,10 +57,17 @@ class Settlement:
 
     def quiet(self) -> bool:
         """Whether no signal waits and none is in hand anywhere."""
-        hands = (self._memory.hand(who) for who in self._memory.processes)
-        return not any(waiting_records(read) for read, _ in self._pipes) and not any(
-            record for hand in hands for record in held(hand)
-        )
+        return not any(waiting_records(read) for read, _ in self._pipes) and not any(self._held())
+
+    def waiting(self) -> int:
+        """How many records wait in queues, or were taken from them and not begun."""
+        taken = sum(record.state == WAITING for record in self._held())
+        return taken + sum(waiting_records(read) for read, _ in self._pipes)
+
+    def _held(self) -> Iterator[Record]:
+        for who in self._memory.processes:
+            for _, record in held(self._memory.hand(who)):
+                yield record
 
     def _reason_to_drop(self, record: Record, *, timed_out: bool) -> str | None:
         if timed_out:

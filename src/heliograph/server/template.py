@@ -1,13 +1,15 @@
 """The template: loads the application, then forks workers, mules and spoolers at the master's word.
 
 `python -m heliograph.server.template`, started by the master with the wiring in its environment. A process is
-forked twice, so that it becomes the master's own child (the master is the subreaper of all that descends from it);
-its process id goes to the master with the report. With `--lazy-apps` the application is loaded in each process, and
-here only in a child that is thrown away, to see that it can be.
+forked twice, so that it becomes the master's own child (the master is the subreaper of all that descends from it).
+It begins when the master has been told of it, or not at all: should the template be killed in between, nobody works
+behind the master's back. With `--lazy-apps` the application is loaded in each process, and here only in a child that
+is thrown away, to see that it can be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -28,8 +30,10 @@ from heliograph.engines.local.wiring import Wiring
 from heliograph.values import Identity
 
 _LOG = logging.getLogger("heliograph.local")
+_LONGEST_REPORT = 4096
+"""Bytes that a pipe takes at once (`PIPE_BUF`), so that reports of several processes do not mix."""
 _LONGEST_REASON = 3000
-"""Characters of a traceback that go into a report: the end of it, so that the report is one atomic write."""
+"""Bytes of a traceback that go into a report: the end of it."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,7 +51,7 @@ def main() -> None:
     with engines.using(engine):
         failure = _rehearse(engine) if wiring.lazy else _load(engine)
         if failure is not None:
-            _report(wiring, failed=failure[-_LONGEST_REASON:])
+            _report(wiring, failed=_end_of(failure))
             raise SystemExit(1)
         _report(wiring, ready=True)
         _fork_on_command(engine)
@@ -57,30 +61,44 @@ def _fork_on_command(engine: LocalEngine) -> None:
     with os.fdopen(engine.wiring.commands, closefd=False) as commands:
         for line in commands:
             role, number = line.split()
-            who = Identity(role, int(number))  # type: ignore[arg-type]  # the master writes roles only
-            pid = _fork_twice()
-            if not pid:
-                _serve(engine, who)
-            _report(engine.wiring, forked=[who.role, who.number], pid=pid)
+            _fork(engine, Identity(role, int(number)))  # type: ignore[arg-type]  # the master writes roles only
+
+
+def _fork(engine: LocalEngine, who: Identity) -> None:
+    told, tell = os.pipe()
+    pid = _fork_twice()
+    if not pid:
+        os.close(tell)
+        if not os.read(told, 1):
+            os._exit(1)  # the template has ended, and the master does not know of this process
+        os.close(told)
+        _serve(engine, who)
+    os.close(told)
+    _report(engine.wiring, forked=[who.role, who.number], pid=pid)
+    with contextlib.suppress(BrokenPipeError):  # it was killed: the master will see
+        os.write(tell, b"\0")
+    os.close(tell)
 
 
 def _fork_twice() -> int:
-    """The grandchild's process id; 0 in the grandchild."""
+    """The grandchild's process id; 0 in the grandchild. Raises `ChildProcessError` if none can be forked."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        grandchild = os.fork()
-        if not grandchild:
-            os.close(read)
-            os.close(write)
-            return 0
-        os.write(write, str(grandchild).encode())
+        with contextlib.suppress(OSError):
+            if not (grandchild := os.fork()):
+                os.close(read)
+                os.close(write)
+                return 0
+            os.write(write, str(grandchild).encode())
         os._exit(0)
     os.close(write)
-    pid = int(os.read(read, 32))
+    text = os.read(read, 32)
     os.close(read)
     os.waitpid(child, 0)
-    return pid
+    if not text:
+        raise ChildProcessError("no process can be forked: too many of them, or no memory")
+    return int(text)
 
 
 def _serve(engine: LocalEngine, who: Identity) -> NoReturn:
@@ -113,30 +131,37 @@ def _load(engine: LocalEngine) -> str | None:
 
 def _rehearse(engine: LocalEngine) -> str | None:
     """Load the application in a child, which leaves behind the table of routes and nothing else."""
-    read, write = os.pipe()
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     child = os.fork()
     if not child:
-        failure = _load(engine)
-        os.write(write, (failure or "")[-_LONGEST_REASON:].encode()[:4096])
+        os.write(write, (_load(engine) or "").encode(errors="replace")[-_LONGEST_REASON:])
         os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as answer:
-        failure = answer.read()
     _, status = os.waitpid(child, 0)
+    os.close(write)
+    try:
+        failure = os.read(read, _LONGEST_REASON).decode(errors="replace")
+    except BlockingIOError:  # it wrote nothing, and has left behind processes that could
+        failure = ""
+    os.close(read)
     return failure or (f"importing it ended the process ({status})" if status else None)
 
 
 def _report(wiring: Wiring, **facts: object) -> None:
-    line = json.dumps({"generation": wiring.generation, **facts}).encode() + b"\n"
+    line = json.dumps({"generation": wiring.generation, **facts}, ensure_ascii=False).encode() + b"\n"
+    assert len(line) <= _LONGEST_REPORT
     os.write(wiring.reports, line)
+
+
+def _end_of(text: str) -> str:
+    """The end of a text, as much of it as goes into a report."""
+    room = _LONGEST_REASON
+    while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > room:
+        text = text[len(text) // 4 + 1 :]
+    return text.encode(errors="replace").decode()
 
 
 def _die_with(master: int) -> None:
     """End this process when the master ends, however it does."""
-    while os.getppid() != master:  # the process in between has not ended yet
-        if os.getppid() == 1:
-            raise SystemExit(1)
-        os.sched_yield()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != master:
         raise SystemExit(1)

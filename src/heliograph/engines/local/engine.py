@@ -112,7 +112,8 @@ class LocalEngine:
         self._targets[num] = target
         limit = options.time_limit
         self._limits[num] = self.wiring.time_limit if limit is None else limit
-        self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
+        if self._who.role == "master":  # with --lazy-apps the others load what the template has tried already
+            self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)
@@ -261,7 +262,11 @@ class LocalEngine:
 
     def _be_a_guest(self) -> None:
         """In a process that the application forked: send as before, count elsewhere, receive nothing."""
-        self.receiver = None
+        if self._who.role == "master":
+            return  # forked by the template, to become a process of the server
+        if self.receiver is not None:
+            self.receiver.abandon()
+            self.receiver = None
         number = self.memory.claim_guest_slot()
         self._use(self.accounts.slots[number] if number is not None else _uncounted())
 
