@@ -57,6 +57,7 @@ class Receiver:
         self._limits = limits
         self._left = max_signals or -1
         self._draining = False
+        self._abandoned = False
         self._depth = 0
         self._next = self._end = 0
         self._arrived = threading.Condition()
@@ -74,7 +75,7 @@ class Receiver:
     def run(self) -> None:
         """Take signals until the process is told to drain, or has handled as many as it may."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, lambda _signum, _frame: self.drain())
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         self._take_over()
         while not self._done():
             self._turn(-1)
@@ -84,6 +85,13 @@ class Receiver:
         self._draining = True
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
+
+    def abandon(self) -> None:
+        """In a process that the application forked: leave all of it to the parent, whose hand and slot these are."""
+        self._abandoned = True
+        if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def wait(self, num: int | None, timeout: float | None) -> int:
         """Return when `num` (or any signal) has arrived in this process and its handler has run."""
@@ -97,6 +105,9 @@ class Receiver:
         finally:
             if num is not None:
                 self._slot.waiting[num] -= 1
+
+    def _on_sigterm(self, _signum: int, _frame: object) -> None:
+        self.drain()
 
     # waiting
 
@@ -222,10 +233,14 @@ class Receiver:
                 failure = LookupError(num)
                 _LOG.error("signal %d came, but nothing handles it and nobody waits for it any more", num)
         except BaseException:
+            if self._abandoned:
+                raise
             # The handler ended the process by itself: it has been handled.
             hand[offset] = DONE
             slot.failed[num] += 1
             raise
+        if self._abandoned:
+            raise SystemExit(0)  # a process that the handler forked has come back from it: it is none of the server's
         hand[offset] = DONE
         if failure is None:
             slot.done[num] += 1
