@@ -30,7 +30,8 @@ def started(monkeypatch, tmp_path):
     (tmp_path / "web.py").write_text(WEB)
     monkeypatch.chdir(tmp_path)
     settings: list[ServerSettings] = []
-    monkeypatch.setitem(ENGINES, "uwsgi", settings.append)
+    for engine in ENGINES:
+        monkeypatch.setitem(ENGINES, engine, settings.append)
     return settings
 
 
@@ -99,7 +100,7 @@ def test_run_hands_all_options_to_the_engine(started, tmp_path):
 
 def test_run_says_when_a_web_application_is_served_nowhere(started):
     """A WSGI callable without --http and --socket runs, with a note on stderr."""
-    result = invoke("run", "web:app")
+    result = invoke("run", "web:app", "--engine", "uwsgi")
     assert result.exit_code == 0
     assert "signals only" in result.stderr
     assert len(started) == 1
@@ -126,28 +127,74 @@ def test_run_says_when_a_web_application_is_served_nowhere(started):
 )
 def test_run_refuses_what_cannot_be(started, arguments, says):
     """Each setting that no server can have ends with exit code 2 and a line that says why; nothing is started."""
-    assert says in refused("run", "tasks", *arguments)
+    assert says in refused("run", "tasks", *_on_uwsgi(arguments))
     assert started == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--max-signals", "9"], "--max-signals is for the local engine"),
+        (["--time-limit", "9"], "--harakiri"),
+        (["--allow-remote", "9"], "takes every signal"),
+        (["--name", "x"], "found by its --socket"),
+    ],
+)
+def test_run_says_what_uwsgi_has_instead(started, arguments, says):
+    """What only a server of our own has is refused with uWSGI's way."""
+    assert says in refused("run", "tasks", "--engine", "uwsgi", *arguments)
+    assert started == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--http", "127.0.0.1:0"], "serves no HTTP"),
+        (["--threads", "2"], "--threads"),
+        (["--", "--harakiri", "9"], "--engine uwsgi"),
+        (["--allow-remote", "256"], "0 to 255"),
+        (["--allow-remote", "x"], "17,18"),
+        (["--mercy", "-1"], "mercy"),
+        (["--name", "a/b"], "--name"),
+    ],
+)
+def test_run_refuses_what_a_server_of_our_own_cannot_do(monkeypatch, tmp_path, arguments, says):
+    """One line, exit code 2, before anything is started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "tasks.py").write_text(SIGNALS)
+    assert says in refused("run", "tasks", *arguments)
+
+
+@pytest.mark.parametrize("command", ["signals", "reload", "stop"])
+def test_without_a_server_the_others_say_how_to_name_it(monkeypatch, tmp_path, command):
+    """`signals`, `reload` and `stop` of a server that is not there: exit code 2."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert "--name" in refused(command, "--name", "nobody")
+
+
+def _on_uwsgi(arguments):
+    return arguments if "--engine" in arguments else ["--engine", "uwsgi", *arguments]
 
 
 @pytest.mark.parametrize("app", ["nosuch", "nosuch.py", "tasks:nope", "tasks:", "a-b"])
 def test_run_refuses_an_application_that_is_not_there(started, app):
     """A module, file or callable that cannot be found is one line and exit code 2."""
-    assert len(refused("run", app).splitlines()) == 1
+    assert len(refused("run", app, "--engine", "uwsgi").splitlines()) == 1
     assert started == []
 
 
 def test_run_refuses_a_target_that_the_server_will_not_have(started, tmp_path):
     """T8: `mule9` of two is found before the server starts, with the place in the application."""
     (tmp_path / "nine.py").write_text("from heliograph import Signal\nSignal(1).register_handler('mule9')(print)\n")
-    assert "nine.py:2" in refused("run", "nine", "--mules", "2")
+    assert "nine.py:2" in refused("run", "nine", "--mules", "2", "--engine", "uwsgi")
     assert started == []
 
 
 def test_run_leaves_targets_to_a_server_with_flags_of_its_own(started, tmp_path):
     """`-- --mules 9` may make the mule that the application asks for."""
     (tmp_path / "nine.py").write_text("from heliograph import Signal\nSignal(1).register_handler('mule9')(print)\n")
-    assert invoke("run", "nine", "--", "--mules", "9").exit_code == 0
+    assert invoke("run", "nine", "--engine", "uwsgi", "--", "--mules", "9").exit_code == 0
     assert len(started) == 1
 
 
@@ -160,7 +207,7 @@ def test_run_without_uwsgi_says_how_to_get_it(monkeypatch, tmp_path):
         raise ConfigError('uWSGI is not installed; pip install "heliograph[uwsgi]"')
 
     monkeypatch.setattr(uwsgi_server, "find", find)
-    assert refused("run", "tasks") == 'Error: uWSGI is not installed; pip install "heliograph[uwsgi]"\n'
+    assert refused("run", "tasks", "--engine", "uwsgi") == 'Error: uWSGI is not installed; pip install "heliograph[uwsgi]"\n'
 
 
 @pytest.fixture
