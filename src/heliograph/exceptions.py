@@ -7,6 +7,7 @@
     ├── TargetError            ValueError      a target that does not exist on this server
     ├── RegistrationError      ValueError      this engine cannot register that here
     │   └── AlreadyRegistered                  ... because another function has the number
+    ├── ScheduleError          ValueError      a period, cron field, zone or path that cannot be
     ├── SignalNotRegistered    ValueError      nothing handles that number
     ├── SignalQueueFull        TimeoutError    no room in time; the signal was not sent
     ├── WaitTimeout            TimeoutError    no signal in time
@@ -100,6 +101,14 @@ class AlreadyRegistered(RegistrationError):
         super().__init__(num, message)
         self.old = old
         self.new = new
+
+
+class ScheduleError(UwsgiconfException, ValueError):
+    """A period, a cron field, a time zone or a path that cannot be; `value` is what was given."""
+
+    def __init__(self, message: str, value: object) -> None:
+        super().__init__(message)
+        self.value = value
 
 
 class SignalNotRegistered(UwsgiconfException, ValueError):

@@ -99,3 +99,57 @@ class Queue:
 
     def __str__(self) -> str:
         return f"{self.kind}{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Raises a signal every `period` seconds, on the grid of its start; `repeat` times, 0 for ever."""
+
+    period: float
+    repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CronRule:
+    """Raises a signal once in each wall-clock minute that the five fields match, in the zone `tz` ("": this machine's).
+
+    The fields are written as in a crontab, every number within its bounds: `"0"`, `"*/5"`, `"10-18/2"`, `"1,15"`.
+    """
+
+    minute: str
+    hour: str
+    day: str
+    month: str
+    weekday: str
+    tz: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileMonitor:
+    """Raises a signal when what is at `path` changes, is replaced, made or removed; `recursive` for a whole tree."""
+
+    path: str
+    recursive: bool = False
+    missing_ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What raises a signal by itself. It exists once per server, however many processes declare it."""
+
+    num: int
+    """The signal that it raises."""
+
+    what: Timer | CronRule | FileMonitor
+
+    name: str
+    """Unique on a server; what it is listed, changed and removed by."""
+
+    jitter: float = 0.0
+    """Seconds, at most, that a run is put off by chance."""
+
+    coalesce: bool = True
+    """Whether a run is left out (and counted as missed) while one is still waiting."""
+
+    misfire_grace: float | None = None
+    """Seconds that a run may be late (the machine slept, say) before it is left out; None: it is never too late."""

@@ -225,7 +225,8 @@ TypeTarget = str | int | Mule | Farm | Signal | None
 
 def dispatch(num: int) -> Exception | None:
     """Run what is registered for `num`. A failure is logged and answered, so that the process goes on."""
-    outer, _STATE.handling = _STATE.handling, num
+    state = _STATE.__dict__  # each attribute of a thread's own costs as much as the rest of this function
+    outer, state["handling"] = state.get("handling"), num
     try:
         _CALLS[num](num)
     except Exception as failure:  # noqa: BLE001 - S8: whatever a handler raises, the process goes on
@@ -234,7 +235,7 @@ def dispatch(num: int) -> Exception | None:
     else:
         return None
     finally:
-        _STATE.handling = outer
+        state["handling"] = outer
 
 
 def announce(engine: Engine) -> None:

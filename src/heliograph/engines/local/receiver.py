@@ -200,12 +200,13 @@ class Receiver:
 
     def _run_hand(self, most: int = 0) -> None:
         """Run what was read and not begun; at most so many, 0 for all."""
+        hand = self._hand
         run = 0
-        while self._next < self._end and not (self._done() and not self._depth):
-            place = self._next
+        while self._next < self._end and (self._depth or not (self._draining or self._left == 0)):
+            offset = self._next * RECORD_BYTES
             self._next += 1
-            if self._hand[place * RECORD_BYTES] != DONE:  # a predecessor may have left gaps
-                self._handle(place)
+            if hand[offset] != DONE:  # a predecessor may have left gaps
+                self._handle(offset)
                 run += 1
                 if run == most:
                     break
@@ -219,8 +220,9 @@ class Receiver:
             place -= 1
         return place
 
-    def _handle(self, place: int) -> None:
-        hand, offset, slot = self._hand, place * RECORD_BYTES, self._slot
+    def _handle(self, offset: int) -> None:
+        """Run one record of the hand. Each microsecond here is one that every signal takes longer."""
+        hand, slot = self._hand, self._slot
         num = hand[offset + 1]
         hand[offset] = IN_HAND
         slot.taken[num] += 1
@@ -248,7 +250,8 @@ class Receiver:
             slot.failed[num] += 1
         if self._left > 0:
             self._left -= 1
-        self._tell(num)
+        if self._depth or self._beside:
+            self._tell(num)
 
     def _run_limited(self, num: int, handler: Handler) -> Exception | None:
         """Run a handler under a time limit: the kernel ends this process (SIGALRM) if it takes longer."""
@@ -265,9 +268,9 @@ class Receiver:
         """Wake who waits for it: an outer level of this loop, or other threads."""
         if self._depth:
             self._latest.append(num)
-        self._arrivals[num] += 1
         if self._beside:
             with self._arrived:
+                self._arrivals[num] += 1
                 self._arrived.notify_all()
 
     def _take_over(self) -> None:
