@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from heliograph.testing.stage.plays import FEATURES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r"^ *```python\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
@@ -44,7 +45,7 @@ def test_there_are_pages():
 def test_python_in_it_compiles(page):
     """Every snippet, alone."""
     for snippet in SNIPPET.findall(page.read_text()):
-        assert compile(snippet, page.name, "exec")
+        assert compile(textwrap.dedent(snippet), page.name, "exec")
 
 
 @pages
