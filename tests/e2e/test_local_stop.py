@@ -1,0 +1,124 @@
+"""How a server of our own ends, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+
+import pytest
+
+BUSY = """
+@Signal(1).register_handler("mule1")
+def work():
+    note("begun")
+    hold("gate")
+    note("done")
+
+@Signal(2).register_handler("worker")
+def fill():
+    for _ in range(200):
+        Signal(1).send()
+    note("filled")
+"""
+
+
+@pytest.fixture
+def busy(server):
+    """A server whose mule is within a handler while 200 more signals wait for it."""
+    return lambda *arguments: _make_busy(server.start(BUSY, "--mules", "1", *arguments))
+
+
+def _make_busy(server):
+    server.send(1)
+    server.expect(1, "begun")
+    server.send(2)
+    server.expect(1, "filled")
+    return server
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_waits_is_handled_before_the_end(busy, number):
+    """SIGTERM and Ctrl-C: all that was sent is handled, the exit code is 0, nothing is left."""
+    server = busy()
+    server.process.send_signal(number)
+    server.await_log("stopping: what waits is handled")
+    server.open("gate")
+    assert server.wait() == 0
+    assert len(server.events("done")) == 201
+    assert not (server.directory / "heliograph" / "e2e.sock").exists()
+    assert not (server.directory / "wire").exists()
+    assert "are lost" not in server.log
+
+
+def test_what_waits_is_handled_though_processes_are_replaced_meanwhile(busy):
+    """With --max-signals a process ends again and again while the server stops."""
+    server = busy("--max-signals", "20")
+    server.process.send_signal(signal.SIGTERM)
+    server.await_log("stopping")
+    server.open("gate")
+    assert server.wait() == 0
+    assert len(server.events("done")) == 201
+    assert len({event.pid for event in server.events("done")}) > 10
+
+
+def test_what_waits_is_handled_though_its_process_is_killed_meanwhile(busy):
+    """A crash in the last moment: the successor goes on with what was in hand."""
+    server = busy()
+    mule = server.pids()["mule1"]
+    server.process.send_signal(signal.SIGTERM)
+    server.await_log("stopping")
+    assert server.kill("mule1") == mule
+    server.await_successor("mule1", mule)
+    server.open("gate")
+    assert server.wait() == 0
+    assert len(server.events("done")) == 201
+
+
+def test_who_does_not_come_back_is_killed_after_the_mercy(busy):
+    """Its handler hangs: --mercy is waited for, no longer; the log counts what is lost."""
+    server = busy("--mercy", "0.3")
+    before = time.monotonic()
+    assert server.end() == 0
+    assert 0.3 <= time.monotonic() - before < 5
+    assert "mule1 did not end in time and is killed" in server.log
+    assert "201 signals were still waiting and are lost" in server.log
+
+
+def test_a_second_sigterm_ends_it_at_once(busy):
+    """The mercy is forgotten."""
+    server = busy("--mercy", "600")
+    server.process.send_signal(signal.SIGTERM)
+    server.await_log("stopping: what waits is handled, for at most 600 s")
+    before = time.monotonic()
+    assert server.end() == 0
+    assert time.monotonic() - before < 5
+    assert "stopping at once" in server.log
+
+
+def test_the_command_stop_waits_for_the_end(busy):
+    """`heliograph stop`: exit code 0, and the server has ended."""
+    server = busy()
+    server.open("gate")
+    done = server.command("stop")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.wait() == 0
+    assert len(server.events("done")) == 201
+    assert server.command("stop").returncode == 2
+
+
+def test_sigusr1_logs_the_state(busy):
+    """Processes, signals and what waits, as `heliograph signals --json` has them."""
+    server = busy()
+    server.process.send_signal(signal.SIGUSR1)
+    server.await_log("state: {")
+    found = json.loads(re.search("state: (.*)", server.log)[1])
+    assert found["processes"].keys() == {"worker1", "mule1"}
+    assert found["waiting"] == 200
+    shown = json.loads(server.command("signals", "--json").stdout)
+    row = {"num": 1, "target": "mule1", "handler": "tasks.work", "sent": 201, "taken": 1, "done": 0, "failed": 0}
+    row |= {"redelivered": 0, "dropped": 0, "waiting": 200}
+    assert shown["signals"][0] == row == found["signals"][0]
+    server.open("gate")
+    assert server.end() == 0
