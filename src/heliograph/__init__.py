@@ -5,7 +5,7 @@ Map of the package, from the ground up; a room imports only from floors below it
     exceptions, values   the tree of errors; frozen values
     _core                pure decisions: targets, table, handlers, packet, accounts
     port                 what an engine promises
-    engines              uwsgi, inline, detached; `engines.current()` is this process's
+    engines              uwsgi, local, inline, detached; `engines.current()` is this process's
     runtime              what an application imports: signals, mules, platform
     server               our own server: master, template; `serve()`
     application          where an application is, and how it is loaded

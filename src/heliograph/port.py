@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from heliograph.values import HandlerOptions, Identity, Topology
+from heliograph.values import HandlerOptions, Identity, Source, Topology
 
 Handler = Callable[[int], Exception | None]
 """Runs what is registered for a number. Answers what that raised, already logged; None if it went well."""
@@ -79,6 +79,22 @@ class Engine(Protocol):
         ever. Raises `WaitTimeout`, `WaitFailed`, or `NotSupported` where `num` can never arrive or the wait
         cannot be limited.
         """
+        ...
+
+    def add_source(self, source: Source) -> None:
+        """Raise the source's signal by itself from now on; once per server, however many processes add it.
+
+        Raises `RegistrationError` where this process cannot add one for the server, `NotSupported` where no process
+        could raise it.
+        """
+        ...
+
+    def remove_source(self, name: str) -> None:
+        """Raise that source's signal no more."""
+        ...
+
+    def change_period(self, name: str, period: float) -> None:
+        """Give that timer another period, in seconds, from now on."""
         ...
 
     def on_fork(self, hook: Callable[[], None]) -> None:

@@ -140,6 +140,11 @@ class Supervisor:
         return bool(self._loading)
 
     @property
+    def stopping(self) -> bool:
+        """Whether the server was told to end."""
+        return self._stopping
+
+    @property
     def quieting(self) -> bool:
         """Whether the server is stopping and still handles what waits."""
         return self._stopping and not self._quiet

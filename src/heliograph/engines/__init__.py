@@ -25,7 +25,8 @@ def current() -> Engine:
 def choose() -> Engine:
     """A new engine for this process.
 
-    `HELIOGRAPH_ENGINE` if it is set; else uWSGI if the real `uwsgi` module is in this process; else detached.
+    `HELIOGRAPH_ENGINE` if it is set; else uWSGI if the real `uwsgi` module is in this process; else detached. The
+    processes of a server of our own are given theirs.
     Raises `ConfigError` for a name that is no engine, or for one that cannot run here.
     """
     name = os.environ.get(VARIABLE) or ("uwsgi" if _inside_uwsgi() else "detached")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+Alarm = Callable[[], float]
 
 
 class SystemClock:
@@ -27,6 +30,11 @@ class FakeClock:
     def __init__(self, now: float = 1_767_225_600.0) -> None:
         self._epoch = now
         self._elapsed = 0.0
+        self._alarm: Alarm | None = None
+
+    def on_the_way(self, alarm: Alarm) -> None:
+        """Call `alarm()` at its times while time passes; it answers how many seconds until the next."""
+        self._alarm = alarm
 
     def monotonic(self) -> float:
         """Seconds since this clock was made."""
@@ -38,4 +46,11 @@ class FakeClock:
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass; negative ones are none."""
-        self._elapsed += max(0.0, seconds)
+        end = self._elapsed + max(0.0, seconds)
+        while self._alarm is not None and (wait := self._alarm()) <= end - self._elapsed:
+            self._elapsed += wait
+        self._elapsed = max(self._elapsed, end)
+
+    def set(self, now: float) -> None:
+        """Set the wall clock, as an operator does: seconds since 1970. The monotonic clock goes on."""
+        self._epoch = now - self._elapsed

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from heliograph.engines.clock import SystemClock
 from heliograph.exceptions import NoEngine
 from heliograph.port import Clock, Handler
-from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Topology
+from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Source, Topology
 
 _WAY_OUT = (
     "this process runs under no server that delivers signals. Start the application with "
@@ -45,6 +45,15 @@ class DetachedEngine:
 
     def signal_wait(self, num: int | None, timeout: float | None) -> NoReturn:  # noqa: ARG002
         raise NoEngine(f"no signal can arrive: {_WAY_OUT}")
+
+    def add_source(self, source: Source) -> None:
+        """Nothing raises it here; this process remembers."""
+
+    def remove_source(self, name: str) -> None:
+        """Nothing raises it here."""
+
+    def change_period(self, name: str, period: float) -> None:
+        """Nothing raises it here; this process remembers."""
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         """Nobody forks this process."""

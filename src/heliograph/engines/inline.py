@@ -13,15 +13,19 @@ Rules
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from heliograph._core.schedule import Moment, Schedule
 from heliograph._core.targets import Target, parse, queues, queues_read_by, readers_of
 from heliograph.engines.clock import FakeClock, SystemClock
+from heliograph.engines.rules import next_fire
 from heliograph.exceptions import (
     ConfigError,
     NotSupported,
@@ -31,7 +35,16 @@ from heliograph.exceptions import (
     WaitTimeout,
 )
 from heliograph.port import Clock, Handler
-from heliograph.values import NO_OPTIONS, FarmSpec, HandlerOptions, Identity, Queue, Topology
+from heliograph.values import (
+    NO_OPTIONS,
+    FarmSpec,
+    FileMonitor,
+    HandlerOptions,
+    Identity,
+    Queue,
+    Source,
+    Topology,
+)
 
 DEFAULT_TOPOLOGY = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=1)
 
@@ -102,6 +115,9 @@ class InlineEngine:
         self._running = 0
         self._failures: list[Handled] = []
         self._changed = threading.Condition()
+        self._schedule = Schedule(next_fire, lambda: 0.0, glance=math.inf)
+        if isinstance(self.clock, FakeClock):
+            self.clock.on_the_way(self._alarm)
 
     # for tests
 
@@ -197,6 +213,23 @@ class InlineEngine:
             )
         raise WaitTimeout(num, timeout)
 
+    def add_source(self, source: Source) -> None:
+        self._schedule.add(source, self._now())
+
+    def remove_source(self, name: str) -> None:
+        self._schedule.remove(name)
+
+    def change_period(self, name: str, period: float) -> None:
+        self._schedule.change_period(name, period, self._now())
+
+    def changed(self, path: str) -> None:
+        """Tell that what is at `path` has changed: what monitors it raises its signals."""
+        for entry in self._schedule.entries():
+            what = entry.source.what
+            if isinstance(what, FileMonitor) and _covers(what, path):
+                entry.fired += 1
+                self._fire(entry.source)
+
     def on_fork(self, hook: Callable[[], None]) -> None:
         """One process plays all, so a hook runs once for each that would be forked."""
         for who in self._topology.processes():
@@ -220,6 +253,26 @@ class InlineEngine:
         return "inline"
 
     # within
+
+    def _alarm(self) -> float:
+        """Raise what is due, and say how long until the next."""
+        for firing in self._schedule.due(self._now()):
+            for _ in range(firing.times):
+                self._fire(firing.source)
+        return max(self._schedule.wait(self._now()), 1e-9)
+
+    def _fire(self, source: Source) -> None:
+        """Raise a source's signal, as the master would."""
+        route = self._routes.get(source.num)
+        where = set(queues(route[0], self._topology)) if route else set[Queue]()
+        if source.coalesce and any(queue in where and num == source.num for queue, num in self._pending):
+            self._schedule.miss(source.name)
+            return
+        with self.playing("master"):
+            self.signal(source.num, 0.0)
+
+    def _now(self) -> Moment:
+        return Moment(self.clock.monotonic(), self.clock.time())
 
     def _destination(self, num: int) -> tuple[str, tuple[Queue, ...]]:
         """Where a signal goes: the target's text and its queues; to whoever waits for it if nobody registered it."""
@@ -299,6 +352,11 @@ class InlineEngine:
         if str(who) not in found:
             raise TargetError(str(who), "is no process of this server", tuple(found))
         return found[str(who)]
+
+
+def _covers(monitor: FileMonitor, path: str) -> bool:
+    watched, changed = Path(monitor.path), Path(path).absolute()
+    return watched in (changed, changed.parent) or (monitor.recursive and changed.is_relative_to(watched))
 
 
 def _check_farms(topology: Topology) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 from setproctitle import setproctitle
 
 from heliograph._core import supervise
+from heliograph._core.sources import from_json
 from heliograph._core.supervise import RECYCLED, Supervisor
 from heliograph._core.targets import parse, queues
 from heliograph.engines.local.memory import Memory
@@ -32,6 +33,8 @@ from heliograph.engines.local.wiring import VARIABLE, Wiring
 from heliograph.server import address
 from heliograph.server.clients import Clients
 from heliograph.server.control import ControlServer
+from heliograph.server.outgoing import Outgoing
+from heliograph.server.raising import Raiser
 from heliograph.server.settlement import Settlement
 from heliograph.server.wire import WireServer
 from heliograph.values import SIGNALS, Identity, Topology
@@ -39,6 +42,8 @@ from heliograph.values import SIGNALS, Identity, Topology
 _LOG = logging.getLogger("heliograph.master")
 
 _PR_SET_CHILD_SUBREAPER = 36
+_MOST_RUNS = 1000
+"""Runs to come that are told at a time."""
 _LOOK_AGAIN = 0.02
 """Seconds between two looks whether the server is quiet, while it is stopping and only then."""
 
@@ -64,7 +69,10 @@ class MasterSettings:
 @dataclass(slots=True)
 class _Template:
     process: subprocess.Popen[bytes]
-    commands: int
+    commands: int | None
+    """Descriptor to tell it whom to fork; None once it is to end."""
+    sources: int
+    """Descriptor of the file that it leaves its application's sources in."""
 
 
 class Master:
@@ -79,15 +87,18 @@ class Master:
         self._pipes = make_pipes(settings.topology)
         self._slot = self._memory.accounts.slots[self._memory.slot_number(Identity("master"))]
         self._settlement = Settlement(self._memory, self._queues, self._pipes, self._slot)
+        self._outgoing = Outgoing(self._memory, settings.topology, self._queues, self._pipes, self._slot)
         self._supervisor = Supervisor(settings.topology, settings.mercy)
         self._templates: dict[int, _Template] = {}
         self._early: dict[int, int] = {}
         self._code: int | None = None
         self._announced = False
+        self._up: set[Identity] = set()
         self._selector = selectors.DefaultSelector()
         self._reports, self._report_to = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._unread = b""
         self._signals, self._signal_to = socket.socketpair()
+        self._raiser = Raiser(self._selector, self._outgoing.raise_signal, self._outgoing.is_waiting)
         self._fronts: list[Clients] = []
         try:
             if settings.listen is not None:
@@ -120,6 +131,8 @@ class Master:
     def _turn(self) -> None:
         now = time.monotonic()
         deadline = min(self._supervisor.deadline, *(front.deadline for front in self._fronts))
+        if not self._supervisor.stopping:
+            deadline = min(deadline, self._raiser.deadline)
         if self._supervisor.quieting:
             deadline = min(deadline, now + _LOOK_AGAIN)
         timeout = None if deadline == float("inf") else max(0.0, deadline - now)
@@ -129,7 +142,9 @@ class Master:
         now = time.monotonic()
         for front in self._fronts:
             front.tick(now)
-        if self._supervisor.quieting and self._settlement.quiet():
+        if not self._supervisor.stopping:
+            self._raiser.tick()
+        if self._supervisor.quieting and self._outgoing.quiet():
             self._do(self._supervisor.quiet())
         self._do(self._supervisor.tick(now))
 
@@ -172,6 +187,7 @@ class Master:
         generation: int = report["generation"]
         if "ready" in report:
             self._memory.live.replace_by(self._memory.staged)
+            self._raiser.adopt(from_json(_contents(self._templates[generation].sources)))
             self._do(self._supervisor.template_ready(generation, now))
         elif "failed" in report:
             self._do(self._supervisor.template_failed(generation, report["failed"].strip(), now))
@@ -183,10 +199,23 @@ class Master:
                 self._note_end(pid, self._early.pop(pid), now)
             if not self._supervisor.forking:
                 self._early.clear()
-        elif "up" in report and self._supervisor.complete and not self._announced:
-            self._announced = True
-            processes = ", ".join(map(str, self._settings.topology.processes()))
-            _LOG.info("ready: %s of %s (name %s)", processes, self._settings.app, self._settings.name)
+        elif "up" in report:
+            role, number = report["up"]
+            self._up.add(Identity(role, number))
+        elif "period" in report:
+            self._raiser.change_period(report["source"], report["period"])
+        elif "source" in report:
+            self._raiser.remove(report["source"])
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say once that the server is there: every process runs, and has said so."""
+        processes = self._settings.topology.processes()
+        if self._announced or not self._supervisor.complete or not self._up.issuperset(processes):
+            return
+        self._announced = True
+        listed = ", ".join(map(str, processes))
+        _LOG.info("ready: %s of %s (name %s)", listed, self._settings.app, self._settings.name)
 
     # children
 
@@ -204,7 +233,8 @@ class Master:
         for generation, template in list(self._templates.items()):
             if template.process.pid == pid:
                 template.process.returncode = code
-                self._forget_template(generation)
+                self._end_template(generation)
+                os.close(self._templates.pop(generation).sources)
                 self._do(self._supervisor.template_failed(generation, _how(code), now))
                 return
         who = self._supervisor.seat_of(pid)
@@ -216,10 +246,12 @@ class Master:
         self._settlement.settle(who, timed_out=code == -signal.SIGALRM)
         self._do(self._supervisor.ended(who, _how(code), well=code == RECYCLED, now=now))
 
-    def _forget_template(self, generation: int) -> None:
-        template = self._templates.pop(generation, None)
-        if template is not None:
+    def _end_template(self, generation: int) -> None:
+        """It ends when it cannot be commanded any more."""
+        template = self._templates.get(generation)
+        if template is not None and template.commands is not None:
             os.close(template.commands)
+            template.commands = None
 
     # actions
 
@@ -229,7 +261,7 @@ class Master:
                 case supervise.StartTemplate(generation):
                     self._start_template(generation)
                 case supervise.EndTemplate(generation):
-                    self._forget_template(generation)
+                    self._end_template(generation)
                 case supervise.Fork(generation, who):
                     self._command(generation, f"{who.role} {who.number}\n")
                 case supervise.Drain(pid):
@@ -243,10 +275,13 @@ class Master:
 
     def _command(self, generation: int, line: str) -> None:
         with contextlib.suppress(BrokenPipeError):  # it has ended, and SIGCHLD says so
-            os.write(self._templates[generation].commands, line.encode())
+            commands = self._templates[generation].commands
+            assert commands is not None
+            os.write(commands, line.encode())
 
     def _start_template(self, generation: int) -> None:
         read, write = os.pipe2(os.O_CLOEXEC)
+        sources = os.memfd_create("heliograph-sources", os.MFD_CLOEXEC)
         wiring = Wiring(
             generation=generation,
             master=os.getpid(),
@@ -254,6 +289,7 @@ class Master:
             queues=self._pipes,
             reports=self._report_to,
             commands=read,
+            sources=sources,
             topology=self._settings.topology,
             app=self._settings.app,
             lazy=self._settings.lazy,
@@ -265,17 +301,17 @@ class Master:
             [sys.executable, "-m", "heliograph.server.template"], env=env, pass_fds=wiring.descriptors
         )
         os.close(read)
-        self._templates[generation] = _Template(process, write)
+        self._templates[generation] = _Template(process, write, sources)
 
     def _end(self) -> None:
         templates = [template.process.pid for template in self._templates.values()]
-        for generation in list(self._templates):
-            self._forget_template(generation)
+        for generation in self._templates:
+            self._end_template(generation)
         for pid in (*self._supervisor.pids().values(), *templates):
             _kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        lost = self._settlement.waiting()
+        lost = self._outgoing.waiting()
         if lost:
             _LOG.warning("%d signals were still waiting and are lost", lost)
 
@@ -284,6 +320,7 @@ class Master:
         _adopt_orphans(False)
         for front in self._fronts:
             front.close()
+        self._raiser.close()
         self._lock.release()
         self._selector.close()
         self._signals.close()
@@ -299,11 +336,9 @@ class Master:
             return "nothing is registered for it"
         if not route.remote and num not in self._settings.allow_remote:
             return "it may not be raised from outside (--allow-remote, or register_handler(remote=True))"
-        where = queues(parse(route.target, self._settings.topology), self._settings.topology)
-        if not self._settlement.give_out(num, where):
+        if not self._outgoing.raise_signal(num):
             self._slot.refuse()
             return "its queue is full"
-        self._slot.sent[num] += 1
         return None
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -311,6 +346,8 @@ class Master:
         match request.get("do"):
             case "signals":
                 return self._state()
+            case "next":
+                return {"next": self._raiser.upcoming(min(int(request.get("count", 5)), _MOST_RUNS))}
             case "reload":
                 self._do(self._supervisor.reload())
                 return {"pid": os.getpid()}
@@ -318,11 +355,11 @@ class Master:
                 self._do(self._supervisor.stop(now))
                 return {"pid": os.getpid()}
             case other:
-                return {"error": f"cannot do {other!r}; signals, reload or stop can be done"}
+                return {"error": f"cannot do {other!r}; signals, next, reload or stop can be done"}
 
     def _state(self) -> dict[str, Any]:
         accounts = self._memory.accounts
-        waiting = self._settlement.waiting()
+        waiting = self._outgoing.waiting()
         return {
             "name": self._settings.name,
             "app": self._settings.app,
@@ -332,6 +369,7 @@ class Master:
             "complete": self._supervisor.complete,
             "processes": {str(who): pid for who, pid in self._supervisor.pids().items()},
             "waiting": waiting,
+            "sources": self._raiser.rows(),
             "refused": accounts.refused(),
             "signals": [row for num in range(SIGNALS) if (row := self._row(num, waiting)) is not None],
         }
@@ -353,6 +391,10 @@ _SHOWN: tuple[Any, ...] = ("sent", "taken", "done", "failed", "redelivered", "dr
 def _adopt_orphans(yes: bool) -> None:
     """Become the parent of what descends from this process and loses its own, or no longer."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(yes))
+
+
+def _contents(fd: int) -> str:
+    return os.pread(fd, os.fstat(fd).st_size, 0).decode()
 
 
 def _how(code: int) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from heliograph._core.accounts import Slot
 from heliograph._core.records import DONE, IN_HAND, RECORD_BYTES, WAITING, Record, encode, held
 from heliograph.engines.local.memory import Memory
-from heliograph.engines.local.queues import has_room, waiting_records
 from heliograph.values import Identity, Queue
 
 _LOG = logging.getLogger("heliograph.master")
@@ -45,29 +44,6 @@ class Settlement:
                 hand[offset] = DONE
             else:  # its successor begins with it
                 hand[offset : offset + RECORD_BYTES] = encode(again)
-
-    def give_out(self, num: int, queues: Sequence[Queue]) -> bool:
-        """Put a signal into all these queues, or none if one of them is full."""
-        pipes = [(number, self._pipes[number]) for number in map(self._queues.index, queues)]
-        if not pipes or not all(has_room(write) for _, (_, write) in pipes):
-            return False
-        for number, (_, write) in pipes:
-            os.write(write, encode(Record(num, number)))
-        return True
-
-    def quiet(self) -> bool:
-        """Whether no signal waits and none is in hand anywhere."""
-        return not any(waiting_records(read) for read, _ in self._pipes) and not any(self._held())
-
-    def waiting(self) -> int:
-        """How many records wait in queues, or were taken from them and not begun."""
-        taken = sum(record.state == WAITING for record in self._held())
-        return taken + sum(waiting_records(read) for read, _ in self._pipes)
-
-    def _held(self) -> Iterator[Record]:
-        for who in self._memory.processes:
-            for _, record in held(self._memory.hand(who)):
-                yield record
 
     def _reason_to_drop(self, record: Record, *, timed_out: bool) -> str | None:
         if timed_out:

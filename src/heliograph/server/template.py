@@ -26,12 +26,10 @@ from heliograph import engines
 from heliograph._core.supervise import RECYCLED
 from heliograph.application import AppSpec, load
 from heliograph.engines.local.engine import LocalEngine
-from heliograph.engines.local.wiring import Wiring
+from heliograph.engines.local.wiring import Wiring, report
 from heliograph.values import Identity
 
 _LOG = logging.getLogger("heliograph.local")
-_LONGEST_REPORT = 4096
-"""Bytes that a pipe takes at once (`PIPE_BUF`), so that reports of several processes do not mix."""
 _LONGEST_REASON = 3000
 """Bytes of a traceback that go into a report: the end of it."""
 _PR_SET_PDEATHSIG = 1
@@ -51,9 +49,9 @@ def main() -> None:
     with engines.using(engine):
         failure = _rehearse(engine) if wiring.lazy else _load(engine)
         if failure is not None:
-            _report(wiring, failed=_end_of(failure))
+            report(wiring, failed=_end_of(failure))
             raise SystemExit(1)
-        _report(wiring, ready=True)
+        report(wiring, ready=True)
         _fork_on_command(engine)
 
 
@@ -74,7 +72,7 @@ def _fork(engine: LocalEngine, who: Identity) -> None:
         os.close(told)
         _serve(engine, who)
     os.close(told)
-    _report(engine.wiring, forked=[who.role, who.number], pid=pid)
+    report(engine.wiring, forked=[who.role, who.number], pid=pid)
     with contextlib.suppress(BrokenPipeError):  # it was killed: the master will see
         os.write(tell, b"\0")
     os.close(tell)
@@ -114,7 +112,7 @@ def _serve(engine: LocalEngine, who: Identity) -> NoReturn:
             _LOG.error("%s cannot load the application:\n%s", who, failure)
             raise SystemExit(1)
     engine.open()
-    _report(wiring, up=[who.role, who.number])
+    report(wiring, up=[who.role, who.number])
     receiver.run()
     raise SystemExit(RECYCLED)
 
@@ -144,12 +142,6 @@ def _rehearse(engine: LocalEngine) -> str | None:
         failure = ""
     os.close(read)
     return failure or (f"importing it ended the process ({status})" if status else None)
-
-
-def _report(wiring: Wiring, **facts: object) -> None:
-    line = json.dumps({"generation": wiring.generation, **facts}, ensure_ascii=False).encode() + b"\n"
-    assert len(line) <= _LONGEST_REPORT
-    os.write(wiring.reports, line)
 
 
 def _end_of(text: str) -> str:

@@ -11,18 +11,20 @@ import os
 import select
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import write
 from typing import Any
 
 from heliograph._core.accounts import SLOT_BYTES, Accounts, Slot
 from heliograph._core.records import Record, encode
 from heliograph._core.routes import Route
+from heliograph._core.sources import to_json
 from heliograph._core.targets import parse, queues, readers_of
 from heliograph.engines.clock import SystemClock
 from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import server_queues
 from heliograph.engines.local.receiver import Receiver
-from heliograph.engines.local.wiring import Wiring
+from heliograph.engines.local.wiring import Wiring, report
 from heliograph.exceptions import (
     RegistrationError,
     ServerNotReady,
@@ -30,7 +32,7 @@ from heliograph.exceptions import (
     SignalQueueFull,
 )
 from heliograph.port import Clock, Handler
-from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Topology
+from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Source, Timer, Topology
 
 Delivery = tuple[int, bytes]
 """A descriptor to write to, and the record to write."""
@@ -57,6 +59,7 @@ class LocalEngine:
         self._limits: dict[int, float] = {}
         self._targets: dict[int, str] = {}
         self._direct: list[Delivery | None] = [None] * SIGNALS
+        self._sources: dict[str, Source] = {}
         self._broadcast: dict[int, list[Delivery]] = {}
         self._slot = self.accounts.slots[self.memory.slot_number(self._who)]
         self._sent = self._slot.sent
@@ -114,6 +117,26 @@ class LocalEngine:
         self._limits[num] = self.wiring.time_limit if limit is None else limit
         if self._who.role == "master":  # with --lazy-apps the others load what the template has tried already
             self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
+
+    def add_source(self, source: Source) -> None:
+        if not self.loading:
+            raise RegistrationError(
+                source.num, f"{self._who} runs already; declare what raises it where the application is loaded"
+            )
+        self._sources[source.name] = source
+
+    def remove_source(self, name: str) -> None:
+        if self.loading:
+            self._sources.pop(name, None)
+        else:
+            report(self.wiring, source=name)
+
+    def change_period(self, name: str, period: float) -> None:
+        known = self._sources.get(name)
+        if self.loading and known is not None and isinstance(known.what, Timer):
+            self._sources[name] = replace(known, what=replace(known.what, period=period))
+        elif not self.loading:
+            report(self.wiring, source=name, period=period)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)
@@ -240,6 +263,8 @@ class LocalEngine:
     def loaded(self) -> None:
         """The application is loaded: nothing can be registered any more."""
         self.loading = False
+        if self._who.role == "master":
+            os.pwrite(self.wiring.sources, to_json(self._sources.values()).encode(), 0)
 
     def open(self) -> None:
         """Begin to send, and run what was to run after the fork."""

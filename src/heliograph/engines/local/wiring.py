@@ -13,6 +13,9 @@ from heliograph.values import FarmSpec, Topology
 VARIABLE = "HELIOGRAPH_LOCAL"
 """Environment variable that carries the wiring from the master to a template."""
 
+LONGEST_REPORT = 4096
+"""Bytes; what a pipe takes in one piece (`PIPE_BUF`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
@@ -29,6 +32,8 @@ class Wiring:
     """Descriptor to write reports to the master, a line of JSON each."""
     commands: int
     """Descriptor from which a template reads whom to fork."""
+    sources: int
+    """Descriptor of the file in which a template leaves what its application declared: timers, rules, monitors."""
     topology: Topology
     app: str
     lazy: bool = False
@@ -62,4 +67,11 @@ class Wiring:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All descriptors, for whoever starts a process with them."""
-        return (self.memory, self.reports, self.commands, *(fd for pair in self.queues for fd in pair))
+        return (self.memory, self.reports, self.commands, self.sources, *(fd for pair in self.queues for fd in pair))
+
+
+def report(wiring: Wiring, **facts: object) -> None:
+    """Tell the master: one line of JSON, at most LONGEST_REPORT bytes, in one atomic write."""
+    line = json.dumps({"generation": wiring.generation, **facts}, ensure_ascii=False).encode() + b"\n"
+    assert len(line) <= LONGEST_REPORT
+    os.write(wiring.reports, line)

@@ -12,10 +12,11 @@ from typing import Any
 import uwsgi
 
 from heliograph._core.accounts import SLOT_BYTES, Accounts, Slot
-from heliograph._core.targets import Target, parse, queues, queues_read_by, readers_of
+from heliograph._core.targets import Target, all_queues, parse, queues, queues_read_by, readers_of
 from heliograph.engines.clock import SystemClock
 from heliograph.engines.uwsgi import server
 from heliograph.engines.uwsgi.gauge import Gauge
+from heliograph.engines.uwsgi.ticker import Ticker
 from heliograph.exceptions import (
     AlreadyRegistered,
     NotSupported,
@@ -26,14 +27,17 @@ from heliograph.exceptions import (
     WaitFailed,
 )
 from heliograph.port import Clock, Handler
-from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Topology
+from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Source, Topology
 
 _HEADER_BYTES = 64
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002
 """Seconds a held-back sender sleeps before it asks again; doubled each time. A mule empties 10 places in 0.1 ms."""
 _PICKED_UP_WITHIN = 0.02
 """Seconds after which an unregistered signal that nobody took is sent again to reach the one who waits."""
-_MOST_COPIES = 32
+_MOST_COPIES = 128
+
+_TICKING = Identity("worker", 1)
+"""The process that raises signals by itself."""
 
 _MODULE_LEVEL = (
     "do it where the application is loaded (at module level), before the server forks; "
@@ -71,8 +75,11 @@ class UwsgiEngine:
         self._gauge = Gauge(top, memory[:1], lazy=self._lazy)
         self._gates: list[_Gate | None] = [None] * SIGNALS
         self._gate_of: dict[str, _Gate] = {}
+        self._somewhere = _Gate(parse("worker", None), all_queues(top))
         self._handlers: dict[int, Handler] = {}
         self._hooks: list[Callable[[], None]] = []
+        self._sources: dict[str, Source] = {}
+        self._ticker: Ticker | None = None
         self._pid = 0
         self._who = Identity("outside")
         self._slot: Slot
@@ -159,6 +166,43 @@ class UwsgiEngine:
                 "imports (--shared-pyimport MODULE), or use the target 'worker'",
             )
 
+    # sources
+
+    def add_source(self, source: Source) -> None:
+        if not uwsgi.has_threads:
+            raise NotSupported(
+                f"{source.name}: what raises signals by itself runs in a thread of worker 1, and this uWSGI has no "
+                "threads; start it with --enable-threads"
+            )
+        if not self._topology.workers:
+            raise NotSupported(f"{source.name}: what raises signals by itself runs in worker 1; start some --workers")
+        who = self.identity
+        if who.role != "master" and not server.is_lazy():
+            raise RegistrationError(source.num, f"{who} is forked already; {_MODULE_LEVEL}")
+        self._sources[source.name] = source
+        if who == _TICKING:
+            self._tick(source)
+
+    def remove_source(self, name: str) -> None:
+        self._sources.pop(name, None)
+        self._at_the_ticker().remove(name)
+
+    def change_period(self, name: str, period: float) -> None:
+        self._at_the_ticker().change_period(name, period)
+
+    def _tick(self, source: Source) -> None:
+        if self._ticker is None:
+            self._ticker = Ticker(lambda num: self.signal(num, 0.0))
+        self._ticker.add(source)
+
+    def _at_the_ticker(self) -> Ticker:
+        if self._ticker is None:
+            raise NotSupported(
+                f"this is {self.identity}, and timers tick in {_TICKING}: change or remove them there, in a handler "
+                f"with the target {str(_TICKING)!r}"
+            )
+        return self._ticker
+
     def signal_registered(self, num: int) -> bool:
         return bool(uwsgi.signal_registered(num))
 
@@ -205,8 +249,8 @@ class UwsgiEngine:
                 f"signal {num} was not sent: the server is still loading the application, and nothing is there to "
                 "take it; send from a request, a handler or a post-fork hook"
             )
-        if uwsgi.signal_registered(num) and self._who.role == "worker":
-            return self._gate("worker")
+        if uwsgi.signal_registered(num):
+            return self._somewhere  # registered by other means: who knows where it goes
         if not self.accounts.total("waiting", num):
             raise SignalNotRegistered(num)
         self._deliver_to_waiter(num, timeout)
@@ -345,6 +389,9 @@ class UwsgiEngine:
 
     def _after_fork(self) -> None:
         self._settle()
+        if self._who == _TICKING:
+            for source in self._sources.values():
+                self._tick(source)
         for hook in self._hooks:
             try:
                 hook()
@@ -357,7 +404,7 @@ class UwsgiEngine:
         self._who = server.identify()
         self._slot = self.accounts.slots[self._slot_number()]
         self._sent = self._slot.sent
-        for gate in self._gate_of.values():
+        for gate in (*self._gate_of.values(), self._somewhere):
             gate.credit = 0
         if self._who.role != "master":
             self._gauge.settle(self._who)

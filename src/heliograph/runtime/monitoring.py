@@ -1,0 +1,37 @@
+"""File changes: run a function when a file or directory changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Unpack
+
+from heliograph.exceptions import ScheduleError
+from heliograph.runtime.sources import Declaration, RunOptions, check_options
+from heliograph.values import FileMonitor
+
+__all__ = ["register_file_monitor"]
+
+
+def register_file_monitor(
+    path: str | os.PathLike[str],
+    *,
+    recursive: bool = False,
+    missing_ok: bool = False,
+    **options: Unpack[RunOptions],
+) -> Declaration:
+    """Decorator: run the function when what is at `path` changes, is replaced, made or removed.
+
+    The path is watched, not the file that is there now: it may be replaced, removed and made again. A directory stands
+    for what is in it, with `recursive` for the whole tree. Raises `ScheduleError` for a path where nothing is, unless
+    `missing_ok`. See `RunOptions` for the rest.
+
+    >>> @register_file_monitor("prices.csv", target="workers", missing_ok=True)
+    ... def reload_prices() -> None: ...
+    """
+    absolute = Path(path).absolute()
+    if not str(path) or "\\0" in str(path):
+        raise ScheduleError(f"a path to watch is not {path!r}", path)
+    if not missing_ok and not absolute.exists():
+        raise ScheduleError(f"there is nothing at {absolute} to watch; missing_ok=True waits for it to be made", path)
+    return Declaration(FileMonitor(str(absolute), recursive, missing_ok), check_options(options))

@@ -1,0 +1,134 @@
+"""What raises signals by itself: timers, cron rules and file changes, in the master's loop."""
+
+from __future__ import annotations
+
+import logging
+import random
+import selectors
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from heliograph._core.schedule import Entry, Moment, Schedule
+from heliograph.engines.rules import next_fire
+from heliograph.exceptions import ScheduleError
+from heliograph.values import FileMonitor, Source
+
+if TYPE_CHECKING:
+    from heliograph.engines.watching import Watcher
+
+_LOG = logging.getLogger("heliograph.master")
+
+_AGAIN = 0.05
+"""Seconds until a signal that found its queue full is tried again."""
+
+
+class Raiser:
+    """Raises the signals of a server's sources. `raise_signal` says whether there was room."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        raise_signal: Callable[[int], bool],
+        is_waiting: Callable[[int], bool],
+    ) -> None:
+        """`is_waiting(num)` says whether a signal has not been taken yet: then another run would add nothing."""
+        self._selector = selector
+        self._raise = raise_signal
+        self._is_waiting = is_waiting
+        self._schedule = Schedule(next_fire, random.random)
+        self._watcher: Watcher | None = None
+        self._watched: dict[str, Source] = {}
+        self._owed: list[Source] = []
+
+    def adopt(self, sources: Iterable[Source]) -> None:
+        """Have exactly these sources; what is the same as before goes on as it was."""
+        listed = list(sources)
+        self._schedule.adopt(listed, _now())
+        monitors = {source.name: source for source in listed if isinstance(source.what, FileMonitor)}
+        for name in [name for name, source in self._watched.items() if monitors.get(name) != source]:
+            self._unwatch(name)
+        for source in monitors.values():
+            if source.name not in self._watched:
+                self._watch(source)
+
+    def remove(self, name: str) -> None:
+        """Forget a source."""
+        self._schedule.remove(name)
+        self._unwatch(name)
+
+    def change_period(self, name: str, period: float) -> None:
+        """Give a timer another period, from now."""
+        self._schedule.change_period(name, period, _now())
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is due at the latest, on the monotonic clock."""
+        now = _now()
+        return now.monotonic + min(self._schedule.wait(now), _AGAIN if self._owed else float("inf"))
+
+    def tick(self) -> None:
+        """Raise what is due."""
+        owed, self._owed = self._owed, []
+        for source in owed:
+            self._fire(source)
+        for firing in self._schedule.due(_now()):
+            for _ in range(firing.times):
+                self._fire(firing.source)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All sources, for people and programs."""
+        return [_row(entry) for entry in self._schedule.entries()]
+
+    def upcoming(self, count: int) -> list[tuple[float, str, int]]:
+        """The next runs: when (seconds since 1970), the source's name, the signal."""
+        return [(when, source.name, source.num) for when, source in self._schedule.upcoming(count, _now())]
+
+    def close(self) -> None:
+        """Raise nothing any more."""
+        if self._watcher is not None:
+            self._selector.unregister(self._watcher.fileno())
+            self._watcher.close()
+            self._watcher = None
+
+    def _fire(self, source: Source) -> None:
+        if source.coalesce and self._is_waiting(source.num):
+            self._schedule.miss(source.name)
+        elif not self._raise(source.num):
+            self._owed.append(source)
+
+    def _watch(self, source: Source) -> None:
+        what = source.what
+        assert isinstance(what, FileMonitor)
+        if self._watcher is None:
+            from heliograph.engines.watching import Watcher  # noqa: PLC0415 - only who has monitors pays for them
+
+            self._watcher = Watcher()
+            self._selector.register(self._watcher.fileno(), selectors.EVENT_READ, self._look)
+        try:
+            self._watcher.watch(what.path, recursive=what.recursive, missing_ok=what.missing_ok, key=source.name)
+        except ScheduleError as error:
+            _LOG.error("%s is not watched for signal %d: %s", what.path, source.num, error)
+            return
+        self._watched[source.name] = source
+
+    def _unwatch(self, name: str) -> None:
+        if self._watched.pop(name, None) is not None and self._watcher is not None:
+            self._watcher.unwatch(name)
+
+    def _look(self, _now: float) -> None:
+        assert self._watcher is not None
+        for name in self._watcher.changed():
+            source = self._watched.get(str(name))
+            if source is not None:
+                self._fire(source)
+
+
+def _now() -> Moment:
+    return Moment(time.monotonic(), time.time())
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    source = entry.source
+    facts = {"name": source.name, "num": source.num, "what": str(source.what)}
+    return {**facts, "fired": entry.fired, "missed": entry.missed}
