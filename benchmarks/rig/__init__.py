@@ -5,7 +5,12 @@ bindings   one API a peer: how the application registers its handlers and what i
 jobs       the load generators; they run inside a worker and are the same for every peer
 cores      which cores the processes of a server run on
 app        the application that every server loads
-servers    a uWSGI server: started, asked to run a job, ended
+desk       where a server without requests takes jobs
+bare       a server that is a pipe and nothing else
+processes  a server's processes: started, seen, ended
+servers    a server that runs jobs: real uWSGI, heliograph's own, the bare pipe
+minimal    the smallest application with a signal
+hosts      servers of that one, as people start them, for what they cost before they do anything
 channels   two or three plain Python processes with a pipe, a queue or an executor between them
 peers      who is compared, and the contract of a peer
 rounds     interleaved repetitions, and what is made of their figures

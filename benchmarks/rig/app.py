@@ -1,17 +1,19 @@
 """The application that every server loads: it registers through one peer's API, and runs a job for each request.
 
-The query string of a request is JSON: `["flood", {"count": 1000, "window": 0, "pool": 0}]`; so is the answer.
+A job is JSON: `["flood", {"count": 1000, "window": 0, "to": 0}]`; so is the answer, a text if the job failed. It comes
+as the query string of a request, or to `rig.desk` where there are no requests.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rig.bindings import bind
-from rig.jobs import Sender, run
+from rig.desk import VARIABLE, open_desk
+from rig.jobs import Sender, work
 from rig.memory import Memory
 
 _MEMORY = Memory()
@@ -20,11 +22,10 @@ _SENDER = Sender(bind(os.environ["BENCH_BINDING"], _MEMORY), _MEMORY)
 
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
     """The WSGI entry."""
-    job, arguments = json.loads(environ["QUERY_STRING"])
-    try:
-        answer = json.dumps(run(job, _SENDER, arguments)).encode()
-    except Exception as failure:  # noqa: BLE001 - the one who asked is told, whatever it was
-        start_response("500 Failed", [])
-        return [f"{type(failure).__name__}: {failure}".encode()]
-    start_response("200 OK", [])
-    return [answer]
+    answer = work(_SENDER, environ["QUERY_STRING"])
+    start_response("200 OK" if answer.startswith("{") else "500 Failed", [])
+    return [answer.encode()]
+
+
+if VARIABLE in os.environ:
+    open_desk(partial(work, _SENDER))

@@ -14,10 +14,10 @@ from typing import Any
 
 from rig.memory import TIMES, Memory
 
-TARGETS = {"one": "mule1", "pool": "mule", "timed": "mule1"}
-"""What the signals are for: to count in one mule, to count in any mule, to note when its handler starts."""
+TARGETS = {"one": "mule1", "pool": "mule", "all": "mules", "timed": "mule1"}
+"""What the signals are for: to count in one mule, in any, in each; to note when its handler starts."""
 
-NUMBERS = {"one": 17, "pool": 18, "timed": 19}
+NUMBERS = {"one": 17, "pool": 18, "timed": 19, "all": 21}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,11 @@ def _handlers(memory: Memory, mule_id: Callable[[], int]) -> dict[str, Callable[
         mine = mine or memory.counter(mule_id())
         words[mine] += 1
 
+    def each(_num: int) -> None:
+        nonlocal mine
+        mine = mine or memory.counter(mule_id())
+        words[mine] += 1
+
     def timed(_num: int) -> None:
         now = monotonic_ns()
         nonlocal mine
@@ -85,4 +90,4 @@ def _handlers(memory: Memory, mule_id: Callable[[], int]) -> dict[str, Callable[
         times[words[mine] % TIMES] = now
         words[mine] += 1
 
-    return {"one": one, "pool": pool, "timed": timed}
+    return {"one": one, "pool": pool, "all": each, "timed": timed}

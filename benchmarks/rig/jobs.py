@@ -7,6 +7,7 @@ processes of a server outnumber the cores of a small machine.
 from __future__ import annotations
 
 import gc
+import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -43,6 +44,11 @@ class Sender:
     def apart(self) -> Figures:
         """Let this process have a core of its own from now on."""
         pin("apart")
+        return {}
+
+    def free(self) -> Figures:
+        """Let the kernel place all processes from now on."""
+        pin("free")
         return {}
 
     def rounds(self, rounds: int, batch: int) -> Figures:
@@ -95,16 +101,19 @@ class Sender:
         self._settle(base + count, strict=True)
         return {"ns": [memory.times[(base + i) % TIMES] - then for i, then in enumerate(before)]}
 
-    def flood(self, count: int, window: int, pool: int) -> Figures:
-        """Send `count` as fast as the sender can, or, with a window, with at most so many in flight."""
-        send, what = self._binding.send, self._binding.signals["pool" if pool else "one"]
+    def flood(self, count: int, window: int, to: int) -> Figures:
+        """Send `count` as fast as the sender can, or, with a window, with at most so many in flight.
+
+        `to` is 0 for one mule, 1 for any, and N for each of N, who then handle N times as many.
+        """
+        send, what = self._binding.send, self._binding.signals[("one", "pool", "all")[min(to, 2)]]
         base = self._memory.handled()
         before = perf_counter_ns()
         for portion in self._portions(base, count, window):
             for _ in repeat(None, portion):
                 send(what)
         sent = perf_counter_ns()
-        ended = self._settle(base + count)
+        ended = self._settle(base + count * max(to, 1))
         handled = self._memory.handled() - base
         return {"handled": [handled], "send_ns": [sent - before], "all_ns": [ended - before]}
 
@@ -143,9 +152,19 @@ def run(job: str, sender: Sender, arguments: dict[str, int]) -> Figures:
         return _JOBS[job](sender, **arguments)
 
 
+def work(sender: Sender, text: str) -> str:
+    """Run a job that came as JSON; its figures are JSON too, or a text if it failed."""
+    job, arguments = json.loads(text)
+    try:
+        return json.dumps(run(job, sender, arguments))
+    except Exception as failure:  # noqa: BLE001 - the one who asked is told, whatever it was
+        return json.dumps(f"{type(failure).__name__}: {failure}")
+
+
 _JOBS: dict[str, Callable[..., Figures]] = {
     "together": Sender.together,
     "apart": Sender.apart,
+    "free": Sender.free,
     "rounds": Sender.rounds,
     "paced": Sender.paced,
     "latency": Sender.latency,

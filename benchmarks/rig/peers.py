@@ -8,16 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rig import channels
-from rig.jobs import Figures
-from rig.servers import uwsgi_server
-
-
-class Server(Protocol):
-    """One worker and some mules that run the benchmark's application."""
-
-    def ask(self, job: str, **arguments: int) -> Figures:
-        """Have the worker run a job of `rig.jobs`. Raises `RuntimeError` if that failed."""
-        ...
+from rig.servers import Server, bare_server, local_server, uwsgi_server
 
 
 class Peer(Protocol):
@@ -51,8 +42,19 @@ class UwsgiPeer:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalPeer:
+    """heliograph's own server; the application is the same as on uWSGI."""
+
+    name: str
+    drops: bool = False
+
+    def start(self, mules: int) -> AbstractContextManager[Server]:
+        return local_server(mules)
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelPeer:
-    """Plain Python processes; they take the job `flood` only."""
+    """Plain Python processes; those of `rig.channels` take the job `flood` only."""
 
     name: str
     open: Callable[[int], AbstractContextManager[Server]]
@@ -65,14 +67,19 @@ class ChannelPeer:
 RAW = UwsgiPeer("raw uwsgi", "raw", drops=True)
 UWSGICONF = UwsgiPeer("uwsgiconf", "uwsgiconf", drops=True)
 HELIOGRAPH = UwsgiPeer("heliograph on uWSGI", "heliograph", drops=False)
+LOCAL = LocalPeer("heliograph local")
 
-SIGNAL_PEERS: tuple[Peer, ...] = (RAW, UWSGICONF, HELIOGRAPH)
+SIGNAL_PEERS: tuple[Peer, ...] = (RAW, UWSGICONF, HELIOGRAPH, LOCAL)
 """All that have signals; the first is what the others are measured by."""
 
+PIPE = ChannelPeer("pipe, 16-byte records", channels.pipe)
 EXECUTOR = ChannelPeer("ProcessPoolExecutor", channels.executor)
 
+BARE = ChannelPeer("bare pipe", bare_server)
+"""For what is measured in microseconds: a pipe between two processes that can be placed."""
+
 CHANNEL_PEERS: tuple[Peer, ...] = (
-    ChannelPeer("pipe, 16-byte records", channels.pipe),
+    PIPE,
     ChannelPeer("multiprocessing.Queue", channels.queue),
     EXECUTOR,
 )

@@ -15,6 +15,10 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def figure(self, row: str, column: int) -> float:
+        """What stands in the row of that name, in column N; -1 is the last."""
+        return float(next(cells for cells in self.rows if cells[0] == row)[column].replace(",", ""))
+
     def markdown(self) -> str:
         """With columns wide enough to be read as plain text."""
         lines = [list(self.columns), *map(list, self.rows)]
@@ -44,6 +48,12 @@ def spread(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> list
     """Two cells: the median, and the range, over the repetitions."""
     low, middle, high = (f"{value / scale:,.{digits}f}" for value in (min(values), median(values), max(values)))
     return [middle, f"{low}-{high}"]
+
+
+def verdict(what: str, found: float, limit: float, *, at_least: bool = False) -> str:
+    """One line on a goal: met or missed."""
+    met = found >= limit if at_least else found <= limit
+    return f"Goal, {what} {'>=' if at_least else '<='} {limit:g}: {found:g}, {'met' if met else 'MISSED'}."
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from rig.jobs import Figures
-from rig.peers import Peer, Server
+from rig.peers import Peer
+from rig.servers import Server
 
 
 @dataclass(frozen=True, slots=True)

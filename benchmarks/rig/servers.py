@@ -1,92 +1,136 @@
-"""A uWSGI server with the benchmark's application: started, asked to run a job, ended."""
+"""A server with the benchmark's application: started, asked to run a job, ended."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
+from heliograph.exceptions import RemoteRejected
+from heliograph.remote import send_signal
+from rig import desk
 from rig.jobs import Figures
+from rig.processes import HERE, running, tail
 
-_HERE = Path(__file__).resolve().parent.parent
-_START, _JOB, _STOP = 20.0, 90.0, 5.0
-"""Seconds that a server may take to start, to run one job, and to be gone once killed."""
+_START, _JOB = 20.0, 90.0
+"""Seconds that a server may take to start, and to run one job."""
 
 FLAGS = ("--master", "--need-app", "--processes", "1", "--enable-threads", "--disable-logging")
-"""The same for every peer; no buffer is enlarged."""
+"""The same for every peer on uWSGI; no buffer is enlarged."""
+
+
+class Server(Protocol):
+    """One worker and some mules that run the benchmark's application."""
+
+    def ask(self, job: str, **arguments: int) -> Figures:
+        """Have the worker run a job of `rig.jobs`. Raises `RuntimeError` with the server's word if that failed."""
+        ...
 
 
 class UwsgiServer:
-    """A running server; `ask` has its worker run a job."""
+    """Real uWSGI; a job is a request."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "socket"
 
     def ask(self, job: str, **arguments: int) -> Figures:
-        """Run a job of `rig.jobs`. Raises `RuntimeError` with the server's word if that failed."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(_JOB)
-            sock.connect(str(self._path))
-            sock.sendall(_request(json.dumps([job, arguments])))
-            head, _, body = _read_all(sock).partition(b"\r\n\r\n")
-        if b" 200 " not in head[:16]:
-            raise RuntimeError(f"{job}: {body.decode() or 'no answer'}")
-        return cast("Figures", json.loads(body))
+        answer = _exchange(self._path, _request(json.dumps([job, arguments])))
+        return _figures(job, answer.partition(b"\r\n\r\n")[2])
+
+
+class LocalServer:
+    """heliograph's own server; a job is a signal from outside, whose handler then serves `rig.desk`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._outside, self._desk = folder / "socket", folder / "desk"
+
+    def ask(self, job: str, **arguments: int) -> Figures:
+        try:
+            send_signal(desk.NUMBER, str(self._outside))
+        except RemoteRejected as error:
+            raise RuntimeError(f"{job}: {error}") from error
+        return _figures(job, _exchange(self._desk, json.dumps([job, arguments]).encode()))
+
+
+class BareServer:
+    """`rig.bare`; a job comes to its desk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._desk = folder / "desk"
+
+    def ask(self, job: str, **arguments: int) -> Figures:
+        return _figures(job, _exchange(self._desk, json.dumps([job, arguments]).encode()))
 
 
 @contextmanager
-def uwsgi_server(binding: str, mules: int) -> Generator[UwsgiServer]:
-    """A server of one worker and so many mules, whose application uses that binding; ended with the block."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        path, log = Path(folder, "socket"), Path(folder, "log")
+def uwsgi_server(binding: str, mules: int) -> Generator[Server]:
+    """Real uWSGI, whose application uses that binding."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
         command = [str(Path(sys.executable).with_name("pyuwsgi")), *FLAGS, "--mules", str(mules)]
-        command += ["--socket", str(path), "--pythonpath", str(_HERE), "--module", "rig.app"]
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=os.environ | {"BENCH_BINDING": binding},
-                start_new_session=True,  # Ctrl-C reaches us alone, and we end the server
-            )
-        try:
-            yield _ready(process, path, log)
-        finally:
-            _stop(process)
+        command += ["--socket", str(folder / "socket"), "--pythonpath", str(HERE), "--module", "rig.app"]
+        with running(command, folder / "log", {"BENCH_BINDING": binding}) as process:
+            yield _ready(process, UwsgiServer(folder), folder / "log")
 
 
-def _ready(process: subprocess.Popen[bytes], path: Path, log: Path) -> UwsgiServer:
+@contextmanager
+def local_server(mules: int) -> Generator[Server]:
+    """`heliograph run --engine local`."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        command = [sys.executable, "-m", "heliograph", "run", "rig.app", "--engine", "local", "--mules", str(mules)]
+        command += ["--name", f"bench-{os.getpid()}", "--socket", str(folder / "socket")]
+        environment = {"BENCH_BINDING": "heliograph", desk.VARIABLE: str(folder / "desk"), "XDG_RUNTIME_DIR": name}
+        with running(command, folder / "log", environment) as process:
+            yield _ready(process, LocalServer(folder), folder / "log")
+
+
+@contextmanager
+def bare_server(_mules: int) -> Generator[Server]:
+    """A pipe between two processes."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        with running([sys.executable, "-m", "rig.bare", str(folder / "desk")], folder / "log", {}) as process:
+            yield _ready(process, BareServer(folder), folder / "log")
+
+
+def _ready(process: subprocess.Popen[bytes], server: Server, log: Path) -> Server:
     """Wait until the application answers and a signal was handled."""
-    server = UwsgiServer(path)
     deadline = time.monotonic() + _START
     while True:
         try:
             server.ask("rounds", rounds=1, batch=1)
         except (OSError, RuntimeError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                tail = log.read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"the server did not start: {error}\n{tail}") from error
+                raise RuntimeError(f"the server did not start: {error}\n{tail(log)}") from error
             time.sleep(0.05)
         else:
             return server
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the master and its children at once: nothing of theirs outlives them, and a kind stop takes a second."""
-    with suppress(ProcessLookupError):  # ended by itself, as one does whose application fails
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(_STOP)
+def _figures(job: str, answer: bytes) -> Figures:
+    found = json.loads(answer or b'"no answer"')
+    if not isinstance(found, dict):
+        raise RuntimeError(f"{job}: {found}")  # noqa: TRY004 - a text is what a failed job answers
+    return cast("Figures", found)
+
+
+def _exchange(path: Path, request: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(_JOB)
+        sock.connect(str(path))
+        sock.sendall(request)
+        sock.shutdown(socket.SHUT_WR)
+        return _read_all(sock.recv)
 
 
 def _request(query: str) -> bytes:
@@ -96,8 +140,8 @@ def _request(query: str) -> bytes:
     return struct.pack("<BHB", 0, len(body), 0) + body
 
 
-def _read_all(sock: socket.socket) -> bytes:
+def _read_all(receive: Callable[[int], bytes]) -> bytes:
     chunks: list[bytes] = []
-    while chunk := sock.recv(65_536):
+    while chunk := receive(65_536):
         chunks.append(chunk)
     return b"".join(chunks)

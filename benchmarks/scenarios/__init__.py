@@ -5,13 +5,16 @@ from collections.abc import Callable
 from rig.report import Report
 from rig.rounds import Plan
 
-from scenarios import burst, imports, latency, send, sustained
+from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained
 
 SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "send": send.run,
     "latency": latency.run,
     "burst": burst.run,
     "sustained": sustained.run,
+    "broadcast": broadcast.run,
+    "memory": memory.run,
+    "idle": idle.run,
     "imports": imports.run,
 }
 """By name, in the order in which they run."""

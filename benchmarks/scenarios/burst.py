@@ -6,10 +6,10 @@ from functools import partial
 from statistics import median
 
 from rig.jobs import Figures
-from rig.peers import SIGNAL_PEERS, Server
-from rig.report import Report, Table, spread
+from rig.peers import LOCAL, SIGNAL_PEERS
+from rig.report import Report, Table, spread, verdict
 from rig.rounds import Contestant, Plan, each, interleave
-from rig.servers import FLAGS
+from rig.servers import FLAGS, Server
 
 
 def run(plan: Plan) -> Report:
@@ -17,21 +17,28 @@ def run(plan: Plan) -> Report:
     sizes = (1_000, 10_000) if plan.quick else (1_000, 10_000, 100_000)
     contestants = [Contestant(peer.name, peer, partial(_measure, sizes=sizes)) for peer in SIGNAL_PEERS]
     found = interleave(contestants, plan.repetitions)
+    tables = [_table(size, found) for size in sizes]
     return Report(
         "Bursts to one mule",
         f"uWSGI with {' '.join(FLAGS)} --mules 1 and default buffers. A worker sends with nothing to hold it back but "
         "the peer itself; the mule's handler counts in shared memory; what is not handled when the count has stood "
         f"still for half a second is lost. {plan.repetitions} interleaved repetitions, each on a fresh server: medians "
         "over them, and the range of the losses.",
-        [_table(size, found) for size in sizes],
-        ["A burst that loses most of its signals ends sooner: compare the rates of what was handled."],
+        tables,
+        [
+            *(
+                verdict(f"{size:,}, lost on heliograph local", t.figure(LOCAL.name, 1), 0)
+                for size, t in zip(sizes, tables, strict=True)
+            ),
+            "A burst that loses most of its signals ends sooner: compare the rates of what was handled.",
+        ],
     )
 
 
 def _measure(server: Server, sizes: tuple[int, ...]) -> Figures:
     figures: Figures = {}
     for size in sizes:
-        answer = server.ask("flood", count=size, window=0, pool=0)
+        answer = server.ask("flood", count=size, window=0, to=0)
         figures |= {f"{name} {size}": values for name, values in answer.items()}
     return figures
 

@@ -6,26 +6,39 @@ from functools import partial
 
 from rig.cores import PLACEMENTS, Placement
 from rig.jobs import Figures
-from rig.peers import RAW, SIGNAL_PEERS, Server
-from rig.report import Report, Table, spread
+from rig.peers import BARE, LOCAL, RAW, SIGNAL_PEERS
+from rig.report import Report, Table, spread, verdict
 from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
-from rig.servers import FLAGS
+from rig.servers import FLAGS, Server
+
+_GOAL = 0.7
+"""Times raw uWSGI that heliograph's own server may take, at p50 and at p99."""
+
+_HALF, _TAIL = 3, 6
+"""Columns of the ratios."""
 
 
 def run(plan: Plan) -> Report:
-    """Measure all peers, to one mule that sleeps, in both placements."""
+    """Measure all peers, to one mule that sleeps, in all placements."""
     count = plan.size(2000, 200)
-    contestants = [Contestant(peer.name, peer, partial(_measure, count=count)) for peer in SIGNAL_PEERS]
+    contestants = [Contestant(peer.name, peer, partial(_measure, count=count)) for peer in (*SIGNAL_PEERS, BARE)]
     found = interleave(contestants, plan.repetitions)
+    tables = {placement: _table(placement, found) for placement in PLACEMENTS}
     return Report(
         "Latency",
         f"uWSGI with {' '.join(FLAGS)} --mules 1 and default buffers. A worker notes the time and sends; the handler "
         "notes the time in shared memory as the first thing it does; the next is sent when the counter has moved and "
         f"all processes sleep again. {count:,} signals a repetition and placement after 100 to warm up; "
         f"{plan.repetitions} interleaved repetitions, each on a fresh server: medians over them, and their range; "
-        "ratios are medians of the ratios within a repetition. Processes are pinned, because the kernel's choice of "
-        "cores would outweigh all else.",
-        [_table(placement, found) for placement in PLACEMENTS],
+        "ratios are medians of the ratios within a repetition. Processes are pinned in the first two tables, because "
+        "the kernel's choice of cores outweighs all else. The bare pipe is the floor: `os.write` in one Python "
+        "process, `os.read` in another, no server.",
+        list(tables.values()),
+        [
+            verdict(f"p{percent}, heliograph local x raw, {PLACEMENTS[placement]}", table.figure(LOCAL.name, at), _GOAL)
+            for placement, table in tables.items()
+            for percent, at in ((50, _HALF), (99, _TAIL))
+        ],
     )
 
 

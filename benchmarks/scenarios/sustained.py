@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from rig.jobs import Figures
-from rig.peers import CHANNEL_PEERS, EXECUTOR, HELIOGRAPH, RAW, SIGNAL_PEERS, Peer, Server
-from rig.report import Report, Table, spread
+from rig.peers import CHANNEL_PEERS, EXECUTOR, HELIOGRAPH, LOCAL, PIPE, RAW, SIGNAL_PEERS, Peer
+from rig.report import Report, Table, spread, verdict
 from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
-from rig.servers import FLAGS
+from rig.servers import FLAGS, Server
 
 _WINDOW = 100
 """Signals in flight for peers that drop: well under the 278 that uWSGI's buffer holds."""
+
+_TIMES, _OF_PIPE = 3.0, 0.5
+"""Goals for heliograph's own server: times the rate of raw uWSGI, and of a bare pipe."""
 
 _TENTH = 10
 """As warm-up, and for an executor, which needs some 80 µs for each."""
@@ -31,10 +34,20 @@ def run(plan: Plan) -> Report:
         "fresh server: medians over them, and their range; ratios are medians of the ratios within a repetition.",
         tables,
         [
+            *(line for table in tables for line in _goals(table)),
+            "The pipe is written and read a record at a time, `os.write` and `os.read`: the limit for who sends so.",
             "Pipe, queue and executor are plain processes forked from the sender: no master, no routes, no accounts.",
             "Processes are not pinned; how wide the ranges are shows what the kernel's choice of cores does.",
         ],
     )
+
+
+def _goals(table: Table) -> list[str]:
+    what = f"heliograph local, {table.caption[:-1].lower()}"
+    return [
+        verdict(f"{what}, x raw", table.figure(LOCAL.name, 3), _TIMES, at_least=True),
+        verdict(f"{what}, x pipe", table.figure(LOCAL.name, 4), _OF_PIPE, at_least=True),
+    ]
 
 
 def _count(plan: Plan) -> int:
@@ -51,18 +64,32 @@ def _table(plan: Plan, mules: int, caption: str) -> Table:
     lost = each(found, lambda figures: figures["lost"][0])
     rows = [
         [
-            *(name, *spread(values, 1, 0), f"{ratio(values, rates[RAW.name]):.2f}", f"{max(lost[name]):,.0f}"),
+            *(
+                name,
+                *spread(values, 1, 0),
+                f"{ratio(values, rates[RAW.name]):.2f}",
+                f"{ratio(values, rates[PIPE.name]):.2f}",
+                f"{max(lost[name]):,.0f}",
+            ),
             *(_waits(found[name]) if mules == 1 else ()),
         ]
         for name, values in rates.items()
     ]
-    columns = ["peer", "handled/s", "range", "x raw", "lost, most", *(["µs, p50", "µs, p99"] if mules == 1 else [])]
+    columns = [
+        "peer",
+        "handled/s",
+        "range",
+        "x raw",
+        "x pipe",
+        "lost, most",
+        *(["µs, p50", "µs, p99"] if mules == 1 else []),
+    ]
     return Table(caption, columns, rows)
 
 
 def _contestants(plan: Plan, mules: int) -> list[Contestant]:
     def contestant(name: str, peer: Peer, window: int, part: int, timed: int) -> Contestant:
-        measure = partial(_measure, count=_count(plan) // part, window=window, timed=timed)
+        measure = partial(_measure, count=_count(plan) // part, window=window, to=mules - 1, timed=timed)
         return Contestant(name, peer, measure, mules)
 
     timed = _timed(plan) if mules == 1 else 0
@@ -72,9 +99,9 @@ def _contestants(plan: Plan, mules: int) -> list[Contestant]:
     return [*signals, paced, *channels]
 
 
-def _measure(server: Server, count: int, window: int, timed: int) -> Figures:
-    server.ask("flood", count=count // _TENTH, window=window, pool=1)
-    figures = server.ask("flood", count=count, window=window, pool=1)
+def _measure(server: Server, count: int, window: int, to: int, timed: int) -> Figures:
+    server.ask("flood", count=count // _TENTH, window=window, to=to)
+    figures = server.ask("flood", count=count, window=window, to=to)
     figures["lost"] = [count - figures["handled"][0]]
     figures["waits"] = server.ask("load", count=timed, window=window)["ns"] if timed else []
     return figures
