@@ -198,19 +198,21 @@ class LocalEngine:
     def _await_room(self, num: int, fds: list[int], deadline: float, timeout: float) -> None:
         """Return when every one of these pipes has room. Raises `SignalQueueFull` at the deadline."""
         full = dict.fromkeys(fds)
+        milliseconds = 0.0  # the first look does not wait: mostly there is room
         while True:
             poll = select.poll()
             for fd in full:
                 poll.register(fd, select.POLLOUT)
-            left = max(0.0, deadline - self.clock.monotonic())
-            alone = self._only_reader(full)
-            for fd, _ in poll.poll(0 if alone else left * 1000):
+            for fd, _ in poll.poll(milliseconds):
                 del full[fd]
             if not full:
                 return
-            if alone or self.clock.monotonic() >= deadline:
+            alone = self._only_reader(full)
+            left = deadline - self.clock.monotonic()
+            if alone or left <= 0:
                 self._slot.refuse()
                 raise SignalQueueFull(num, self._target_of(num), timeout, itself=alone)
+            milliseconds = left * 1000
 
     def _only_reader(self, full: Mapping[int, None]) -> bool:
         """Whether one of these pipes is emptied by nobody but this very thread."""
