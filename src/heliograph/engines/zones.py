@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import difflib
 import os
 import struct
+from datetime import tzinfo
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -16,11 +16,15 @@ from heliograph.exceptions import ScheduleError
 LOCALTIME = Path("/etc/localtime")
 """The machine's zone, as zoneinfo data."""
 
+_HEADER = struct.Struct(">4sc15x6l")
+_FIRST_TYPE = struct.Struct(">lbb4s")
+"""RFC 8536: the header (how many of each thing follow), and the offset that comes first."""
 
-def zone_named(tz: str) -> datetime.tzinfo:
-    """The zone of that IANA name; "" is this machine's own: TZ, else `LOCALTIME`, else UTC.
 
-    Raises `ScheduleError`, which names the value, for anything else.
+def zone_named(tz: str) -> tzinfo:
+    """The zone of that IANA name; "" is this machine's own: what TZ says, else `LOCALTIME`, else UTC.
+
+    Raises `ScheduleError`, which names the value, for anything else. The machine's own is read once per value of TZ.
     """
     return _named(tz) if tz != "" else _own(os.environ.get("TZ"))
 
@@ -28,32 +32,49 @@ def zone_named(tz: str) -> datetime.tzinfo:
 def _named(tz: str) -> ZoneInfo:
     try:
         return ZoneInfo(tz)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ScheduleError(f"time zone {tz!r} is unknown{_hint(tz)}", tz) from error
+    except (LookupError, ValueError, TypeError, OSError) as error:
+        raise ScheduleError(f"time zone {tz!r} is unknown: {_advice(tz)}", tz) from error
 
 
-def _hint(tz: str) -> str:
+def _advice(tz: str) -> str:
     names = {name.lower(): name for name in available_timezones()}
     if not names:
-        return ": this machine has no time zone data; install the package tzdata"
+        return "this machine has no time zone data; install the package tzdata"
     close = difflib.get_close_matches(str(tz).lower(), names, n=1)
-    return f": did you mean {names[close[0]]!r}?" if close else ": use an IANA name such as 'Europe/Berlin'"
+    return f"did you mean {names[close[0]]!r}?" if close else "use an IANA name such as 'Europe/Berlin'"
 
 
 @lru_cache(maxsize=8)
-def _own(variable: str | None) -> datetime.tzinfo:
-    """What TZ says, as the C library reads it: a name, a path, or rules in POSIX's notation; a colon may stand before it."""
+def _own(variable: str | None) -> ZoneInfo:
+    """What TZ says, as the C library reads it: a name, a path, or POSIX's rules, after a colon or not; empty is UTC."""
     if variable is None:
         return _from_file(LOCALTIME) if LOCALTIME.exists() else ZoneInfo("UTC")
-    text = variable.removeprefix(":")
-    if not text:
-        return ZoneInfo("UTC")
+    text = variable.removeprefix(":") or "UTC"
     try:
-        return _from_file(Path(text)) if text.startswith("/") else _from_posix(text) or _named(text)
+        return _from_file(Path(text)) if text.startswith("/") else _named_or_ruled(text)
     except (ValueError, OSError) as error:
         raise ScheduleError(f"this machine's time zone, TZ={variable!r}, cannot be read: {error}", variable) from error
+
+
+def _named_or_ruled(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (LookupError, ValueError, OSError) as unknown:
+        try:
+            return _from_rules(text)
+        except ValueError:
+            raise ScheduleError(_advice(text), text) from unknown
 
 
 def _from_file(path: Path) -> ZoneInfo:
     with path.open("rb") as file:
         return ZoneInfo.from_file(file, key=str(path))
+
+
+def _from_rules(rules: str) -> ZoneInfo:
+    """The zone of rules such as `CET-1CEST,M3.5.0,M10.5.0/3`: zoneinfo data that ends with them, nothing before."""
+    if not any(character.isdigit() for character in rules):
+        raise ValueError(rules)
+    nothing, one_type = _HEADER.pack(b"TZif", b"2", *(0,) * 6), _HEADER.pack(b"TZif", b"2", 0, 0, 0, 0, 1, 4)
+    data = nothing + one_type + _FIRST_TYPE.pack(0, 0, 0, b"UTC\0") + b"\n" + rules.encode() + b"\n"
+    return ZoneInfo.from_file(BytesIO(data), key=rules)
