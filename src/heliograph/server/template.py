@@ -141,7 +141,8 @@ def _rehearse(engine: LocalEngine) -> str | None:
     except BlockingIOError:  # it wrote nothing, and has left behind processes that could
         failure = ""
     os.close(read)
-    return failure or (f"importing it ended the process ({status})" if status else None)
+    code = os.waitstatus_to_exitcode(status)
+    return failure or (f"importing it ended the process (exit code {code})" if code else None)
 
 
 def _end_of(text: str) -> str:

@@ -1,0 +1,142 @@
+"""A reload of a server of our own: no signal is lost, and new code serves if it can."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from heliograph.testing.stage.plays import eventually
+
+SERVING = """
+@Signal(1).register_handler("mule")
+def work():
+    note("VERSION")
+
+@Signal(2).register_handler("workers")
+def slow():
+    note("slow")
+"""
+BROKEN = {
+    "def (": "SyntaxError",
+    "import nothing_of_that_name": "ModuleNotFoundError: No module named 'nothing_of_that_name'",
+    "sys.exit('no, not now')": "SystemExit: no, not now",
+    "os._exit(5)": "exit code 5",
+    "Signal(3).register_handler('mule9')(note)": "target 'mule9'",
+    "raise RuntimeError('ä\\u20ac' * 4000)": "ä€",
+}
+MODES = {"plain": (), "lazy": ("--lazy-apps",)}
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_a_reload_under_load_loses_nothing_and_new_code_serves(server, mode):
+    """D4: SIGHUP while signals come in: each is handled once, by the old code or the new."""
+    server.start(SERVING.replace("VERSION", "old"), "--mules", "2", *MODES[mode])
+    server.send(1, 20)
+    enough = threading.Event()
+    sent = [20]
+
+    def keep_sending() -> None:
+        while not enough.is_set():
+            server.send(1)
+            sent[0] += 1
+
+    sender = threading.Thread(target=keep_sending)
+    sender.start()
+    server.write(SERVING.replace("VERSION", "new"))
+    before = server.pids()
+    server.process.send_signal(signal.SIGHUP)
+    server.expect(50, "new")
+    enough.set()
+    sender.join()
+    eventually("all handled", lambda: len(server.events()) >= sent[0])
+    eventually(
+        "new processes", lambda: server.state()["complete"] and not set(before.values()) & set(server.pids().values())
+    )
+    assert server.end() == 0
+    assert len(server.events()) == sent[0]
+    assert len(server.events("old")) >= 20
+
+
+def test_who_is_busy_finishes_before_it_is_replaced(server):
+    """What waits behind it is left to its successor, in order."""
+    code = """
+@Signal(1).register_handler("mule1")
+def work():
+    note("begun")
+    hold("gate")
+    note("done")
+"""
+    server.start(code, "--mules", "1")
+    server.send(1)
+    server.expect(1, "begun")
+    server.send(1, 3)
+    old = server.pids()["mule1"]
+    server.process.send_signal(signal.SIGHUP)
+    eventually("the worker is replaced", lambda: server.state()["generation"] == 2)
+    assert server.pids()["mule1"] == old
+    server.open("gate")
+    done = server.expect(4, "done")
+    assert [event.pid == old for event in done] == [True, False, False, False]
+    assert server.row(1)["redelivered"] == 0
+    assert server.end() == 0
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_a_broken_deploy_keeps_the_old_code(server, mode):
+    """`heliograph reload` says so by exit code 1, the log says why, the old processes go on; then a good one serves."""
+    server.start(SERVING.replace("VERSION", "old"), "--mules", "1", *MODES[mode])
+    before = server.pids()
+    for count, (code, reason) in enumerate(BROKEN.items(), 1):
+        server.write(code)
+        done = server.command("reload")
+        assert done.returncode == 1, server.log
+        assert "the old goes on serving" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        server.await_log("reload given up, the old code goes on serving", count)
+        assert reason in server.log.rpartition("reload given up")[2]
+        server.send(1)
+        server.expect(count, "old")
+    assert server.pids() == before
+    server.write(SERVING.replace("VERSION", "new"))
+    done = server.command("reload")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "reloaded: tasks, generation" in done.stderr
+    server.send(1)
+    server.expect(1, "new")
+    assert server.end() == 0
+
+
+def test_a_reload_while_one_is_under_way_is_told(server):
+    """The second is not needed: the log says so, and no third generation comes."""
+    server.start(SERVING, "--mules", "1")
+    server.write("os.mkfifo('fifo')\nopen('fifo').read()\n" + SERVING)
+    server.process.send_signal(signal.SIGHUP)
+    eventually("the import is under way", (server.directory / "fifo").exists)
+    server.process.send_signal(signal.SIGHUP)
+    server.await_log("not reloading: the application is being loaded already")
+    (server.directory / "fifo").write_text("")
+    eventually("new code", lambda: server.state()["generation"] == 2 and server.state()["complete"])
+    assert server.end() == 0
+
+
+def test_a_server_ends_while_it_reloads(server):
+    """An import that hangs does not keep the server, nor outlives it."""
+    server.start(SERVING, "--mules", "1")
+    server.write("Path('hangs').touch()\nhold('never')\n")
+    server.process.send_signal(signal.SIGHUP)
+    eventually("the import hangs", (server.directory / "hangs").exists)
+    assert server.end() == 0
+
+
+def test_the_table_of_routes_is_the_new_codes(server):
+    """A number that moved goes where the new code says, from outside too; with --lazy-apps a late old process too."""
+    server.start("Signal(1).register_handler('mule1')(lambda: note('old'))", "--mules", "1", "--lazy-apps")
+    server.write("Signal(1).register_handler('worker')(lambda: note('new'))")
+    assert server.command("reload").returncode == 0
+    server.send(1)
+    assert server.expect(1, "new")[0].by == "worker1"
+    assert server.row(1)["target"] == "worker"
+    assert server.end() == 0
+    assert not list((server.directory / "heliograph").iterdir())

@@ -1,0 +1,155 @@
+"""How a server of our own starts, or does not; one master to a name; what becomes of its processes without it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from heliograph.testing.stage.plays import eventually
+
+BUSY = """
+@Signal(1).register_handler("mule1")
+def work():
+    note("begun")
+    hold("gate")
+
+@Signal(2).register_handler("worker")
+def spin():
+    note("spins")
+    while True:
+        pass
+"""
+
+
+@pytest.mark.parametrize("lazy", [(), ("--lazy-apps",)], ids=["plain", "lazy"])
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("def broken(:", "SyntaxError"),
+        ("import no_such_thing", "ModuleNotFoundError: No module named 'no_such_thing'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("sys.exit(0)", "SystemExit: 0"),
+        ("Signal(1).register_handler('mule9')(note)", "target 'mule9'"),
+    ],
+)
+def test_an_application_that_does_not_load_is_exit_code_two(server, lazy, code, says):
+    """The traceback is in the log, with the line; no process is left."""
+    server.write(code)
+    server.launch("--mules", "2", *lazy)
+    assert server.wait() == 2
+    assert says in server.log
+    assert "tasks.py" in server.log
+    assert "cannot load the application: Traceback" in server.log
+
+
+def test_processes_go_when_the_master_is_killed(server):
+    """Within a second, also one whose handler holds, or spins; the name is free again though its socket is there."""
+    server.start(BUSY, "--mules", "1", "--workers", "2", "--spooler", "spool")
+    server.send(1)
+    server.send(2)
+    server.expect(1, "begun")
+    server.expect(1, "spins")
+    assert len(server.session()) == 6
+    os.kill(server.master(), signal.SIGKILL)
+    server.process.wait()
+    killed = time.monotonic()
+    eventually("no process left", lambda: not server.session())
+    assert time.monotonic() - killed < 1
+    assert (server.directory / "heliograph" / "e2e.sock").is_socket()
+    assert (server.directory / "wire").is_socket()
+    (server.directory / "gate").touch()
+    server.launch("--mules", "1", "--socket", "wire", "--allow-remote", "1")
+    server.await_log("ready: ", 2)
+    server.send(1)
+    server.expect(2, "begun")
+    assert server.end() == 0
+
+
+def test_processes_go_when_the_master_is_killed_while_they_start(server):
+    """In the midst of importing, and of the hooks after the fork."""
+    server.write(
+        "Path('imports').touch()\nhold('gate')\n@uwsgi.postfork_hooks.add()\ndef hook(): note('hook'); hold('no')"
+    )
+    server.launch("--mules", "1")
+    eventually("it imports", (server.directory / "imports").exists)
+    os.kill(server.master(), signal.SIGKILL)
+    server.process.wait()
+    eventually("no process left", lambda: not server.session(), 1)
+    server.open("gate")
+    server.launch("--mules", "1")
+    server.expect(2, "hook")
+    os.kill(server.master(), signal.SIGKILL)
+    server.process.wait()
+    eventually("no process left", lambda: not server.session(), 1)
+
+
+def test_a_second_master_of_a_name_is_refused(server):
+    """Exit code 2 and one line, that names the first; which goes on."""
+    server.start("@Signal(1)\ndef work(): note('done')")
+    first, before = server.process, server.log
+    second = server.launch()
+    assert second.wait(20) == 2
+    said = server.log.removeprefix(before)
+    assert len(said.splitlines()) == 1
+    assert f"process {first.pid}" in said
+    server.process = first
+    server.send(1)
+    server.expect(1, "done")
+    assert server.end() == 0
+
+
+PROGRAM = """
+import gc, logging, os, subprocess, sys, time
+from pathlib import Path
+import heliograph
+
+def descriptors():
+    gc.collect()
+    return sorted(os.listdir("/proc/self/fd"))
+
+logging.basicConfig(level=logging.INFO)
+before = descriptors()
+other = subprocess.Popen(["sleep", "0"])
+for round in range(2):
+    code = heliograph.serve("tasks", workers=2, mules=2, name="e2e", spooler="spool", farms={"crew": [1, 2]},
+                            listen="wire", allow_remote=[1])
+    assert "tasks" not in sys.modules
+    print("code", code, "descriptors", len(descriptors()) - len(before), flush=True)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    print("children", children.split(), flush=True)
+    while not Path(f"again{round}").exists():
+        time.sleep(0.002)
+raise SystemExit(code + 7)
+"""
+
+
+def test_serve_does_what_the_command_does(server):
+    """In a program, twice: signals, reload, stop; the exit code is returned; nothing stays open, running or changed."""
+    server.write("@Signal(1).register_handler('farm_crew')\ndef work(): note('done')")
+    (server.directory / "program.py").write_text(PROGRAM)
+    server.process = server.popen(sys.executable, "program.py")
+    for number in (1, 2):
+        server.await_log("ready: worker1, worker2, mule1, mule2, spooler1 of tasks", number)
+        server.send(1)
+        server.expect(number, "done")
+        assert server.command("reload").returncode == 0
+        assert server.command("stop").returncode == 0
+        server.await_log("code 0 descriptors 0", number)
+        server.await_log(r"children \[\]", number)
+        server.open(f"again{number - 1}")
+    assert server.wait() == 7
+
+
+@pytest.mark.parametrize("arguments", ["workers=0", "mules=-1", "farms={'a': [1]}", "mercy=-1", "app='no such'"])
+def test_serve_refuses_what_cannot_be(server, arguments):
+    """A `ConfigError`, and nothing was started."""
+    server.write("")
+    program = f"import heliograph\noptions = dict(app='tasks', name='e2e')\noptions.update({arguments})\n"
+    server.process = server.popen(sys.executable, "-c", program + "heliograph.serve(**options)")
+    assert server.wait() == 1
+    assert "ConfigError" in server.log
+    assert not (server.directory / "heliograph" / "e2e.lock").exists()
