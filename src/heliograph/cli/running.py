@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,14 @@ name_option = click.option(
 @click.command()
 @name_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def signals(name: str | None, as_json: bool) -> None:
+@click.option(
+    "--next", "runs", type=click.IntRange(min=1), metavar="N", help="The next N runs of timers and cron rules."
+)
+def signals(name: str | None, as_json: bool, runs: int | None) -> None:
     """Show a running server's signals: target, handler, and how many were sent, done, failed and are waiting."""
+    if runs is not None:
+        _show_next(name, runs, as_json=as_json)
+        return
     state = _ask(name, "signals")
     if as_json:
         click.echo(json.dumps(state, indent=2))
@@ -35,6 +42,17 @@ def signals(name: str | None, as_json: bool) -> None:
     click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
     click.echo(_table([[str(row[column]) for column in _COLUMNS] for row in state["signals"]]))
     click.echo(f"{state['waiting']} waiting in queues, {state['refused']} sends refused")
+
+
+def _show_next(name: str | None, count: int, *, as_json: bool) -> None:
+    upcoming = _ask(name, "next", count=count)["next"]
+    if as_json:
+        click.echo(json.dumps(upcoming, indent=2))
+        return
+    for when, source, num in upcoming:
+        click.echo(f"{datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M:%S %Z}  signal {num:>3}  {source}")
+    if not upcoming:
+        click.echo("nothing is scheduled")
 
 
 @click.command()
@@ -85,9 +103,9 @@ def _await(name: str | None, timeout: float, done: Callable[[dict[str, Any]], bo
         time.sleep(0.02)
 
 
-def _ask(name: str | None, do: str) -> dict[str, Any]:
+def _ask(name: str | None, do: str, **details: int) -> dict[str, Any]:
     try:
-        return ask(_path(name), {"do": do})
+        return ask(_path(name), {"do": do, **details})
     except ConfigError as error:
         raise Failure(str(error)) from error
 

@@ -79,17 +79,18 @@ def _tables_kept() -> Generator[None, None, None]:
     `async def` handlers get an event loop that ends with the test, and with it what they left there.
     """
     from heliograph.runtime import signals
+    from heliograph.runtime.sources import SOURCES
 
     claimed, state = signals.TABLE.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     calls, options = signals._CALLS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    by_number: list[dict[int, Any]] = [signals.TABLE.registered, calls, options]
-    copies = [dict(known) for known in by_number]
+    tables: list[dict[Any, Any]] = [signals.TABLE.registered, calls, options, SOURCES]
+    copies = [dict(known) for known in tables]
     claims, thread = set(claimed), (state.waited, state.handling, state.runner)
     state.runner = None
     try:
         yield
     finally:
-        for known, before in zip(by_number, copies, strict=True):
+        for known, before in zip(tables, copies, strict=True):
             known.clear()
             known.update(before)
         claimed.intersection_update(claims)
@@ -102,9 +103,11 @@ def _tables_kept() -> Generator[None, None, None]:
 def _announce(engine: InlineEngine) -> None:
     from heliograph.exceptions import TargetError
     from heliograph.runtime import signals
+    from heliograph.runtime.sources import announce_sources
 
     try:
         signals.announce(engine)
+        announce_sources(engine)
     except TargetError as error:
         error.add_note(
             "The application registered this target when it was imported. Let the test have a server like the "

@@ -7,4 +7,5 @@ To prove an engine: a test module that imports `*` from here and has a fixture `
 from heliograph.testing.conformance.promises import *  # noqa: F403
 from heliograph.testing.conformance.sending import *  # noqa: F403
 from heliograph.testing.conformance.signals import *  # noqa: F403
+from heliograph.testing.conformance.sources import *  # noqa: F403
 from heliograph.testing.conformance.targets import *  # noqa: F403

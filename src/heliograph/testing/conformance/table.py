@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from heliograph.testing import conformance
 from heliograph.testing.stage.plays import FEATURES
 
-MODES = frozenset({"uwsgi", "local", "lazy", "threads"})
+MODES = frozenset({"uwsgi", "local", "lazy", "threads", "fake clock", "real minutes"})
 """Features that are not an ability: they say which engine, or which mode of it, a test is about."""
 
 
@@ -61,6 +61,9 @@ MISSING: dict[str, Reason] = {
         "tried on uWSGI only",
         "The suite has a test of this for uWSGI only.",
     ),
+    "coalesces": Reason("as uWSGI does", "Every tick queues, also while one waits."),
+    "fake clock": Reason("real time", "Shown on a fake clock; the schedule is the same on every engine."),
+    "real minutes": Reason("shown elsewhere", "One server of each kind waits for a real minute, which is enough."),
     "local": Reason("our own server only", "uWSGI and the inline engine have no such thing."),
     "lazy": Reason(
         "nothing to refuse",

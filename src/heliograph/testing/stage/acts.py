@@ -30,17 +30,23 @@ Outcome = tuple[bool, Any]
 
 
 class Event(NamedTuple):
-    """A signal that was handled: its number, by whom, and what `get_last_received()` said meanwhile."""
+    """A signal that was handled: its number, by whom, and what `get_last_received()` said meanwhile; and when."""
 
     num: int
     by: str
     pid: int
     last_received: int
+    time: float
+    """Seconds on the engine's monotonic clock."""
+    wall: float
+    """Seconds since 1970, on the engine's clock."""
 
 
 def note(num: int) -> None:
     """The handler that most signals on stage have: write down that it ran."""
-    event = (num, engines.current().identity, os.getpid(), int(get_last_received()))
+    engine = engines.current()
+    clock = engine.clock
+    event = (num, engine.identity, os.getpid(), int(get_last_received()), clock.monotonic(), clock.time())
     _append(" ".join(map(str, event)))
 
 
@@ -71,8 +77,8 @@ class Log:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break  # it is being written
-                num, by, pid, last = line.decode().split()
-                self._events.append(Event(int(num), by, int(pid), int(last)))
+                num, by, pid, last, monotonic, wall = line.decode().split()
+                self._events.append(Event(int(num), by, int(pid), int(last), float(monotonic), float(wall)))
                 self._offset += len(line)
         return self._events
 

@@ -22,7 +22,15 @@ from heliograph import (
     get_available_num,
     uwsgi,
 )
-from heliograph.testing.stage.acts import HUB, Agent, note
+from heliograph.runtime.monitoring import register_file_monitor
+from heliograph.runtime.scheduling import (
+    get_sources,
+    register_cron,
+    register_timer,
+    register_timer_ms,
+    register_timer_rb,
+)
+from heliograph.testing.stage.acts import HUB, LOG, Agent, note
 
 LAZY = engines.current().identity.role == "worker" and engines.current().name == "uwsgi"
 """Whether this server's processes load the application one by one, and route by the master's empty table."""
@@ -166,6 +174,45 @@ if not LAZY:
     _register([(num, _target_of(name)) for name, num in OTHERS.items()], note)
     _register([(num, _target_of(name)) for name, num in CONTROL.items() if name != "worker1"], _run_job)
     _register([(RESTARTED, "mule2")], note)
+TICKS = None if LAZY else "mule2"
+EVERY, THRICE, MILLISECONDS, MINUTELY, WATCHED, CHANGING, MANY = 70, 71, 72, 73, 74, 75, 76
+_register([(num, TICKS) for num in (EVERY, THRICE, MINUTELY, WATCHED, CHANGING, MANY)], note)
+_register([(MILLISECONDS, None if LAZY else "mule1")], note)
+
+
+def _declare_sources() -> None:
+    register_timer(0.1, target=Signal(EVERY), name="tick")(note)
+    register_timer_rb(0.1, repeat=3, coalesce=False, target=Signal(THRICE))(note)
+    register_timer_ms(100, target=Signal(MILLISECONDS))(note)
+    register_cron(target=Signal(MINUTELY))(note)
+    register_timer(3600, target=Signal(CHANGING), name="changing")(note)
+    watched = f"{os.path.dirname(os.environ[LOG])}/watched"  # noqa: PTH120 - also when the log is not there yet
+    register_file_monitor(watched, target=Signal(WATCHED), missing_ok=True)(note)
+    LOADED["watched"] = watched
+    for _ in range(100):
+        register_timer(3600, target=Signal(MANY))(note)
+    LOADED["a hundred timers"] = sum(source.num == MANY for source in get_sources())
+    for period in (0, -1, float("nan"), True, "1"):
+        _try(f"period {period!r}", _timer_of(period))
+    for field, value in {"minute": 99, "hour": 24, "day": 32, "month": 13, "weekday": 8}.items():
+        _try(f"cron {field}={value}", _cron_of(field, value))
+    _try("cron expression='* * *'", lambda: register_cron("* * *"))
+    _try("monitor of nothing", lambda: register_file_monitor("/nowhere/at/all"))
+
+
+def _timer_of(period: Any) -> Callable[[], Any]:
+    return lambda: register_timer(period)
+
+
+def _cron_of(field: str, value: int) -> Callable[[], Any]:
+    def declare() -> Any:
+        fields: dict[str, Any] = {field: value}
+        return register_cron(**fields)
+
+    return declare
+
+
+_declare_sources()
 HANDLERS_GO_TO = None if LAZY else "worker1"
 _register([(NO_ARGUMENTS, HANDLERS_GO_TO)], _no_arguments)
 _register([(FAILING, HANDLERS_GO_TO)], _failing)

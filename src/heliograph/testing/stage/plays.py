@@ -24,14 +24,14 @@ PATIENCE = 20.0
 FULL_HOUSE = ["worker1", "worker2", "mule1", "mule2", "spooler1"]
 
 _UWSGI = frozenset({"server", "uwsgi"})
-_LOCAL = frozenset({"server", "local", "mules", "moves", "limited wait", "serial workers", "redelivery"})
+_LOCAL = frozenset({"server", "local", "mules", "moves", "limited wait", "serial workers", "redelivery", "coalesces"})
 FEATURES: dict[str, frozenset[str]] = {
-    "uwsgi plain": _UWSGI | {"mules", "serial workers"},
+    "uwsgi plain": _UWSGI | {"mules", "serial workers", "real minutes"},
     "uwsgi lazy": _UWSGI | {"lazy", "serial workers"},
     "uwsgi threads": _UWSGI | {"mules", "threads"},
-    "local plain": _LOCAL,
+    "local plain": _LOCAL | {"real minutes"},
     "local lazy": _LOCAL,
-    "inline": frozenset({"mules", "limited wait", "moves", "serial workers"}),
+    "inline": frozenset({"mules", "limited wait", "moves", "serial workers", "coalesces", "fake clock"}),
 }
 """What each stage has and can do, by its name."""
 
@@ -71,6 +71,12 @@ class Stage(ABC):
         """Call a function in the process `who`, within a handler."""
         return self.run(who, (True, func, args))
 
+    def let_pass(self, seconds: float) -> None:  # noqa: B027 - on a real server it passes by itself
+        """Let time pass, where this stage holds it in its hands."""
+
+    def notice(self, path: Path) -> None:  # noqa: B027 - on a real server it is watched
+        """Tell that a file has changed, where nobody watches it."""
+
     def events(self, *nums: int) -> list[Event]:
         """What was handled so far, the earliest first; of these numbers, if any are given."""
         return [event for event in self._log.events() if event.num in nums or not nums]
@@ -95,6 +101,12 @@ class InlineStage(Stage):
             well, result = self._app.AGENT.run_in_handler(job, control) if job[0] else outcome_of(job)
         return result if well else _raise(result)
 
+    def let_pass(self, seconds: float) -> None:
+        self.engine.clock.sleep(seconds)
+
+    def notice(self, path: Path) -> None:
+        self.engine.changed(str(path))
+
 
 class ServerStage(Stage):
     """A real server, with an agent in each of its processes."""
@@ -116,6 +128,12 @@ class ServerStage(Stage):
             eventually(f"a report of {processes}", lambda: self._check_alive() and set(processes) <= set(self._agents))
         except AssertionError as failure:
             raise AssertionError(f"{failure}; the server said:\n{self.said()}") from None
+
+    def state(self) -> dict[str, Any]:
+        """What `heliograph signals --json` says of a server of our own."""
+        from heliograph.server.control import ask
+
+        return ask(self.directory / "heliograph" / "stage.sock", {"do": "signals"})
 
     def said(self) -> str:
         """The server's output so far."""
@@ -176,10 +194,12 @@ def inline_stage(directory: Path) -> Generator[InlineStage]:
     from heliograph import engines
     from heliograph.engines.inline import InlineEngine
     from heliograph.runtime.signals import TABLE
+    from heliograph.runtime.sources import SOURCES
 
     engine = InlineEngine()
-    before = dict(TABLE.registered), set(TABLE.claimed)
+    before = dict(TABLE.registered), set(TABLE.claimed), dict(SOURCES)
     TABLE.clear()
+    SOURCES.clear()
     sys.modules.pop("heliograph.testing.stage.app", None)
     os.environ[LOG] = str(directory / "handled")
     try:
@@ -193,6 +213,8 @@ def inline_stage(directory: Path) -> Generator[InlineStage]:
         TABLE.clear()
         TABLE.registered.update(before[0])
         TABLE.claimed.update(before[1])
+        SOURCES.clear()
+        SOURCES.update(before[2])
 
 
 @contextmanager
