@@ -325,7 +325,9 @@ class Master:
         self._selector.close()
         self._signals.close()
         self._signal_to.close()
-        for fd in (self._reports, self._report_to, self._memory.fd, *(fd for pipe in self._pipes for fd in pipe)):
+        sources = [template.sources for template in self._templates.values()]
+        pipes = [fd for pipe in self._pipes for fd in pipe]
+        for fd in (self._reports, self._report_to, self._memory.fd, *sources, *pipes):
             os.close(fd)
 
     # for others

@@ -1,0 +1,255 @@
+"""Processes of a server of our own that are killed or die: who takes their place, and what becomes of their signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+from heliograph.testing.stage.plays import eventually
+
+WORK = """
+@Signal(1).register_handler("mule1")
+def work(num):
+    note("begun")
+    hold("gate")
+    note("done")
+
+@Signal(2).register_handler("mule1")
+def other():
+    note("other")
+
+@Signal(3).register_handler("mule1", redeliver=False)
+def once():
+    note("once")
+    hold("gate")
+
+@Signal(4).register_handler("mule")
+def pooled():
+    note("pooled")
+    hold("gate")
+    note("pooled-done")
+
+@Signal(5).register_handler("worker")
+def alive():
+    note("alive")
+"""
+
+
+def test_who_is_killed_is_replaced_at_once(server):
+    """The log says how it ended; its successor takes what comes next."""
+    server.start(WORK, "--mules", "1")
+    pid = server.pids()["mule1"]
+    # Who has just started counts as a crash loop if it is killed.
+    eventually("it has lived for a second", lambda: _age(pid) > 1.1)
+    server.kill("mule1")
+    server.send(2)
+    assert server.expect(1, "other")[0].pid != pid
+    assert "mule1 ended (killed by signal 9) and is replaced" in server.log
+    assert server.end() == 0
+
+
+def _age(pid: int) -> float:
+    """Seconds since the process was forked."""
+    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - short
+        started = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    with open("/proc/uptime") as file:  # noqa: PTH123
+        return float(file.read().split()[0]) - started
+
+
+def test_a_crash_loop_is_slowed_down_and_told(server):
+    """A mule that dies in its post-fork hook: pauses grow, the log says so, the others go on."""
+    code = """
+@uwsgi.postfork_hooks.add()
+def hook():
+    if engines.current().identity.role == "mule":
+        os._exit(3)
+"""
+    server.write(WORK + code)
+    server.launch("--mules", "1", "--socket", server.wire, "--allow-remote", "5")
+    server.await_log("mule1 ended .exit code 3.", 5)
+    pauses = [float(pause) for pause in re.findall(r"mule1 ended .* the next in ([0-9.]+) s", server.log)]
+    assert pauses[:5] == [0.05, 0.1, 0.2, 0.4, 0.8]
+    server.send(5)
+    server.expect(1, "alive")
+    assert server.end() == 0
+
+
+def test_what_was_in_hand_is_run_again_by_the_successor(server):
+    """D3 and T9: once more, and before all that came after it."""
+    server.start(WORK, "--mules", "1")
+    server.send(1)
+    first = server.expect(1, "begun")[0]
+    server.send(2, 3)
+    assert server.kill("mule1") == first.pid
+    again = server.expect(2, "begun")[1]
+    assert again.pid != first.pid
+    server.open("gate")
+    server.expect(3, "other")
+    assert [event.what for event in server.events()] == ["begun", "begun", "done", "other", "other", "other"]
+    server.await_row(1, sent=1, taken=2, done=1, failed=0, redelivered=1, dropped=0, waiting=0)
+    assert server.end() == 0
+
+
+def test_what_was_taken_and_not_begun_keeps_its_order(server):
+    """T9: a process takes many at a time; after a crash they come before what waits in the queue."""
+    code = """
+@Signal(1).register_handler("mule1")
+def first():
+    note("first")
+    hold("gate")
+
+def numbered(num):
+    note(f"n{num}")
+
+for num in range(10, 250):
+    Signal(num).register_handler("mule1")(numbered)
+
+@Signal(2).register_handler("worker")
+def send():
+    Signal(1).send()
+    for num in range(10, 250):
+        Signal(num).send()
+    note("sent")
+"""
+    server.start(code, "--mules", "1")
+    server.send(2)
+    server.expect(1, "sent")
+    for count in (1, 2):
+        server.expect(count, "first")
+        pid = server.kill("mule1")
+        server.await_successor("mule1", pid)
+    server.expect(3, "first")
+    assert not server.events("n10")
+    server.open("gate")
+    server.expect(1, "n249")
+    numbered = [event.what for event in server.events() if event.what.startswith("n")]
+    assert numbered == [f"n{num}" for num in range(10, 250)]
+    assert server.end() == 0
+
+
+def test_what_was_in_hand_of_a_pool_is_run_again_by_another(server):
+    """D3: whoever may run it; it does not wait for the successor of the one that was killed."""
+    server.start(WORK, "--mules", "2")
+    server.send(4)
+    first = server.expect(1, "pooled")[0]
+    os.kill(first.pid, signal.SIGKILL)
+    second = server.expect(2, "pooled")[1]
+    assert second.pid != first.pid
+    server.open("gate")
+    server.expect(1, "pooled-done")
+    server.await_row(4, sent=1, taken=2, done=1, redelivered=1, waiting=0)
+    assert server.end() == 0
+
+
+def test_at_most_once_if_the_handler_says_so(server):
+    """D3: `redeliver=False`: not run again, counted, told; what came after it is handled."""
+    server.start(WORK, "--mules", "1")
+    server.send(3)
+    server.expect(1, "once")
+    server.send(2)
+    server.kill("mule1")
+    server.expect(1, "other")
+    server.await_row(3, sent=1, taken=1, done=0, redelivered=0, dropped=1, waiting=0)
+    assert len(server.events("once")) == 1
+    assert (
+        "signal 3, which mule1 had in hand, is not given out again: it was registered with redeliver=False"
+        in server.log
+    )
+    assert server.end() == 0
+
+
+@pytest.mark.parametrize("num", [6, 7], ids=["own queue", "pool"])
+def test_a_signal_that_kills_its_process_three_times_is_set_aside(server, num):
+    """D3: logged and counted; the others are handled."""
+    code = """
+def deadly(num):
+    note("deadly")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Signal(6).register_handler("mule1")(deadly)
+Signal(7).register_handler("mule")(deadly)
+"""
+    server.start(WORK + code, "--mules", "1", remote="2,6,7")
+    server.send(num)
+    server.send(2)
+    server.await_log(f"signal {num}, which mule1 had in hand, is not given out again: 3 processes in a row ended")
+    server.expect(1, "other")
+    assert len(server.events("deadly")) == 3
+    server.await_row(num, sent=1, taken=3, done=0, failed=0, redelivered=2, dropped=1, waiting=0)
+    assert server.end() == 0
+
+
+def test_a_handler_that_ends_its_process_has_been_handled(server):
+    """S8: `sys.exit()` ends the process as anywhere: counted as failed, not run again."""
+    code = """
+@Signal(6).register_handler("mule1")
+def leave():
+    note("leaves")
+    sys.exit(4)
+"""
+    server.start(WORK + code, "--mules", "1", remote="2,6")
+    server.send(6)
+    server.await_log("mule1 ended .exit code 4.")
+    server.send(2)
+    server.expect(1, "other")
+    server.await_row(6, sent=1, taken=1, failed=1, redelivered=0, dropped=0)
+    assert len(server.events("leaves")) == 1
+    assert server.end() == 0
+
+
+def test_the_server_goes_on_without_the_process_that_forks(server):
+    """Its template is killed, and a mule at the same moment: both are replaced; reloads work."""
+    server.start(WORK, "--mules", "1", "--workers", "2")
+    before, template = server.pids(), server.template()
+    os.kill(template, signal.SIGKILL)
+    os.kill(before["mule1"], signal.SIGKILL)
+    server.await_log("the process that forks the others ended .killed by signal 9.; loading the application again")
+    server.await_successor("mule1", before["mule1"])
+    server.send(2)
+    server.expect(1, "other")
+    eventually("a new template serves", lambda: server.state()["complete"] and server.state()["generation"] == 2)
+    assert server.template() != template
+    assert server.command("reload").returncode == 0
+    assert server.end() == 0
+
+
+def test_the_server_goes_on_while_nothing_can_be_forked(server):
+    """The template is killed and the code on disk is broken: the others serve; new code brings the mule back."""
+    server.start(WORK, "--mules", "1")
+    before = server.pids()
+    server.write("import nothing_of_that_name")
+    os.kill(server.template(), signal.SIGKILL)
+    server.await_log("the application does not load, so that nobody is replaced; again in 10 s")
+    server.kill("mule1")
+    eventually("the mule is missed", lambda: "mule1" not in server.pids())
+    server.send(2)
+    server.send(5)
+    assert server.expect(1, "alive")[0].pid == before["worker1"]
+    server.write(WORK)
+    server.process.send_signal(signal.SIGHUP)
+    server.expect(1, "other")
+    assert server.end() == 0
+
+
+def test_descriptors_do_not_leak(server):
+    """As many at the end as before, in master, template and processes, after twenty kills and two reloads."""
+    server.start(WORK, "--mules", "4", "--farm", "crew=1,2", "--spooler", "spool", "--workers", "2")
+
+    def count() -> dict[str, int]:
+        pids = {"master": server.master(), "template": server.template(), **server.pids()}
+        return {who: len(os.listdir(f"/proc/{pid}/fd")) for who, pid in pids.items()}  # noqa: PTH208 - counted only
+
+    before = count()
+    for number in range(21):
+        who = sorted(server.pids())[number % 7]
+        server.await_successor(who, server.kill(who))
+        if number in (6, 13):
+            assert server.command("reload").returncode == 0
+    eventually("all are up", lambda: server.state()["complete"])
+    server.send(5)
+    server.expect(1, "alive")
+    eventually("as many as before", lambda: count() == before)
+    assert server.end() == 0

@@ -1,0 +1,196 @@
+"""Applications under a server of our own that start processes themselves."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from heliograph.testing.stage.plays import eventually
+
+WORK = """
+import multiprocessing, subprocess, threading
+
+@Signal(1).register_handler("mule1")
+def work():
+    note("work")
+
+def send(times):
+    for _ in range(times):
+        Signal(1).send()
+    note("sent")
+"""
+
+
+def test_a_child_of_the_application_sends_and_is_counted(server):
+    """`multiprocessing` and `os.fork`, from a handler and from a thread: what they send arrives and is counted."""
+    code = """
+@Signal(2).register_handler("worker")
+def by_multiprocessing():
+    child = multiprocessing.get_context("fork").Process(target=send, args=(100,))
+    child.start()
+    child.join()
+    note(f"code{child.exitcode}")
+
+@Signal(3).register_handler("worker")
+def by_fork():
+    pid = os.fork()
+    if not pid:
+        send(100)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+@Signal(4).register_handler("worker")
+def by_thread():
+    threading.Thread(target=by_fork).start()
+"""
+    server.start(WORK + code, "--mules", "1")
+    for number, num in enumerate((2, 3, 4), 1):
+        server.send(num)
+        server.expect(100 * number, "work")
+    server.expect(3, "sent")
+    assert server.events("code0")
+    server.await_row(1, sent=300, taken=300, done=300, waiting=0)
+    assert len({event.pid for event in server.events("sent")}) == 3
+    assert {event.pid for event in server.events("work")} == {server.pids()["mule1"]}
+    assert server.end() == 0
+
+
+def test_more_children_than_there_are_slots_still_send(server):
+    """Twenty at a time: what some of them sent may not be counted, all of it arrives; later ones are counted again."""
+    code = """
+@Signal(2).register_handler("worker")
+def crowd():
+    children = [multiprocessing.get_context("fork").Process(target=wait_and_send) for _ in range(20)]
+    for child in children:
+        child.start()
+    Path("crowded").touch()
+    for child in children:
+        child.join()
+    note("crowd-over")
+
+def wait_and_send():
+    hold("crowded")
+    send(5)
+
+@Signal(3).register_handler("worker")
+def one():
+    child = multiprocessing.get_context("fork").Process(target=send, args=(5,))
+    child.start()
+    child.join()
+"""
+    server.start(WORK + code, "--mules", "1")
+    server.send(2)
+    server.expect(1, "crowd-over")
+    server.expect(100, "work")
+    sent = server.row(1)["sent"]
+    assert 80 <= sent <= 100
+    server.send(3)
+    server.expect(105, "work")
+    server.await_row(1, sent=sent + 5, done=105)
+    assert server.end() == 0
+
+
+def test_a_child_receives_nothing_and_can_be_terminated(server):
+    """It holds copies of the queues; signals go to the processes of the server, SIGTERM ends the child at once."""
+    code = """
+@Signal(2).register_handler("mule1")
+def start():
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    child.start()
+    note("started")
+    hold("go")
+    child.terminate()
+    child.join()
+    note(f"child{child.exitcode}")
+"""
+    server.start(WORK + code, "--mules", "1")
+    server.send(2)
+    server.expect(1, "started")
+    server.send(1, 5)
+    server.open("go")
+    server.expect(1, f"child{-signal.SIGTERM}")
+    assert {event.pid for event in server.expect(5, "work")} == {server.pids()["mule1"]}
+    server.await_row(1, done=5, waiting=0)
+    assert server.end() == 0
+
+
+def test_a_fork_that_comes_back_from_its_handler_ends(server):
+    """By returning, by `sys.exit()` or by an error: it is no second mule, and the signal counts as the parent's."""
+    code = """
+@Signal(2).register_handler("mule1")
+def returns():
+    if os.fork():
+        os.wait()
+        note("parent")
+
+@Signal(3).register_handler("mule1")
+def leaves():
+    if not os.fork():
+        sys.exit(1)
+    os.wait()
+    note("parent")
+
+@Signal(4).register_handler("mule1")
+def fails():
+    if not os.fork():
+        raise LookupError
+    os.wait()
+    note("parent")
+"""
+    server.start(WORK + code, "--mules", "1")
+    pid = server.pids()["mule1"]
+    for count, num in enumerate((2, 3, 4), 1):
+        server.send(num)
+        server.send(1)
+        assert {event.pid for event in server.expect(count, "parent")} == {pid}
+        server.expect(count, "work")
+        server.await_row(num, taken=1, done=1, failed=0, redelivered=0)
+    assert {event.pid for event in server.events("work")} == {pid}
+    assert server.end() == 0
+
+
+def test_a_program_of_the_application_does_not_hold_the_server(server):
+    """A subprocess inherits no descriptor of the server's, nor the belief that it is one of its processes."""
+    code = """
+PROGRAM = '''
+import os, heliograph
+print(sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")))
+print([name for name in os.environ if name.startswith("HELIOGRAPH")], heliograph.engines.current().name)
+'''
+
+@Signal(2).register_handler("mule1")
+def run():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, close_fds=False)
+    Path("said").write_text(done.stdout + done.stderr)
+    note("ran")
+"""
+    server.start(WORK + code, "--mules", "1")
+    server.send(2)
+    server.expect(1, "ran")
+    assert (server.directory / "said").read_text() == "[0, 1, 2]\n[] detached\n"
+    assert server.end() == 0
+
+
+def test_orphans_of_the_application_do_not_confuse_the_master(server):
+    """They become its children, end, and their process ids mean nothing to it."""
+    code = """
+@Signal(2).register_handler("mule1")
+def orphans():
+    for _ in range(50):
+        if not os.fork():
+            if not os.fork():
+                os._exit(0)
+            os._exit(0)
+        os.wait()
+    note("orphaned")
+"""
+    server.start(WORK + code, "--mules", "1")
+    server.send(2)
+    server.expect(1, "orphaned")
+    server.send(1)
+    server.expect(1, "work")
+    known = {server.template(), *server.pids().values()}
+    children = Path(f"/proc/{server.master()}/task/{server.master()}/children")
+    eventually("all reaped", lambda: set(map(int, children.read_text().split())) == known)
+    assert "ended" not in server.log
+    assert server.end() == 0

@@ -1,0 +1,172 @@
+"""What ends a process of a server of our own on purpose, `async def` handlers, and a queue that is full."""
+
+from __future__ import annotations
+
+import pytest
+
+WORK = """
+import asyncio
+
+@Signal(1).register_handler("mule1")
+def work():
+    note("work")
+
+@Signal(2).register_handler("worker")
+def fill():
+    for _ in range(1000):
+        Signal(1).send()
+
+@Signal(3).register_handler("mule1")
+def slow():
+    note("slow")
+    time.sleep(30)
+    note("never")
+
+@Signal(4).register_handler("mule1", time_limit=0.2)
+def limited():
+    note("limited")
+    time.sleep(30)
+    note("never")
+
+@Signal(5).register_handler("mule1", time_limit=0)
+def unlimited():
+    time.sleep(0.4)
+    note("unlimited")
+"""
+
+
+@pytest.mark.parametrize("target", ["mule1", "mule"])
+def test_max_signals_replaces_a_process_and_loses_nothing(server, target):
+    """Of its own queue and of a pool: each process handles so many, and none is lost."""
+    server.start(WORK.replace('"mule1")\ndef work', f'"{target}")\ndef work'), "--mules", "1", "--max-signals", "100")
+    server.send(2)
+    work = server.expect(1000, "work")
+    pids = [event.pid for event in work]
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [100] * 10
+    server.await_row(1, sent=1000, taken=1000, done=1000, redelivered=0, waiting=0)
+    assert "ended" not in server.log
+    assert server.end() == 0
+
+
+@pytest.mark.parametrize(("num", "said"), [(3, "slow"), (4, "limited")], ids=["the server's", "the handler's"])
+def test_a_time_limit_ends_the_process(server, num, said):
+    """The signal counts as failed and is not run again; others go on."""
+    limit = "0.2" if num == 3 else "20"
+    server.start(WORK, "--mules", "1", "--time-limit", limit)
+    server.send(num)
+    first = server.expect(1, said)[0]
+    server.send(1)
+    assert server.expect(1, "work")[0].pid != first.pid
+    server.await_row(num, sent=1, taken=1, done=0, failed=1, redelivered=0, dropped=1, waiting=0)
+    assert "mule1 ended (its handler ran into its time limit)" in server.log
+    assert (
+        f"signal {num}, which mule1 had in hand, is not given out again: its handler ran into its time limit"
+        in server.log
+    )
+    assert not server.events("never")
+    assert server.end() == 0
+
+
+def test_a_handler_may_be_free_of_the_servers_limit(server):
+    """`time_limit=0`: it takes what it takes; and a limit that was kept ends nobody later."""
+    server.start(WORK, "--mules", "1", "--time-limit", "0.3")
+    pid = server.pids()["mule1"]
+    server.send(1)
+    server.send(5, 2)
+    assert {event.pid for event in server.expect(2, "unlimited")} == {pid}
+    server.await_row(5, done=2, failed=0)
+    assert server.end() == 0
+
+
+def test_async_handlers_run_to_their_end_on_one_loop(server):
+    """`async def`: the loop stays, and so does what was bound to it; a failure is counted, the process goes on."""
+    code = """
+LOCK = asyncio.Lock()
+LOOPS = []
+tasks = []
+
+async def beside():
+    while True:
+        await asyncio.sleep(0)
+
+@Signal(6).register_handler("mule1")
+async def coroutine(num):
+    async with LOCK:
+        await asyncio.sleep(0.001)
+        if not tasks:
+            tasks.append(asyncio.create_task(beside()))
+        LOOPS.append(asyncio.get_running_loop())
+        same = len(set(map(id, LOOPS)))
+        note(f"loops{same}")
+
+@Signal(7).register_handler("mule1")
+async def fails():
+    await asyncio.sleep(0)
+    raise LookupError("on purpose")
+"""
+    server.start(WORK + code, "--mules", "1", remote="6,7")
+    server.send(6, 3)
+    server.send(7)
+    server.send(6, 2)
+    assert len({event.pid for event in server.expect(5, "loops1")}) == 1
+    server.await_row(6, done=5, failed=0)
+    server.await_row(7, done=0, failed=1)
+    assert "LookupError: on purpose" in server.log
+    assert server.end() == 0
+
+
+def test_a_full_queue_holds_the_sender_back_and_then_refuses(server):
+    """D1: 65,536 wait; the next waits for its timeout, is refused and counted; other receivers notice nothing."""
+    code = """
+from heliograph.exceptions import SignalQueueFull
+
+@Signal(6).register_handler("mule1")
+def held():
+    note("held")
+    hold("gate")
+
+@Signal(7).register_handler("mule1")
+def counted():
+    pass
+
+@Signal(8).register_handler("mule2")
+def free():
+    note("free")
+
+@Signal(9).register_handler("worker1")
+def flood():
+    Signal(6).send()
+    while not os.path.exists("taken"):
+        time.sleep(0.001)
+    sent = 0
+    try:
+        while True:
+            Signal(7).send(timeout=0)
+            sent += 1
+    except SignalQueueFull:
+        note(f"sent{sent}")
+    before = time.monotonic()
+    try:
+        Signal(7).send(timeout=0.3)
+    except TimeoutError as error:
+        note("refused" if 0.3 <= time.monotonic() - before < 3 and "mule1" in str(error) else f"wrong{error!r}")
+    Signal(8).send()
+    before = time.monotonic()
+    note("tries")
+    Signal(7).send(timeout=20)
+    note("accepted")
+"""
+    server.start(WORK + code, "--mules", "2", remote="8,9")
+    server.send(9)
+    server.expect(1, "held")
+    (server.directory / "taken").touch()
+    server.expect(1, "sent65536")
+    server.expect(1, "refused")
+    server.expect(1, "free")
+    server.expect(1, "tries")
+    assert server.state()["refused"] == 2
+    assert server.row(7)["waiting"] == 65_536
+    server.open("gate")
+    server.expect(1, "accepted")
+    server.await_row(7, sent=65_537, done=65_537, waiting=0)
+    assert server.end() == 0
