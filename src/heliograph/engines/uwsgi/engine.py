@@ -36,6 +36,9 @@ _PICKED_UP_WITHIN = 0.02
 """Seconds after which an unregistered signal that nobody took is sent again to reach the one who waits."""
 _MOST_COPIES = 128
 
+_IN_VAIN, _FAILURES = 0.001, 1000
+"""So many waits in a row that ended in less than so many seconds are a failure, not bad luck."""
+
 _TICKING = Identity("worker", 1)
 """The process that raises signals by itself."""
 
@@ -354,9 +357,7 @@ class UwsgiEngine:
         if num is not None:
             waiting[num] += 1
         try:
-            uwsgi.signal_wait(*(() if num is None else (num,)))
-        except SystemError as error:
-            raise WaitFailed("uWSGI failed to wait for a signal; its log says why") from error
+            self._wait_on(num)
         finally:
             if num is not None:
                 waiting[num] -= 1
@@ -365,6 +366,20 @@ class UwsgiEngine:
             self._slot.taken[received] += 1
             self._slot.done[received] += 1
         return received
+
+    def _wait_on(self, num: int | None) -> None:
+        """Wait, and again where another process took the signal that woke this one: uWSGI calls that an error."""
+        failures = 0
+        while True:
+            began = self.clock.monotonic()
+            try:
+                uwsgi.signal_wait(*(() if num is None else (num,)))
+            except SystemError as error:
+                failures = failures + 1 if self.clock.monotonic() - began < _IN_VAIN else 1
+                if failures >= _FAILURES:
+                    raise WaitFailed("uWSGI failed to wait for a signal; its log says why") from error
+            else:
+                return
 
     def _check_can_arrive(self, num: int | None) -> None:
         who = self.identity
