@@ -103,8 +103,11 @@ def _item(field: Field, text: str, given: object) -> Item:
 
 
 def _range(field: Field, low: int, high: int, step: int, given: object) -> Item:
+    """A range; one of a single value is spelled as that, since CronSim takes `5-5/2` for `5-59/2`."""
     if high < low:
         _refuse(field, given, f"has a range that runs backwards, {low}-{high}")
+    if low == high:
+        return Item(f"{low}", range(low, low + 1))
     return Item(f"{low}-{high}" if step == 1 else f"{low}-{high}/{step}", range(low, high + 1, step))
 
 

@@ -46,24 +46,25 @@ def _advice(tz: str) -> str:
 
 @lru_cache(maxsize=8)
 def _own(variable: str | None) -> ZoneInfo:
-    """What TZ says, as the C library reads it: a name, a path, or POSIX's rules, after a colon or not; empty is UTC."""
-    if variable is None:
-        return _from_file(LOCALTIME) if LOCALTIME.exists() else ZoneInfo("UTC")
-    text = variable.removeprefix(":") or "UTC"
+    said = f"{LOCALTIME}" if variable is None else f"TZ={variable!r}"
     try:
-        return _from_file(Path(text)) if text.startswith("/") else _named_or_ruled(text)
+        return _from_machine() if variable is None else _from_variable(variable.removeprefix(":"))
     except (ValueError, OSError) as error:
-        raise ScheduleError(f"this machine's time zone, TZ={variable!r}, cannot be read: {error}", variable) from error
+        raise ScheduleError(f"this machine's time zone, {said}, cannot be read: {error}", variable) from error
 
 
-def _named_or_ruled(text: str) -> ZoneInfo:
+def _from_machine() -> ZoneInfo:
+    return _from_file(LOCALTIME) if LOCALTIME.exists() else ZoneInfo("UTC")
+
+
+def _from_variable(text: str) -> ZoneInfo:
+    """What TZ says, as the C library reads it: a path, a name, or POSIX's rules; nothing is UTC."""
+    if text.startswith("/"):
+        return _from_file(Path(text))
     try:
-        return ZoneInfo(text)
-    except (LookupError, ValueError, OSError) as unknown:
-        try:
-            return _from_rules(text)
-        except ValueError:
-            raise ScheduleError(_advice(text), text) from unknown
+        return ZoneInfo(text or "UTC")
+    except (LookupError, ValueError, OSError):
+        return _from_rules(text)
 
 
 def _from_file(path: Path) -> ZoneInfo:
@@ -73,8 +74,8 @@ def _from_file(path: Path) -> ZoneInfo:
 
 def _from_rules(rules: str) -> ZoneInfo:
     """The zone of rules such as `CET-1CEST,M3.5.0,M10.5.0/3`: zoneinfo data that ends with them, nothing before."""
-    if not any(character.isdigit() for character in rules):
-        raise ValueError(rules)
+    if not (rules.isprintable() and any(character.isdigit() for character in rules)):
+        raise ValueError(_advice(rules))
     nothing, one_type = _HEADER.pack(b"TZif", b"2", *(0,) * 6), _HEADER.pack(b"TZif", b"2", 0, 0, 0, 0, 1, 4)
     data = nothing + one_type + _FIRST_TYPE.pack(0, 0, 0, b"UTC\0") + b"\n" + rules.encode() + b"\n"
     return ZoneInfo.from_file(BytesIO(data), key=rules)
