@@ -11,6 +11,7 @@ import os
 import selectors
 import socket
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,25 @@ class ControlServer(Clients):
         return self._answer(request)  # pyright: ignore[reportUnknownArgumentType]
 
 
+def _connect(sock: socket.socket, path: Path, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            sock.connect(str(path))
+        except BlockingIOError:  # the kernel says so at once where too many others wait to be accepted
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def ask(path: Path, request: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
     """Ask the master behind a control socket. Raises `ConfigError` if there is none, or it does not answer."""
     try:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout)
-            sock.connect(str(path))
+            _connect(sock, path, timeout)
             sock.sendall(json.dumps(request).encode() + b"\n")
             with contextlib.closing(sock.makefile("rb")) as answer:
                 line = answer.readline()
