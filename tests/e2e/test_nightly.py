@@ -1,0 +1,114 @@
+"""`examples/nightly.py` as a person starts it: cron, timer, file change and spooler, through a reload."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from heliograph.testing.stage.plays import eventually
+
+APP = Path(__file__).parents[2] / "examples/nightly.py"
+ENGINES = pytest.mark.parametrize("engine", ["local", "uwsgi"])
+
+
+def start(server, engine="local"):
+    """With the command of the example's first lines; back when the schedule runs."""
+    named = ["--name", server.name] if engine == "local" else []
+    command = [sys.executable, "-m", "heliograph", "run", str(APP), "--engine", engine, *named]
+    server.process = server.popen(*command, "--workers", "2", "--mules", "1", "--spooler", "spool")
+    server.await_log("mule1: warm\n")
+
+
+@ENGINES
+def test_a_timer_ticks_in_the_mule(server, monkeypatch, engine):
+    """Again and again, and there only."""
+    monkeypatch.setenv("HURRY", "1")
+    start(server, engine)
+    server.await_log("mule1: baskets are clean\n", 3)
+    assert server.log.count(": baskets are clean") == server.log.count("mule1: baskets are clean")
+    assert server.end() == 0
+
+
+@ENGINES
+def test_a_file_change_reaches_both_workers(server, engine):
+    """Made, replaced and removed, and each worker reads it each time."""
+    start(server, engine)
+    for lines in ("tea 3\n", "tea 3\ncoffee 4\n"):
+        (server.directory / "new").write_text(lines)
+        (server.directory / "new").replace(server.directory / "prices.csv")
+        for worker in ("worker1", "worker2"):
+            server.await_log(f"{worker}: {lines.count(chr(10))} prices\n")
+    (server.directory / "prices.csv").unlink()
+    for worker in ("worker1", "worker2"):
+        server.await_log(f"{worker}: 0 prices\n")
+    assert server.end() == 0
+
+
+def test_the_night_comes_and_the_spooler_writes_the_report(server, monkeypatch):
+    """Within a minute, with HURRY=1: a worker closes the day and leaves the report to the spooler."""
+    monkeypatch.setenv("HURRY", "1")
+    start(server)
+    eventually("a night", lambda: "the day is closed" in server.log, 75)
+    server.await_log(r"worker\d: the day is closed\n(.*\n)*?spooler1: the report is written\n")
+    assert server.end() == 0
+
+
+def test_the_next_runs_are_listed(server):
+    """`heliograph signals --next 5`: the night at three in Berlin, and the timer every six hours from the start."""
+    before = datetime.now(UTC)
+    start(server)
+    done = server.command("signals", "--next", "5", "--json")
+    assert done.returncode == 0, done.stderr
+    runs = [(datetime.fromtimestamp(when, UTC), name) for when, name, _ in json.loads(done.stdout)]
+    berlin = ZoneInfo("Europe/Berlin")
+    night = before.astimezone(berlin).replace(hour=3, minute=0, second=0, microsecond=0, fold=0)
+    if night <= before:
+        night += timedelta(days=1)  # on the wall clock
+    assert next(when for when, name in runs if name == "nightly") == night.astimezone(UTC)
+    clean = [when for when, name in runs if name == "clean"]
+    assert timedelta() <= clean[0] - before - timedelta(hours=6) < timedelta(minutes=1)
+    assert all(abs(b - a - timedelta(hours=6)) < timedelta(seconds=1) for a, b in itertools.pairwise(clean))
+    printed = server.command("signals", "--next", "5").stdout.splitlines()
+    assert [line.rsplit("  ", 1)[1] for line in printed] == [name for _, name in runs]
+    assert server.end() == 0
+
+
+def test_a_reload_goes_on_with_the_schedule(server, monkeypatch):
+    """D4, K11: what was to run once has run, the timer keeps its grid, and both are there once."""
+    monkeypatch.setenv("HURRY", "1")
+    start(server)
+    server.await_log("baskets are clean")
+    first = ticks(server)
+    server.process.send_signal(signal.SIGHUP)
+    eventually("new code", lambda: server.state()["generation"] == 2 and server.state()["complete"])
+    server.await_log("baskets are clean", server.log.count("baskets are clean") + 2)
+    assert server.log.count("mule1: warm") == 1
+    assert {row["name"]: row["fired"] for row in server.state()["sources"]}["warm up"] == 1
+    moved = abs((ticks(server) - first) / 2 - round((ticks(server) - first) / 2)) * 2
+    assert moved < 0.1, "the grid has moved"
+    assert server.end() == 0
+
+
+def ticks(server):
+    """When the timer ticks next, in seconds since 1970."""
+    runs = json.loads(server.command("signals", "--next", "9", "--json").stdout)
+    return next(when for when, name, _ in runs if name == "clean")
+
+
+def test_a_reload_on_uwsgi_starts_the_schedule_anew(server, monkeypatch):
+    """D4 as uWSGI has it: the timer goes on, and what was to run once runs once more."""
+    monkeypatch.setenv("HURRY", "1")
+    start(server, "uwsgi")
+    server.await_log("baskets are clean")
+    server.process.send_signal(signal.SIGHUP)
+    server.await_log("mule1: warm", 2)
+    server.await_log("baskets are clean", server.log.count("baskets are clean") + 2)
+    assert server.log.count("mule1: warm") == 2
+    assert server.end() == 0
