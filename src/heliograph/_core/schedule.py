@@ -4,32 +4,38 @@ Rules
     A timer fires on the grid of its start: start + k x period, however late it was asked. A cron rule fires once a
     matching minute, on the wall clock.
     Runs that were passed over (the asker was late, the machine slept) are made up for by one run, the others count as
-    missed; with `coalesce=False` by all of them. A run later than `misfire_grace` is missed.
+    missed; with `coalesce=False` by all of them. A run later than `misfire_grace` is missed; jitter is not lateness.
     After a clock change of more than three hours the new time holds at once, as Debian's cron has it; after a smaller
     one skipped runs are made up for, and a clock that was set back repeats nothing.
-    A new set of sources (a reload) keeps what is the same: its grid, its count, and that it has ended.
+    A new set of sources (a reload) keeps what is the same by name and times, whichever signal it raises now: its grid,
+    its count, and that it has ended.
 
 How it works
     Two heaps of (due, serial, name), one on each clock. An entry that was removed or moved leaves a stale item behind,
-    which is dropped when it comes up.
+    which is dropped when it comes up, or when there are more of them than of the others.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from operator import itemgetter
 from typing import NamedTuple
 
-from heliograph.values import CronRule, FileMonitor, Source, Timer
+from heliograph.values import CronRule, Source, Timer
 
 CORRECTION = 3 * 3600.0
 """Seconds; a larger change of the wall clock is a correction."""
 GLANCE = 60.0
 """Seconds between two looks at the wall clock, while there are cron rules: it may have been set."""
 MOST_AT_ONCE = 1000
-"""Runs that are made up for at a time with `coalesce=False`; the others count as missed."""
+"""Runs that are made up for at a time with `coalesce=False`. Beyond it a timer's count as missed; a rule's, each of
+which takes a look at the calendar, are not counted."""
+SLACK = 64
+"""Stale items that a heap may have beside as many as there are sources."""
 
 NextFire = Callable[[CronRule, float], float]
 """The next time (seconds since 1970) after the given one at which a rule fires."""
@@ -56,8 +62,12 @@ class Entry:
     source: Source
     start: float
     due: float = math.inf
+    delay: float = 0.0
+    """Seconds by which the next run is put off."""
     tick: int = 0
     """Of a timer: which k the next run is."""
+    before: int = 0
+    """Of a timer: how many runs it had before it got its present period."""
     fired: int = 0
     missed: int = 0
     serial: int = 0
@@ -81,7 +91,7 @@ class Schedule:
         before, self._entries = self._entries, {}
         for source in sources:
             known = before.get(source.name)
-            if known is not None and (known.source.num, known.source.what) == (source.num, source.what):
+            if known is not None and known.source.what == source.what:
                 known.source = source
                 self._entries[source.name] = known
             else:
@@ -89,6 +99,8 @@ class Schedule:
 
     def add(self, source: Source, now: Moment) -> None:
         """A new source, or another one of that name."""
+        if self._offset is None:
+            self._offset = now.wall - now.monotonic
         entry = Entry(source, now.monotonic, tick=1)
         self._entries[source.name] = entry
         self._plan(entry, now.wall)
@@ -98,11 +110,15 @@ class Schedule:
         return self._entries.pop(name, None) is not None
 
     def change_period(self, name: str, period: float, now: Moment) -> bool:
-        """Give a timer another period, on a new grid from now; False if there is no such timer."""
+        """Give a timer another period, on a new grid from now; False if there is no such timer.
+
+        One that repeats n times does so: the runs that it had count.
+        """
         entry = self._entries.get(name)
         if entry is None or not isinstance(entry.source.what, Timer):
             return False
         entry.source = replace(entry.source, what=replace(entry.source.what, period=period))
+        entry.before += entry.tick - 1
         entry.start, entry.tick = now.monotonic, 1
         self._plan(entry, now.wall)
         return True
@@ -111,10 +127,15 @@ class Schedule:
         """All sources, and where they stand."""
         return tuple(self._entries.values())
 
+    def entry(self, name: str) -> Entry | None:
+        """The source of that name, and where it stands."""
+        return self._entries.get(name)
+
     def miss(self, name: str, times: int = 1) -> None:
-        """Count runs that were left out by whoever raises the signals."""
+        """Count as missed, not as fired, what whoever raises the signals has left out."""
         entry = self._entries.get(name)
         if entry is not None:
+            entry.fired -= times
             entry.missed += times
 
     def wait(self, now: Moment) -> float:
@@ -141,10 +162,13 @@ class Schedule:
                     found.append(Firing(entry.source, times))
         return found
 
-    def upcoming(self, count: int, now: Moment) -> list[tuple[float, Source]]:
-        """The next `count` runs of all sources: wall-clock times, the soonest first. Jitter is left out."""
-        runs = [run for entry in self._entries.values() for run in self._runs_of(entry, count, now)]
-        return heapq.nsmallest(count, runs, key=lambda run: run[0])
+    def upcoming(self, most: int, now: Moment) -> list[tuple[float, Source]]:
+        """The next `most` runs of all sources: wall-clock times, the soonest first. Jitter is left out."""
+        offset = now.wall - now.monotonic
+        ahead = [(_first_of(entry, offset), number, entry) for number, entry in enumerate(self._entries.values())]
+        soonest = heapq.nsmallest(most, (item for item in ahead if item[0] < math.inf))
+        runs = heapq.merge(*(self._runs_of(entry, offset) for _, _, entry in soonest), key=itemgetter(0))
+        return list(islice(runs, max(0, most)))
 
     # within
 
@@ -154,7 +178,7 @@ class Schedule:
         entry.serial = self._serial
         what = entry.source.what
         if isinstance(what, Timer):
-            ended = what.repeat and entry.tick > what.repeat
+            ended = what.repeat and entry.before + entry.tick > what.repeat
             entry.due = math.inf if ended else entry.start + entry.tick * what.period
             heap = self._timers
         elif isinstance(what, CronRule):
@@ -163,35 +187,44 @@ class Schedule:
         else:
             return
         if entry.due < math.inf:
-            heapq.heappush(heap, (entry.due + self.chance() * entry.source.jitter, entry.serial, entry.source.name))
+            entry.delay = self.chance() * entry.source.jitter
+            heapq.heappush(heap, (entry.due + entry.delay, entry.serial, entry.source.name))
+            if len(heap) > 2 * len(self._entries) + SLACK:
+                heap[:] = filter(self._is_current, heap)
+                heapq.heapify(heap)
 
     def _run_timer(self, entry: Entry, now: Moment) -> int:
         what = entry.source.what
         assert isinstance(what, Timer)
-        last = max(entry.tick, int((now.monotonic - entry.start) / what.period))
+        last = max(entry.tick, _tick_until(entry, what.period, now.monotonic))
         if what.repeat:
-            last = min(last, what.repeat)
+            last = min(last, what.repeat - entry.before)
         first = entry.tick
         if entry.source.misfire_grace is not None:
-            oldest = (now.monotonic - entry.source.misfire_grace - entry.start) / what.period
-            first = max(first, math.ceil(oldest))
+            oldest = now.monotonic - entry.delay - entry.source.misfire_grace
+            first = max(first, _tick_from(entry, what.period, oldest))
         times = self._times(entry, passed=last - entry.tick + 1, in_time=max(0, last - first + 1))
         entry.tick = last + 1
         self._plan(entry, now.wall)
         return times
 
     def _run_rule(self, entry: Entry, now: Moment) -> int:
-        what = entry.source.what
+        what, grace = entry.source.what, entry.source.misfire_grace
         assert isinstance(what, CronRule)
-        passed, in_time, due = 0, 0, entry.due
-        grace = entry.source.misfire_grace
-        while due <= now.wall and passed < MOST_AT_ONCE:
-            passed += 1
-            in_time += grace is None or now.wall - due <= grace
-            due = self.next_fire(what, due)
-        times = self._times(entry, passed=passed, in_time=in_time)
+        passed = in_time = self._count_runs(what, entry.due, now.wall)
+        if grace is not None and entry.due < (oldest := now.wall - entry.delay - grace):
+            in_time = self._count_runs(what, self.next_fire(what, math.ceil(oldest) - 1), now.wall)
+        times = self._times(entry, passed=max(passed, in_time), in_time=in_time)
         self._plan(entry, max(now.wall, entry.due))
         return times
+
+    def _count_runs(self, rule: CronRule, due: float, until: float) -> int:
+        """How many runs of a rule there are from its run at `due` on, MOST_AT_ONCE at most."""
+        runs = 0
+        while due <= until and runs < MOST_AT_ONCE:
+            runs += 1
+            due = self.next_fire(rule, due)
+        return runs
 
     def _times(self, entry: Entry, *, passed: int, in_time: int) -> int:
         """How often to fire for runs that came up, of which some are not too late."""
@@ -208,21 +241,42 @@ class Schedule:
                     self._plan(entry, now.wall)
         self._offset = offset
 
+    def _is_current(self, item: tuple[float, int, str]) -> bool:
+        entry = self._entries.get(item[2])
+        return entry is not None and entry.serial == item[1]
+
     def _drop_stale(self) -> None:
         for heap in (self._timers, self._rules):
-            while heap and getattr(self._entries.get(heap[0][2]), "serial", None) != heap[0][1]:
+            while heap and not self._is_current(heap[0]):
                 heapq.heappop(heap)
 
-    def _runs_of(self, entry: Entry, count: int, now: Moment) -> list[tuple[float, Source]]:
-        what = entry.source.what
-        if isinstance(what, FileMonitor) or entry.due == math.inf:
-            return []
+    def _runs_of(self, entry: Entry, offset: float) -> Iterator[tuple[float, Source]]:
+        what, due = entry.source.what, entry.due
         if isinstance(what, Timer):
-            left = min(count, what.repeat - entry.tick + 1) if what.repeat else count
-            offset = now.wall - now.monotonic
-            return [(entry.due + i * what.period + offset, entry.source) for i in range(left)]
-        runs, due = [(entry.due, entry.source)], entry.due
-        while len(runs) < count:
-            due = self.next_fire(what, due)
-            runs.append((due, entry.source))
-        return runs
+            end = what.repeat - entry.before + 1 if what.repeat else math.inf
+            for tick in count(entry.tick):
+                due = entry.start + tick * what.period
+                if tick >= end or due == math.inf:
+                    return
+                yield due + offset, entry.source
+        elif isinstance(what, CronRule):
+            while due < math.inf:
+                yield due, entry.source
+                due = self.next_fire(what, due)
+
+
+def _first_of(entry: Entry, offset: float) -> float:
+    """When a source fires next, on the wall clock; infinite if never, or if only what happens to a file says."""
+    return entry.due + offset if isinstance(entry.source.what, Timer) else entry.due
+
+
+def _tick_until(entry: Entry, period: float, time: float) -> int:
+    """The last k whose time is not after `time`. The quotient may be off by one: the grid decides, not the division."""
+    about = int((time - entry.start) / period)
+    return next((k for k in (about + 1, about) if entry.start + k * period <= time), about - 1)
+
+
+def _tick_from(entry: Entry, period: float, time: float) -> int:
+    """The first k whose time is not before `time`."""
+    about = math.ceil((time - entry.start) / period)
+    return next((k for k in (about - 1, about) if entry.start + k * period >= time), about + 1)

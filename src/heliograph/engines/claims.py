@@ -2,7 +2,8 @@
 
 A path is what the kernel makes of it: entries of directories, looked up one by one, through links, to what is there.
 Each of these entries is claimed in its directory *before* it is looked up, so that nothing happens between two looks.
-An inode is watched once, however many paths lead to or through it, and no longer than one does.
+An inode is watched once, however many paths lead to or through it, and no longer than one does. One that may not be
+read cannot be: then the directory that it is in tells of it, and when its rights change it is looked at again.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ class Watched:
     recursive: bool
     claims: set[Claim] = field(default_factory=set[Claim])
     end: int | None = None
-    """The inode at the path; None while nothing is there."""
+    """The inode that tells of what is at the path; None while nothing is there."""
     tree: dict[int, str] = field(default_factory=dict[int, str])
     """The directories at and below it, and where they are; only if it is recursive."""
+    barred: dict[str, Claim] = field(default_factory=dict[str, Claim])
+    """What may not be read, where it is, and the entry that tells of it."""
 
 
 class Claims:
@@ -59,6 +62,7 @@ class Claims:
         Raises `ScheduleError` if that cannot be watched; what was claimed before still is.
         """
         before, watch.claims, watch.end, watch.tree = watch.claims, set(), None, {}
+        watch.barred = {}
         try:
             self._arrive(watch, self._walk(watch))
         except ScheduleError:
@@ -112,7 +116,7 @@ class Claims:
     def _step(self, watch: Watched, here: str, name: str) -> str | None:
         """Claim an entry and look it up: what it links to, "" if it is no link, None if there is none."""
         try:
-            with contextlib.suppress(PermissionError):  # not ours to list; the next one still tells that it goes
+            with contextlib.suppress(PermissionError):  # the next one still tells that it goes
                 self._claim(watch, here or "/", ENTRIES | ITSELF | flags.ONLYDIR, name)
             return str(Path(f"{here}/{name}").readlink())
         except OSError as error:
@@ -124,17 +128,39 @@ class Claims:
         try:
             watch.end = self._claim(watch, end, CONTENT | ENTRIES | ITSELF, None)
         except PermissionError as error:
-            raise ScheduleError(f"cannot watch {watch.path!r}: no permission to read {end!r}", watch.path) from error
+            self._stand_outside(watch, end, error)
         except (FileNotFoundError, NotADirectoryError):
             return  # it went meanwhile, and the claim on its entry tells
         if watch.recursive:
             self.grow(watch, end)
 
+    def _stand_outside(self, watch: Watched, end: str, error: PermissionError) -> None:
+        """Of a file that may not be read its directory tells enough; of a directory it does not."""
+        barred = watch.barred.get(end)
+        watch.end = barred and barred[0]
+        if barred is None or Path(end).is_dir():
+            raise ScheduleError(f"cannot watch {watch.path!r}: no permission to read {end!r}", watch.path) from error
+
     def _claim(self, watch: Watched, path: str, mask: int, name: str | None) -> int:
-        wd = self._inotify.add(path, mask)
-        self._claimed.setdefault(wd, {}).setdefault(name, set()).add(watch)
-        watch.claims.add((wd, name))
+        try:
+            wd = self._inotify.add(path, mask)
+        except PermissionError:
+            self._bar(watch, path)
+            raise
+        self._enter(watch, (wd, name))
         return wd
+
+    def _bar(self, watch: Watched, path: str) -> None:
+        above, _, name = path.rpartition("/")
+        with contextlib.suppress(OSError):  # that may not be read either, or is gone
+            wd = self._inotify.add(above or "/", CONTENT | ENTRIES | ITSELF | flags.ONLYDIR)
+            watch.barred[path] = (wd, name)
+            self._enter(watch, (wd, name))
+
+    def _enter(self, watch: Watched, claim: Claim) -> None:
+        wd, name = claim
+        self._claimed.setdefault(wd, {}).setdefault(name, set()).add(watch)
+        watch.claims.add(claim)
 
     def _release(self, watch: Watched, claims: Iterable[Claim]) -> None:
         for wd, name in claims:

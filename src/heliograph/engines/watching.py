@@ -47,8 +47,8 @@ class Watcher:
     def watch(self, path: str, *, recursive: bool = False, missing_ok: bool = False, key: object) -> None:
         """Watch `path` for `key`, instead of what `key` watched before. A change just before may still be told.
 
-        Raises `ScheduleError` for a path that is empty, may not be read, or is missing (unless `missing_ok`), and at
-        the limit of `fs.inotify.max_user_watches`; what was watched still is.
+        Raises `ScheduleError` for a path that is empty or missing (unless `missing_ok`), for a directory that may not
+        be read, and at the limit of `fs.inotify.max_user_watches`; what was watched still is.
         """
         watch = Watched(key, _absolute(path), recursive)
         with contextlib.ExitStack() as undo:
@@ -74,8 +74,7 @@ class Watcher:
             self._sort(event, changed, stale)
         for watch in stale:
             there = watch.end is not None
-            self._look_again(watch)
-            if there or watch.end is not None:
+            if not self._look_again(watch) or there or watch.end is not None:
                 changed[watch] = None
         return [watch.key for watch in changed]
 
@@ -93,8 +92,7 @@ class Watcher:
         elif event.mask & flags.IGNORED:
             self._claims.forget(event.wd)
         else:
-            if event.mask & ENTRIES:
-                stale |= dict.fromkeys(claimed.get(event.name, ()))
+            stale |= {watch: None for watch in claimed.get(event.name, ()) if _leads_elsewhere(event, watch)}
             if event.mask & ITSELF:
                 stale |= {watch: None for watches in claimed.values() for watch in watches if _on_way(event, watch)}
             for watch in tuple(claimed.get(None, ())):
@@ -109,11 +107,18 @@ class Watcher:
             elif event.mask & (flags.MOVED_FROM | flags.MOVED_TO):
                 stale[watch] = None
 
-    def _look_again(self, watch: Watched) -> None:
+    def _look_again(self, watch: Watched) -> bool:
         try:
             self._claims.look(watch)
-        except ScheduleError:
-            _LOG.exception("%r is watched in part only, until more happens to it", watch.path)
+        except ScheduleError as error:
+            _LOG.error("%r is watched in part only, until more happens to it: %s", watch.path, error)
+            return False
+        return True
+
+
+def _leads_elsewhere(event: Event, watch: Watched) -> bool:
+    """Whether what happened to an entry that is claimed may change what is at the path, or whether it may be read."""
+    return bool(event.mask & ENTRIES) or (event.wd, event.name) in watch.barred.values()
 
 
 def _on_way(event: Event, watch: Watched) -> bool:

@@ -158,8 +158,8 @@ class LocalEngine:
         """The records that a signal is, when it is not a plain one of a single queue."""
         if self._who.role == "master":
             raise ServerNotReady(
-                f"signal {num} was not sent: the application is still being loaded, and no process is there to take "
-                "it; send from a handler or a post-fork hook"
+                f"signal {num} was not sent: the server is still loading the application, and nothing is there to "
+                "take it; send from a handler or a post-fork hook"
             )
         target = self._target_of(num)
         if target:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
 import threading
 import time
@@ -118,7 +121,7 @@ def test_d1_who_could_only_wait_for_itself_is_told_at_once(stage: ServerStage) -
     assert len(stage.events(22)) == since + sent
 
 
-@promise("D1", "mules", "uwsgi")
+@promise("D1", "mules", "server")
 def test_d1_signals_that_others_raise_do_not_upset_the_count(stage: ServerStage) -> None:
     """Hundreds from outside, more than a buffer holds in all, and the sender is neither blocked nor let loose."""
     since = len(stage.events(22))
@@ -149,7 +152,7 @@ def test_d1_a_receiver_that_is_killed_does_not_block_senders(stage: ServerStage)
 def busy(stage: Stage, who: str, gate: str) -> Generator[None]:
     """Keep a process busy within a handler while the block runs."""
     started = f"{gate}-started"
-    thread = threading.Thread(target=stage.handle, args=(who, signal_and_hold, started, gate))
+    thread = threading.Thread(target=_hold, args=(stage, who, started, gate))
     thread.start()
     try:
         eventually(f"{who} to be busy", Path(started).exists)
@@ -157,6 +160,11 @@ def busy(stage: Stage, who: str, gate: str) -> Generator[None]:
     finally:
         Path(gate).touch()
         thread.join()
+
+
+def _hold(stage: Stage, who: str, started: str, gate: str) -> None:
+    with contextlib.suppress(EOFError, OSError):  # it may be replaced before it answers
+        stage.handle(who, signal_and_hold, started, gate)
 
 
 def signal_and_hold(started: str, gate: str) -> None:
@@ -233,6 +241,43 @@ def _send_when_awaited(num: int) -> None:
             time.sleep(0.002)
         else:
             return
+
+
+@promise("D3", "redelivery")
+def test_d3_what_a_killed_process_had_in_hand_is_given_out_again(stage: ServerStage) -> None:
+    """To its successor; what waited behind it follows in its order."""
+    since, others = len(stage.events(65)), len(stage.events(43))
+    stage.call(FIRST, send, 65)
+    stage.expect(1, 65, since=since)
+    stage.call(FIRST, send_many, 43, 10)
+    before = stage.kill("mule2")
+    (stage.directory / "let-go").touch()
+    again = stage.expect(2, 65, since=since)[1]
+    assert again.by == "mule2"
+    assert again.pid != before
+    stage.expect(10, 43, since=others)
+    assert len(stage.events(65)) == since + 2
+    assert len(stage.events(43)) == others + 10
+
+
+@promise("D4", "redelivery")
+def test_d4_a_reload_loses_nothing_and_fires_nothing_twice(stage: ServerStage) -> None:
+    """Signals that wait in a busy mule's queue outlive it, and a one-shot timer has fired once and for all."""
+    assert stage.server is not None
+    stage.expect(3, 71)
+    gate = str(stage.directory / f"gate-{time.monotonic_ns()}")
+    since = len(stage.events(23))
+    before = {who: stage.pid(who) for who in ("worker1", "worker2", "mule1", "mule2", "spooler1")}
+    with busy(stage, "mule2", gate):
+        stage.call(FIRST, send_many, 23, 2_000)
+        os.kill(stage.server.pid, signal.SIGHUP)
+        stage.await_successor("worker1", before["worker1"])
+    for who, pid in before.items():
+        stage.await_successor(who, pid)
+    stage.call(FIRST, send_many, 23, 10)
+    stage.expect(2_010, 23, since=since)
+    assert len(stage.events(23)) == since + 2_010
+    assert len(stage.events(71)) == 3
 
 
 @promise("D5", "mules", "server")
@@ -358,7 +403,17 @@ def test_d8_no_server_or_no_answer_is_an_os_error(stage: Stage) -> None:
     assert isinstance(stage.call(FIRST, send_remote, 17, str(stage.directory / "nowhere"), 10.0), OSError)
 
 
-@promise("D8", "mules", "uwsgi")
+@promise("D8", "local")
+@pytest.mark.parametrize("num", [23, 250])
+def test_d8_our_own_listener_refuses_what_is_not_allowed(stage: ServerStage, num: int) -> None:
+    """A number that is not registered, and one that may not be raised from outside, are answered 00."""
+    since = len(stage.events(num))
+    with pytest.raises(RemoteRejected):
+        Signal(num).send(remote=stage.remote)
+    assert len(stage.events(num)) == since
+
+
+@promise("D8", "mules", "server")
 def test_d8_a_real_server_takes_it(stage: ServerStage) -> None:
     """From a process of another kind, over the socket."""
     since = len(stage.events(22))

@@ -219,7 +219,7 @@ def register_late(num: int, target: str | None = None) -> str:
     return "registered"
 
 
-@promise("S11", "mules", "uwsgi")
+@promise("S11", "mules", "server")
 @pytest.mark.parametrize("who", ["worker1", "mule1", "spooler1"])
 def test_s11_a_process_that_cannot_register_for_all_says_where_to_put_it(stage: Stage, who: str) -> None:
     """It never half-registers."""
@@ -236,7 +236,7 @@ def test_s12_lazy_apps_refuse_what_the_router_would_ignore(stage: Stage) -> None
     assert "--lazy-apps" in str(error) and "--shared-pyimport" in str(error)
 
 
-@promise("S13", "mules", "uwsgi")
+@promise("S13", "loads once", "server")
 def test_s13_sending_while_the_application_is_loaded_says_that_the_server_is_not_up(stage: Stage) -> None:
     """No line in a log that nobody reads: an error."""
     error = stage.call(FIRST, loaded, "send")

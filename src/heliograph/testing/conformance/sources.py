@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heliograph import UwsgiconfException
+from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError
-from heliograph.runtime.scheduling import change_period, get_sources, unregister
+from heliograph.runtime.scheduling import change_period, get_sources, register_cron, unregister
 from heliograph.testing.conformance.promises import promise
 from heliograph.testing.conformance.signals import FIRST, loaded
 from heliograph.testing.stage.plays import InlineStage, ServerStage, Stage, eventually
+from heliograph.values import CronRule
 
 PERIOD = 0.1
 """Seconds; of the timers on stage."""
@@ -43,12 +46,20 @@ def test_k1_what_is_no_period_is_refused(stage: Stage, period: str) -> None:
 
 @promise("K2")
 def test_k2_a_timer_that_repeats_three_times_does_so(stage: Stage) -> None:
-    """And no more; a source that each process declares exists once (K11)."""
+    """And no more."""
     stage.let_pass(0.5)
     stage.expect(3, 71)
     since = len(stage.events(70))
     stage.let_pass(0.5)
     stage.expect(4, 70, since=since)
+    assert len(stage.events(71)) == 3
+
+
+@promise("K11")
+def test_k11_a_source_that_every_process_declares_exists_once(stage: Stage) -> None:
+    """Also where each process loads the application for itself: three ticks, not three a process."""
+    stage.let_pass(0.5)
+    stage.expect(3, 71)
     assert len(stage.events(71)) == 3
 
 
@@ -67,7 +78,7 @@ def test_k4_ticks_coalesce_while_one_waits(stage: ServerStage) -> None:
 
     gate = str(stage.directory / f"gate-{len(stage.events())}")
     others, missed = len(stage.events(72)), _missed(stage, "tick")
-    with busy(stage, "mule2", gate):
+    with busy(stage, "spooler1", gate):
         since = len(stage.events(70))
         stage.expect(10, 72, since=others)
         assert len(stage.events(70)) == since
@@ -86,8 +97,39 @@ def test_k4_ticks_coalesce_on_a_fake_clock(stage: InlineStage) -> None:
     since = len(stage.events(70))
     with stage.engine.hold():
         stage.let_pass(1.0)
-        assert stage.engine.waiting("mule2").count(70) == 1
+        assert stage.engine.waiting("spooler").count(70) == 1
     assert len(stage.events(70)) == since + 1
+
+
+@promise("K5")
+@pytest.mark.parametrize(
+    ("fields", "runs"),
+    [
+        ({"hour": 3}, ["02 03:00", "03 03:00", "04 03:00"]),
+        ({"hour": -3}, ["01 15:00", "01 18:00", "01 21:00"]),
+        ({"minute": 0}, ["01 13:00", "01 14:00", "01 15:00"]),
+        ({}, ["01 12:31", "01 12:32", "01 12:33"]),
+        ({"hour": 12, "minute": -1}, ["01 12:31", "01 12:32", "01 12:33"]),
+        ({"hour": "10-18/2"}, ["01 14:00", "01 16:00", "01 18:00"]),
+        ({"expression": "0 3 * * 7"}, ["04 03:00", "11 03:00", "18 03:00"]),
+        ({"weekday": 0, "day": 2, "hour": 5}, ["02 05:00", "04 05:00", "11 05:00"]),
+    ],
+)
+def test_k5_what_is_omitted_and_what_numbers_mean(stage: Stage, fields: dict[str, Any], runs: list[str]) -> None:
+    """After noon of the first of January 2026, a Thursday: the next three runs, in UTC."""
+    assert stage.call(FIRST, runs_of, fields) == runs
+
+
+def runs_of(fields: dict[str, Any]) -> list[str]:
+    """Day and time of the next three runs of a rule."""
+    rule = register_cron(**fields, tz="UTC").what
+    assert isinstance(rule, CronRule)
+    found: list[str] = []
+    when = datetime(2026, 1, 1, 12, 30, tzinfo=UTC).timestamp()
+    for _ in range(3):
+        when = next_fire(rule, when)
+        found.append(f"{datetime.fromtimestamp(when, UTC):%d %H:%M}")
+    return found
 
 
 @promise("K6")

@@ -61,7 +61,7 @@ MISSING: dict[str, Reason] = {
         "tried on uWSGI only",
         "The suite has a test of this for uWSGI only.",
     ),
-    "coalesces": Reason("as uWSGI does", "Every tick queues, also while one waits."),
+    "coalesces": Reason("every tick queues", "As uWSGI does: every tick queues, also while one waits."),
     "fake clock": Reason("real time", "Shown on a fake clock; the schedule is the same on every engine."),
     "real minutes": Reason("shown elsewhere", "One server of each kind waits for a real minute, which is enough."),
     "local": Reason("our own server only", "uWSGI and the inline engine have no such thing."),
@@ -74,9 +74,9 @@ MISSING: dict[str, Reason] = {
         "each for itself",
         "With `--lazy-apps` each worker loads the application, and so registers, for itself.",
     ),
-    "S13 mules": Reason(
+    "loads once": Reason(
         "no such moment",
-        "With `--lazy-apps` the application is loaded in a worker, when the server is up.",
+        "With `--lazy-apps` the application is loaded in each process, when the server is up.",
     ),
 }
 """What a stage lacks (`row feature`, where a row is a case of its own) -> why it does not give the promise."""

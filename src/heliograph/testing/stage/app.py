@@ -30,7 +30,7 @@ from heliograph.runtime.scheduling import (
     register_timer_ms,
     register_timer_rb,
 )
-from heliograph.testing.stage.acts import HUB, LOG, Agent, note
+from heliograph.testing.stage.acts import HUB, LOG, Agent, hold_until, note
 
 LAZY = engines.current().identity.role == "worker" and engines.current().name == "uwsgi"
 """Whether this server's processes load the application one by one, and route by the master's empty table."""
@@ -46,7 +46,7 @@ OTHERS: dict[str, int] = {"worker1": 40, "worker2": 41, "mule1": 42, "mule2": 43
 CONTROL: dict[str, int] = {"worker1": 50, "worker2": 51, "mule1": 52, "mule2": 53, "spooler1": 54}
 """Signals by which an agent gets a job into a handler of its process."""
 
-NO_ARGUMENTS, FAILING, EXITING, REPLACED, RESTARTED = 60, 61, 62, 63, 64
+NO_ARGUMENTS, FAILING, EXITING, REPLACED, RESTARTED, HELD = 60, 61, 62, 63, 64, 65
 CALLED_BACK, DECORATED, PROBE = 248, 249, 251
 
 LOADED: dict[str, Any] = {}
@@ -77,6 +77,11 @@ def _exiting(num: int) -> None:
 
 def _replaced(num: int) -> None:
     raise AssertionError(f"the handler of signal {num} was replaced and must not run")
+
+
+def _held(num: int) -> None:
+    note(num)
+    hold_until(f"{os.path.dirname(os.environ[LOG])}/let-go")  # noqa: PTH120
 
 
 def _wants_two(_one: int, _two: int) -> None: ...
@@ -174,10 +179,11 @@ if not LAZY:
     _register([(num, _target_of(name)) for name, num in OTHERS.items()], note)
     _register([(num, _target_of(name)) for name, num in CONTROL.items() if name != "worker1"], _run_job)
     _register([(RESTARTED, "mule2")], note)
-TICKS = None if LAZY else "mule2"
+    _register([(HELD, "mule2")], _held)
+TICKS = None if LAZY else "spooler"
 EVERY, THRICE, MILLISECONDS, MINUTELY, WATCHED, CHANGING, MANY = 70, 71, 72, 73, 74, 75, 76
 _register([(num, TICKS) for num in (EVERY, THRICE, MINUTELY, WATCHED, CHANGING, MANY)], note)
-_register([(MILLISECONDS, None if LAZY else "mule1")], note)
+_register([(MILLISECONDS, None if LAZY else "worker2")], note)
 
 
 def _declare_sources() -> None:

@@ -26,10 +26,10 @@ FULL_HOUSE = ["worker1", "worker2", "mule1", "mule2", "spooler1"]
 _UWSGI = frozenset({"server", "uwsgi"})
 _LOCAL = frozenset({"server", "local", "mules", "moves", "limited wait", "serial workers", "redelivery", "coalesces"})
 FEATURES: dict[str, frozenset[str]] = {
-    "uwsgi plain": _UWSGI | {"mules", "serial workers", "real minutes"},
+    "uwsgi plain": _UWSGI | {"mules", "serial workers", "real minutes", "loads once"},
     "uwsgi lazy": _UWSGI | {"lazy", "serial workers"},
-    "uwsgi threads": _UWSGI | {"mules", "threads"},
-    "local plain": _LOCAL | {"real minutes"},
+    "uwsgi threads": _UWSGI | {"mules", "threads", "loads once"},
+    "local plain": _LOCAL | {"real minutes", "loads once"},
     "local lazy": _LOCAL,
     "inline": frozenset({"mules", "limited wait", "moves", "serial workers", "coalesces", "fake clock"}),
 }
@@ -239,7 +239,9 @@ def uwsgi_stage(directory: Path, name: str, *flags: str) -> Generator[ServerStag
 def local_stage(directory: Path, name: str, **options: Any) -> Generator[ServerStage]:
     """The stage that a server of our own makes. `options` are those of `heliograph.serve`."""
     stage = ServerStage(f"local {name}", FEATURES[f"local {name}"], directory)
+    stage.remote = str(directory / "socket")
     options = {"workers": 2, "mules": 2, "farms": {"crunchers": [1, 2]}, "spooler": str(directory), **options}
+    options |= {"listen": stage.remote, "allow_remote": [22]}
     program = f"""
 import logging
 from heliograph import serve
