@@ -6,7 +6,7 @@ jobs       the load generators; they run inside a worker and are the same for ev
 cores      which cores the processes of a server run on
 app        the application that every server loads
 desk       where a server without requests takes jobs
-bare       a server that is a pipe and nothing else
+bare       a server that is a pipe and nothing else, as a yardstick
 processes  a server's processes: started, seen, ended
 servers    a server that runs jobs: real uWSGI, heliograph's own, the bare pipe
 minimal    the smallest application with a signal

@@ -1,4 +1,4 @@
-"""A server that is a pipe and nothing else: the floor for a send and for its way to another process.
+"""A server that is a pipe and nothing else: a yardstick for a send and for its way to another process.
 
 `python -m rig.bare DESK` forks one receiver, which reads a record at a time, and takes jobs on the unix socket DESK.
 """

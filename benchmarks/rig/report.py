@@ -50,10 +50,11 @@ def spread(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> list
     return [middle, f"{low}-{high}"]
 
 
-def verdict(what: str, found: float, limit: float, *, at_least: bool = False) -> str:
-    """One line on a goal: met or missed."""
+def verdict(what: str, found: float, limit: float, *, at_least: bool = False, beside: str = "") -> str:
+    """One line on a goal: met or missed; `beside` is what else helps to judge it."""
     met = found >= limit if at_least else found <= limit
-    return f"Goal, {what} {'>=' if at_least else '<='} {limit:g}: {found:g}, {'met' if met else 'MISSED'}."
+    end = f" ({beside})" if beside else ""
+    return f"Goal, {what} {'>=' if at_least else '<='} {limit:g}: {found:g}, {'met' if met else 'MISSED'}{end}."
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -31,15 +31,21 @@ def run(plan: Plan) -> Report:
         f"all processes sleep again. {count:,} signals a repetition and placement after 100 to warm up; "
         f"{plan.repetitions} interleaved repetitions, each on a fresh server: medians over them, and their range; "
         "ratios are medians of the ratios within a repetition. Processes are pinned in the first two tables, because "
-        "the kernel's choice of cores outweighs all else. The bare pipe is the floor: `os.write` in one Python "
-        "process, `os.read` in another, no server.",
+        "the kernel's choice of cores outweighs all else. The bare pipe is a yardstick: `os.write` in one Python "
+        "process, `os.read` in another, no server, a record at a time.",
         list(tables.values()),
         [
-            verdict(f"p{percent}, heliograph local x raw, {PLACEMENTS[placement]}", table.figure(LOCAL.name, at), _GOAL)
+            _goal(placement, table, percent, at)
             for placement, table in tables.items()
             for percent, at in ((50, _HALF), (99, _TAIL))
         ],
     )
+
+
+def _goal(placement: Placement, table: Table, percent: int, at: int) -> str:
+    ours, bare = (table.figure(peer.name, at) for peer in (LOCAL, BARE))
+    what = f"p{percent}, heliograph local x raw, {PLACEMENTS[placement]}"
+    return verdict(what, ours, _GOAL, beside=f"a bare pipe: {bare:g}")
 
 
 def _measure(server: Server, count: int) -> Figures:

@@ -64,8 +64,8 @@ def run(plan: Plan) -> Report:
         f"{_WARM_UP} to warm up; garbage collection off. {plan.repetitions} interleaved repetitions, each on a fresh "
         "server: medians over them, and the range of the medians; ratios are medians of the ratios within a "
         "repetition. p99 is over the rounds of a repetition. Processes are pinned where it is said, "
-        "because the kernel's choice of cores would outweigh all else. The bare pipe is the floor: `os.write` in one "
-        "Python process, `os.read` in another, no server.",
+        "because the kernel's choice of cores would outweigh all else. The bare pipe is a yardstick: `os.write` in one "
+        "Python process, `os.read` in another, no server, a record at a time.",
         tables,
         [
             verdict("first table, heliograph on uWSGI x raw", tables[0].figure(HELIOGRAPH.name, _TIMES), _ON_UWSGI),
@@ -75,7 +75,8 @@ def run(plan: Plan) -> Report:
 
 
 def _goal(table: Table) -> str:
-    return verdict(f"heliograph local x raw ({table.caption[:-1]})", table.figure(LOCAL.name, _TIMES), _LOCAL)
+    ours, bare = (table.figure(peer.name, _TIMES) for peer in (LOCAL, BARE))
+    return verdict(f"heliograph local x raw ({table.caption[:-1]})", ours, _LOCAL, beside=f"a bare pipe: {bare:g}")
 
 
 def _tables(plan: Plan, rounds: int, cases: tuple[Case, ...]) -> list[Table]:

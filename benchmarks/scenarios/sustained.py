@@ -35,6 +35,7 @@ def run(plan: Plan) -> Report:
         tables,
         [
             *(line for table in tables for line in _goals(table)),
+            "From a pool's pipe heliograph takes one signal at a time, for the others' sake; from its own, up to 64.",
             "The pipe is written and read a record at a time, `os.write` and `os.read`: the limit for who sends so.",
             "Pipe, queue and executor are plain processes forked from the sender: no master, no routes, no accounts.",
             "Processes are not pinned; how wide the ranges are shows what the kernel's choice of cores does.",
