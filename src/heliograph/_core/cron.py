@@ -40,6 +40,9 @@ _YEAR = 365 * _DAY
 _PATIENCE = 50 * _YEAR
 """Seconds after which a rule counts as one that never fires; 29 February on a given weekday can take 40 years."""
 
+_END = 250_000_000_000
+"""Seconds since 1970: in the year 9892, so that a search ends before the calendar does."""
+
 _MONTH_LENGTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -73,8 +76,11 @@ def cron_rule(  # noqa: PLR0913 - five fields are five names
 def next_fire(rule: CronRule, after: float, zone: tzinfo) -> float:
     """The first time after `after`, both in seconds since the epoch, at which the rule fires in that zone.
 
-    Infinity if that is not within fifty years: a rule may ask for an hour that the zone skips whenever it comes.
+    Infinity if that is not within fifty years (a rule may ask for an hour that its zone skips whenever it comes), and
+    from the year 9892 on.
     """
+    if after >= _END:
+        return math.inf
     start = math.floor(after)
     fires = _elapsed if rule.minute.startswith("*") or rule.hour.startswith("*") else _fixed
     return fires(rule, start, zone)

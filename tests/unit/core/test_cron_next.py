@@ -137,7 +137,7 @@ def moments(draw) -> tuple[str, int]:
     return name, draw(days) + 60 * draw(st.integers(-1440, 2 * 1440))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(rules(), moments())
 def test_rules_fire_as_a_walk_over_minutes_says(wanted, when):
     """In any zone, whenever one asks: the same fires as cron's, in order, each later than the one before."""
@@ -235,3 +235,11 @@ def test_the_longest_wait_is_forty_years():
     waits = [after - before for before, after in itertools.pairwise(sundays)]
     assert max(waits) == dt.timedelta(days=40 * 365 + 9).total_seconds()
     assert fires(cron_rule("0 0 29 2 */7"), dt.UTC, sundays[0], sundays[-1]) == sundays[1:]
+
+
+@pytest.mark.parametrize("after", [250_000_000_000, 1e12, math.inf])
+@pytest.mark.parametrize("text", ["30 2 * * *", "* * * * *", "0 0 29 2 *", "*/5 0 29 2 */7"])
+def test_there_is_an_end_to_the_calendar(text, after):
+    """Just before it there still are runs."""
+    assert next_fire(cron_rule(text), after, ZoneInfo(BERLIN)) == math.inf
+    assert 249_999_999_999 < next_fire(cron_rule(text), 249_999_999_999, ZoneInfo(BERLIN)) < 252_000_000_000
