@@ -403,6 +403,7 @@ class UwsgiEngine:
     # forks
 
     def _after_fork(self) -> None:
+        _keep_descriptor_0()
         self._settle()
         if self._who == _TICKING:
             for source in self._sources.values():
@@ -429,3 +430,14 @@ class UwsgiEngine:
         before = {"worker": 0, "mule": top.workers, "spooler": top.workers + top.mules}
         number = before.get(who.role, self._slots - 1) + who.number - (who.role in before)
         return min(number, self._slots - 1)
+
+
+def _keep_descriptor_0() -> None:
+    """Have something at descriptor 0, before a hook opens a file or socket there.
+
+    uWSGI's spooler puts /dev/null there right after its post-fork hooks, whatever it is (`core/spooler.c`).
+    """
+    try:
+        os.fstat(0)
+    except OSError:
+        os.open(os.devnull, os.O_RDONLY)
