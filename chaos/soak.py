@@ -9,6 +9,7 @@ than a stated bound.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -87,6 +88,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="default: 10")
     parser.add_argument("--rate", type=float, default=6000.0, metavar="N", help="signals a second (default: 6000)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="heliograph-soak-") as directory:
             broken = run(Path(directory), options.minutes, options.rate)

@@ -150,12 +150,13 @@ def fails():
 
 
 def test_a_program_of_the_application_does_not_hold_the_server(server):
-    """A subprocess inherits no descriptor of the server's, nor the belief that it is one of its processes."""
+    """A subprocess inherits no descriptor of the server's, no signal ignored, nor the belief to be one of its own."""
     code = """
 PROGRAM = '''
-import os, heliograph
+import os, signal, heliograph
 print(sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")))
 print([name for name in os.environ if name.startswith("HELIOGRAPH")], heliograph.engines.current().name)
+print(*(int(signal.getsignal(signum) is signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)))
 '''
 
 @Signal(2).register_handler("mule1")
@@ -167,7 +168,7 @@ def run():
     server.start(WORK + code, "--mules", "1")
     server.send(2)
     server.expect(1, "ran")
-    assert (server.directory / "said").read_text() == "[0, 1, 2]\n[] detached\n"
+    assert (server.directory / "said").read_text() == "[0, 1, 2]\n[] detached\n0 0 0\n"
     assert server.end() == 0
 
 

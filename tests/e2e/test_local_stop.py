@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import time
@@ -36,6 +37,19 @@ def _make_busy(server):
     server.send(2)
     server.expect(1, "filled")
     return server
+
+
+def test_a_signal_of_the_terminal_is_the_masters_only(busy):
+    """Ctrl-C and a hangup reach all processes of a terminal: the others go on with what they do."""
+    server = busy()
+    pids = [server.template(), *server.pids().values()]
+    for pid in pids:
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGHUP)
+    server.open("gate")
+    assert {event.pid for event in server.expect(201, "done")} == {server.pids()["mule1"]}
+    assert [server.template(), *server.pids().values()] == pids
+    assert server.end() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -162,8 +162,9 @@ def _die_with(master: int) -> None:
 
 def _ignore_the_terminal() -> None:
     """Ctrl-C and a hangup are the master's to deal with."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Handled by doing nothing rather than ignored: programs that the application starts would go on ignoring them.
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, lambda _signum, _frame: None)
 
 
 if __name__ == "__main__":

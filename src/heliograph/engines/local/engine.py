@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import select
+import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from os import write
 from typing import Any
@@ -63,7 +64,7 @@ class LocalEngine:
         self._broadcast: dict[int, list[Delivery]] = {}
         self._slot = self.accounts.slots[self.memory.slot_number(self._who)]
         self._sent = self._slot.sent
-        os.register_at_fork(after_in_child=self._be_a_guest)
+        os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm_come, after_in_child=self._after_fork)
 
     # who and what
 
@@ -287,15 +288,34 @@ class LocalEngine:
     def _use(self, slot: Slot) -> None:
         self._slot, self._sent = slot, slot.sent
 
+    def _after_fork(self) -> None:
+        if self._who.role != "master":  # else forked by the template, to become a process of the server
+            self._be_a_guest()
+        _let_sigterm_come()
+
     def _be_a_guest(self) -> None:
         """In a process that the application forked: send as before, count elsewhere, receive nothing."""
-        if self._who.role == "master":
-            return  # forked by the template, to become a process of the server
         if self.receiver is not None:
             self.receiver.abandon()
             self.receiver = None
         number = self.memory.claim_guest_slot()
         self._use(self.accounts.slots[number] if number is not None else _uncounted())
+
+
+class _Mask(threading.local):
+    before: Iterable[int] = ()
+
+
+_MASK = _Mask()
+
+
+def _hold_sigterm() -> None:
+    """Before a fork: what comes for the child waits until the child has left our handler of it, and is not lost."""
+    _MASK.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_sigterm_come() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _MASK.before)
 
 
 def _uncounted() -> Slot:
