@@ -25,5 +25,14 @@ def from_json(text: str) -> list[Source]:
     return [_source(**fact) for fact in facts]
 
 
+def in_words(what: Timer | CronRule | FileMonitor) -> str:
+    """For people: `every 0.5 s`, `0 3 * * * Europe/Berlin`, `changes of /etc/prices`."""
+    if isinstance(what, Timer):
+        return f"every {what.period:g} s" + (f", {what.repeat} times" if what.repeat else "")
+    if isinstance(what, CronRule):
+        return " ".join((what.minute, what.hour, what.day, what.month, what.weekday, what.tz)).rstrip()
+    return f"changes {'under' if what.recursive else 'of'} {what.path}"
+
+
 def _source(kind: str, what: dict[str, Any], **rest: Any) -> Source:
     return Source(what=_KINDS[kind](**what), **rest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from heliograph.server.address import control_socket, server_name
 from heliograph.server.control import ask
 
 _COLUMNS = ("num", "target", "handler", "sent", "done", "failed", "waiting", "redelivered", "dropped")
+_SOURCE_COLUMNS = ("num", "name", "what", "fired", "missed")
+_TEXTS = frozenset({"target", "handler", "name", "what"})
 
 name_option = click.option(
     "--name", metavar="NAME", help="Of the server; without it, the one that was started in this directory."
@@ -40,7 +42,9 @@ def signals(name: str | None, as_json: bool, runs: int | None) -> None:
         return
     processes = ", ".join(f"{who} {pid}" for who, pid in state["processes"].items())
     click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
-    click.echo(_table([[str(row[column]) for column in _COLUMNS] for row in state["signals"]]))
+    click.echo(_table(_COLUMNS, state["signals"]))
+    if state["sources"]:
+        click.echo(_table(_SOURCE_COLUMNS, state["sources"]))
     click.echo(f"{state['waiting']} waiting in queues, {state['refused']} sends refused")
 
 
@@ -117,14 +121,13 @@ def _path(name: str | None) -> Path:
         raise Failure(str(error)) from error
 
 
-def _table(rows: list[list[str]]) -> str:
-    lines = [list(_COLUMNS), *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
-    numeric = [column not in ("target", "handler") for column in _COLUMNS]
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [list(columns), *([str(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, numeric, strict=True)
+            cell.ljust(width) if column in _TEXTS else cell.rjust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
         ).rstrip()
         for line in lines
     )

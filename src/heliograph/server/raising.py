@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from heliograph._core.schedule import Entry, Moment, Schedule
+from heliograph._core.sources import in_words
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError
 from heliograph.values import FileMonitor, Source
@@ -130,5 +131,5 @@ def _now() -> Moment:
 
 def _row(entry: Entry) -> dict[str, Any]:
     source = entry.source
-    facts = {"name": source.name, "num": source.num, "what": str(source.what)}
+    facts = {"name": source.name, "num": source.num, "what": in_words(source.what)}
     return {**facts, "fired": entry.fired, "missed": entry.missed}
