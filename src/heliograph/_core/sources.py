@@ -30,7 +30,7 @@ def in_words(what: Timer | CronRule | FileMonitor) -> str:
     if isinstance(what, Timer):
         return f"every {what.period:g} s" + (f", {what.repeat} times" if what.repeat else "")
     if isinstance(what, CronRule):
-        return " ".join((what.minute, what.hour, what.day, what.month, what.weekday, what.tz)).rstrip()
+        return f"{what.minute} {what.hour} {what.day} {what.month} {what.weekday} {what.tz}".rstrip()
     return f"changes {'under' if what.recursive else 'of'} {what.path}"
 
 
