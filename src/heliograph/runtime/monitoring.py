@@ -29,9 +29,15 @@ def register_file_monitor(
     >>> @register_file_monitor("prices.csv", target="workers", missing_ok=True)
     ... def reload_prices() -> None: ...
     """
-    absolute = Path(path).absolute()
-    if not str(path) or "\\0" in str(path):
-        raise ScheduleError(f"a path to watch is not {path!r}", path)
-    if not missing_ok and not absolute.exists():
+    text = _text_of(path)
+    absolute = str(Path(text).absolute())
+    if not missing_ok and not os.path.exists(absolute):  # noqa: PTH110 - Path's own raises where it may not look
         raise ScheduleError(f"there is nothing at {absolute} to watch; missing_ok=True waits for it to be made", path)
-    return Declaration(FileMonitor(str(absolute), recursive, missing_ok), check_options(options))
+    return Declaration(FileMonitor(absolute, recursive, missing_ok), check_options(options))
+
+
+def _text_of(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ScheduleError(f"a path to watch is the path of a file or directory, not {path!r}", path)
+    return text

@@ -44,6 +44,10 @@ __all__ = [
 ]
 
 
+_END = datetime.max.replace(tzinfo=UTC).timestamp() - 1
+"""Seconds since 1970; later times are no datetimes."""
+
+
 class NextRun(NamedTuple):
     """A run to come: when (UTC), of which source, and the signal that it raises."""
 
@@ -55,7 +59,7 @@ class NextRun(NamedTuple):
 def register_timer(period: float, **options: Unpack[RunOptions]) -> Declaration:
     """Decorator: run the function every `period` seconds, on the grid of the server's start.
 
-    Raises `ScheduleError` for a period that is not greater than 0.
+    Raises `ScheduleError` for a period that is not greater than 0; a microsecond is the shortest.
     """
     return Declaration(Timer(check_period(period)), check_options(options))
 
@@ -69,7 +73,7 @@ def register_timer_rb(period: float, *, repeat: int | None = None, **options: Un
 
 def register_timer_ms(period: float, **options: Unpack[RunOptions]) -> Declaration:
     """Decorator: run the function every `period` milliseconds."""
-    return Declaration(Timer(check_period(period) / 1000), check_options(options))
+    return Declaration(Timer(check_period(period, per_second=1000)), check_options(options))
 
 
 def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
@@ -98,9 +102,12 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
 
 
 def next_runs(count: int) -> list[NextRun]:
-    """The next runs of all that this process has declared, the soonest first; timers as if they started now."""
+    """The next runs of all that this process has declared, the soonest first; timers as if they started now.
+
+    What comes after the year 9999 is left out.
+    """
     schedule = Schedule(next_fire, lambda: 0.0)
     now = Moment(time.monotonic(), time.time())
     schedule.adopt(SOURCES.values(), now)
     runs = schedule.upcoming(count, now)
-    return [NextRun(datetime.fromtimestamp(when, UTC), source.name, source.num) for when, source in runs]
+    return [NextRun(datetime.fromtimestamp(when, UTC), source.name, source.num) for when, source in runs if when < _END]

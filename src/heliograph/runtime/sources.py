@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, TypeVar
 
 from heliograph import engines
 from heliograph._core.handlers import adapt, describe
-from heliograph.exceptions import AlreadyRegistered, ScheduleError
+from heliograph.exceptions import AlreadyRegistered, NotSupported, ScheduleError, SignalTypeError
 from heliograph.port import Engine
 from heliograph.runtime.signals import TABLE, Signal, TypeTarget
 from heliograph.values import CronRule, FileMonitor, Source, Timer
@@ -21,6 +24,15 @@ Checker = Callable[[], object]
 
 SOURCES: dict[str, Source] = {}
 """What this process has declared: name -> source."""
+
+SHORTEST = 1e-6
+"""Seconds; a period below is not told apart from none after some months of uptime, as floats have it."""
+LONGEST_NAME = 200
+"""Characters of a source's name; it must go into a report to the master."""
+_LARGEST = sys.float_info.max
+
+_CHECKED = "_heliograph_checked"
+"""Attribute of a handler that asks first: the function, and what it asks."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -50,52 +62,90 @@ class Declaration:
     options: RunOptions
 
     def __call__(self, func: _F) -> _F:
-        """Register the function and declare its source; the function comes back unchanged."""
-        signal = self._signal_for(func)
+        """Register the function and declare its source; the function comes back unchanged.
+
+        After an error nothing is declared, registered or claimed.
+        """
         name = self.options.get("name") or _free_name(f"{describe(func)}/{type(self.what).__name__.lower()}")
-        grace = self.options.get("misfire_grace")
-        jitter, coalesce = self.options.get("jitter", 0.0), self.options.get("coalesce", True)
-        declare(Source(signal.num, self.what, name, jitter, coalesce, grace))
+        _check_free(name)
+        target = self.options.get("target")
+        if isinstance(target, Signal):
+            self._declare(target, name, None if self._has(target, func) else self._handler_of(func), None)
+        else:
+            handler, signal = self._handler_of(func), Signal()
+            try:
+                self._declare(signal, name, handler, target)
+            except BaseException:
+                TABLE.claimed.discard(signal.num)
+                raise
         return func
 
-    def _signal_for(self, func: Callable[..., Any]) -> Signal:
-        target = self.options.get("target")
-        if not isinstance(target, Signal):
-            return self._registered(Signal(), target, func)
-        known = TABLE.registered.get(target.num)
-        if known is None:
-            return self._registered(target, None, func)
-        if getattr(known.func, "__wrapped__", known.func) is not func:
+    def _declare(self, signal: Signal, name: str, handler: Callable[..., Any] | None, target: TypeTarget) -> None:
+        """Add the source, and register the handler if there is one: both, or neither."""
+        grace, limit = self.options.get("misfire_grace"), self.options.get("time_limit")
+        jitter, coalesce = self.options.get("jitter", 0.0), self.options.get("coalesce", True)
+        source = Source(signal.num, self.what, name, jitter, coalesce, grace)
+        engine = engines.current()
+        engine.add_source(source)
+        if handler is not None:
+            try:
+                signal.register_handler(target, time_limit=limit)(handler)
+            except BaseException:
+                with contextlib.suppress(NotSupported):  # uWSGI has forgotten it nonetheless
+                    engine.remove_source(name)
+                raise
+        SOURCES[name] = source
+
+    def _handler_of(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        checker = self.options.get("checker")
+        return func if checker is None else _checked(func, checker)
+
+    def _has(self, signal: Signal, func: Callable[..., Any]) -> bool:
+        """Whether the signal runs that function already, under the same conditions; an error if it runs another."""
+        found = TABLE.registered.get(signal.num)
+        if found is None:
+            return False
+        known, checker = getattr(found.func, _CHECKED, (found.func, None))
+        if known != func:
             raise AlreadyRegistered(
-                target.num,
-                f"{describe(known.func)} handles it; a source that raises it takes that function, not {describe(func)}",
-                old=describe(known.func),
+                signal.num,
+                f"{describe(known)} handles it; a source that raises it takes that function, not {describe(func)}",
+                old=describe(known),
                 new=describe(func),
             )
-        return target
-
-    def _registered(self, signal: Signal, target: TypeTarget, func: Callable[..., Any]) -> Signal:
-        checker, limit = self.options.get("checker"), self.options.get("time_limit")
-        handler = func if checker is None else _checked(func, checker)
-        signal.register_handler(target, time_limit=limit)(handler)
-        return signal
+        if checker != self.options.get("checker") or self.options.get("time_limit") is not None:
+            raise ScheduleError(
+                f"signal {signal.num} is registered already, and its checker and time_limit hold for all that raises "
+                "it: give them there, or leave target=Signal(...) out, and this source has a signal of its own",
+                self.options,
+            )
+        return True
 
 
 def check_options(options: RunOptions) -> RunOptions:
-    """Raise `ScheduleError` for options that cannot be."""
-    for what, seconds in (("jitter", options.get("jitter")), ("misfire_grace", options.get("misfire_grace"))):
-        if seconds is not None and not seconds >= 0:
-            raise ScheduleError(f"{what} is in seconds, 0 or more, not {seconds!r}", seconds)
-    name = options.get("name")
-    if name is not None and name in SOURCES:
-        raise ScheduleError(f"there already is a source named {name!r}: give each its own name", name)
+    """Raise `ScheduleError` for options that cannot be, `TypeError` for those that there are not."""
+    unknown = sorted(options.keys() - RunOptions.__optional_keys__)
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; see heliograph.runtime.sources.RunOptions")
+    check_seconds("jitter", options.get("jitter", 0.0))
+    for what, seconds in (("misfire_grace", options.get("misfire_grace")), ("time_limit", options.get("time_limit"))):
+        if seconds is not None:
+            check_seconds(what, seconds)
+    if not isinstance(coalesce := options.get("coalesce", True), bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ScheduleError(f"coalesce is True or False, not {coalesce!r}", coalesce)
+    checker = options.get("checker")
+    if checker is not None and (not callable(checker) or inspect.iscoroutinefunction(checker)):
+        raise SignalTypeError(f"a checker is a function that is called and answers at once, not {checker!r}", checker)
+    if (name := options.get("name")) is not None:
+        _check_free(name)
     return options
 
 
-def declare(source: Source) -> None:
-    """Have the engine raise a signal by itself."""
-    engines.current().add_source(source)
-    SOURCES[source.name] = source
+def check_seconds(what: str, seconds: float) -> None:
+    """Raise `ScheduleError` for what is no number of seconds, 0 or more."""
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not number or not 0 <= seconds <= _LARGEST:
+        raise ScheduleError(f"{what} is in seconds, 0 or more, not {seconds!r}", seconds)
 
 
 def get_sources() -> tuple[Source, ...]:
@@ -127,11 +177,16 @@ def known(name: str) -> Source:
     return SOURCES[name]
 
 
-def check_period(period: float) -> float:
-    """Raise `ScheduleError` for what is no period in seconds."""
-    if isinstance(period, bool) or not isinstance(period, (int, float)) or not 0 < period < float("inf"):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ScheduleError(f"a period is a number of seconds greater than 0, not {period!r}", period)
-    return float(period)
+def check_period(period: float, per_second: int = 1) -> float:
+    """The period in seconds, given in as many units `per_second`. Raises `ScheduleError` for what is none."""
+    number = isinstance(period, (int, float)) and not isinstance(period, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not number or not 0 < period <= _LARGEST:
+        unit = "seconds" if per_second == 1 else "milliseconds"
+        raise ScheduleError(f"a period is a number of {unit} greater than 0, not {period!r}", period)
+    seconds = period / per_second
+    if seconds < SHORTEST:
+        raise ScheduleError(f"a period of {seconds:g} s is too short: {SHORTEST:g} s is the shortest", period)
+    return seconds
 
 
 def announce_sources(engine: Engine) -> None:
@@ -141,16 +196,31 @@ def announce_sources(engine: Engine) -> None:
 
 
 def _checked(func: Callable[..., Any], checker: Checker) -> Callable[..., Any]:
-    call = adapt(func)
+    """The function, if the checker says so; it takes what the function takes."""
+    adapt(func)
 
     @functools.wraps(func)
-    def run_if(num: int) -> object:
-        return call(num) if checker() else None
+    def run_if(*num: int) -> object:
+        return func(*num) if checker() else None
 
-    return run_if
+    @functools.wraps(func)
+    async def await_if(*num: int) -> object:
+        return await func(*num) if checker() else None
+
+    handler: Callable[..., Any] = await_if if inspect.iscoroutinefunction(func) else run_if
+    vars(handler)[_CHECKED] = func, checker
+    return handler
+
+
+def _check_free(name: str) -> None:
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ScheduleError(f"a name is a text of 1 to {LONGEST_NAME} printable characters, not {name!r}", name)
+    if name in SOURCES:
+        raise ScheduleError(f"there already is a source named {name!r}: give each its own name", name)
 
 
 def _free_name(base: str) -> str:
+    base = base[: LONGEST_NAME - 8]
     name, number = base, 1
     while name in SOURCES:
         number += 1

@@ -1,0 +1,496 @@
+"""Timers and cron rules as an application declares them: targets, options, errors, and what they leave alone."""
+
+import asyncio
+import datetime as dt
+import functools
+import math
+import time
+from typing import Any
+
+import pytest
+
+from heliograph import REGISTERED_SIGNALS, Farm, Mule, Signal, engines
+from heliograph.engines.detached import DetachedEngine
+from heliograph.engines.inline import InlineEngine
+from heliograph.exceptions import AlreadyRegistered, RegistrationError, ScheduleError, SignalTypeError, TargetError
+from heliograph.runtime import signals, sources
+from heliograph.runtime.monitoring import register_file_monitor
+from heliograph.runtime.scheduling import (
+    change_period,
+    get_sources,
+    next_runs,
+    register_cron,
+    register_timer,
+    register_timer_ms,
+    register_timer_rb,
+    unregister,
+)
+from heliograph.runtime.sources import LONGEST_NAME
+from heliograph.values import CronRule, Source, Timer
+
+pytestmark = pytest.mark.usefixtures("heliograph_engine")
+
+DECORATORS = {
+    "timer": lambda **options: register_timer(10, **options),
+    "timer_rb": lambda **options: register_timer_rb(10, repeat=3, **options),
+    "timer_ms": lambda **options: register_timer_ms(10_000, **options),
+    "cron": lambda **options: register_cron("* * * * *", tz="UTC", **options),
+    "file monitor": lambda **options: register_file_monitor("/", **options),
+}
+every_decorator = pytest.mark.parametrize("declare", DECORATORS.values(), ids=DECORATORS)
+
+
+def handler() -> str:
+    """Any handler."""
+    return "called"
+
+
+def other(num: int) -> None:
+    """Another one."""
+
+
+def everything() -> tuple[Any, ...]:
+    """All that this process, and its engine, know of signals and sources."""
+    engine: Any = engines.current()
+    known = [num for num in range(256) if engine.signal_registered(num)]
+    tables = dict(REGISTERED_SIGNALS), set(signals.TABLE.claimed), dict(signals._CALLS), dict(signals._OPTIONS)
+    return *tables, known, get_sources(), [entry.source for entry in engine._schedule.entries()]
+
+
+def only() -> Source:
+    (source,) = get_sources()
+    return source
+
+
+def ran(engine: InlineEngine) -> list[tuple[int, str]]:
+    return [(run.num, str(run.by)) for run in engine.handled]
+
+
+# what a declaration does
+
+
+@every_decorator
+def test_a_function_comes_back_unchanged(declare):
+    """And can be called as before; it has a signal of its own, a source, and a name."""
+    assert declare()(handler) is handler
+    assert handler() == "called"
+    source = only()
+    assert REGISTERED_SIGNALS[source.num].func is handler
+    assert source.name.startswith(f"{__name__}.handler/")
+    assert (source.jitter, source.coalesce, source.misfire_grace) == (0.0, True, None)
+
+
+@every_decorator
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        *((None, "worker"), ("", "worker"), ("mule2", "mule2"), ("workers", "workers"), ("spooler", "spooler")),
+        *((Mule(1), "mule1"), (2, "mule2"), (Farm("crunchers"), "farm_crunchers")),
+    ],
+    ids=repr,
+)
+def test_a_target_says_who_runs_it(declare, target, text):
+    """As for `register_handler`."""
+    declare(target=target)(handler)
+    assert REGISTERED_SIGNALS[only().num].target == text
+
+
+@every_decorator
+def test_options_are_kept(declare):
+    """Each with its source."""
+    declare(name="mine", jitter=2, coalesce=False, misfire_grace=30.0, time_limit=5)(handler)
+    source = only()
+    assert (source.name, source.jitter, source.coalesce, source.misfire_grace) == ("mine", 2, False, 30.0)
+    assert signals._OPTIONS[source.num].time_limit == 5
+
+
+def test_what_is_declared():
+    """K2, K3, K5: periods in seconds, rules with all their fields."""
+    register_timer(1.5, name="a")(handler)
+    register_timer_rb(2, repeat=3, name="b")(handler)
+    register_timer_rb(2, repeat=0, name="c")(handler)
+    register_timer_rb(2, name="d")(handler)
+    register_timer_ms(250, name="e")(handler)
+    register_cron(hour=3, name="f")(handler)
+    register_cron("*/5 * * * mon-fri", tz="Europe/Berlin", name="g")(handler)
+    assert {source.name: source.what for source in get_sources()} == {
+        "a": Timer(1.5),
+        "b": Timer(2.0, 3),
+        "c": Timer(2.0),
+        "d": Timer(2.0),
+        "e": Timer(0.25),
+        "f": CronRule("0", "3", "*", "*", "*"),
+        "g": CronRule("*/5", "*", "*", "*", "1-5", "Europe/Berlin"),
+    }
+    assert len({source.num for source in get_sources()}) == 7
+
+
+def test_names_are_given_where_none_is(heliograph_engine: InlineEngine):
+    """After the function and the kind of source, counted up; a name that is given is free again when it is removed."""
+    for _ in range(3):
+        register_timer(10)(handler)
+    register_cron(hour=3)(handler)
+    base = f"{__name__}.handler"
+    names = [source.name for source in get_sources()]
+    assert names == [f"{base}/timer", f"{base}/timer#2", f"{base}/timer#3", f"{base}/cronrule"]
+    unregister(names[1])
+    register_timer(10)(handler)
+    assert f"{base}/timer#2" in [source.name for source in get_sources()]
+
+
+def test_one_declaration_for_several_functions():
+    """It is no use-once thing: each function has a signal and a source of its own."""
+    every = register_timer(10)
+    every(handler)
+    every(other)
+    assert [REGISTERED_SIGNALS[source.num].func for source in get_sources()] == [handler, other]
+
+
+def test_a_function_with_a_very_long_name_has_a_name_that_fits():
+    """It must go into one report to the master."""
+
+    def long() -> None: ...
+
+    long.__qualname__ = "x" * 5000
+    for _ in range(12):
+        register_timer(10)(long)
+    assert all(len(source.name) <= LONGEST_NAME for source in get_sources())
+    assert len({source.name for source in get_sources()}) == 12
+
+
+# a signal as the target
+
+
+@every_decorator
+def test_a_signal_that_is_not_registered_is(declare):
+    """With the default target; the source raises that very signal."""
+    signal = Signal()
+    declare(target=signal)(handler)
+    assert only().num == signal.num
+    assert REGISTERED_SIGNALS[signal.num] == (signal.num, "worker", handler)
+
+
+@every_decorator
+def test_a_signal_that_runs_the_function_gets_another_source(declare):
+    """Its handler stays where it is."""
+    signal = Signal()
+    signal.register_handler("mule1")(handler)
+    declare(target=signal)(handler)
+    declare(target=signal)(handler)
+    assert [source.num for source in get_sources()] == [signal.num] * 2
+    assert REGISTERED_SIGNALS[signal.num] == (signal.num, "mule1", handler)
+
+
+@every_decorator
+def test_a_signal_that_runs_another_function_is_an_error(declare):
+    """It names both, and changes nothing."""
+    signal = Signal()
+    signal.register_handler("mule1")(other)
+    before = everything()
+    with pytest.raises(AlreadyRegistered, match=r"other handles it.*not .*handler") as caught:
+        declare(target=signal)(handler)
+    assert (caught.value.old, caught.value.new) == (f"{__name__}.other", f"{__name__}.handler")
+    assert everything() == before
+
+
+def test_a_function_of_somebody_elses_decorator_is_itself():
+    """Not what it wraps: `functools.wraps` says where it comes from, and no more."""
+
+    @functools.wraps(handler)
+    def wrapped() -> str:
+        return handler()
+
+    signal = Signal()
+    signal.register_handler()(wrapped)
+    register_timer(10, target=signal)(wrapped)
+    with pytest.raises(AlreadyRegistered):
+        register_timer(10, target=signal)(handler)
+
+
+def test_a_method_is_the_same_method_each_time():
+    """`job.run` is another object at each look."""
+
+    class Job:
+        def run(self) -> None: ...
+
+    job, signal = Job(), Signal()
+    signal.register_handler()(job.run)
+    register_timer(10, target=signal)(job.run)
+    with pytest.raises(AlreadyRegistered):
+        register_timer(10, target=signal)(Job().run)
+
+
+def test_the_sources_of_a_signal_share_its_condition():
+    """A checker belongs to the handler, so that another one at a second source would never be asked: an error."""
+    signal, ask = Signal(), lambda: True
+    register_timer(10, target=signal, checker=ask)(handler)
+    register_timer(20, target=signal, checker=ask)(handler)
+    before = everything()
+    for options in ({"checker": lambda: False}, {}, {"checker": ask, "time_limit": 5}):
+        with pytest.raises(ScheduleError, match="of its own"):
+            register_timer(30, target=signal, **options)(handler)
+    assert everything() == before
+
+
+# checkers
+
+
+@every_decorator
+def test_a_checker_is_asked_before_each_run(declare, heliograph_engine: InlineEngine):
+    """If it says no, the function does not run; whatever it says counts as yes or no."""
+    answers, runs = iter([True, False, None, 0, "yes"]), []
+    declare(checker=lambda: next(answers))(lambda: runs.append(len(runs)))
+    for _ in range(5):
+        Signal(only().num).send()
+    assert runs == [0, 1]
+
+
+def test_a_shared_checker_is_not_mixed_up(heliograph_engine: InlineEngine):
+    """Several rules may have one, with functions that take the number or nothing."""
+    asked: list[str] = []
+    runs: list[Any] = []
+
+    def check() -> bool:
+        asked.append(str(heliograph_engine.identity))
+        return len(asked) in (1, 4)
+
+    register_timer(10, checker=check, target="mule1")(lambda: runs.append("a"))
+    register_timer(10, checker=check, target="mule2")(lambda num: runs.append(num * 0))
+    register_timer(10, target="spooler")(lambda: runs.append("free"))
+    heliograph_engine.clock.sleep(20)
+    assert asked == ["mule1", "mule2"] * 2
+    assert runs == ["a", "free", 0, "free"]
+
+
+def test_each_rule_of_a_function_has_its_checker(heliograph_engine: InlineEngine):
+    """Stacked decorators: either may be asked without the other."""
+    runs: list[int] = []
+
+    @register_timer(10, checker=lambda: True)
+    @register_timer(3, checker=lambda: False)
+    def stacked(num: int) -> None:
+        runs.append(num)
+
+    heliograph_engine.clock.sleep(10)
+    yes = next(source.num for source in get_sources() if source.what == Timer(10.0))
+    assert runs == [yes]
+
+
+def test_a_checker_that_raises_is_a_failure_of_the_run(heliograph_engine: InlineEngine):
+    """S8: logged and counted as the handler's, and the timer goes on."""
+    register_timer(10, checker=lambda: 1 / 0)(handler)
+    heliograph_engine.clock.sleep(20)
+    assert [type(run.failure) for run in heliograph_engine.take_failures()] == [ZeroDivisionError] * 2
+
+
+@pytest.mark.parametrize("with_checker", [False, True])
+def test_asynchronous_functions_are_awaited(with_checker, heliograph_engine: InlineEngine):
+    """With a checker, too."""
+    runs: list[int] = []
+
+    async def slow(num: int) -> None:
+        await asyncio.sleep(0)
+        runs.append(num)
+
+    options: Any = {"checker": lambda: True} if with_checker else {}
+    assert register_timer(10, **options)(slow) is slow
+    heliograph_engine.clock.sleep(20)
+    assert runs == [only().num] * 2
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    "period", [0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, True, "1", None, 10**400, 1e-7, 1j]
+)
+def test_what_is_no_period_is_refused(period: Any):
+    """K1: at every decorator and for `change_period`, naming the value; nothing changes."""
+    register_timer(10, name="known")(handler)
+    before = everything()
+    for attempt in (
+        lambda: register_timer(period),
+        lambda: register_timer_rb(period, repeat=1),
+        lambda: register_timer_ms(period / 1000 if period == 1e-7 else period),
+        lambda: change_period("known", period),
+    ):
+        with pytest.raises(ScheduleError) as caught:
+            attempt()
+        assert isinstance(caught.value, ValueError)
+    assert everything() == before
+
+
+def test_milliseconds_are_bounded_as_seconds_are():
+    """The smallest float there is, in milliseconds, is no second at all; an error says in what unit it was given."""
+    with pytest.raises(ScheduleError, match="too short"):
+        register_timer_ms(5e-324)
+    with pytest.raises(ScheduleError, match="milliseconds greater than 0, not -5"):
+        register_timer_ms(-5)
+    register_timer_ms(0.001)
+
+
+@pytest.mark.parametrize("repeat", [True, False, -1, 1.0, "3", math.nan])
+def test_what_is_no_number_of_times_is_refused(repeat: Any):
+    """K2: an int of 0 or more."""
+    with pytest.raises(ScheduleError, match="repeat is how often"):
+        register_timer_rb(10, repeat=repeat)
+
+
+@every_decorator
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        *(({"jitter": wrong}, ScheduleError) for wrong in (-1, math.nan, math.inf, True, "1", None)),
+        *(({"misfire_grace": wrong}, ScheduleError) for wrong in (-1, math.nan, math.inf, True, "1")),
+        *(({"time_limit": wrong}, ScheduleError) for wrong in (-1, math.nan, math.inf, True, "1")),
+        *(({"coalesce": wrong}, ScheduleError) for wrong in (1, None, "no")),
+        *(({"name": wrong}, ScheduleError) for wrong in ("", 5, "two\nlines", "x" * (LONGEST_NAME + 1), "\udc80", ())),
+        *(({"checker": wrong}, SignalTypeError) for wrong in (5, True, asyncio.sleep)),
+        *(({wrong: 1}, TypeError) for wrong in ("jiter", "targets", "callback")),
+    ],
+    ids=repr,
+)
+def test_options_that_cannot_be_are_refused(declare, options: Any, error):
+    """Where they are written, before any function is decorated."""
+    before = everything()
+    with pytest.raises(error) as caught:
+        declare(**options)
+    assert next(iter(options)) in str(caught.value)
+    assert everything() == before
+
+
+@every_decorator
+@pytest.mark.parametrize(
+    ("options", "func", "error"),
+    [
+        ({"target": "mule9"}, handler, TargetError),
+        ({"target": "bogus"}, handler, TargetError),
+        ({"target": True}, handler, SignalTypeError),
+        ({"target": 1.5}, handler, SignalTypeError),
+        ({"target": Farm("none")}, handler, TargetError),
+        ({}, 5, SignalTypeError),
+        ({}, lambda _one, _two: None, SignalTypeError),
+        ({"checker": lambda: True}, 5, SignalTypeError),
+        ({"checker": lambda: True}, lambda _one, _two: None, SignalTypeError),
+    ],
+)
+def test_a_declaration_that_fails_leaves_nothing_behind(declare, options: Any, func: Any, error):
+    """No source, no handler, no number that is taken for good."""
+    before = everything()
+    with pytest.raises(error):
+        declare(**options)(func)
+    assert everything() == before
+
+
+@every_decorator
+def test_an_engine_that_refuses_a_source_gets_no_handler(declare, heliograph_engine: InlineEngine, monkeypatch):
+    """S11: not half of it."""
+
+    def refuse(source: Source) -> None:
+        raise RegistrationError(source.num, "not here")
+
+    monkeypatch.setattr(heliograph_engine, "add_source", refuse)
+    before = everything()
+    for target in (None, Signal(200)):
+        with pytest.raises(RegistrationError, match="not here"):
+            declare(target=target)(handler)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_name_is_given_once(late):
+    """Twice is an error: where the second is written, or where one declaration decorates two functions."""
+    declaration = register_timer(10, name="mine")
+    declaration(handler)
+    before = everything()
+    with pytest.raises(ScheduleError, match="already is a source named 'mine'"):
+        declaration(other) if late else register_cron(hour=3, name="mine")
+    assert everything() == before
+
+
+def test_what_is_no_rule_or_zone_is_refused():
+    """K6: nothing is declared."""
+    for attempt in (
+        lambda: register_cron(minute=99),
+        lambda: register_cron("* * *"),
+        lambda: register_cron("* * * * *", hour=3),
+        lambda: register_cron(hour=3, tz="Europe/Berln"),
+    ):
+        with pytest.raises(ScheduleError):
+            attempt()
+    assert get_sources() == ()
+
+
+# listing, changing, removing
+
+
+def test_sources_can_be_changed_and_removed(heliograph_engine: InlineEngine):
+    """K12: from now on, in the list and in fact."""
+    register_timer(3600, name="slow", target="mule1")(handler)
+    num = only().num
+    change_period("slow", 2)
+    assert only().what == Timer(2.0)
+    heliograph_engine.clock.sleep(5)
+    assert ran(heliograph_engine) == [(num, "mule1")] * 2
+    unregister("slow")
+    heliograph_engine.clock.sleep(100)
+    assert (get_sources(), len(heliograph_engine.handled)) == ((), 2)
+    Signal(num).send()
+    assert len(heliograph_engine.handled) == 3
+
+
+def test_an_error_lists_what_there_is():
+    """For a name that is none, and for a rule that has no period."""
+    for attempt in (lambda: unregister("mine"), lambda: change_period("mine", 5)):
+        with pytest.raises(ScheduleError, match="no source named 'mine'; there are: none"):
+            attempt()
+    register_cron(hour=3, name="nightly")(handler)
+    register_timer(5, name="often")(handler)
+    for attempt in (lambda: unregister("mine"), lambda: change_period("mine", 5)):
+        with pytest.raises(ScheduleError, match="there are: nightly, often"):
+            attempt()
+    with pytest.raises(ScheduleError, match="'nightly' is no timer"):
+        change_period("nightly", 5)
+
+
+# what comes
+
+
+def test_next_runs_are_merged_and_sorted(monkeypatch):
+    """In UTC; of timers as if they started now."""
+    monkeypatch.setattr(time, "time", lambda: 1_767_225_600.0)
+    register_timer(40, name="t")(handler)
+    register_timer_rb(70, repeat=1, name="once")(handler)
+    register_cron(minute=-1, tz="Europe/Berlin", name="r")(handler)
+    register_file_monitor("/", name="f")(handler)
+    runs = next_runs(6)
+    seconds = [(run.when - dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).total_seconds() for run in runs]
+    assert [run.name for run in runs] == ["t", "r", "once", "t", "t", "r"]
+    assert seconds == [40, 60, 70, 80, 120, 120]
+    assert all(run.when.tzinfo is dt.UTC for run in runs)
+    assert {run.name: run.num for run in runs} == {
+        source.name: source.num for source in get_sources() if source.name != "f"
+    }
+    assert [len(next_runs(count)) for count in (0, 1, 5, 100, -3)] == [0, 1, 5, 100, 0]
+
+
+def test_runs_after_the_last_year_are_left_out():
+    """A timer of thirty thousand years has a next run, but no date."""
+    register_timer(1e12, name="t")(handler)
+    register_timer(1e308, name="u")(handler)
+    assert next_runs(5) == []
+
+
+def test_declarations_wait_for_an_engine():
+    """At import, where nothing runs yet, they are remembered; the engine that comes is told of them."""
+    with engines.using(DetachedEngine()):
+        register_timer(10, name="early", target="mule1")(handler)
+        register_timer_rb(10, repeat=1, name="gone")(handler)
+        change_period("early", 5)
+        unregister("gone")
+    engine = InlineEngine()
+    with engines.using(engine):
+        signals.announce(engine)
+        sources.announce_sources(engine)
+        engine.clock.sleep(10)
+    assert [str(run.by) for run in engine.handled] == ["mule1"] * 2
