@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import mmap
 import os
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import uwsgi
 
 from heliograph._core.accounts import SLOT_BYTES, Accounts, Slot
-from heliograph._core.targets import Target, all_queues, parse, queues, queues_read_by, readers_of
+from heliograph._core.targets import parse, queues_read_by
 from heliograph.engines.clock import SystemClock
 from heliograph.engines.uwsgi import server
+from heliograph.engines.uwsgi.gates import FIRST_PAUSE, Gate, Gates
 from heliograph.engines.uwsgi.gauge import Gauge
 from heliograph.engines.uwsgi.ticker import Ticker
 from heliograph.exceptions import (
@@ -27,11 +26,9 @@ from heliograph.exceptions import (
     WaitFailed,
 )
 from heliograph.port import Clock, Handler
-from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Source, Topology
+from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Source, Topology
 
 _HEADER_BYTES = 64
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002
-"""Seconds a held-back sender sleeps before it asks again; doubled each time. A mule empties 10 places in 0.1 ms."""
 _PICKED_UP_WITHIN = 0.02
 """Seconds after which an unregistered signal that nobody took is sent again to reach the one who waits."""
 _MOST_COPIES = 128
@@ -46,19 +43,6 @@ _MODULE_LEVEL = (
     "do it where the application is loaded (at module level), before the server forks; "
     "only what the master knows is routed"
 )
-
-
-@dataclass(slots=True)
-class _Gate:
-    """A target that this process sends to, and how many signals it may send before it asks for room again.
-
-    `rivals` are gates to the same queues: only one of them has credit at a time.
-    """
-
-    target: Target
-    queues: tuple[Queue, ...]
-    credit: int = 0
-    rivals: list[_Gate] = field(default_factory=list["_Gate"])
 
 
 class UwsgiEngine:
@@ -76,9 +60,8 @@ class UwsgiEngine:
         memory = memoryview(mmap.mmap(-1, _HEADER_BYTES + self._slots * SLOT_BYTES))
         self.accounts = Accounts(memory[_HEADER_BYTES:], self._slots)
         self._gauge = Gauge(top, memory[:1], lazy=self._lazy)
-        self._gates: list[_Gate | None] = [None] * SIGNALS
-        self._gate_of: dict[str, _Gate] = {}
-        self._somewhere = _Gate(parse("worker", None), all_queues(top))
+        self._gates: list[Gate | None] = [None] * SIGNALS
+        self._ways = Gates(top, self._gauge, self.clock)
         self._handlers: dict[int, Handler] = {}
         self._hooks: list[Callable[[], None]] = []
         self._sources: dict[str, Source] = {}
@@ -156,7 +139,7 @@ class UwsgiEngine:
         except ValueError as error:
             raise RegistrationError(num, f"uWSGI refused target {target!r}; its log says why") from error
         self._handlers[num] = handler
-        self._gates[num] = self._gate(target)
+        self._gates[num] = self._ways.to(target)
 
     def _check_in_worker(self, num: int, target: str, who: Identity) -> None:
         if not server.is_lazy():
@@ -221,7 +204,7 @@ class UwsgiEngine:
         self._raise(num)
         self._sent[num] += 1
 
-    def _open_gate(self, num: int, timeout: float) -> _Gate | None:
+    def _open_gate(self, num: int, timeout: float) -> Gate | None:
         """The gate to the number's target, with credit. None where the signal has been delivered already."""
         if os.getpid() != self._pid:
             # Credit ends with a fork (none is given in the master), so this is the place to notice one.
@@ -230,22 +213,10 @@ class UwsgiEngine:
         if gate is None or self._who.role == "master":
             gate = self._gate_for_unknown(num, timeout)
         if gate is not None and gate.credit <= 0:
-            self._make_room(gate, num, timeout)
+            self._open(gate, num, timeout)
         return gate
 
-    def _gate(self, target: str) -> _Gate:
-        understood = parse(target, self._topology)
-        found = self._gate_of.get(understood.text)
-        if found is None:
-            found = _Gate(understood, queues(understood, self._topology))
-            for other in self._gate_of.values():
-                if not set(found.queues).isdisjoint(other.queues):
-                    found.rivals.append(other)
-                    other.rivals.append(found)
-            self._gate_of[understood.text] = found
-        return found
-
-    def _gate_for_unknown(self, num: int, timeout: float) -> _Gate | None:
+    def _gate_for_unknown(self, num: int, timeout: float) -> Gate | None:
         """A number that was not registered here: somebody may wait for it, or it is raw uWSGI's."""
         if self._who.role == "master":
             raise ServerNotReady(
@@ -253,55 +224,18 @@ class UwsgiEngine:
                 "take it; send from a request, a handler or a post-fork hook"
             )
         if uwsgi.signal_registered(num):
-            return self._somewhere  # registered by other means: who knows where it goes
+            return self._ways.somewhere  # registered by other means: who knows where it goes
         if not self.accounts.total("waiting", num):
             raise SignalNotRegistered(num)
         self._deliver_to_waiter(num, timeout)
         return None
 
-    def _make_room(self, gate: _Gate, num: int, timeout: float) -> None:
-        """Give the gate credit, waiting for room at most `timeout` seconds."""
-        room = self._room(gate)
-        if room <= 0:
-            room = self._await_room(gate, num, timeout)
-        for rival in gate.rivals:
-            rival.credit = 0
-        gate.credit = min(self._gauge.burst, room)
-
-    def _await_room(self, gate: _Gate, num: int, timeout: float) -> int:
-        deadline = self.clock.monotonic() + timeout
-        pause = _FIRST_PAUSE
-        while True:
-            room = self._room(gate)
-            if room > 0:
-                return room
-            alone = self._only_reader(gate)
-            if alone or self.clock.monotonic() >= deadline:
-                self._slot.refuse()
-                raise SignalQueueFull(num, gate.target.text, timeout, itself=alone)
-            self.clock.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _room(self, gate: _Gate) -> int:
-        where = gate.queues
-        if gate.target.scope == "active":
-            where = queues(gate.target, self._topology, self._active())
+    def _open(self, gate: Gate, num: int, timeout: float) -> None:
         try:
-            return self._gauge.room(where)
-        except BlockingIOError:
-            return 0
-
-    def _active(self) -> tuple[int, ...]:
-        return tuple(w["id"] for w in server.worker_records() if w["pid"] > 0 and w.get("status") != "cheap")
-
-    def _only_reader(self, gate: _Gate) -> bool:
-        """Whether nobody but this very thread could empty a queue that is full."""
-        if threading.current_thread() is not threading.main_thread():
-            return False
-        if self._who.role == "worker" and server.threads() > 1:
-            return False
-        full = [queue for queue in gate.queues if self._gauge.room((queue,)) <= 0]
-        return any(readers_of(queue, self._topology) == (self._who,) for queue in full)
+            self._ways.open(gate, num, timeout, self._who)
+        except SignalQueueFull:
+            self._slot.refuse()
+            raise
 
     def _deliver_to_waiter(self, num: int, timeout: float) -> None:
         """Send an unregistered signal until the process that waits for it has it.
@@ -309,13 +243,13 @@ class UwsgiEngine:
         uWSGI gives it to the first worker that is free; one that does not wait logs an error and drops it. So each
         attempt sends twice as many as the one before, until they are too many for the idle ones.
         """
-        gate = self._gate("worker")
+        gate = self._ways.to("worker")
         before = self.accounts.total("taken", num)
         deadline = self.clock.monotonic() + timeout
         copies = 1
         while self.accounts.total("waiting", num):
             for _ in range(copies):
-                self._make_room(gate, num, timeout)
+                self._open(gate, num, timeout)
                 gate.credit -= 1
                 uwsgi.signal(num)
             copies = min(2 * copies, _MOST_COPIES)
@@ -324,7 +258,7 @@ class UwsgiEngine:
                 if self.accounts.total("taken", num) > before:
                     self._slot.sent[num] += 1
                     return
-                self.clock.sleep(_FIRST_PAUSE)
+                self.clock.sleep(FIRST_PAUSE)
             if self.clock.monotonic() >= deadline:
                 break
         self._slot.refuse()
@@ -392,7 +326,7 @@ class UwsgiEngine:
             )
         if num is None:
             return
-        gate = self._gates[num] or self._gate("worker")
+        gate = self._gates[num] or self._ways.to("worker")
         mine = set(queues_read_by(who, self._topology))
         if mine.isdisjoint(gate.queues):
             where = gate.target.text if self._gates[num] else "worker (where uWSGI sends what nobody registered)"
@@ -420,8 +354,7 @@ class UwsgiEngine:
         self._who = server.identify()
         self._slot = self.accounts.slots[self._slot_number()]
         self._sent = self._slot.sent
-        for gate in (*self._gate_of.values(), self._somewhere):
-            gate.credit = 0
+        self._ways.close_all()
         if self._who.role != "master":
             self._gauge.settle(self._who)
 

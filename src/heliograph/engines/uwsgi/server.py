@@ -72,6 +72,11 @@ def worker_records() -> tuple[Mapping[str, Any], ...]:
     return tuple({_text(key): _text(value) for key, value in item.items()} for item in uwsgi.workers())
 
 
+def active_workers() -> tuple[int, ...]:
+    """Numbers of the workers that run and are not cheaped."""
+    return tuple(w["id"] for w in worker_records() if w["pid"] > 0 and w.get("status") != "cheap")
+
+
 def _listed(opt: Mapping[str, Any], name: str) -> list[Any]:
     value: list[Any] | Any = opt.get(name, [])
     return [*value] if isinstance(value, list) else [value]
