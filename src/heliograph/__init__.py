@@ -9,6 +9,7 @@ Map of the package, from the ground up; a room imports only from floors below it
     runtime              what an application imports: signals, mules, platform
     server               our own server: master, template; `serve()`
     application          where an application is, and how it is loaded
+    watching             what happens to files
     remote               a signal to any server that speaks the uwsgi protocol
     cli                  the `heliograph` command
     testing              pytest fixture and the conformance suite

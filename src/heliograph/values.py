@@ -113,7 +113,8 @@ class Timer:
 class CronRule:
     """Raises a signal once in each wall-clock minute that the five fields match, in the zone `tz` ("": this machine's).
 
-    The fields are written as in a crontab, every number within its bounds: `"0"`, `"*/5"`, `"10-18/2"`, `"1,15"`.
+    The fields are written as in a crontab, every number within its bounds: `"0"`, `"*/5"`, `"10-18/2"`, `"1,15"`; day
+    and month may also be uWSGI's `"-N"`, every value that N divides.
     """
 
     minute: str

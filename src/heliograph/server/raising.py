@@ -16,7 +16,7 @@ from heliograph.exceptions import ScheduleError
 from heliograph.values import FileMonitor, Source
 
 if TYPE_CHECKING:
-    from heliograph.engines.watching import Watcher
+    from heliograph.watching import Watcher
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -101,12 +101,12 @@ class Raiser:
     def _watch(self, source: Source) -> None:
         what = source.what
         assert isinstance(what, FileMonitor)
-        if self._watcher is None:
-            from heliograph.engines.watching import Watcher  # noqa: PLC0415 - only who has monitors pays for them
-
-            self._watcher = Watcher()
-            self._selector.register(self._watcher.fileno(), selectors.EVENT_READ, self._look)
         try:
+            if self._watcher is None:
+                from heliograph.watching import Watcher  # noqa: PLC0415 - only who has monitors pays for them
+
+                self._watcher = Watcher()
+                self._selector.register(self._watcher.fileno(), selectors.EVENT_READ, self._look)
             self._watcher.watch(what.path, recursive=what.recursive, missing_ok=what.missing_ok, key=source.name)
         except ScheduleError as error:
             _LOG.error("%s is not watched for signal %d: %s", what.path, source.num, error)

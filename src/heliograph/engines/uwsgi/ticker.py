@@ -24,7 +24,7 @@ from heliograph.exceptions import UwsgiconfException
 from heliograph.values import FileMonitor, Source
 
 if TYPE_CHECKING:
-    from heliograph.engines.watching import Watcher
+    from heliograph.watching import Watcher
 
 _LOG = logging.getLogger("heliograph.uwsgi")
 
@@ -66,7 +66,7 @@ class Ticker:
         self._wake()
 
     def _watch(self, source: Source, what: FileMonitor) -> None:
-        from heliograph.engines.watching import Watcher as NewWatcher  # noqa: PLC0415 - only who has monitors pays
+        from heliograph.watching import Watcher as NewWatcher  # noqa: PLC0415 - only who has monitors pays
 
         if self._watcher is None:
             self._watcher = NewWatcher()

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from inotify_simple import Event, flags
 
-from heliograph.engines.claims import Claims, Watched
-from heliograph.engines.inotify import ENTRIES, ITSELF, Inotify
 from heliograph.exceptions import ScheduleError
+from heliograph.watching.claims import Claims, Watched
+from heliograph.watching.inotify import ENTRIES, ITSELF, Inotify
 
 _LOG = logging.getLogger("heliograph.watching")
 

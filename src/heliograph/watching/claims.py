@@ -17,8 +17,8 @@ from pathlib import Path
 
 from inotify_simple import flags
 
-from heliograph.engines.inotify import CONTENT, ENTRIES, ITSELF, Inotify
 from heliograph.exceptions import ScheduleError
+from heliograph.watching.inotify import CONTENT, ENTRIES, ITSELF, Inotify
 
 _MOST_LINKS = 40
 """Links that a path may lead through; the kernel's own number (`MAXSYMLINKS`)."""

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliograph.engines.watching import Watcher
 from heliograph.exceptions import ScheduleError
+from heliograph.watching import Watcher
 
 DEADLINE = 5.0
 """Seconds after which a change is taken for lost."""
