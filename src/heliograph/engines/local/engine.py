@@ -178,6 +178,8 @@ class LocalEngine:
 
     def _deliver(self, num: int, deliveries: list[Delivery], timeout: float) -> None:
         """Write all records or none, as long as it takes, at most `timeout` seconds."""
+        if not deliveries:
+            return  # no worker is active
         if len(deliveries) == 1:
             try:
                 write(*deliveries[0])
