@@ -94,7 +94,8 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
     field, and any where it is coarser: `hour=3` is 3:00 once a day. Day and weekday are ORed when both are given.
 
     Where clocks change, a time that is skipped runs right after the gap, and one that is repeated runs once; a rule
-    with any hour or any minute follows the time that passes instead, as Debian's cron has it. Raises `ScheduleError` for fields that cannot be, and for an unknown zone.
+    with any hour or any minute follows the time that passes instead, as Debian's cron has it. Raises
+    `ScheduleError` for fields that cannot be, and for an unknown zone.
     """
     rule = cron_rule(expression, minute=minute, hour=hour, day=day, month=month, weekday=weekday, tz=tz)
     zone_named(tz)
