@@ -29,32 +29,44 @@ class Outgoing:
         self._order = order
         self._pipes = pipes
         self._slot = slot
+        self._settled: dict[tuple[int, int], int] = {}
+        """What the accounts said of a signal with so many queues when nothing of it was waiting."""
 
     def raise_signal(self, num: int) -> bool:
-        """Put a registered signal into its queues, all or none; False if one of them is full."""
+        """Put a registered signal into its queues, all or none; False if one of them is full.
+
+        One that others fill in the very moment is left out, and counted as refused.
+        """
         pipes = [(number, self._pipes[number]) for number in map(self._order.index, self._queues_of(num))]
         if not all(has_room(write) for _, (_, write) in pipes):
             return False
-        for number, (_, write) in pipes:
-            os.write(write, encode(Record(num, number)))
-        self._slot.sent[num] += 1
+        for place, (number, (_, write)) in enumerate(pipes):
+            try:
+                os.write(write, encode(Record(num, number)))
+            except BlockingIOError:  # others filled it, by 256 records or more, since it was looked at
+                if not place:
+                    return False
+                self._slot.refuse()
+        if pipes:
+            self._slot.sent[num] += 1
         return True
 
     def is_waiting(self, num: int) -> bool:
         """Whether a signal of that number has not been taken yet.
 
-        A full pipe cannot be looked into, so the accounts decide where something is in it; where nothing is, they are
-        not asked: a count that a killed process left wrong would stay wrong.
+        A full pipe cannot be looked into, so the accounts decide where something is in it. A process that is killed
+        beside its counting leaves them wrong for good, so they are compared with what they were when nothing waited.
         """
         where = self._queues_of(num)
-        for queue in where:
-            for who in readers_of(queue, self._topology):
-                if any(r.num == num and r.state == WAITING for _, r in held(self._memory.hand(who))):
-                    return True
-        if not any(waiting_records(self._pipes[self._order.index(queue)][0]) for queue in where):
-            return False
-        total = self._memory.accounts.total
-        return total("sent", num) * len(where) + total("redelivered", num) > total("taken", num)
+        balance = self._balance(num, len(where))
+        queued = any(waiting_records(self._pipes[self._order.index(queue)][0]) for queue in where)
+        if self._is_in_a_hand(num, where):  # after the queues: a record goes from there into a hand
+            return True
+        if queued:
+            return balance > self._settled.get((num, len(where)), 0)
+        if balance == self._balance(num, len(where)):
+            self._settled[num, len(where)] = balance
+        return False
 
     def quiet(self) -> bool:
         """Whether no signal waits and none is in hand anywhere."""
@@ -64,6 +76,15 @@ class Outgoing:
         """How many records wait in queues, or were taken from them and not begun."""
         taken = sum(record.state == WAITING for record in self._held())
         return taken + sum(waiting_records(read) for read, _ in self._pipes)
+
+    def _balance(self, num: int, copies: int) -> int:
+        """How many records of a signal were put into queues and not taken, as the accounts have it."""
+        total = self._memory.accounts.total
+        return total("sent", num) * copies + total("redelivered", num) - total("taken", num)
+
+    def _is_in_a_hand(self, num: int, where: Sequence[Queue]) -> bool:
+        readers = {who for queue in where for who in readers_of(queue, self._topology)}
+        return any(r.num == num and r.state == WAITING for who in readers for _, r in held(self._memory.hand(who)))
 
     def _queues_of(self, num: int) -> tuple[Queue, ...]:
         route = self._memory.live[num]
