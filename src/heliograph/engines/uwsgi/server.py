@@ -8,6 +8,7 @@ from typing import Any
 
 import uwsgi
 
+from heliograph.engines.uwsgi.configuration import given
 from heliograph.values import FarmSpec, Identity, Topology
 
 
@@ -19,8 +20,8 @@ def options() -> dict[str, Any]:
 def read_topology() -> Topology:
     """The processes that this server was configured for. Farms that cannot be read are left to uWSGI to refuse."""
     opt = options()
-    mules = sum(int(n) for n in _listed(opt, "mules")) + len(_listed(opt, "mule"))
-    farms = tuple(_farm(spec) for spec in _listed(opt, "farm"))
+    mules = sum(int(number) for number in given("mules", opt)) + len(given("mule", opt))
+    farms = tuple(_farm(spec) for spec in given("farm", opt))
     spoolers = len(uwsgi.spooler_pids()) if hasattr(uwsgi, "spooler_pids") else 0
     return Topology(uwsgi.numproc, mules, farms, spoolers)
 
@@ -33,24 +34,7 @@ def is_lazy() -> bool:
 
 def threads() -> int:
     """Threads per worker that take requests and signals."""
-    return max([int(n) for n in _listed(options(), "threads")], default=1)
-
-
-def programmed_mules() -> frozenset[int]:
-    """Numbers of the mules that run a program of their own (`--mule=FILE`)."""
-    opt = options()
-    patched = [name for name in opt if name in ("mule", "mules")]
-    count = 0
-    programmed: list[int] = []
-    for name in patched:
-        for value in _listed(opt, name):
-            if name == "mules":
-                count += int(value)
-            else:
-                count += 1
-                if value is not True:
-                    programmed.append(count)
-    return frozenset(programmed)
+    return max([int(number) for number in given("threads", options())], default=1)
 
 
 def identify() -> Identity:
@@ -75,11 +59,6 @@ def worker_records() -> tuple[Mapping[str, Any], ...]:
 def active_workers() -> tuple[int, ...]:
     """Numbers of the workers that run and are not cheaped."""
     return tuple(w["id"] for w in worker_records() if w["pid"] > 0 and w.get("status") != "cheap")
-
-
-def _listed(opt: Mapping[str, Any], name: str) -> list[Any]:
-    value: list[Any] | Any = opt.get(name, [])
-    return [*value] if isinstance(value, list) else [value]
 
 
 def _farm(spec: str) -> FarmSpec:
