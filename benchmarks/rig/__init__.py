@@ -11,6 +11,8 @@ processes  a server's processes: started, seen, ended
 servers    a server that runs jobs: real uWSGI, heliograph's own, the bare pipe
 minimal    the smallest application with a signal
 hosts      servers of that one, as people start them, for what they cost before they do anything
+ticking    the application whose timers are measured
+clockwork  servers of that one
 channels   two or three plain Python processes with a pipe, a queue or an executor between them
 peers      who is compared, and the contract of a peer
 rounds     interleaved repetitions, and what is made of their figures

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rig.report import Report
 from rig.rounds import Plan
 
-from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained
+from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained, timers
 
 SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "send": send.run,
@@ -15,6 +15,7 @@ SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "broadcast": broadcast.run,
     "memory": memory.run,
     "idle": idle.run,
+    "timers": timers.run,
     "imports": imports.run,
 }
 """By name, in the order in which they run."""
