@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -84,12 +86,20 @@ def reload(name: str | None, wait: bool, timeout: float) -> None:
 @click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")
 def stop(name: str | None, wait: bool, timeout: float) -> None:
     """End a running server: what waits is handled first, within its mercy."""
-    _ask(name, "stop")
-    deadline = time.monotonic() + timeout
-    while wait and _path(name).exists():
-        if time.monotonic() > deadline:
-            raise Failure(f"the server has not ended within {timeout:g} s; it goes on trying")
-        time.sleep(0.02)
+    pid = _ask(name, "stop")["pid"]
+    if wait and not _has_ended(pid, timeout):
+        raise Failure(f"the server (process {pid}) has not ended within {timeout:g} s; it goes on trying")
+
+
+def _has_ended(pid: int, timeout: float) -> bool:
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], timeout)[0])
+    finally:
+        os.close(fd)
 
 
 class _GivenUp(Failure):

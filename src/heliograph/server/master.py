@@ -86,7 +86,7 @@ class Master:
         self._queues = server_queues(settings.topology)
         self._pipes = make_pipes(settings.topology)
         self._slot = self._memory.accounts.slots[self._memory.slot_number(Identity("master"))]
-        self._settlement = Settlement(self._memory, self._queues, self._pipes, self._slot)
+        self._settlement = Settlement(self._memory, settings.topology, self._queues, self._pipes, self._slot)
         self._outgoing = Outgoing(self._memory, settings.topology, self._queues, self._pipes, self._slot)
         self._supervisor = Supervisor(settings.topology, settings.mercy)
         self._templates: dict[int, _Template] = {}

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from heliograph._core.accounts import Slot
 from heliograph._core.records import DONE, IN_HAND, RECORD_BYTES, WAITING, Record, encode, held
+from heliograph._core.targets import readers_of
 from heliograph.engines.local.memory import Memory
-from heliograph.values import Identity, Queue
+from heliograph.values import Identity, Queue, Topology
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -20,8 +21,16 @@ MOST_DEATHS = 3
 class Settlement:
     """Settles the hands of processes that ended. Only the master uses it, and only for a process that is gone."""
 
-    def __init__(self, memory: Memory, queues: Sequence[Queue], pipes: Sequence[tuple[int, int]], slot: Slot) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        topology: Topology,
+        queues: Sequence[Queue],
+        pipes: Sequence[tuple[int, int]],
+        slot: Slot,
+    ) -> None:
         self._memory = memory
+        self._topology = topology
         self._queues = queues
         self._pipes = pipes
         self._slot = slot
@@ -57,8 +66,8 @@ class Settlement:
         return None
 
     def _is_shared(self, queue: int) -> bool:
-        found = self._queues[queue]
-        return found.kind == "farm" or found.number == 0
+        """Whether others read it too; else only a successor does, and what it finds in its hand keeps its order."""
+        return len(readers_of(self._queues[queue], self._topology)) > 1
 
     def _give_back(self, record: Record) -> bool:
         try:

@@ -14,7 +14,7 @@ from heliograph.engines.local.queues import make_pipes, server_queues
 from heliograph.server.settlement import MOST_DEATHS, Settlement
 from heliograph.values import FarmSpec, Identity, Queue, Topology
 
-SERVER = Topology(workers=1, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=1)
+SERVER = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=2)
 MULE = Identity("mule", 1)
 OWN, POOL, FARM = Queue("mule", 1), Queue("mule", 0), Queue("farm", 1)
 REDELIVERED, ONCE, GONE = 10, 11, 12
@@ -29,7 +29,7 @@ class Server:
         self.queues = server_queues(SERVER)
         self.pipes = make_pipes(SERVER)
         self.slot = self.memory.accounts.slots[self.memory.slot_number(Identity("master"))]
-        self.settlement = Settlement(self.memory, self.queues, self.pipes, self.slot)
+        self.settlement = Settlement(self.memory, SERVER, self.queues, self.pipes, self.slot)
         self.memory.live[REDELIVERED] = Route("mule", "handler")
         self.memory.live[ONCE] = Route("mule", "handler", redeliver=False)
 

@@ -24,7 +24,7 @@ from heliograph._core.targets import parse, queues, readers_of
 from heliograph.engines.clock import SystemClock
 from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import server_queues
-from heliograph.engines.local.receiver import Receiver
+from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.wiring import Wiring, report
 from heliograph.exceptions import (
     RegistrationError,
@@ -56,8 +56,7 @@ class LocalEngine:
         self._queues = {queue: number for number, queue in enumerate(server_queues(wiring.topology))}
         self._who = Identity("master")
         self._hooks: list[Callable[[], None]] = []
-        self._handlers: dict[int, Handler] = {}
-        self._limits: dict[int, float] = {}
+        self._handlers: dict[int, LimitedHandler] = {}
         self._targets: dict[int, str] = {}
         self._direct: list[Delivery | None] = [None] * SIGNALS
         self._sources: dict[str, Source] = {}
@@ -112,10 +111,9 @@ class LocalEngine:
                 f"{self._who} runs already; do it where the application is loaded (at module level), so that every "
                 "process has the handler and every sender the route",
             )
-        self._handlers[num] = handler
+        limit = self.wiring.time_limit if options.time_limit is None else options.time_limit
+        self._handlers[num] = (handler, limit)
         self._targets[num] = target
-        limit = options.time_limit
-        self._limits[num] = self.wiring.time_limit if limit is None else limit
         if self._who.role == "master":  # with --lazy-apps the others load what the template has tried already
             self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
 
@@ -231,6 +229,9 @@ class LocalEngine:
         number = self._queues[queue]
         return self.wiring.queues[number][1], encode(Record(num, number))
 
+    def _reading_end(self, queue: Queue) -> int:
+        return self.wiring.queues[self._queues[queue]][0]
+
     def _own_queue(self, who: Identity) -> Queue:
         assert who.role in ("worker", "mule", "spooler")
         return Queue(who.role, who.number)
@@ -254,13 +255,12 @@ class LocalEngine:
         self._slot.pid = os.getpid()
         mine = [self._own_queue(who), *(q for q in self._queues if not q.number and q.kind == who.role)]
         mine += [Queue("farm", number) for number in self._topology.farms_of(who.number) if who.role == "mule"]
-        numbers = [self._queues[queue] for queue in mine]
         self.receiver = Receiver(
-            queues=[self.wiring.queues[number][0] for number in numbers],
+            own=[self._reading_end(queue) for queue in mine if self._readers(queue) == (who,)],
+            shared=[self._reading_end(queue) for queue in mine if self._readers(queue) != (who,)],
             hand=self.memory.hand(who),
             slot=self._slot,
             handlers=self._handlers,
-            limits=self._limits,
             max_signals=self.wiring.max_signals,
         )
         return self.receiver

@@ -3,8 +3,8 @@
 Rules
     The kernel reads records straight into the hand, which is shared memory, so a process may be killed at any moment
     and nothing is lost. A record is marked before its handler starts and after it ends.
-    Of its own queue, which nobody else reads, a process takes many signals at a time; of a pool or a farm one, so
-    that the others get theirs while its handler runs.
+    Of a queue that nobody else reads, a process takes many signals at a time; of a pool or a farm that others read
+    too one, so that they get theirs while its handler runs.
     What a predecessor in the same role left in the hand comes first.
 
 How it works
@@ -32,6 +32,9 @@ from heliograph.values import SIGNALS
 
 _LOG = logging.getLogger("heliograph.local")
 
+LimitedHandler = tuple[Handler, float]
+"""A handler, and the seconds that it may take; 0 for as long as it likes."""
+
 _IN_A_ROW = 32
 """Signals that are taken from one shared queue before the others are looked at again."""
 
@@ -41,20 +44,19 @@ class Receiver:
 
     def __init__(
         self,
-        queues: Sequence[int],
+        own: Sequence[int],
+        shared: Sequence[int],
         hand: memoryview,
         slot: Slot,
-        handlers: Mapping[int, Handler],
-        limits: Mapping[int, float],
+        handlers: Mapping[int, LimitedHandler],
         max_signals: int = 0,
     ) -> None:
-        """`queues` are descriptors to read, the process's own first; `limits` are seconds, 0 for none."""
+        """`own` and `shared` are descriptors to read: of queues that nobody else reads, and of others."""
         self.thread = threading.get_ident()
-        self._own, self._shared = queues[0], queues[1:]
+        self._own = frozenset(own)
         self._hand = hand
         self._slot = slot
         self._handlers = handlers
-        self._limits = limits
         self._left = max_signals or -1
         self._draining = False
         self._abandoned = False
@@ -66,9 +68,9 @@ class Receiver:
         self._latest: list[int] = []
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
-        self._epoll.register(self._own, select.EPOLLIN)
-        self._epoll.register(self._wake_read, select.EPOLLIN)
-        for fd in self._shared:
+        for fd in (*own, self._wake_read):
+            self._epoll.register(fd, select.EPOLLIN)
+        for fd in shared:
             # Of many idle processes one is woken, not all; see `Known facts` of the design.
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
@@ -167,7 +169,7 @@ class Receiver:
             if fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(fd, 4096)
-            elif fd == self._own:
+            elif fd in self._own:
                 self._read(fd, HAND_BYTES)
                 self._run_hand(only)
             else:
@@ -228,9 +230,10 @@ class Receiver:
         slot.taken[num] += 1
         failure: Exception | None = None
         try:
-            handler = self._handlers.get(num)
-            if handler is not None:
-                failure = self._run_limited(num, handler) if self._limits[num] else handler(num)
+            found = self._handlers.get(num)
+            if found is not None:
+                handler, limit = found
+                failure = self._run_limited(num, handler, limit) if limit else handler(num)
             elif not slot.waiting[num]:
                 failure = LookupError(num)
                 _LOG.error("signal %d came, but nothing handles it and nobody waits for it any more", num)
@@ -253,12 +256,12 @@ class Receiver:
         if self._depth or self._beside:
             self._tell(num)
 
-    def _run_limited(self, num: int, handler: Handler) -> Exception | None:
+    def _run_limited(self, num: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit: the kernel ends this process (SIGALRM) if it takes longer."""
         if self._depth:  # the outer handler's limit holds
             return handler(num)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, self._limits[num])
+        signal.setitimer(signal.ITIMER_REAL, limit)
         try:
             return handler(num)
         finally:
