@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from heliograph._core.schedule import Moment, Schedule
 from heliograph.engines.rules import next_fire
-from heliograph.exceptions import UwsgiconfException
+from heliograph.exceptions import ScheduleError, UwsgiconfException
 from heliograph.values import FileMonitor, Source
 
 if TYPE_CHECKING:
@@ -68,9 +68,14 @@ class Ticker:
     def _watch(self, source: Source, what: FileMonitor) -> None:
         from heliograph.watching import Watcher as NewWatcher  # noqa: PLC0415 - only who has monitors pays
 
-        if self._watcher is None:
-            self._watcher = NewWatcher()
-        self._watcher.watch(what.path, recursive=what.recursive, missing_ok=what.missing_ok, key=source.name)
+        try:
+            if self._watcher is None:
+                self._watcher = NewWatcher()
+            # It was looked for when it was declared. What is not there when worker 1 is started again may come back.
+            self._watcher.watch(what.path, recursive=what.recursive, missing_ok=True, key=source.name)
+        except ScheduleError as error:
+            _LOG.error("%s is not watched for signal %d: %s", what.path, source.num, error)
+            return
         self._monitors[source.name] = source
 
     def _run(self) -> None:
@@ -81,11 +86,18 @@ class Ticker:
             poll = select.poll()
             for fd in (self._wake_read, *watched):
                 poll.register(fd, select.POLLIN)
-            poll.poll(None if math.isinf(wait) else wait * 1000)
+            if not poll.poll(None if math.isinf(wait) else math.floor(wait * 1000)):
+                self._sleep_the_rest()
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
             for source in self._due():
                 self._fire(source)
+
+    def _sleep_the_rest(self) -> None:
+        """`poll` knows whole milliseconds only, and would be late by up to one."""
+        with self._lock:
+            wait = self._schedule.wait(_now())
+        time.sleep(min(wait, 0.001))
 
     def _due(self) -> list[Source]:
         with self._lock:
