@@ -207,7 +207,8 @@ def test_run_without_uwsgi_says_how_to_get_it(monkeypatch, tmp_path):
         raise ConfigError('uWSGI is not installed; pip install "heliograph[uwsgi]"')
 
     monkeypatch.setattr(uwsgi_server, "find", find)
-    assert refused("run", "tasks", "--engine", "uwsgi") == 'Error: uWSGI is not installed; pip install "heliograph[uwsgi]"\n'
+    said = refused("run", "tasks", "--engine", "uwsgi")
+    assert said == 'Error: uWSGI is not installed; pip install "heliograph[uwsgi]"\n'
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Routes:
         if not entry[0] & _REGISTERED:
             return None
         target = bytes(entry[_TARGET : _TARGET + entry[1]]).decode()
-        handler = bytes(entry[_NAME : _NAME + entry[2]]).decode(errors="replace")
+        handler = bytes(entry[_NAME : _NAME + entry[2]]).decode(errors="ignore")
         return Route(target, handler, not entry[0] & _ONCE, bool(entry[0] & _REMOTE))
 
     def __setitem__(self, num: int, route: Route) -> None:

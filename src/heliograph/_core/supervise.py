@@ -197,14 +197,16 @@ class Supervisor:
 
     def template_failed(self, generation: int, reason: str, now: float) -> list[Action]:
         """A template could not load the application, or ended."""
-        for seat in self._seats.values():
-            if seat.state == "forking" and seat.generation == generation:
-                seat.state = "absent"
+        lost = [seat for seat in self._seats.values() if seat.state == "forking" and seat.generation == generation]
+        for seat in lost:
+            seat.state, seat.due = "absent", _NEVER
         if generation == self._loading:
             self._loading = 0
             return [*self._load_failed(reason, now), *self._end_if_done()]
         if generation != self.generation or not self._templated:
-            return []
+            # It was told to fork, then to end, and was killed in between: the newest forks instead.
+            forks = [action for seat in lost if not self._quiet for action in self._fork(seat)]
+            return [*forks, *self._end_if_done()]
         self._templated = False
         if self._stopping:
             return self._end_if_done()
@@ -245,7 +247,7 @@ class Supervisor:
         self._stop_by = now if again else now + self.mercy
         self._load_due = _NEVER
         for seat in self._seats.values():
-            if seat.state in ("running", "draining") or seat.due < _NEVER:
+            if seat.state in ("running", "draining", "forking") or seat.due < _NEVER:
                 seat.due = min(seat.due, self._stop_by)
         text = "stopping at once" if again else f"stopping: what waits is handled, for at most {self.mercy:g} s"
         return [Log(logging.INFO, text), *self._end_if_done()]
@@ -281,6 +283,9 @@ class Supervisor:
     def _overdue(self, seat: _Seat, now: float) -> list[Action]:
         if seat.state == "absent":
             return self._fork(seat) if now < self._stop_by else []
+        if seat.state == "forking":  # its template does not answer
+            seat.state = "absent"
+            return []
         if seat.state in ("running", "draining"):
             seat.state = "killed"
             return [Log(logging.WARNING, f"{seat.who} did not end in time and is killed"), Kill(seat.pid)]

@@ -171,7 +171,7 @@ class Signal:
         if callable(target) and not isinstance(target, Signal):
             return self(target)
         text = _target_text(target)
-        if time_limit is not None and not time_limit >= 0:
+        if time_limit is not None and not 0 <= time_limit < float("inf"):
             raise ValueError(f"time_limit is in seconds, 0 or more, not {time_limit!r}")
 
         def register(func: _F) -> _F:

@@ -73,7 +73,10 @@ def _directory() -> Path:
     """The owner's directory of sockets; made if it is not there."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     path = Path(base) / "heliograph" if base else Path(tempfile.gettempdir()) / f"heliograph-{os.getuid()}"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}, where servers are found, cannot be made: {error.strerror or error}") from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise ConfigError(f"{path} must be a directory that only you can enter (chmod 700), and yours")

@@ -7,14 +7,19 @@ blocks. Served from the master's own loop.
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 MOST_CLIENTS = 64
 """Connections at a time."""
+
+_BREATH = 0.01
+"""Seconds that the master pauses when no descriptor is free."""
 
 Respond = Callable[[bytes], bytes | None]
 """The answer to a request; None while it is not complete; empty: close without an answer."""
@@ -69,7 +74,11 @@ class Clients:
     def _accept(self, now: float) -> None:
         try:
             sock, _ = self._listener.accept()
-        except OSError:  # gone again, or no descriptor is free
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE) and self._clients:
+                self._close(next(iter(self._clients.values())))  # who waits longest makes room
+            elif error.errno in (errno.EMFILE, errno.ENFILE):
+                time.sleep(_BREATH)  # the listener stays readable: do not ask in a circle
             return
         if not self.admits(sock):
             sock.close()

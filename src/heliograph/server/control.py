@@ -39,6 +39,9 @@ class ControlServer(Clients):
         before = os.umask(0o177)
         try:
             listener.bind(str(path))
+        except OSError as error:
+            listener.close()
+            raise ConfigError(f"cannot listen at {path}: {error.strerror or error}") from error
         finally:
             os.umask(before)
         listener.listen()
@@ -98,7 +101,10 @@ def ask(path: Path, request: dict[str, Any], timeout: float = 10.0) -> dict[str,
         ) from error
     if not line:
         raise ConfigError(f"the server at {path} closed the connection: it runs as another user, or is too busy")
-    found: dict[str, Any] = json.loads(line)
+    try:
+        found: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"the server at {path} broke off in the middle of its answer") from error
     if "error" in found:
         raise ConfigError(str(found["error"]))
     return found

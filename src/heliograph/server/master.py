@@ -344,20 +344,18 @@ class Master:
         return None
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        now = time.monotonic()
-        match request.get("do"):
-            case "signals":
+        match request:
+            case {"do": "signals"}:
                 return self._state()
-            case "next":
-                return {"next": self._raiser.upcoming(min(int(request.get("count", 5)), _MOST_RUNS))}
-            case "reload":
+            case {"do": "next", "count": int(count)}:
+                return {"next": self._raiser.upcoming(max(0, min(count, _MOST_RUNS)))}
+            case {"do": "reload"}:
                 self._do(self._supervisor.reload())
-                return {"pid": os.getpid()}
-            case "stop":
-                self._do(self._supervisor.stop(now))
-                return {"pid": os.getpid()}
-            case other:
-                return {"error": f"cannot do {other!r}; signals, next, reload or stop can be done"}
+            case {"do": "stop"}:
+                self._do(self._supervisor.stop(time.monotonic()))
+            case _:
+                return {"error": f"cannot do {request}; signals, next (with a count), reload or stop can be done"}
+        return {"pid": os.getpid()}
 
     def _state(self) -> dict[str, Any]:
         accounts = self._memory.accounts

@@ -42,6 +42,8 @@ class WireServer(Clients):
             listener = _listen(address)
         except OSError as error:
             raise ConfigError(f"cannot listen at {address}: {error.strerror or error}") from error
+        except (ValueError, OverflowError) as error:
+            raise ConfigError(f"cannot listen at {address}: {error}; use HOST:PORT or a path") from error
         super().__init__(listener, selector, self._respond_to, PACKET_SIZE, PATIENCE)
 
     def close(self) -> None:

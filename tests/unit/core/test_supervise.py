@@ -338,7 +338,6 @@ def test_a_second_stop_is_at_once(server):
     assert deeds(server.tick(6.0)) == [Kill(11), Kill(12)]
 
 
-@pytest.mark.xfail(strict=False, reason="who was to be forked from a template that is killed meanwhile is forgotten")
 @pytest.mark.parametrize("stopping", [False, True])
 def test_an_old_template_that_dies_before_it_has_forked(loaded, stopping):
     """It was told to fork, then new code was ready: the new template forks instead."""
@@ -350,7 +349,6 @@ def test_an_old_template_that_dies_before_it_has_forked(loaded, stopping):
     assert loaded.template_failed(1, "killed", 1.2) == [Fork(2, MULE)]
 
 
-@pytest.mark.xfail(strict=False, reason="a fork that is never reported has no deadline")
 def test_a_template_that_hangs_while_it_forks_does_not_hold_up_the_end(loaded):
     """It is given up when the mercy is over, or at a second stop."""
     loaded.stop(1.0)

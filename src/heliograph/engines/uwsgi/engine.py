@@ -170,8 +170,8 @@ class UwsgiEngine:
             self._tick(source)
 
     def remove_source(self, name: str) -> None:
-        self._sources.pop(name, None)
         self._at_the_ticker().remove(name)
+        self._sources.pop(name, None)
 
     def change_period(self, name: str, period: float) -> None:
         self._at_the_ticker().change_period(name, period)
