@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -86,20 +84,22 @@ def reload(name: str | None, wait: bool, timeout: float) -> None:
 @click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")
 def stop(name: str | None, wait: bool, timeout: float) -> None:
     """End a running server: what waits is handled first, within its mercy."""
-    pid = _ask(name, "stop")["pid"]
-    if wait and not _has_ended(pid, timeout):
-        raise Failure(f"the server (process {pid}) has not ended within {timeout:g} s; it goes on trying")
+    path = _path(name)
+    before = _inode(path)
+    _ask(name, "stop")
+    deadline = time.monotonic() + timeout
+    # A program that served may go on, and another server may take the name at once: the socket tells.
+    while wait and before is not None and _inode(path) == before:
+        if time.monotonic() > deadline:
+            raise Failure(f"the server has not ended within {timeout:g} s; it goes on trying")
+        time.sleep(0.02)
 
 
-def _has_ended(pid: int, timeout: float) -> bool:
+def _inode(path: Path) -> int | None:
     try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], timeout)[0])
-    finally:
-        os.close(fd)
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 class _GivenUp(Failure):
