@@ -99,7 +99,7 @@ class Run:
         self.log_path = directory / "server.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*HELIOGRAPH, "run", *arguments],
+                [*HELIOGRAPH, "run", "--engine", "uwsgi", *arguments],
                 cwd=directory,
                 env={**os.environ, "REPORTS": str(directory / "reports"), "HELIOGRAPH_ENGINE": "inline"},
                 stdin=subprocess.DEVNULL,

@@ -68,7 +68,7 @@ def server(request, tmp_path, events):
     (tmp_path / "app.py").write_text(APP)
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [*HELIOGRAPH, "run", "app.py", "--socket", address],
+            [*HELIOGRAPH, "run", "app.py", "--engine", "uwsgi", "--socket", address],
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             stdout=log,

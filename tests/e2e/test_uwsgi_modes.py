@@ -97,7 +97,6 @@ def pid_of(server, who, what="up"):
 # Without a master
 
 
-@pytest.mark.xfail(reason="sources say that the process is forked already, before they look for a master")
 def test_without_a_master_registering_is_an_error_that_says_what_to_start(uwsgi):
     """K10, S11: a signal, a timer, a cron rule; a file monitor too, for which uWSGI alone would crash. It serves on."""
     code = (

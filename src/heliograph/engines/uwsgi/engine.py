@@ -120,8 +120,7 @@ class UwsgiEngine:
                 "uWSGI has one time limit for all handlers of a kind of process: leave out time_limit, and start it "
                 "with --harakiri, --mule-harakiri or --spooler-harakiri SECONDS"
             )
-        if not uwsgi.masterpid():
-            raise RegistrationError(num, "this uWSGI runs without a master; start it with --master")
+        _check_master(num)
         if who.role in ("mule", "spooler", "outside"):
             raise RegistrationError(num, f"this is a {who.role}; {_MODULE_LEVEL}")
         if who.role == "worker":
@@ -155,6 +154,7 @@ class UwsgiEngine:
     # sources
 
     def add_source(self, source: Source) -> None:
+        _check_master(source.num)
         if not uwsgi.has_threads:
             raise NotSupported(
                 f"{source.name}: what raises signals by itself runs in a thread of worker 1, and this uWSGI has no "
@@ -363,6 +363,11 @@ class UwsgiEngine:
         before = {"worker": 0, "mule": top.workers, "spooler": top.workers + top.mules}
         number = before.get(who.role, self._slots - 1) + who.number - (who.role in before)
         return min(number, self._slots - 1)
+
+
+def _check_master(num: int) -> None:
+    if not uwsgi.masterpid():
+        raise RegistrationError(num, "this uWSGI runs without a master; start it with --master")
 
 
 def _keep_descriptor_0() -> None:
