@@ -126,13 +126,15 @@ keep(f"{Signal(1).registered} {get_sources()}")
 # With fewer workers than there may be
 
 
-CHEAP = ("--cheaper", "1", "--cheaper-initial", "1", "--master-fifo", "fifo")
+CHEAP = ("--cheaper", "1", "--cheaper-initial", "1", "--cheaper-algo", "manual", "--master-fifo", "fifo")
+"""One worker; nobody but us says when there are more, or fewer."""
 
 
 def more_workers(server, times):
-    """Tell the master to start so many."""
-    for _ in range(times):
+    """Tell the master to start so many, and wait for each."""
+    for up in range(len(server.events("up")), len(server.events("up")) + times):
         (server.directory / "fifo").write_text("+")
+        server.expect(up + 1, "up")
 
 
 def test_active_workers_reaches_those_that_run(uwsgi):
@@ -142,7 +144,6 @@ def test_active_workers_reaches_those_that_run(uwsgi):
     server.send(1)
     assert server.expect(1, "active")[0].by == "worker1"
     more_workers(server, 2)
-    server.expect(3, "up")
     server.send(1)
     server.expect(4, "active")
     assert sorted(event.by for event in server.events("active")[1:]) == ["worker1", "worker2", "worker3"]
