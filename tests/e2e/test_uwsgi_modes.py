@@ -245,10 +245,24 @@ uwsgi.postfork_hooks.add()(lambda: note("ours"))
     assert server.end() == 0
 
 
-def test_a_hook_that_another_library_sets_later_takes_no_signal_away(uwsgi):
-    """Set after heliograph is imported it replaces our hooks; handlers and senders work as before."""
+def test_a_hook_that_another_library_sets_later_takes_nothing_away(uwsgi):
+    """It runs beside our hooks, also if it calls the one that it found; timers tick."""
     code = """
 import uwsgi as raw
+from heliograph.runtime.scheduling import register_timer
+
+@register_timer(0.1, target="mule1")
+def tick():
+    note("tick")
+
+@uwsgi.postfork_hooks.add()
+def ours():
+    note("ours")
+
+found = raw.post_fork_hook
+def theirs():
+    found()
+    note("theirs")
 Signal(1).register_handler("mule1")(lambda: note("work"))
 
 @Signal(2).register_handler("worker1")
@@ -256,10 +270,13 @@ def burst():
     for _ in range(2000):
         Signal(1).send(timeout=20)
 
-raw.post_fork_hook = lambda: note("theirs")
+raw.post_fork_hook = lambda: note("replaced")
+raw.post_fork_hook = theirs
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1", up=False)
     server.expect(3, "theirs")
+    eventually("ticks", lambda: count(server, "tick") >= 3)
+    assert (count(server, "ours"), count(server, "theirs"), count(server, "replaced")) == (3, 3, 0)
     server.send(2)
     eventually("a burst", lambda: count(server, "work") == 2000)
     assert "SIGNAL QUEUE IS FULL" not in server.log

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import uwsgi
@@ -27,6 +29,8 @@ from heliograph.exceptions import (
 )
 from heliograph.port import Clock, Handler
 from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Source, Topology
+
+_LOG = logging.getLogger("heliograph.uwsgi")
 
 _HEADER_BYTES = 64
 _PICKED_UP_WITHIN = 0.02
@@ -67,6 +71,8 @@ class UwsgiEngine:
         self._sources: dict[str, Source] = {}
         self._ticker: Ticker | None = None
         self._pid = 0
+        self._hooked = 0
+        self._later: Callable[[], object] = _nothing
         self._who = Identity("outside")
         self._slot: Slot
         self._sent: memoryview[int]
@@ -76,6 +82,7 @@ class UwsgiEngine:
         if earlier is not None:
             self._hooks.append(earlier)
         uwsgi.post_fork_hook = self._after_fork
+        self._share_the_hook()
         os.register_at_fork(after_in_child=self._settle)
 
     # who and what
@@ -336,17 +343,35 @@ class UwsgiEngine:
 
     # forks
 
+    def _share_the_hook(self) -> None:
+        """Have whoever sets uWSGI's one hook after us called by ours, instead of in its place: timers stand on it."""
+        engine = self
+
+        class Module(ModuleType):
+            def __setattr__(self, name: str, value: Any) -> None:
+                if name == "post_fork_hook":
+                    engine._later = value
+                else:
+                    super().__setattr__(name, value)
+
+        uwsgi.__class__ = Module
+
     def _after_fork(self) -> None:
+        if self._hooked == os.getpid():  # by a hook that calls the one that it found
+            return
+        self._hooked = os.getpid()
         _keep_descriptor_0()
         self._settle()
         if self._who == _TICKING:
             for source in self._sources.values():
                 self._tick(source)
-        for hook in self._hooks:
+        for hook in (*self._hooks, self._later):
             try:
                 hook()
             except KeyboardInterrupt:  # uWSGI would print it and go on
                 raise SystemExit(130) from None
+            except Exception:  # noqa: BLE001 - one that raises does not stop the others
+                _LOG.exception("a post-fork hook of another library failed in %s", self._who)
 
     def _settle(self) -> None:
         """Find out who this process is, and where it counts."""
@@ -368,6 +393,10 @@ class UwsgiEngine:
 def _check_master(num: int) -> None:
     if not uwsgi.masterpid():
         raise RegistrationError(num, "this uWSGI runs without a master; start it with --master")
+
+
+def _nothing() -> None:
+    """The hook of nobody."""
 
 
 def _keep_descriptor_0() -> None:
