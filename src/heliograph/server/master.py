@@ -26,7 +26,6 @@ from setproctitle import setproctitle
 from heliograph._core import supervise
 from heliograph._core.sources import from_json
 from heliograph._core.supervise import RECYCLED, Supervisor
-from heliograph._core.targets import parse, queues
 from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import make_pipes, server_queues
 from heliograph.engines.local.wiring import VARIABLE, Wiring
@@ -35,35 +34,19 @@ from heliograph.server.clients import Clients
 from heliograph.server.control import ControlServer
 from heliograph.server.outgoing import Outgoing
 from heliograph.server.raising import Raiser
+from heliograph.server.settings import MasterSettings
 from heliograph.server.settlement import Settlement
 from heliograph.server.wire import WireServer
-from heliograph.values import SIGNALS, Identity, Topology
+from heliograph.values import Identity
 
 _LOG = logging.getLogger("heliograph.master")
 
 _PR_SET_CHILD_SUBREAPER = 36
+_MILLISECOND = 0.001
 _MOST_RUNS = 1000
 """Runs to come that are told at a time."""
 _LOOK_AGAIN = 0.02
 """Seconds between two looks whether the server is quiet, while it is stopping and only then."""
-
-
-@dataclass(frozen=True, slots=True)
-class MasterSettings:
-    """What a server is: its application, its processes, how patient its master is."""
-
-    app: str
-    topology: Topology
-    name: str
-    mercy: float = 30.0
-    """Seconds that processes get to finish, when the server stops or reloads."""
-    lazy: bool = False
-    max_signals: int = 0
-    time_limit: float = 0.0
-    listen: str | None = None
-    """Where signals from outside are taken."""
-    allow_remote: frozenset[int] = frozenset()
-    """Numbers that may be raised from outside, beside those that were registered so."""
 
 
 @dataclass(slots=True)
@@ -135,8 +118,7 @@ class Master:
             deadline = min(deadline, self._raiser.deadline)
         if self._supervisor.quieting:
             deadline = min(deadline, now + _LOOK_AGAIN)
-        timeout = None if deadline == float("inf") else max(0.0, deadline - now)
-        for key, _ in self._selector.select(timeout):
+        for key, _ in self._selector.select(_milliseconds_until(deadline, now)):
             handle: Callable[[float], None] = key.data
             handle(time.monotonic())
         now = time.monotonic()
@@ -358,8 +340,6 @@ class Master:
         return {"pid": os.getpid()}
 
     def _state(self) -> dict[str, Any]:
-        accounts = self._memory.accounts
-        waiting = self._outgoing.waiting()
         return {
             "name": self._settings.name,
             "app": self._settings.app,
@@ -368,29 +348,27 @@ class Master:
             "loading": self._supervisor.loading,
             "complete": self._supervisor.complete,
             "processes": {str(who): pid for who, pid in self._supervisor.pids().items()},
-            "waiting": waiting,
+            "waiting": self._outgoing.waiting(),
             "sources": self._raiser.rows(),
-            "refused": accounts.refused(),
-            "signals": [row for num in range(SIGNALS) if (row := self._row(num, waiting)) is not None],
+            "refused": self._memory.accounts.refused(),
+            "signals": self._outgoing.rows(),
         }
-
-    def _row(self, num: int, most: int) -> dict[str, Any] | None:
-        route = self._memory.live[num]
-        if route is None:
-            return None
-        total = {row: self._memory.accounts.total(row, num) for row in _SHOWN}
-        copies = len(queues(parse(route.target, self._settings.topology), self._settings.topology))
-        # A process that was killed beside its counting has left this off by one; it is never more than waits in all.
-        waiting = min(total["sent"] * copies + total["redelivered"] - total["taken"], most)
-        return {"num": num, "target": route.target, "handler": route.handler, **total, "waiting": max(0, waiting)}
-
-
-_SHOWN: tuple[Any, ...] = ("sent", "taken", "done", "failed", "redelivered", "dropped")
 
 
 def _adopt_orphans(yes: bool) -> None:
     """Become the parent of what descends from this process and loses its own, or no longer."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(yes))
+
+
+def _milliseconds_until(deadline: float, now: float) -> float | None:
+    """Seconds to select for. The kernel would round up to whole ms, so the last fraction of one is slept here."""
+    if deadline == float("inf"):
+        return None
+    left = max(0.0, deadline - now)
+    if left >= _MILLISECOND:
+        return left - left % _MILLISECOND
+    time.sleep(left)
+    return 0.0
 
 
 def _contents(fd: int) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from heliograph._core.accounts import Slot
+from heliograph._core.accounts import Row, Slot
 from heliograph._core.records import WAITING, Record, encode, held
+from heliograph._core.routes import Route
 from heliograph._core.targets import parse, queues, readers_of
 from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import has_room, waiting_records
-from heliograph.values import Identity, Queue, Topology
+from heliograph.values import SIGNALS, Identity, Queue, Topology
+
+_SHOWN: tuple[Row, ...] = ("sent", "taken", "done", "failed", "redelivered", "dropped")
 
 
 class Outgoing:
@@ -85,6 +89,18 @@ class Outgoing:
     def _is_in_a_hand(self, num: int, where: Sequence[Queue]) -> bool:
         readers = {who for queue in where for who in readers_of(queue, self._topology)}
         return any(r.num == num and r.state == WAITING for who in readers for _, r in held(self._memory.hand(who)))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All registered signals, for people and programs: where they go, who handles them, and how many."""
+        most = self.waiting()
+        return [self._row(num, route, most) for num in range(SIGNALS) if (route := self._memory.live[num]) is not None]
+
+    def _row(self, num: int, route: Route, most: int) -> dict[str, Any]:
+        total: dict[str, int] = {row: self._memory.accounts.total(row, num) for row in _SHOWN}
+        copies = len(queues(parse(route.target, self._topology), self._topology))
+        # A process that was killed beside its counting has left this off by one; it is never more than waits in all.
+        waiting = min(total["sent"] * copies + total["redelivered"] - total["taken"], most)
+        return {"num": num, "target": route.target, "handler": route.handler, **total, "waiting": max(0, waiting)}
 
     def _queues_of(self, num: int) -> tuple[Queue, ...]:
         route = self._memory.live[num]

@@ -41,7 +41,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     The exit code is 0 after a stop, and 2 if the application could not be loaded.
     """
     from heliograph.server.address import server_name  # noqa: PLC0415 - only who serves pays for a server
-    from heliograph.server.master import Master, MasterSettings  # noqa: PLC0415
+    from heliograph.server.master import Master  # noqa: PLC0415
+    from heliograph.server.settings import MasterSettings  # noqa: PLC0415
 
     listed = tuple(FarmSpec(farm, tuple(numbers)) for farm, numbers in (farms or {}).items())
     topology = Topology(workers, mules, listed, spoolers=int(spooler is not None))

@@ -354,7 +354,7 @@ class UwsgiEngine:
                 else:
                     super().__setattr__(name, value)
 
-        uwsgi.__class__ = Module
+        uwsgi.__class__ = Module  # pyright: ignore[reportAttributeAccessIssue]
 
     def _after_fork(self) -> None:
         if self._hooked == os.getpid():  # by a hook that calls the one that it found
