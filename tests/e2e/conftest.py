@@ -225,6 +225,7 @@ def server(tmp_path, monkeypatch):
     """A server that is not started yet; whatever becomes of it, nothing is left behind."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("HELIOGRAPH_ENGINE", raising=False)
     local = Local(tmp_path)
     yield local

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from operator import itemgetter
@@ -36,6 +36,8 @@ MOST_AT_ONCE = 1000
 which takes a look at the calendar, are not counted."""
 SLACK = 64
 """Stale items that a heap may have beside as many as there are sources."""
+
+_NOTHING: Mapping[str, float] = {}
 
 NextFire = Callable[[CronRule, float], float]
 """The next time (seconds since 1970) after the given one at which a rule fires."""
@@ -86,8 +88,12 @@ class Schedule:
     _serial: int = 0
     _offset: float | None = None
 
-    def adopt(self, sources: Iterable[Source], now: Moment) -> None:
-        """Have exactly these sources; what is the same as before goes on as it was."""
+    def adopt(self, sources: Iterable[Source], now: Moment, seen: Mapping[str, float] = _NOTHING) -> None:
+        """Have exactly these sources; what is the same as before goes on as it was.
+
+        `seen` says when rules were last seen to, on the wall clock: one with a `misfire_grace` makes up for what has
+        come up since.
+        """
         before, self._entries = self._entries, {}
         for source in sources:
             known = before.get(source.name)
@@ -95,15 +101,16 @@ class Schedule:
                 known.source = source
                 self._entries[source.name] = known
             else:
-                self.add(source, now)
+                self.add(source, now, seen.get(source.name))
 
-    def add(self, source: Source, now: Moment) -> None:
+    def add(self, source: Source, now: Moment, seen: float | None = None) -> None:
         """A new source, or another one of that name."""
         if self._offset is None:
             self._offset = now.wall - now.monotonic
         entry = Entry(source, now.monotonic, tick=1)
         self._entries[source.name] = entry
-        self._plan(entry, now.wall)
+        since = now.wall if seen is None or source.misfire_grace is None else min(seen, now.wall)
+        self._plan(entry, since)
 
     def remove(self, name: str) -> bool:
         """Forget a source; False if there is none of that name."""

@@ -7,6 +7,7 @@ template    the process that loads the application and forks the others
 settlement  what a process that ended still had in hand
 outgoing    the master's own view of the queues: raise a signal, see what waits
 raising     timers, cron rules and file changes
+memo        when cron rules were last seen to, kept on disk
 clients     many small clients, none of whom can hang or grow the master
 control     the socket for `heliograph signals`, `reload`, `stop`
 wire        signals from outside, by the uwsgi protocol

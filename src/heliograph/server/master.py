@@ -32,6 +32,7 @@ from heliograph.engines.local.wiring import VARIABLE, Wiring
 from heliograph.server import address
 from heliograph.server.clients import Clients
 from heliograph.server.control import ControlServer
+from heliograph.server.memo import Memo
 from heliograph.server.outgoing import Outgoing
 from heliograph.server.raising import Raiser
 from heliograph.server.settings import MasterSettings
@@ -81,7 +82,8 @@ class Master:
         self._reports, self._report_to = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._unread = b""
         self._signals, self._signal_to = socket.socketpair()
-        self._raiser = Raiser(self._selector, self._outgoing.raise_signal, self._outgoing.is_waiting)
+        outgoing, memo = self._outgoing, Memo.of_server(settings.name)
+        self._raiser = Raiser(self._selector, outgoing.raise_signal, outgoing.is_waiting, memo=memo)
         self._fronts: list[Clients] = []
         try:
             if settings.listen is not None:

@@ -10,14 +10,15 @@ import logging
 import random
 import selectors
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heliograph._core.schedule import MOST_AT_ONCE, Entry, Moment, Schedule
 from heliograph._core.sources import in_words
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError
-from heliograph.values import FileMonitor, Source
+from heliograph.server.memo import Memo
+from heliograph.values import CronRule, FileMonitor, Source
 
 if TYPE_CHECKING:
     from heliograph.watching import Watcher
@@ -37,9 +38,11 @@ class Raiser:
         raise_signal: Callable[[int], bool],
         is_waiting: Callable[[int], bool],
         now: Callable[[], Moment] | None = None,
+        memo: Memo | None = None,
     ) -> None:
         """`is_waiting(num)` says whether a signal has not been taken yet: then another run would add nothing."""
         self._now = now or _machine_time
+        self._memo = memo
         self._selector = selector
         self._raise = raise_signal
         self._is_waiting = is_waiting
@@ -51,7 +54,9 @@ class Raiser:
     def adopt(self, sources: Iterable[Source]) -> None:
         """Have exactly these sources; what is the same as before goes on as it was."""
         listed = list(sources)
-        self._schedule.adopt(listed, self._now())
+        seen = self._memo.times() if self._memo is not None else {}
+        self._schedule.adopt(listed, self._now(), seen)
+        self._remember([source for source in listed if source.name not in seen])
         monitors = {source.name: source for source in listed if isinstance(source.what, FileMonitor)}
         for name in [name for name, source in self._watched.items() if monitors.get(name) != source]:
             self._unwatch(name)
@@ -82,8 +87,10 @@ class Raiser:
             entry = self._schedule.entry(name)
             if entry is not None:
                 self._fire(entry.source, times)
-        for firing in self._schedule.due(self._now()):
+        due = self._schedule.due(self._now())
+        for firing in due:
             self._fire(firing.source, firing.times)
+        self._remember([firing.source for firing in due])
 
     def rows(self) -> list[dict[str, Any]]:
         """All sources, for people and programs."""
@@ -99,6 +106,12 @@ class Raiser:
             self._selector.unregister(self._watcher.fileno())
             self._watcher.close()
             self._watcher = None
+
+    def _remember(self, sources: Sequence[Source]) -> None:
+        """Note that rules which make up for what they miss were seen to just now."""
+        names = [s.name for s in sources if isinstance(s.what, CronRule) and s.misfire_grace is not None]
+        if names and self._memo is not None:
+            self._memo.note(dict.fromkeys(names, self._now().wall))
 
     def _fire(self, source: Source, times: int) -> None:
         for left in range(times, 0, -1):
