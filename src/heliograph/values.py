@@ -153,4 +153,7 @@ class Source:
     """Whether a run is left out (and counted as missed) while one is still waiting."""
 
     misfire_grace: float | None = None
-    """Seconds that a run may be late (the machine slept, say) before it is left out; None: it is never too late."""
+    """Seconds that a run may be late (the machine slept, say) before it is left out; None: it is never too late.
+
+    A cron rule that has one is also made up for after a stop of the server.
+    """
