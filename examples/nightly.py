@@ -54,4 +54,5 @@ def read_prices() -> None:
 
 def say(what: str) -> None:
     """One line, with who says it."""
-    print(f"{engines.current().identity}: {what}", flush=True)
+    # The end of the line with it, in one piece: others write to the same place.
+    print(f"{engines.current().identity}: {what}\n", end="", flush=True)

@@ -139,6 +139,10 @@ class ServerStage(Stage):
         """The server's output so far."""
         return self.output.read_text(errors="replace")
 
+    def await_said(self, text: str) -> None:
+        """Wait until the server's output has this in it."""
+        eventually(f"{text!r} in the log", lambda: text in self.said())
+
     def stop(self) -> int:
         """End the server as an operator does, and return its exit code."""
         assert self.server is not None
