@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from heliograph._core.schedule import Moment, Schedule
+from heliograph._core.schedule import Schedule
+from heliograph.engines.clock import machine_time
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError, UwsgiconfException
 from heliograph.values import FileMonitor, Source
@@ -44,7 +45,7 @@ class Ticker:
     def add(self, source: Source) -> None:
         """Raise this source's signal from now on."""
         with self._lock:
-            self._schedule.add(source, _now())
+            self._schedule.add(source, machine_time())
             if isinstance(source.what, FileMonitor):
                 self._watch(source, source.what)
         if self._thread is None:
@@ -62,7 +63,7 @@ class Ticker:
     def change_period(self, name: str, period: float) -> None:
         """Give a timer another period, from now."""
         with self._lock:
-            self._schedule.change_period(name, period, _now())
+            self._schedule.change_period(name, period, machine_time())
         self._wake()
 
     def _watch(self, source: Source, what: FileMonitor) -> None:
@@ -81,7 +82,7 @@ class Ticker:
     def _run(self) -> None:
         while True:
             with self._lock:
-                wait = self._schedule.wait(_now())
+                wait = self._schedule.wait(machine_time())
                 watched = [self._watcher.fileno()] if self._watcher is not None else []
             poll = select.poll()
             for fd in (self._wake_read, *watched):
@@ -96,12 +97,12 @@ class Ticker:
     def _sleep_the_rest(self) -> None:
         """`poll` knows whole milliseconds only, and would be late by up to one."""
         with self._lock:
-            wait = self._schedule.wait(_now())
+            wait = self._schedule.wait(machine_time())
         time.sleep(min(wait, 0.001))
 
     def _due(self) -> list[Source]:
         with self._lock:
-            firings = self._schedule.due(_now())
+            firings = self._schedule.due(machine_time())
             changed = self._watcher.changed() if self._watcher is not None else []
             touched = [self._monitors[str(name)] for name in changed if str(name) in self._monitors]
         return [firing.source for firing in firings for _ in range(firing.times)] + touched
@@ -115,7 +116,3 @@ class Ticker:
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
-
-
-def _now() -> Moment:
-    return Moment(time.monotonic(), time.time())
