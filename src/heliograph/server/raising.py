@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from heliograph._core.schedule import MOST_AT_ONCE, Entry, Moment, Schedule
 from heliograph._core.sources import in_words
-from heliograph.engines.clock import machine_time
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError
 from heliograph.server.memo import Memo
@@ -42,7 +41,7 @@ class Raiser:
         memo: Memo | None = None,
     ) -> None:
         """`is_waiting(num)` says whether a signal has not been taken yet: then another run would add nothing."""
-        self._now = now or machine_time
+        self._now = now or _machine_time
         self._memo = memo
         self._selector = selector
         self._raise = raise_signal
@@ -158,6 +157,11 @@ class Raiser:
             if entry is not None:
                 entry.fired += 1
                 self._fire(entry.source, 1)
+
+
+def _machine_time() -> Moment:
+    """Now. The monotonic clock goes on while the machine sleeps, so that the sleep is no change of the wall clock."""
+    return Moment(time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
 
 def _row(entry: Entry) -> dict[str, Any]:

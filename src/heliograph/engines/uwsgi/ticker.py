@@ -18,8 +18,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from heliograph._core.schedule import Schedule
-from heliograph.engines.clock import machine_time
+from heliograph._core.schedule import Moment, Schedule
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError, UwsgiconfException
 from heliograph.values import FileMonitor, Source
@@ -45,7 +44,7 @@ class Ticker:
     def add(self, source: Source) -> None:
         """Raise this source's signal from now on."""
         with self._lock:
-            self._schedule.add(source, machine_time())
+            self._schedule.add(source, _now())
             if isinstance(source.what, FileMonitor):
                 self._watch(source, source.what)
         if self._thread is None:
@@ -63,7 +62,7 @@ class Ticker:
     def change_period(self, name: str, period: float) -> None:
         """Give a timer another period, from now."""
         with self._lock:
-            self._schedule.change_period(name, period, machine_time())
+            self._schedule.change_period(name, period, _now())
         self._wake()
 
     def _watch(self, source: Source, what: FileMonitor) -> None:
@@ -82,7 +81,7 @@ class Ticker:
     def _run(self) -> None:
         while True:
             with self._lock:
-                wait = self._schedule.wait(machine_time())
+                wait = self._schedule.wait(_now())
                 watched = [self._watcher.fileno()] if self._watcher is not None else []
             poll = select.poll()
             for fd in (self._wake_read, *watched):
@@ -97,12 +96,12 @@ class Ticker:
     def _sleep_the_rest(self) -> None:
         """`poll` knows whole milliseconds only, and would be late by up to one."""
         with self._lock:
-            wait = self._schedule.wait(machine_time())
+            wait = self._schedule.wait(_now())
         time.sleep(min(wait, 0.001))
 
     def _due(self) -> list[Source]:
         with self._lock:
-            firings = self._schedule.due(machine_time())
+            firings = self._schedule.due(_now())
             changed = self._watcher.changed() if self._watcher is not None else []
             touched = [self._monitors[str(name)] for name in changed if str(name) in self._monitors]
         return [firing.source for firing in firings for _ in range(firing.times)] + touched
@@ -116,3 +115,7 @@ class Ticker:
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
+
+
+def _now() -> Moment:
+    return Moment(time.monotonic(), time.time())
