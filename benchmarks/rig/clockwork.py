@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from heliograph.engines.local.asking import ask
 from heliograph.exceptions import ConfigError
-from heliograph.server.control import ask
 from rig.processes import HERE, running, tail
 from rig.servers import FLAGS
 from rig.ticking import RECORD, Timers

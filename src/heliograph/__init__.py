@@ -25,6 +25,7 @@ from heliograph.runtime import (
     TypeTarget,
     get_available_num,
     get_last_received,
+    join,
     uwsgi,
 )
 from heliograph.server import serve
@@ -41,6 +42,7 @@ __all__ = [
     "UwsgiconfException",
     "get_available_num",
     "get_last_received",
+    "join",
     "serve",
     "uwsgi",
 ]

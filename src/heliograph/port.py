@@ -7,12 +7,19 @@ ours are the others. Numbers arrive checked (0-255), targets parsed and, where t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from heliograph.values import HandlerOptions, Identity, Source, Topology
 
+if TYPE_CHECKING:
+    import asyncio
+
 Handler = Callable[[int], Exception | None]
 """Runs what is registered for a number. Answers what that raised, already logged; None if it went well."""
+
+
+class Unfinished(BaseException):
+    """A handler was interrupted since its process is ending; the signal is to be given out again."""
 
 
 class Clock(Protocol):
@@ -41,6 +48,18 @@ class Engine(Protocol):
 
     reroutes: bool
     """Whether a registered number may be registered again with another target."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the web server whose process this is, for `async def` handlers; None without one."""
+        ...
+
+    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+        """Be a worker from now on, if this process was started by a server's command; whether it is or will be.
+
+        `loop` is where `async def` handlers shall run.
+        """
+        ...
 
     @property
     def identity(self) -> Identity:

@@ -28,9 +28,9 @@ class SignalDescription(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a process is: `Identity("worker", 2)`. The master and processes outside a server have number 0."""
+    """Who a process is: `Identity("worker", 2)`. The master and processes that receive nothing have number 0."""
 
-    role: Literal["master", "worker", "mule", "spooler", "outside"]
+    role: Literal["master", "worker", "mule", "spooler", "server", "outside"]
     number: int = 0
 
     def __str__(self) -> str:

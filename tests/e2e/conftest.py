@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
+from heliograph.engines.local.asking import ask
 from heliograph.remote import send_signal
 from heliograph.server.address import control_socket
-from heliograph.server.control import ask
 from heliograph.testing.stage.plays import eventually
 
 DEADLINE = 20.0

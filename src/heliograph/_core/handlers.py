@@ -33,6 +33,12 @@ def describe(func: Callable[..., Any]) -> str:
     return f"{getattr(func, '__module__', '?')}.{name}" if name else repr(func)
 
 
+def same_function(one: str, other: str) -> bool:
+    """Whether two descriptions are of one function: `tasks.refresh` of a file is `shop.tasks.refresh` of a package."""
+    longer, shorter = sorted((one, other), key=len, reverse=True)
+    return f".{longer}".endswith(f".{shorter}")
+
+
 def _accepts(signature: inspect.Signature, count: int) -> bool:
     try:
         signature.bind(*[0] * count)

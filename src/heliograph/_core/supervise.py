@@ -11,6 +11,13 @@ Rules
     A stop lets them handle what waits, and until then still replaces who ends; when the server is quiet they are told
     to drain. Who has not ended when the mercy is over is killed.
 
+Beside another server (`hosted`)
+    That server is a process of ours, started with the first template; its own processes join and are the workers. They
+    take a free seat and leave it when they end; whether and when they are replaced is their server's affair.
+    A reload hangs it up (SIGHUP), so that it replaces them itself.
+    It is replaced when it ends, but for two cases that end all: it ended well, or before anybody had joined.
+    A stop ends it first, when all is quiet; the others when its workers are gone and all is quiet again.
+
 How it works
     The master calls one method for each thing that happened; each answers with the actions to carry out, in order.
     `deadline` is when `tick` must be called at the latest.
@@ -22,6 +29,18 @@ import logging
 from dataclasses import dataclass, field
 from typing import Literal
 
+from heliograph._core.actions import (
+    Action,
+    Drain,
+    EndTemplate,
+    Finish,
+    Fork,
+    HangUp,
+    Kill,
+    Log,
+    StartServer,
+    StartTemplate,
+)
 from heliograph.values import Identity, Topology
 
 STEADY = 1.0
@@ -30,71 +49,23 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
 """Seconds before a process that ended too early is replaced: the first pause, and the longest."""
 RECYCLED = 64
 """Exit code of a process that has handled as many signals as it may, or drained because it was told to."""
+LATE = 15.0
+"""Seconds after the start of another server when it is said that its processes have not joined."""
+SERVER = Identity("server")
+"""The server that ours runs beside."""
 
 _NEVER = float("inf")
 
 State = Literal["absent", "forking", "running", "draining", "killed"]
 
 
-@dataclass(frozen=True, slots=True)
-class StartTemplate:
-    """Start a process that loads the application."""
-
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class EndTemplate:
-    """Let a template end; nothing will be forked from it any more."""
-
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """Have the template of that generation fork a process."""
-
-    generation: int
-    who: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """Ask a process to finish what it has in hand and end."""
-
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """End a process now."""
-
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """Tell people."""
-
-    level: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The master's work is done: exit with this code."""
-
-    code: int
-
-
-Action = StartTemplate | EndTemplate | Fork | Drain | Kill | Log | Finish
-
-
 @dataclass(slots=True)
 class _Seat:
-    """One process of the topology, and who sits there now."""
+    """One process of the server, and who sits there now."""
 
     who: Identity
+    joins: bool = False
+    """Whether it is filled by who joins, not by who is forked."""
     state: State = "absent"
     pid: int = 0
     generation: int = 0
@@ -110,6 +81,8 @@ class Supervisor:
 
     topology: Topology
     mercy: float = 30.0
+    hosted: bool = False
+    """Whether it runs beside another server, whose processes are its workers."""
     generation: int = 0
     """The template that processes are forked from; 0 before the first is ready."""
     _loading: int = 0
@@ -122,17 +95,24 @@ class Supervisor:
     _stop_by: float = _NEVER
     _quiet: bool = False
     _code: int = 0
+    _joined: bool = False
+    """Whether any process has joined yet."""
+    _late: float = _NEVER
+    """When to say who has not joined."""
     _seats: dict[Identity, _Seat] = field(init=False, default_factory=dict[Identity, _Seat])
 
     def __post_init__(self) -> None:
-        self._seats = {who: _Seat(who) for who in self.topology.processes()}
+        processes = self.topology.processes()
+        self._seats = {who: _Seat(who, joins=self.hosted and who.role == "worker") for who in processes}
+        if self.hosted:
+            self._seats[SERVER] = _Seat(SERVER)
 
     # what the master asks
 
     @property
     def deadline(self) -> float:
         """When `tick` is due at the latest; infinite if nothing is."""
-        return min([self._load_due, *(seat.due for seat in self._seats.values())])
+        return min([self._load_due, self._late, *(seat.due for seat in self._seats.values())])
 
     @property
     def loading(self) -> bool:
@@ -159,9 +139,18 @@ class Supervisor:
         """Whether every process runs, forked from the newest template."""
         return all(seat.state == "running" and seat.generation == self.generation for seat in self._seats.values())
 
+    @property
+    def workerless(self) -> bool:
+        """Whether the server is stopping, and its workers are gone with the server that they belonged to."""
+        return self.hosted and self._stopping and not any(seat.pid for seat in self._hosts())
+
     def seat_of(self, pid: int) -> Identity | None:
         """Who the process is, or was until it was reported as ended."""
         return next((seat.who for seat in self._seats.values() if seat.pid == pid), None)
+
+    def joins(self, who: Identity) -> bool:
+        """Whether that seat is for a process that was not forked."""
+        return self._seats[who].joins
 
     def pids(self) -> dict[Identity, int]:
         """The processes that there are."""
@@ -189,8 +178,8 @@ class Supervisor:
         actions: list[Action] = [EndTemplate(old)] if old else []
         for seat in self._seats.values():
             if seat.state == "running" and not self._stopping:
-                actions += self._drain(seat, now)
-            elif seat.state == "absent" and not self._quiet:
+                actions += self._renew(seat, now)
+            elif seat.state == "absent" and not self._quiet and not (self._stopping and seat.who == SERVER):
                 seat.early_ends = 0
                 actions += self._fork(seat)
         return actions
@@ -218,17 +207,42 @@ class Supervisor:
         """A process was forked."""
         seat = self._seats[who]
         seat.state, seat.pid, seat.generation, seat.since, seat.due = "running", pid, generation, now, _NEVER
+        if who == SERVER:
+            self._late = now + LATE
         if self._stopping:
             seat.due = self._stop_by
             return self.quiet() if self._quiet else []
         return self._drain(seat, now) if generation != self.generation else []
+
+    def join(self, pid: int, now: float) -> Identity | None:
+        """A process of the other server would be a worker: which one it is now, None while there is no free seat."""
+        seats = [seat for seat in self._seats.values() if seat.joins]
+        mine = next((seat for seat in seats if seat.pid == pid), None)
+        if mine is not None:
+            return mine.who
+        seat = next((seat for seat in seats if seat.state == "absent"), None)
+        if seat is None or self._stopping:
+            return None
+        seat.state, seat.pid, seat.generation, seat.since = "running", pid, self.generation, now
+        self._joined = True
+        return seat.who
+
+    def server_ended(self, code: int, how: str, now: float) -> list[Action]:
+        """The server that ours runs beside ended, or could not be started."""
+        if self._stopping or (self._joined and code):
+            return self.ended(SERVER, how, well=False, now=now)
+        seat = self._seats[SERVER]
+        seat.state, seat.pid, seat.due, self._code = "absent", 0, _NEVER, abs(code)
+        why = "" if self._joined else " before any of its processes had joined"
+        text = f"the server ended ({how}){why}, and so does this one"
+        return [Log(logging.ERROR if code else logging.INFO, text), *self.stop(now)]
 
     def ended(self, who: Identity, how: str, *, well: bool, now: float) -> list[Action]:
         """A process ended; `how` is for people, `well` says that it did as it was told."""
         seat = self._seats[who]
         told, lived = seat.state in ("draining", "killed"), now - seat.since
         seat.state, seat.pid, seat.due = "absent", 0, _NEVER
-        if self._stopping and (self._quiet or now >= self._stop_by):
+        if seat.joins or (self._stopping and (self._quiet or now >= self._stop_by or who == SERVER)):
             return self._end_if_done()
         if told or well:
             seat.early_ends = 0
@@ -247,7 +261,9 @@ class Supervisor:
         self._stop_by = now if again else now + self.mercy
         self._load_due = _NEVER
         for seat in self._seats.values():
-            if seat.state in ("running", "draining", "forking") or seat.due < _NEVER:
+            if seat.who == SERVER and not seat.pid:
+                seat.due = _NEVER  # without it there are no requests and no workers: it is not started any more
+            elif seat.state in ("running", "draining", "forking") or seat.due < _NEVER:
                 seat.due = min(seat.due, self._stop_by)
         text = "stopping at once" if again else f"stopping: what waits is handled, for at most {self.mercy:g} s"
         return [Log(logging.INFO, text), *self._end_if_done()]
@@ -256,6 +272,8 @@ class Supervisor:
         """Nothing waits and nothing is in hand, and the server is stopping."""
         if not self._stopping:
             return []
+        if self.hosted and not self.workerless:
+            return self._end_server()
         self._quiet = True
         actions: list[Action] = []
         for seat in self._seats.values():
@@ -272,6 +290,9 @@ class Supervisor:
         if self._load_due <= now:
             self._load_due = _NEVER
             actions += self._load() if not self._loading else []
+        if self._late <= now:
+            self._late = _NEVER
+            actions += self._say_who_is_late()
         for seat in self._seats.values():
             if seat.due <= now:
                 seat.due = _NEVER
@@ -309,10 +330,44 @@ class Supervisor:
     def _fork(self, seat: _Seat) -> list[Action]:
         """Have it forked; without a template it stays absent until the next is ready."""
         seat.due = _NEVER
-        if not self._templated:
+        if not self._templated or seat.joins:
             return []
+        if seat.who == SERVER:
+            return [StartServer()]
         seat.state, seat.generation = "forking", self.generation
         return [Fork(self.generation, seat.who)]
+
+    def _renew(self, seat: _Seat, now: float) -> list[Action]:
+        """Have it run the new code."""
+        if seat.joins:
+            return []
+        if seat.who == SERVER:
+            seat.generation = self.generation
+            return [HangUp(seat.pid)]
+        return self._drain(seat, now)
+
+    def _end_server(self) -> list[Action]:
+        """Ask it once; its workers go with it."""
+        server = self._seats[SERVER]
+        if server.state != "running":
+            return []
+        server.state = "draining"
+        return [Drain(server.pid)]
+
+    def _say_who_is_late(self) -> list[Action]:
+        missing = [seat.who for seat in self._hosts() if seat.joins and seat.state == "absent"]
+        if not missing or self._stopping:
+            return []
+        text = (
+            f"{', '.join(map(str, missing))}: nobody has joined within {LATE:g} s. If the server's processes do not "
+            "import the application, have them do so, or call heliograph.join() in them; if it has fewer of them, "
+            "say how many before the two dashes: --workers N"
+        )
+        return [Log(logging.WARNING, text)]
+
+    def _hosts(self) -> list[_Seat]:
+        """The seats of the other server and of its processes."""
+        return [seat for seat in self._seats.values() if seat.joins or seat.who == SERVER]
 
     def _drain(self, seat: _Seat, now: float) -> list[Action]:
         seat.state, seat.due = "draining", now + self.mercy

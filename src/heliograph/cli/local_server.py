@@ -8,6 +8,7 @@ from typing import NoReturn
 from heliograph.cli.settings import ServerSettings
 from heliograph.exceptions import ConfigError
 from heliograph.server import serve
+from heliograph.server.command import find_command
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -30,14 +31,24 @@ def start(settings: ServerSettings) -> NoReturn:
         time_limit=settings.time_limit,
         listen=settings.socket,
         allow_remote=settings.allow_remote,
+        command=settings.extra,
     )
     raise SystemExit(code)
 
 
 def _check(settings: ServerSettings) -> None:
     if settings.http is not None:
-        raise ConfigError("--http: this engine serves no HTTP; use --engine uwsgi, or run a web server beside it")
+        raise ConfigError("--http: this engine serves no HTTP; run a web server beside it: -- gunicorn shop.wsgi")
     if settings.threads > 1:
         raise ConfigError("--threads: this engine runs one handler at a time in a process; use more --workers")
     if settings.extra:
-        raise ConfigError(f"{' '.join(settings.extra)}: flags after -- are for --engine uwsgi")
+        _check_command(settings.extra[0])
+
+
+def _check_command(command: str) -> None:
+    if command.startswith("-"):
+        raise ConfigError(
+            f"{command}: after -- follows a command, such as gunicorn; flags alone are for --engine uwsgi"
+        )
+    if find_command(command) is None:
+        raise ConfigError(f"{command!r}: there is no such command; if it is to be installed: pip install {command}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypedDict, Unpack
@@ -16,6 +17,7 @@ from heliograph.cli.failure import Failure
 from heliograph.cli.rehearsal import rehearse
 from heliograph.cli.settings import ServerSettings, check_spooler, parse_farms
 from heliograph.exceptions import ConfigError
+from heliograph.server.command import workers_of
 from heliograph.values import Topology
 
 ENGINES: dict[str, Callable[[ServerSettings], NoReturn]] = {"local": local_server.start, "uwsgi": uwsgi_server.start}
@@ -27,6 +29,8 @@ Examples:
       two workers and a mule for signals, no other server needed
   heliograph run shop/app.py --mules 3 --farm crunchers=1,2 --spooler spool
       a file, a farm of two of three mules, a spooler
+  heliograph run shop.tasks --mules 2 -- gunicorn -w 4 shop.wsgi
+      beside gunicorn (or uvicorn, granian): its processes are the workers
   heliograph run shop.tasks --socket 127.0.0.1:3031 --allow-remote 17
       take signal 17 from outside: heliograph send 17 127.0.0.1:3031
   heliograph run shop.wsgi:app --engine uwsgi --http 127.0.0.1:8000
@@ -36,13 +40,14 @@ Examples:
 
 \b
 Exit codes: 2 if the server cannot be started so, or cannot load the
-application; 0 after Ctrl-C, SIGTERM or heliograph stop. With --engine uwsgi
-the server's own: 22 if it could not load the application.
+application; 0 after Ctrl-C, SIGTERM or heliograph stop. Beside another server
+that one's own, if it ended before it served. With --engine uwsgi uWSGI's own:
+22 if it could not load the application.
 """
 
 
 class _Options(TypedDict):
-    workers: int
+    workers: int | None
     mules: int
     farm: tuple[str, ...]
     spooler: Path | None
@@ -74,7 +79,7 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("app")
-@click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[-- SERVER FLAGS]")
+@click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
 @click.option(
     "--engine",
     type=click.Choice(sorted(ENGINES)),
@@ -82,7 +87,12 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
     show_default=True,
     help="What runs it: a server of our own, or real uWSGI.",
 )
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Worker processes; 1 if not given, beside another server as many as its command says.",
+)
 @click.option("--mules", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Mules.")
 @click.option("--farm", multiple=True, metavar="NAME=1,2", help="A farm of these mules; may be repeated.")
 @click.option(
@@ -108,9 +118,11 @@ def run(app: str, extra: tuple[str, ...], engine: str, **options: Unpack[_Option
     The application is imported once and then forked (with --lazy-apps: imported in each process); the current
     directory is importable, as with `python -m`. A server is told to stop with SIGTERM or Ctrl-C (twice: at once), to
     reload with SIGHUP, and to log its state with SIGUSR1.
+
+    After two dashes may follow the command of a web server. It is started beside, and its processes are the workers.
     """
     try:
-        settings = _settings(AppSpec.parse(app, Path.cwd()), extra, options)
+        settings = _settings(AppSpec.parse(app, Path.cwd()), extra, engine, options)
         if engine == "uwsgi":
             _check_for_uwsgi(options)
             _rehearse(settings)
@@ -119,8 +131,8 @@ def run(app: str, extra: tuple[str, ...], engine: str, **options: Unpack[_Option
         raise Failure(str(error)) from error
 
 
-def _settings(app: AppSpec, extra: tuple[str, ...], options: _Options) -> ServerSettings:
-    if extra and not extra[0].startswith("-"):
+def _settings(app: AppSpec, extra: tuple[str, ...], engine: str, options: _Options) -> ServerSettings:
+    if extra and engine == "uwsgi" and not extra[0].startswith("-"):
         raise ConfigError(f"{extra[0]!r} was not expected after the application; the server's own flags follow --")
     farms = parse_farms(options["farm"], options["mules"])
     spooler, http, socket = options["spooler"], options["http"], options["socket"]
@@ -129,7 +141,10 @@ def _settings(app: AppSpec, extra: tuple[str, ...], options: _Options) -> Server
     for option, address in (("--http", http), ("--socket", socket)):
         if address is not None:
             check_address(option, address)
-    topology = Topology(options["workers"], options["mules"], farms, spoolers=int(spooler is not None))
+    workers = options["workers"]
+    if workers is None:
+        workers = workers_of(extra, os.environ) if extra and engine == "local" else 1
+    topology = Topology(workers, options["mules"], farms, spoolers=int(spooler is not None))
     return ServerSettings(
         app=app,
         topology=topology,

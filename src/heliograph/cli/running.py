@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from heliograph.cli.failure import Failure
+from heliograph.engines.local.asking import ask
 from heliograph.exceptions import ConfigError
 from heliograph.server.address import control_socket, server_name
-from heliograph.server.control import ask
 
 _COLUMNS = ("num", "target", "handler", "sent", "done", "failed", "waiting", "redelivered", "dropped")
 _SOURCE_COLUMNS = ("num", "name", "what", "fired", "missed")

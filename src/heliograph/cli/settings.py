@@ -37,7 +37,7 @@ class ServerSettings:
     time_limit: float = 0.0
     allow_remote: tuple[int, ...] = ()
     extra: tuple[str, ...] = ()
-    """The server's own flags, handed on as they are."""
+    """What followed two dashes: the server's own flags, or the command of a server to run beside."""
 
 
 def parse_farms(texts: Sequence[str], mules: int) -> tuple[FarmSpec, ...]:

@@ -6,12 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from heliograph.exceptions import ConfigError
 from heliograph.port import Engine
 
 VARIABLE = "HELIOGRAPH_ENGINE"
 """Environment variable that names the engine to use."""
+
+MASTER = "HELIOGRAPH_MASTER"
+"""Environment variable with the path of a master's control socket, for what its server's command starts."""
 
 active: Engine | None = None
 """This process's engine, once it is chosen; None before."""
@@ -25,11 +29,12 @@ def current() -> Engine:
 def choose() -> Engine:
     """A new engine for this process.
 
-    `HELIOGRAPH_ENGINE` if it is set; else uWSGI if the real `uwsgi` module is in this process; else detached. The
-    processes of a server of our own are given theirs.
+    `HELIOGRAPH_ENGINE` if it is set; else uWSGI if the real `uwsgi` module is in this process; else local if a command
+    that `heliograph run` started, started this process; else detached. The processes of a server of our own are given
+    theirs.
     Raises `ConfigError` for a name that is no engine, or for one that cannot run here.
     """
-    name = os.environ.get(VARIABLE) or ("uwsgi" if _inside_uwsgi() else "detached")
+    name = os.environ.get(VARIABLE) or _found()
     if name not in _ENGINES:
         raise ConfigError(f"{VARIABLE}={name!r} is not an engine; use one of {', '.join(sorted(_ENGINES))}")
     return _ENGINES[name]()
@@ -52,6 +57,12 @@ def _choose_now() -> Engine:
     return active
 
 
+def _found() -> str:
+    if _inside_uwsgi():
+        return "uwsgi"
+    return "local" if os.environ.get(MASTER) else "detached"
+
+
 def _inside_uwsgi() -> bool:
     return hasattr(sys.modules.get("uwsgi"), "masterpid")
 
@@ -65,10 +76,12 @@ def _uwsgi() -> Engine:
 
 
 def _local() -> Engine:
-    from heliograph.engines.local.engine import LocalEngine  # noqa: PLC0415 - only a server's processes need it
-    from heliograph.engines.local.wiring import Wiring  # noqa: PLC0415
+    control = os.environ.get(MASTER)
+    if not control:
+        raise ConfigError(f"{VARIABLE}=local, but no heliograph server started this process; use heliograph run")
+    from heliograph.engines.local.joining import JoiningEngine  # noqa: PLC0415 - only a server's processes need it
 
-    return LocalEngine(Wiring.inherited())
+    return JoiningEngine(Path(control))
 
 
 def _inline() -> Engine:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from heliograph.engines.clock import SystemClock
+from heliograph.engines.unhosted import Unhosted
 from heliograph.exceptions import NoEngine
 from heliograph.port import Clock, Handler
 from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Source, Topology
@@ -17,7 +18,7 @@ _WAY_OUT = (
 )
 
 
-class DetachedEngine:
+class DetachedEngine(Unhosted):
     """What a process has that was not started by a server."""
 
     name = "detached"

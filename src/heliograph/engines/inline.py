@@ -26,6 +26,7 @@ from heliograph._core.schedule import Moment, Schedule
 from heliograph._core.targets import Target, parse, queues, queues_read_by, readers_of
 from heliograph.engines.clock import FakeClock, SystemClock
 from heliograph.engines.rules import next_fire
+from heliograph.engines.unhosted import Unhosted
 from heliograph.exceptions import (
     ConfigError,
     NotSupported,
@@ -85,7 +86,7 @@ class _Player(threading.local):
     who: Identity | None = None
 
 
-class InlineEngine:
+class InlineEngine(Unhosted):
     """One process that plays all processes of a server."""
 
     name = "inline"

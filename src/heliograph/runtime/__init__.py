@@ -1,5 +1,6 @@
 """What an application imports. Names and behaviour are those of the `uwsgiconf` runtime package."""
 
+from heliograph.runtime.joining import join
 from heliograph.runtime.mules import Farm, Mule
 from heliograph.runtime.platform import uwsgi
 from heliograph.runtime.signals import (
@@ -20,5 +21,6 @@ __all__ = [
     "TypeTarget",
     "get_available_num",
     "get_last_received",
+    "join",
     "uwsgi",
 ]

@@ -12,7 +12,9 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from heliograph import engines
@@ -20,7 +22,7 @@ from heliograph._core.handlers import adapt, describe
 from heliograph._core.table import Table, check_num
 from heliograph._core.targets import parse
 from heliograph.exceptions import AlreadyRegistered, SignalTypeError
-from heliograph.port import Engine
+from heliograph.port import Engine, Unfinished
 from heliograph.runtime.mules import Farm, Mule
 from heliograph.values import HandlerOptions, SignalDescription
 
@@ -41,6 +43,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that `send()` waits for room in a full queue, or for a remote server."""
+
+_GLANCE = 0.5
+"""Seconds between two looks whether the event loop of an `async def` handler still runs."""
 
 TABLE = Table()
 """What this process has claimed and registered."""
@@ -63,6 +68,8 @@ class _ThreadState(threading.local):
 
 
 _STATE = _ThreadState()
+_ON_LOOP: ContextVar[int | None] = ContextVar("heliograph_handling", default=None)
+"""The signal that a task on a web server's event loop handles."""
 
 
 def get_available_num() -> int:
@@ -75,7 +82,8 @@ def get_available_num() -> int:
 
 def get_last_received() -> Signal:
     """The signal being handled, within a handler; else the last one waited for in this thread, `Signal(0)` if none."""
-    return Signal(_STATE.waited if _STATE.handling is None else _STATE.handling)
+    handling = _ON_LOOP.get() if _STATE.handling is None else _STATE.handling
+    return Signal(_STATE.waited if handling is None else handling)
 
 
 class Signal:
@@ -270,16 +278,48 @@ def _register(num: int, target: str, func: Callable[..., Any], options: HandlerO
 
 
 def _run_to_the_end(call: Callable[[int], Coroutine[Any, Any, object]]) -> Callable[[int], object]:
-    """Run an `async def` handler on this thread's event loop, which is made for the first one."""
+    """Run an `async def` handler on the web server's event loop; where there is none, on one of this thread's own."""
 
     def run(num: int) -> object:
-        if _STATE.runner is None:
-            import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
+        import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
 
+        loop = engines.current().loop
+        if loop is not None:
+            return _run_on(loop, _noting(num, call(num)))
+        if _STATE.runner is None:
             _STATE.runner = asyncio.Runner()
         return _STATE.runner.run(call(num))
 
     return run
+
+
+def _run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, object]) -> object:
+    """Run it there, and wait for it here. Raises `Unfinished` if the loop ends before it does."""
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import CancelledError  # noqa: PLC0415
+
+    if not loop.is_running():
+        coroutine.close()
+        raise Unfinished
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    while True:
+        try:
+            return future.result(_GLANCE)
+        except CancelledError:
+            time.sleep(_GLANCE)  # a loop that comes to its end cancels first: then it was not the handler's own doing
+            if loop.is_running():
+                raise
+        except TimeoutError:
+            if future.done():
+                raise  # it is the handler's own
+        if not loop.is_running():
+            raise Unfinished
+
+
+async def _noting(num: int, coroutine: Coroutine[Any, Any, object]) -> object:
+    """Let `get_last_received` know on the loop, too."""
+    _ON_LOOP.set(num)
+    return await coroutine
 
 
 def _target_text(target: object) -> str:

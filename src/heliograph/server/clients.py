@@ -15,14 +15,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from heliograph.engines.local.asking import MOST_DESCRIPTORS
+
 MOST_CLIENTS = 64
 """Connections at a time."""
 
 _BREATH = 0.01
 """Seconds that the master pauses when no descriptor is free."""
 
-Respond = Callable[[bytes], bytes | None]
-"""The answer to a request; None while it is not complete; empty: close without an answer."""
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and descriptors that go with it. An empty one closes the connection."""
+
+    text: bytes
+    descriptors: tuple[int, ...] = ()
+
+
+Respond = Callable[[bytes, socket.socket], Reply | None]
+"""The answer to a request that came over that socket; None while it is not complete."""
 
 
 @dataclass(slots=True)
@@ -31,6 +42,7 @@ class _Client:
     until: float
     asked: bytes = b""
     answer: bytes = b""
+    descriptors: tuple[int, ...] = ()
 
 
 class Clients:
@@ -98,21 +110,24 @@ class Clients:
         except OSError:
             chunk = b""
         client.asked += chunk
-        answer = self._respond(client.asked) if chunk else b""
-        if answer:
-            client.answer = answer
+        reply = self._respond(client.asked, client.socket) if chunk else Reply(b"")
+        if reply is not None and reply.text:
+            client.answer, client.descriptors = reply.text, reply.descriptors
             self._selector.modify(client.socket, selectors.EVENT_WRITE, partial(self._write, client))
-        elif answer is not None or len(client.asked) >= self._most:
+        elif reply is not None or len(client.asked) >= self._most:
             self._close(client)
 
     def _write(self, client: _Client, _now: float) -> None:
+        now, later = client.descriptors[:MOST_DESCRIPTORS], client.descriptors[MOST_DESCRIPTORS:]
+        # Each piece of descriptors needs a byte to go with; the last takes the rest of the answer.
+        text = client.answer[:1] if later else client.answer
         try:
-            sent = client.socket.send(client.answer)
+            sent = socket.send_fds(client.socket, [text], now) if now else client.socket.send(text)
         except BlockingIOError:
             return
         except OSError:
-            sent = len(client.answer)
-        client.answer = client.answer[sent:]
+            sent, later = len(client.answer), ()
+        client.answer, client.descriptors = client.answer[sent:], later
         if not client.answer:
             self._close(client)
 

@@ -14,49 +14,44 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from setproctitle import setproctitle
 
-from heliograph._core import supervise
+from heliograph._core import actions as do
 from heliograph._core.sources import from_json
-from heliograph._core.supervise import RECYCLED, Supervisor
+from heliograph._core.supervise import RECYCLED, SERVER, Supervisor
 from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import make_pipes, server_queues
-from heliograph.engines.local.wiring import VARIABLE, Wiring
+from heliograph.engines.local.wiring import Wiring
 from heliograph.server import address
+from heliograph.server.beside import Beside
 from heliograph.server.clients import Clients
 from heliograph.server.control import ControlServer
+from heliograph.server.door import Door
 from heliograph.server.memo import Memo
 from heliograph.server.outgoing import Outgoing
 from heliograph.server.raising import Raiser
 from heliograph.server.settings import MasterSettings
 from heliograph.server.settlement import Settlement
+from heliograph.server.templates import Templates
 from heliograph.server.wire import WireServer
 from heliograph.values import Identity
 
 _LOG = logging.getLogger("heliograph.master")
 
+_SIGNALS = {do.HangUp: signal.SIGHUP, do.Drain: signal.SIGTERM, do.Kill: signal.SIGKILL}
 _PR_SET_CHILD_SUBREAPER = 36
 _MILLISECOND = 0.001
+_CANNOT_START = 127
+"""Exit code for a command that cannot be started, as a shell has it."""
 _MOST_RUNS = 1000
 """Runs to come that are told at a time."""
 _LOOK_AGAIN = 0.02
 """Seconds between two looks whether the server is quiet, while it is stopping and only then."""
-
-
-@dataclass(slots=True)
-class _Template:
-    process: subprocess.Popen[bytes]
-    commands: int | None
-    """Descriptor to tell it whom to fork; None once it is to end."""
-    sources: int
-    """Descriptor of the file that it leaves its application's sources in."""
 
 
 class Master:
@@ -72,8 +67,8 @@ class Master:
         self._slot = self._memory.accounts.slots[self._memory.slot_number(Identity("master"))]
         self._settlement = Settlement(self._memory, settings.topology, self._queues, self._pipes, self._slot)
         self._outgoing = Outgoing(self._memory, settings.topology, self._queues, self._pipes, self._slot)
-        self._supervisor = Supervisor(settings.topology, settings.mercy)
-        self._templates: dict[int, _Template] = {}
+        self._supervisor = Supervisor(settings.topology, settings.mercy, hosted=bool(settings.command))
+        self._templates = Templates(self._wiring)
         self._early: dict[int, int] = {}
         self._code: int | None = None
         self._announced = False
@@ -84,10 +79,14 @@ class Master:
         self._signals, self._signal_to = socket.socketpair()
         outgoing, memo = self._outgoing, Memo.of_server(settings.name)
         self._raiser = Raiser(self._selector, outgoing.raise_signal, outgoing.is_waiting, memo=memo)
+        self._beside = Beside(settings.command, address.control_socket(settings.name))
+        self._door = Door(self._selector, self._note_leaving)
         self._fronts: list[Clients] = []
         try:
             if settings.listen is not None:
-                self._fronts.append(WireServer(settings.listen, self._selector, self._take_from_outside))
+                self._fronts.append(
+                    WireServer(settings.listen, self._selector, partial(outgoing.take, allowed=settings.allow_remote))
+                )
             control = address.control_socket(settings.name)
             self._fronts.append(ControlServer(control, self._selector, self._answer))
         except BaseException:
@@ -128,7 +127,7 @@ class Master:
             front.tick(now)
         if not self._supervisor.stopping:
             self._raiser.tick()
-        if self._supervisor.quieting and self._outgoing.quiet():
+        if self._supervisor.quieting and self._outgoing.quiet(workerless=self._supervisor.workerless):
             self._do(self._supervisor.quiet())
         self._do(self._supervisor.tick(now))
 
@@ -171,7 +170,7 @@ class Master:
         generation: int = report["generation"]
         if "ready" in report:
             self._memory.live.replace_by(self._memory.staged)
-            self._raiser.adopt(from_json(_contents(self._templates[generation].sources)))
+            self._raiser.adopt(from_json(self._templates.sources(generation)))
             self._do(self._supervisor.template_ready(generation, now))
         elif "failed" in report:
             self._do(self._supervisor.template_failed(generation, report["failed"].strip(), now))
@@ -206,73 +205,81 @@ class Master:
     def _reap(self, now: float) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if not pid:
+            if ended is None:
                 return
-            self._note_end(pid, os.waitstatus_to_exitcode(status), now)
+            if ended.si_pid == self._beside.pid:
+                self._beside.kill()  # whom it left behind would keep its successor from the port
+            _, status = os.waitpid(ended.si_pid, 0)
+            self._note_end(ended.si_pid, os.waitstatus_to_exitcode(status), now)
 
     def _note_end(self, pid: int, code: int, now: float) -> None:
-        for generation, template in list(self._templates.items()):
-            if template.process.pid == pid:
-                template.process.returncode = code
-                self._end_template(generation)
-                os.close(self._templates.pop(generation).sources)
-                self._do(self._supervisor.template_failed(generation, _how(code), now))
-                return
+        if pid == self._beside.pid:
+            self._beside.pid = 0
+            self._do(self._supervisor.server_ended(code, _how(code), now))
+            return
+        generation = self._templates.gone(pid, code)
+        if generation is not None:
+            self._do(self._supervisor.template_failed(generation, _how(code), now))
+            return
         who = self._supervisor.seat_of(pid)
-        if who is None:
+        if who is None or self._supervisor.joins(who):  # for those who joined the door has an eye
             if self._supervisor.forking:  # its start is being reported; else it is an orphan of the application's
                 self._early[pid] = code
             return
-        self._memory.accounts.slots[self._memory.slot_number(who)].pid = 0
-        self._settlement.settle(who, timed_out=code == -signal.SIGALRM)
+        self._settle(who, timed_out=code == -signal.SIGALRM)
         self._do(self._supervisor.ended(who, _how(code), well=code == RECYCLED, now=now))
 
-    def _end_template(self, generation: int) -> None:
-        """It ends when it cannot be commanded any more."""
-        template = self._templates.get(generation)
-        if template is not None and template.commands is not None:
-            os.close(template.commands)
-            template.commands = None
+    def _note_leaving(self, who: Identity, now: float) -> None:
+        """A process that had joined has ended."""
+        self._settle(who)
+        self._up.discard(who)
+        self._do(self._supervisor.ended(who, "it left", well=True, now=now))
+
+    def _settle(self, who: Identity, *, timed_out: bool = False) -> None:
+        self._memory.accounts.slots[self._memory.slot_number(who)].pid = 0
+        self._settlement.settle(who, timed_out=timed_out)
 
     # actions
 
-    def _do(self, actions: list[supervise.Action]) -> None:
+    def _do(self, actions: list[do.Action]) -> None:
         for action in actions:
             match action:
-                case supervise.StartTemplate(generation):
-                    self._start_template(generation)
-                case supervise.EndTemplate(generation):
-                    self._end_template(generation)
-                case supervise.Fork(generation, who):
-                    self._command(generation, f"{who.role} {who.number}\n")
-                case supervise.Drain(pid):
-                    _kill(pid, signal.SIGTERM)
-                case supervise.Kill(pid):
-                    _kill(pid, signal.SIGKILL)
-                case supervise.Log(level, text):
+                case do.StartTemplate(generation):
+                    self._templates.start(generation)
+                case do.EndTemplate(generation):
+                    self._templates.end(generation)
+                case do.Fork(generation, who):
+                    self._templates.fork(generation, who)
+                case do.StartServer():
+                    self._start_server()
+                case do.HangUp(pid) | do.Drain(pid) | do.Kill(pid):
+                    _kill(-pid if action == do.Kill(self._beside.pid) else pid, _SIGNALS[type(action)])
+                case do.Log(level, text):
                     _LOG.log(level, "%s", text)
-                case supervise.Finish(code):
+                case do.Finish(code):
                     self._code = code
 
-    def _command(self, generation: int, line: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and SIGCHLD says so
-            commands = self._templates[generation].commands
-            assert commands is not None
-            os.write(commands, line.encode())
+    def _start_server(self) -> None:
+        now = time.monotonic()
+        try:
+            pid = self._beside.start()
+        except OSError as error:
+            self._do(self._supervisor.server_ended(_CANNOT_START, error.strerror or str(error), now))
+        else:
+            _LOG.info("started %s, process %d", " ".join(self._beside.command), pid)
+            self._do(self._supervisor.forked(SERVER, pid, self._supervisor.generation, now))
 
-    def _start_template(self, generation: int) -> None:
-        read, write = os.pipe2(os.O_CLOEXEC)
-        sources = os.memfd_create("heliograph-sources", os.MFD_CLOEXEC)
-        wiring = Wiring(
+    def _wiring(self, generation: int, commands: int = -1, sources: int = -1) -> Wiring:
+        return Wiring(
             generation=generation,
             master=os.getpid(),
             memory=self._memory.fd,
             queues=self._pipes,
             reports=self._report_to,
-            commands=read,
+            commands=commands,
             sources=sources,
             topology=self._settings.topology,
             app=self._settings.app,
@@ -280,18 +287,12 @@ class Master:
             max_signals=self._settings.max_signals,
             time_limit=self._settings.time_limit,
         )
-        env = {**os.environ, VARIABLE: wiring.to_json()}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "heliograph.server.template"], env=env, pass_fds=wiring.descriptors
-        )
-        os.close(read)
-        self._templates[generation] = _Template(process, write, sources)
 
     def _end(self) -> None:
-        templates = [template.process.pid for template in self._templates.values()]
-        for generation in self._templates:
-            self._end_template(generation)
-        for pid in (*self._supervisor.pids().values(), *templates):
+        self._templates.end_all()
+        if self._beside.pid:
+            self._beside.kill()
+        for pid in (*self._supervisor.pids().values(), *self._templates):
             _kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
@@ -304,42 +305,50 @@ class Master:
         _adopt_orphans(False)
         for front in self._fronts:
             front.close()
+        self._templates.close()
+        self._door.close()
         self._raiser.close()
         self._lock.release()
         self._selector.close()
         self._signals.close()
         self._signal_to.close()
-        sources = [template.sources for template in self._templates.values()]
         pipes = [fd for pipe in self._pipes for fd in pipe]
-        for fd in (self._reports, self._report_to, self._memory.fd, *sources, *pipes):
+        for fd in (self._reports, self._report_to, self._memory.fd, *pipes):
             os.close(fd)
 
     # for others
 
-    def _take_from_outside(self, num: int) -> str | None:
-        route = self._memory.live[num]
-        if route is None:
-            return "nothing is registered for it"
-        if not route.remote and num not in self._settings.allow_remote:
-            return "it may not be raised from outside (--allow-remote, or register_handler(remote=True))"
-        if not self._outgoing.raise_signal(num):
-            self._slot.refuse()
-            return "its queue is full"
-        return None
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, Any], pid: int) -> tuple[dict[str, Any], Sequence[int]]:
         match request:
+            case {"do": "attach"}:
+                wiring = self._wiring(self._supervisor.generation)
+                names = [row["name"] for row in self._raiser.rows()]
+                return {"wiring": wiring.to_json(), "sources": names}, wiring.passed()
+            case {"do": "join"}:
+                return self._seat(pid), ()
             case {"do": "signals"}:
-                return self._state()
+                return self._state(), ()
             case {"do": "next", "count": int(count)}:
-                return {"next": self._raiser.upcoming(max(0, min(count, _MOST_RUNS)))}
+                return {"next": self._raiser.upcoming(max(0, min(count, _MOST_RUNS)))}, ()
             case {"do": "reload"}:
                 self._do(self._supervisor.reload())
             case {"do": "stop"}:
                 self._do(self._supervisor.stop(time.monotonic()))
             case _:
-                return {"error": f"cannot do {request}; signals, next (with a count), reload or stop can be done"}
-        return {"pid": os.getpid()}
+                known = "signals, next (with a count), attach, join, reload or stop"
+                return {"error": f"cannot do {request}; {known} can be done"}, ()
+        return {"pid": os.getpid()}, ()
+
+    def _seat(self, pid: int) -> dict[str, Any]:
+        """What a process of the other server is told that would be a worker: which one, or 0 while there is no seat."""
+        if not self._settings.command:
+            return {"error": "this server starts its workers itself; give heliograph run a command after two dashes"}
+        now = time.monotonic()
+        who = self._supervisor.join(pid, now)
+        if who is not None and not self._door.let_in(pid, who):
+            self._note_leaving(who, now)
+            who = None
+        return {"worker": who.number if who else 0}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -371,10 +380,6 @@ def _milliseconds_until(deadline: float, now: float) -> float | None:
         return left - left % _MILLISECOND
     time.sleep(left)
     return 0.0
-
-
-def _contents(fd: int) -> str:
-    return os.pread(fd, os.fstat(fd).st_size, 0).decode()
 
 
 def _how(code: int) -> str:

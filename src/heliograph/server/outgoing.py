@@ -55,6 +55,18 @@ class Outgoing:
             self._slot.sent[num] += 1
         return True
 
+    def take(self, num: int, allowed: frozenset[int]) -> str | None:
+        """Raise a signal that came from outside; why not, or None when it was taken."""
+        route = self._memory.live[num]
+        if route is None:
+            return "nothing is registered for it"
+        if not route.remote and num not in allowed:
+            return "it may not be raised from outside (--allow-remote, or register_handler(remote=True))"
+        if not self.raise_signal(num):
+            self._slot.refuse()
+            return "its queue is full"
+        return None
+
     def is_waiting(self, num: int) -> bool:
         """Whether a signal of that number has not been taken yet.
 
@@ -72,9 +84,11 @@ class Outgoing:
             self._settled[num, len(where)] = balance
         return False
 
-    def quiet(self) -> bool:
-        """Whether no signal waits and none is in hand anywhere."""
-        return not any(waiting_records(read) for read, _ in self._pipes) and not any(self._held())
+    def quiet(self, *, workerless: bool = False) -> bool:
+        """Whether no signal waits and none is in hand; `workerless`: but for those that only workers could take."""
+        left_out = "worker" if workerless else ""
+        pipes = [read for queue, (read, _) in zip(self._order, self._pipes, strict=True) if queue.kind != left_out]
+        return not any(map(waiting_records, pipes)) and not any(self._held(left_out))
 
     def waiting(self) -> int:
         """How many records wait in queues, or were taken from them and not begun."""
@@ -113,7 +127,9 @@ class Outgoing:
     def _pid(self, who: Identity) -> int:
         return self._memory.accounts.slots[self._memory.slot_number(who)].pid
 
-    def _held(self) -> Iterator[Record]:
+    def _held(self, left_out: str = "") -> Iterator[Record]:
         for who in self._memory.processes:
+            if who.role == left_out:
+                continue
             for _, record in held(self._memory.hand(who)):
                 yield record

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from heliograph._core.table import check_num
 from heliograph.application import AppSpec
 from heliograph.exceptions import ConfigError
+from heliograph.server.command import workers_of
 from heliograph.values import FarmSpec, Topology
 
 MERCY = 30.0
@@ -18,7 +20,7 @@ MERCY = 30.0
 def serve(  # noqa: PLR0913 - keywords, each an option of the command
     app: str,
     *,
-    workers: int = 1,
+    workers: int | None = None,
     mules: int = 0,
     farms: Mapping[str, Sequence[int]] | None = None,
     spooler: str | Path | None = None,
@@ -29,6 +31,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     time_limit: float = 0.0,
     listen: str | None = None,
     allow_remote: Iterable[int] = (),
+    command: Sequence[str] = (),
 ) -> int:
     """Run a server for `app` until it is told to stop (SIGTERM, Ctrl-C, `heliograph stop`); return its exit code.
 
@@ -37,14 +40,20 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     by; without it they find it by the directory. `mercy` and `time_limit` are in seconds. At `listen` (`HOST:PORT` or a
     unix socket's path) signals are taken from outside, those of `allow_remote` only. See `heliograph run --help`.
 
+    `command` starts another server (`["gunicorn", "-w", "4", "shop.wsgi"]`), whose processes are the workers then:
+    `workers` says how many, as a rule; without it that is read from the command.
+
     Must be called in the main thread, which takes the UNIX signals. Raises `ConfigError` for what cannot be started.
-    The exit code is 0 after a stop, and 2 if the application could not be loaded.
+    The exit code is 0 after a stop, and 2 if the application could not be loaded; the command's own if it ended before
+    any of its processes had joined.
     """
     from heliograph.server.address import server_name  # noqa: PLC0415 - only who serves pays for a server
     from heliograph.server.master import Master  # noqa: PLC0415
     from heliograph.server.settings import MasterSettings  # noqa: PLC0415
 
     listed = tuple(FarmSpec(farm, tuple(numbers)) for farm, numbers in (farms or {}).items())
+    if workers is None:
+        workers = workers_of(command, os.environ) if command else 1
     topology = Topology(workers, mules, listed, spoolers=int(spooler is not None))
     _check(topology, mercy=mercy, max_signals=max_signals, time_limit=time_limit)
     settings = MasterSettings(
@@ -57,6 +66,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         time_limit=time_limit,
         listen=listen,
         allow_remote=frozenset(map(check_num, allow_remote)),
+        command=tuple(command),
     )
     logging.getLogger("heliograph.master").debug("serving %s", settings)
     return Master(settings).run()

@@ -23,3 +23,5 @@ class MasterSettings:
     """Where signals from outside are taken."""
     allow_remote: frozenset[int] = frozenset()
     """Numbers that may be raised from outside, beside those that were registered so."""
+    command: tuple[str, ...] = ()
+    """The server to run beside, whose processes are the workers; none if empty."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from heliograph._core.packet import PACKET_SIZE, decode_signal, encode_answer
 from heliograph.exceptions import ConfigError
-from heliograph.server.clients import Clients
+from heliograph.server.clients import Clients, Reply
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -51,17 +51,17 @@ class WireServer(Clients):
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
-    def _respond_to(self, asked: bytes) -> bytes | None:
+    def _respond_to(self, asked: bytes, _sock: socket.socket) -> Reply | None:
         if len(asked) < PACKET_SIZE:
             return None
         num = decode_signal(asked)
         if num is None:
             self._refuse("something that is no signal packet")
-            return b""
+            return Reply(b"")
         reason = self._take(num)
         if reason is not None:
             self._refuse(f"signal {num}: {reason}")
-        return encode_answer(taken=reason is None)
+        return Reply(encode_answer(taken=reason is None))
 
     def _refuse(self, what: str) -> None:
         self._refused += 1

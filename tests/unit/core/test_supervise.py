@@ -11,19 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from heliograph._core.supervise import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
-    STEADY,
-    Drain,
-    EndTemplate,
-    Finish,
-    Fork,
-    Kill,
-    Log,
-    StartTemplate,
-    Supervisor,
-)
+from heliograph._core.actions import Drain, EndTemplate, Finish, Fork, Kill, Log, StartTemplate
+from heliograph._core.supervise import FIRST_PAUSE, LONGEST_PAUSE, STEADY, Supervisor
 from heliograph.values import Identity, Topology
 
 WORKER, MULE = Identity("worker", 1), Identity("mule", 1)

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heliograph._core.supervise import (
-    LONGEST_PAUSE,
-    Drain,
-    EndTemplate,
-    Finish,
-    Fork,
-    Kill,
-    StartTemplate,
-    Supervisor,
-)
+from heliograph._core.actions import Drain, EndTemplate, Finish, Fork, Kill, StartTemplate
+from heliograph._core.supervise import LONGEST_PAUSE, Supervisor
 from heliograph.values import Identity, Topology
 
 WORKER, MULE = Identity("worker", 1), Identity("mule", 1)

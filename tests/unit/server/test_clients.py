@@ -1,20 +1,23 @@
 """Clients of the master: real sockets on a loop that never waits. None may hang or grow it."""
 
+import os
 import socket
 
 import pytest
 
-from heliograph.server.clients import MOST_CLIENTS, Clients
+from heliograph.server.clients import MOST_CLIENTS, Clients, Reply
 
 MOST, PATIENCE = 16, 5.0
 
 
-def respond(asked: bytes) -> bytes | None:
-    """A line is answered in capitals, an empty one by nothing, a `big` one by a megabyte."""
+def respond(asked: bytes, _sock: socket.socket) -> Reply | None:
+    """A line is answered in capitals, an empty one by nothing, a `big` one by a megabyte, a number by descriptors."""
     line, newline, _ = asked.partition(b"\n")
     if not newline:
         return None
-    return b"x" * (1 << 20) if line == b"big" else line.upper()
+    if line.isdigit():
+        return Reply(b"here\n", (0,) * int(line))
+    return Reply(b"x" * (1 << 20) if line == b"big" else line.upper())
 
 
 @pytest.fixture
@@ -221,3 +224,21 @@ def test_the_end_leaves_nothing_open(loop, clients, path, descriptors):
     assert descriptors() == before + 3 - 1
     assert len(loop.selector.get_map()) == 0
     assert received(idle) == received(half) == b""
+
+
+@pytest.mark.parametrize("count", [1, 253, 254, 600])
+def test_descriptors_go_with_an_answer(loop, clients, path, count):
+    """As many as there are, in pieces where the kernel passes no more at a time."""
+    peer = loop.connect(path)
+    peer.sendall(b"%d\n" % count)
+    loop.turn(clients)
+    text, found = b"", []
+    while True:
+        piece, descriptors, _, _ = socket.recv_fds(peer, 100, 253)
+        found += descriptors
+        text += piece
+        if not piece:
+            break
+    for fd in found:
+        os.close(fd)
+    assert (text, len(found)) == (b"here\n", count)

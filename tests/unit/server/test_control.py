@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heliograph.engines.local.asking import ask
 from heliograph.exceptions import ConfigError
 from heliograph.server import control
-from heliograph.server.control import MOST_BYTES, ControlServer, ask
+from heliograph.server.control import MOST_BYTES, ControlServer
 
 HELP = {"error": 'ask with a line of JSON: {"do": "signals"}'}
 
@@ -31,10 +32,11 @@ def asked():
 
 @pytest.fixture
 def server(loop, path, asked):
-    def answer(request):
+    def answer(request, pid):
+        assert pid == os.getpid()
         asked.append(request)
         known = request.get("do") in ("signals", "stop")
-        return {"pid": 4711} if known else {"error": f"cannot do {request.get('do')!r}"}
+        return ({"pid": 4711} if known else {"error": f"cannot do {request.get('do')!r}"}), ()
 
     server = ControlServer(path, loop.selector, answer)
     loop.fronts.append(server)

@@ -26,6 +26,7 @@ from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import server_queues
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.wiring import Wiring, report
+from heliograph.engines.unhosted import Unhosted
 from heliograph.exceptions import (
     RegistrationError,
     ServerNotReady,
@@ -39,13 +40,18 @@ Delivery = tuple[int, bytes]
 """A descriptor to write to, and the record to write."""
 
 
-class LocalEngine:
+_TEMPLATE = Identity("master")
+"""Who loads the application for all."""
+
+
+class LocalEngine(Unhosted):
     """Signals of the heliograph server that this process belongs to."""
 
     name = "local"
     reroutes = True
+    receiver_class = Receiver
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, who: Identity = _TEMPLATE) -> None:
         self.clock: Clock = SystemClock()
         self.wiring = wiring
         self.memory = Memory(wiring.memory, wiring.topology)
@@ -54,14 +60,14 @@ class LocalEngine:
         self.loading = True
         self._topology = wiring.topology
         self._queues = {queue: number for number, queue in enumerate(server_queues(wiring.topology))}
-        self._who = Identity("master")
+        self._who = who
         self._hooks: list[Callable[[], None]] = []
         self._handlers: dict[int, LimitedHandler] = {}
         self._targets: dict[int, str] = {}
         self._direct: list[Delivery | None] = [None] * SIGNALS
         self._sources: dict[str, Source] = {}
         self._broadcast: dict[int, list[Delivery]] = {}
-        self._slot = self.accounts.slots[self.memory.slot_number(self._who)]
+        self._slot = self._slot_of(who) if who == _TEMPLATE else self._guest_slot()
         self._sent = self._slot.sent
         os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm_come, after_in_child=self._after_fork)
 
@@ -95,7 +101,7 @@ class LocalEngine:
         return importlib.metadata.version("heliograph")
 
     def on_fork(self, hook: Callable[[], None]) -> None:
-        if self._who.role == "master":
+        if self._who.role in ("master", "outside"):
             self._hooks.append(hook)
         else:
             hook()
@@ -103,19 +109,26 @@ class LocalEngine:
     # registering
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
-        if not self.loading:
-            if self._targets.get(num) == target:
-                return  # the handler is replaced in this process
-            raise RegistrationError(
-                num,
-                f"{self._who} runs already; do it where the application is loaded (at module level), so that every "
-                "process has the handler and every sender the route",
-            )
+        if self._is_settled(num, target, options):
+            return
         limit = self.wiring.time_limit if options.time_limit is None else options.time_limit
         self._handlers[num] = (handler, limit)
         self._targets[num] = target
         if self._who.role == "master":  # with --lazy-apps the others load what the template has tried already
             self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
+
+    def _is_settled(self, num: int, target: str, options: HandlerOptions) -> bool:
+        """Whether there is nothing to do. Raises `RegistrationError` where the others would not know of it."""
+        del options
+        if self.loading:
+            return False
+        if self._targets.get(num) == target:
+            return True  # the handler is replaced in this process
+        raise RegistrationError(
+            num,
+            f"{self._who} runs already; do it where the application is loaded (at module level), so that every "
+            "process has the handler and every sender the route",
+        )
 
     def add_source(self, source: Source) -> None:
         if not self.loading:
@@ -249,13 +262,13 @@ class LocalEngine:
     # becoming
 
     def become(self, who: Identity) -> Receiver:
-        """Be that process, just forked: its queues, its slot, its hand. Post-fork hooks are still to run."""
+        """Be that process, in the thread that is to receive: its queues, its slot, its hand. Hooks are still to run."""
         self._who = who
         self._use(self._slot_of(who))
         self._slot.pid = os.getpid()
         mine = [self._own_queue(who), *(q for q in self._queues if not q.number and q.kind == who.role)]
         mine += [Queue("farm", number) for number in self._topology.farms_of(who.number) if who.role == "mule"]
-        self.receiver = Receiver(
+        self.receiver = self.receiver_class(
             own=[self._reading_end(queue) for queue in mine if self._readers(queue) == (who,)],
             shared=[self._reading_end(queue) for queue in mine if self._readers(queue) != (who,)],
             hand=self.memory.hand(who),
@@ -270,6 +283,11 @@ class LocalEngine:
         self.loading = False
         if self._who.role == "master":
             os.pwrite(self.wiring.sources, to_json(self._sources.values()).encode(), 0)
+
+    def missing_handlers(self) -> tuple[int, ...]:
+        """The signals that come to workers, and that nothing here handles."""
+        routes = ((num, self.memory.live[num]) for num in range(SIGNALS) if num not in self._handlers)
+        return tuple(num for num, route in routes if route and parse(route.target, self._topology).kind == "worker")
 
     def open(self) -> None:
         """Begin to send, and run what was to run after the fork."""
@@ -291,7 +309,7 @@ class LocalEngine:
         self._slot, self._sent = slot, slot.sent
 
     def _after_fork(self) -> None:
-        if self._who.role != "master":  # else forked by the template, to become a process of the server
+        if self._who != _TEMPLATE:  # else forked to become a process of the server
             self._be_a_guest()
         _let_sigterm_come()
 
@@ -300,8 +318,11 @@ class LocalEngine:
         if self.receiver is not None:
             self.receiver.abandon()
             self.receiver = None
+        self._use(self._guest_slot())
+
+    def _guest_slot(self) -> Slot:
         number = self.memory.claim_guest_slot()
-        self._use(self.accounts.slots[number] if number is not None else _uncounted())
+        return self.accounts.slots[number] if number is not None else _uncounted()
 
 
 class _Mask(threading.local):

@@ -15,7 +15,7 @@ from heliograph._core.routes import TABLE_BYTES, Routes
 from heliograph.values import Identity, Topology
 
 GUESTS = 16
-"""Slots for processes that the application itself forks; more of them than that are not counted."""
+"""Slots for processes that the master did not start; what more of them than that send is not counted."""
 
 
 class Memory:
@@ -56,7 +56,7 @@ class Memory:
         return self._hands[self._order[who]]
 
     def claim_guest_slot(self) -> int | None:
-        """A slot for a process that the application forked; free again when it ends, however it does.
+        """A slot for a process that only sends; free again when it ends, however it does.
 
         The claim is a lock of the kernel's on one byte of the file; None if all are taken.
         """

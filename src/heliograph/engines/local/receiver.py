@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from heliograph._core.accounts import Slot
 from heliograph._core.records import DONE, HAND_BYTES, IN_HAND, RECORD_BYTES, held
 from heliograph.exceptions import WaitFailed, WaitTimeout
-from heliograph.port import Handler
+from heliograph.port import Handler, Unfinished
 from heliograph.values import SIGNALS
 
 _LOG = logging.getLogger("heliograph.local")
@@ -78,9 +78,7 @@ class Receiver:
         """Take signals until the process is told to drain, or has handled as many as it may."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._take_over()
-        while not self._done():
-            self._turn(-1)
+        self._take_signals()
 
     def drain(self) -> None:
         """Finish what is in hand and let `run` return. Safe to call in a handler of a UNIX signal."""
@@ -107,6 +105,11 @@ class Receiver:
         finally:
             if num is not None:
                 self._slot.waiting[num] -= 1
+
+    def _take_signals(self) -> None:
+        self._take_over()
+        while not self._done():
+            self._turn(-1)
 
     def _on_sigterm(self, _signum: int, _frame: object) -> None:
         self.drain()
@@ -233,19 +236,21 @@ class Receiver:
             found = self._handlers.get(num)
             if found is not None:
                 handler, limit = found
-                failure = self._run_limited(num, handler, limit) if limit else handler(num)
+                failure = self._run_limited(offset, handler, limit) if limit else handler(num)
             elif not slot.waiting[num]:
                 failure = LookupError(num)
                 _LOG.error("signal %d came, but nothing handles it and nobody waits for it any more", num)
-        except BaseException:
-            if self._abandoned:
-                raise
+        except BaseException as end:
+            if self._abandoned or isinstance(end, Unfinished):
+                raise  # it stays in hand, for the parent or a successor
             # The handler ended the process by itself: it has been handled.
             hand[offset] = DONE
             slot.failed[num] += 1
             raise
         if self._abandoned:
             raise SystemExit(0)  # a process that the handler forked has come back from it: it is none of the server's
+        if hand[offset] == DONE:
+            return  # it took too long beside requests, and was given up meanwhile
         hand[offset] = DONE
         if failure is None:
             slot.done[num] += 1
@@ -256,8 +261,9 @@ class Receiver:
         if self._depth or self._beside:
             self._tell(num)
 
-    def _run_limited(self, num: int, handler: Handler, limit: float) -> Exception | None:
+    def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit: the kernel ends this process (SIGALRM) if it takes longer."""
+        num = self._hand[offset + 1]
         if self._depth:  # the outer handler's limit holds
             return handler(num)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -1,10 +1,11 @@
-"""What every process of a server inherits from its master."""
+"""What every process of a server has from its master: inherited, or passed to it when it joined."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from heliograph.exceptions import ConfigError
@@ -31,9 +32,9 @@ class Wiring:
     reports: int
     """Descriptor to write reports to the master, a line of JSON each."""
     commands: int
-    """Descriptor from which a template reads whom to fork."""
+    """Descriptor from which a template reads whom to fork; -1 in a process that joined."""
     sources: int
-    """Descriptor of the file in which a template leaves what its application declared: timers, rules, monitors."""
+    """Descriptor of the file in which a template leaves what its application declared; -1 in a process that joined."""
     topology: Topology
     app: str
     lazy: bool = False
@@ -68,6 +69,17 @@ class Wiring:
     def descriptors(self) -> tuple[int, ...]:
         """All descriptors, for whoever starts a process with them."""
         return (self.memory, self.reports, self.commands, self.sources, *(fd for pair in self.queues for fd in pair))
+
+    def passed(self) -> tuple[int, ...]:
+        """The descriptors for a process that the master did not start."""
+        return (self.memory, self.reports, *(fd for pair in self.queues for fd in pair))
+
+    @classmethod
+    def received(cls, text: str, descriptors: Sequence[int]) -> Self:
+        """What the master told (`to_json`) and passed (`passed`)."""
+        memory, reports, *ends = descriptors
+        queues = tuple(zip(ends[::2], ends[1::2], strict=True))
+        return replace(cls.from_json(text), memory=memory, reports=reports, queues=queues)
 
 
 def report(wiring: Wiring, **facts: object) -> None:

@@ -131,7 +131,7 @@ class ServerStage(Stage):
 
     def state(self) -> dict[str, Any]:
         """What `heliograph signals --json` says of a server of our own."""
-        from heliograph.server.control import ask
+        from heliograph.engines.local.asking import ask
 
         return ask(self.directory / "heliograph" / "stage.sock", {"do": "signals"})
 

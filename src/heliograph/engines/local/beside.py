@@ -1,0 +1,47 @@
+"""A receiver in a thread of a process that has other work to do: requests."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+
+from heliograph._core.records import DONE, IN_HAND
+from heliograph.engines.local.receiver import Receiver
+from heliograph.port import Handler, Unfinished
+
+_LOG = logging.getLogger("heliograph.local")
+
+
+class BesideReceiver(Receiver):
+    """Takes no UNIX signals, and ends the process only as its server would have it end: by SIGTERM."""
+
+    def run(self) -> None:
+        try:
+            self._take_signals()
+        except Unfinished:
+            pass  # the process is ending already
+        except BaseException:  # noqa: BLE001 - S8: what would end a process ends this one too
+            _LOG.exception("a handler ends process %d", os.getpid())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
+        """Run a handler under a time limit: if it takes longer, requests may finish, and the process ends."""
+        watch = threading.Timer(limit, self._give_up, (offset, limit))
+        watch.daemon = True
+        watch.start()
+        try:
+            return handler(self._hand[offset + 1])
+        finally:
+            watch.cancel()
+
+    def _give_up(self, offset: int, limit: float) -> None:
+        if self._hand[offset] != IN_HAND:
+            return  # it has finished in the last moment
+        num = self._hand[offset + 1]
+        self._hand[offset] = DONE
+        self._slot.failed[num] += 1
+        self.drain()
+        _LOG.error("the handler of signal %d has taken %g s: process %d is told to end", num, limit, os.getpid())
+        os.kill(os.getpid(), signal.SIGTERM)

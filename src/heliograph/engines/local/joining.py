@@ -1,0 +1,178 @@
+"""How a process that the master did not fork becomes a worker: attach, wait until it serves, take a seat.
+
+Attached, a process has the server's queues, memory and table; it may send, and register what the server knows. It takes
+a seat when the web server that it belongs to serves in it (`hosts`), or when it says so (`join`). Then signals arrive
+in a thread, beside the requests.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph._core.handlers import same_function
+from heliograph.application import AppSpec, load
+from heliograph.engines.local import hosts
+from heliograph.engines.local.asking import ask, ask_for_descriptors
+from heliograph.engines.local.beside import BesideReceiver
+from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.local.wiring import Wiring, report
+from heliograph.exceptions import AlreadyRegistered, ConfigError, RegistrationError
+from heliograph.values import HandlerOptions, Identity, Source
+
+if TYPE_CHECKING:
+    import asyncio
+
+_LOG = logging.getLogger("heliograph.local")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
+"""Seconds between two looks whether the process serves, or whether a seat is free: the first, and the longest."""
+_PATIENCE = 60.0
+"""Seconds until it is taken that this process will not serve."""
+_FAREWELL = 30.0
+"""Seconds that a handler may take to finish when its process ends; its server kills it earlier or later than that."""
+
+
+class JoiningEngine(LocalEngine):
+    """The engine of a process that the server's command started."""
+
+    receiver_class = BesideReceiver
+
+    def __init__(self, control: Path) -> None:
+        """Attaches to the master behind that control socket. Raises `ConfigError` if none answers."""
+        self._path = control
+        answer, descriptors = ask_for_descriptors(self._path, {"do": "attach"})
+        super().__init__(Wiring.received(answer["wiring"], descriptors), who=Identity("outside"))
+        self._known_sources = frozenset(answer["sources"])
+        self._thread: threading.Thread | None = None
+        self._hurry = threading.Event()
+        self._host_loop: asyncio.AbstractEventLoop | None = None
+        os.register_at_fork(after_in_child=self._begin_in_child)
+        if hosts.stage() != "supervising":
+            self._begin()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop of the web server, once it was seen or told."""
+        if self._host_loop is None:
+            self._host_loop = hosts.running_loop()
+        return self._host_loop
+
+    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+        self._host_loop = loop or self._host_loop
+        self._hurry.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._begin()
+        return True
+
+    def add_source(self, source: Source) -> None:
+        """The master raises it already, if the application that it loaded has it."""
+        if source.name not in self._known_sources:
+            raise RegistrationError(source.num, f"its source {source.name!r} is not in {self._elsewhere()}")
+
+    def leave(self) -> None:
+        """Take no more signals, and let the handler that runs come to its end."""
+        if self.receiver is not None and self._thread is not None:
+            self.receiver.drain()
+            self._thread.join(_FAREWELL)
+
+    def _is_settled(self, num: int, target: str, options: HandlerOptions) -> bool:
+        """Here everybody knows already, or nobody would: what counts is what the server has loaded."""
+        route = self.memory.live[num]
+        if route is None:
+            raise RegistrationError(num, f"nothing is registered for it in {self._elsewhere()}")
+        if not same_function(route.handler, options.name):
+            raise AlreadyRegistered(
+                num,
+                f"{route.handler} has it in {self.wiring.app}, and {options.name} would have it here. Name both "
+                'signals, Signal(name="..."), so that their numbers do not depend on what is imported first',
+                old=route.handler,
+                new=options.name,
+            )
+        if route.target != target:
+            raise RegistrationError(
+                num,
+                f"its target is {route.target!r} in {self.wiring.app} and {target!r} here; if the code has changed, "
+                "heliograph reload",
+            )
+        return False
+
+    def _elsewhere(self) -> str:
+        return (
+            f"{self.wiring.app}, which this server was started with; import the module that has it there, and "
+            "heliograph reload if the code has changed"
+        )
+
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._serve, name="heliograph", daemon=True)
+        self._thread.start()
+
+    def _begin_in_child(self) -> None:
+        self._hurry.clear()
+        self._thread = None
+        if hosts.stage() == "supervising":  # this child may be a process that serves
+            self._begin()
+
+    def _serve(self) -> None:
+        try:
+            number = self._take_seat() if self._await_serving() else 0
+        except ConfigError as error:
+            _LOG.error("process %d cannot be a worker: %s", os.getpid(), error)
+            return
+        if number:
+            self._work(Identity("worker", number))
+
+    def _await_serving(self) -> bool:
+        """Return when the web server serves in this process; False if it does not seem to."""
+        pause, until = _FIRST_PAUSE, time.monotonic() + _PATIENCE
+        while not self._hurry.wait(pause):
+            stage = hosts.stage()
+            if stage == "serving":
+                break
+            if time.monotonic() > until and stage != "loading":
+                return False
+            pause = min(pause * 1.1, _LONGEST_PAUSE)
+        return True
+
+    def _take_seat(self) -> int:
+        """Ask for a seat until one is free: at a reload the new processes come before the old ones go."""
+        self._load_what_is_missing()
+        pause = _FIRST_PAUSE
+        while not (number := int(ask(self._path, {"do": "join"})["worker"])):
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return number
+
+    def _load_what_is_missing(self) -> None:
+        """Have every handler that a worker needs, also if the web application imports only some of them."""
+        if not self.missing_handlers():
+            return
+        try:
+            load(AppSpec.parse(self.wiring.app, Path.cwd()))
+        except Exception:  # noqa: BLE001 - whatever it raises, the requests go on
+            _LOG.exception("%s cannot be loaded in process %d", self.wiring.app, os.getpid())
+        for num in self.missing_handlers():
+            _LOG.error("process %d has no handler for signal %d; import what registers it", os.getpid(), num)
+
+    def _work(self, who: Identity) -> None:
+        receiver = self.become(who)
+        self.loaded()
+        self.open()
+        report(self.wiring, up=[who.role, who.number])
+        _at_exit(self.leave)
+        receiver.run()
+
+
+def _at_exit(leave: Callable[[], None]) -> None:
+    """Have it called when this process ends by itself."""
+    atexit.register(leave)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:  # what it forks passes atexit by, before Python 3.13
+        util.Finalize(None, leave, exitpriority=1)

@@ -1,0 +1,20 @@
+"""What engines share whose processes are no web server's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Unhosted:
+    """There is no web server to join from, and no loop of its."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        return None
+
+    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+        del loop
+        return False

@@ -1,0 +1,22 @@
+"""How a process of another server says that it serves, and so is a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heliograph import engines
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def join(loop: asyncio.AbstractEventLoop | None = None) -> bool:
+    """Be a worker of the heliograph server whose command started this process: signals arrive from now on.
+
+    Not needed in processes of gunicorn, uvicorn and granian, which are known. Call it where the application is loaded
+    and about to serve, once or many times. `async def` handlers run on `loop`; without one, on the loop that runs in
+    the main thread, or else on one of their own.
+
+    Whether there is such a server; if not, nothing happens.
+    """
+    return engines.current().join(loop)

@@ -1,0 +1,50 @@
+"""The server that ours runs beside (gunicorn, say): a command, and all that it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from heliograph.engines import MASTER
+from heliograph.server.command import search_path
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+class Beside:
+    """Runs a command in a process group of its own. Only the master uses it."""
+
+    def __init__(self, command: Sequence[str], control: Path) -> None:
+        """`control` is where the command's processes find the master."""
+        self.command = tuple(command)
+        self.pid = 0
+        self._control = control
+
+    def start(self) -> int:
+        """Start it; its process id. Raises `OSError` if that cannot be."""
+        env = {**os.environ, "PATH": search_path(), MASTER: str(self._control)}
+        process = subprocess.Popen(  # noqa: S603 - it is what we were asked for
+            self.command,
+            env=env,
+            process_group=0,
+            preexec_fn=_end_with_the_master,  # noqa: PLW1509 - the master has no other threads
+        )
+        process.returncode = 0  # the master reaps its children itself
+        self.pid = process.pid
+        return self.pid
+
+    def kill(self) -> None:
+        """End all of it now. Also for what it left behind, while its own end is not reaped yet: the id is taken."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _end_with_the_master() -> None:
+    """Have the kernel tell it to stop when the master ends, however it does."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
