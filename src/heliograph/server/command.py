@@ -30,9 +30,9 @@ def workers_of(command: Sequence[str], environment: Mapping[str, str]) -> int:
         found = _FLAG.fullmatch(word)
         count = (found["count"] or following) if found else ""
         if count.isdecimal():
-            return int(count)
+            return max(1, int(count))
     count = environment.get(_variable(command), "")
-    return int(count) if count.isdecimal() else 1
+    return max(1, int(count)) if count.isdecimal() else 1
 
 
 def _variable(command: Sequence[str]) -> str:

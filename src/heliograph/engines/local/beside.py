@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import time
 
 from heliograph._core.records import DONE, IN_HAND
 from heliograph.engines.local.receiver import Receiver
@@ -14,17 +15,27 @@ from heliograph.port import Handler, Unfinished
 _LOG = logging.getLogger("heliograph.local")
 
 
+_LAST_MOMENTS = 1.0
+"""Seconds that a process whose event loop has ended is given to end itself."""
+
+
 class BesideReceiver(Receiver):
     """Takes no UNIX signals, and ends the process only as its server would have it end: by SIGTERM."""
 
     def run(self) -> None:
         try:
-            self._take_signals()
-        except Unfinished:
-            pass  # the process is ending already
+            while not self._done():
+                self._take_what_comes()
         except BaseException:  # noqa: BLE001 - S8: what would end a process ends this one too
             _LOG.exception("a handler ends process %d", os.getpid())
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _take_what_comes(self) -> None:
+        try:
+            self._take_signals()
+        except Unfinished:  # what is in hand is for a successor; for this process, should it go on nonetheless
+            self._next = 0
+            time.sleep(_LAST_MOMENTS)
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit: if it takes longer, requests may finish, and the process ends."""

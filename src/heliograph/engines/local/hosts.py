@@ -38,6 +38,10 @@ _SUPERVISING = ("gunicorn.arbiter", "uvicorn.supervisors", "granian.server.commo
 """Modules of the processes that only look after others."""
 
 
+_WITHOUT_LOOP = "gunicorn.workers.sync"
+"""Module of a worker that answers requests in the main thread."""
+
+
 def stage() -> Stage:
     """What this process is for a web server now."""
     where = [(str(frame.f_globals.get("__name__", "")), frame.f_code.co_name) for frame in _main_frames()]
@@ -47,18 +51,21 @@ def stage() -> Stage:
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs in the main thread; None if there is none to be seen."""
+    """The event loop that the web server runs in the main thread; None if there is none to be seen."""
     if "asyncio" not in sys.modules:
         return None
     from asyncio import AbstractEventLoop  # noqa: PLC0415 - loaded already, or there is no loop
 
+    found = None
     for frame in _main_frames():
+        if frame.f_globals.get("__name__") == _WITHOUT_LOOP:
+            return None  # a loop further in is one that a request has started
         for holder in (frame.f_locals.get("self"), frame.f_locals.get("loop")):
             parts = getattr(holder, "__dict__", {})  # not by attribute: a property could do anything
-            for found in (holder, parts.get("_loop"), parts.get("loop")):
-                if isinstance(found, AbstractEventLoop) and found.is_running():
-                    return found
-    return None
+            for part in (holder, parts.get("_loop"), parts.get("loop")):
+                if isinstance(part, AbstractEventLoop) and part.is_running():
+                    found = part  # the outermost counts
+    return found
 
 
 def _main_frames() -> Iterator[FrameType]:

@@ -36,6 +36,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 """Seconds between two looks whether the process serves, or whether a seat is free: the first, and the longest."""
 _PATIENCE = 60.0
 """Seconds until it is taken that this process will not serve."""
+_NO_SEAT = (
+    "process %d gets no signals: there are %d workers already; if the server has more processes, say how many before "
+    "the two dashes: heliograph run --workers N"
+)
 _FAREWELL = 30.0
 """Seconds that a handler may take to finish when its process ends; its server kills it earlier or later than that."""
 
@@ -144,10 +148,13 @@ class JoiningEngine(LocalEngine):
     def _take_seat(self) -> int:
         """Ask for a seat until one is free: at a reload the new processes come before the old ones go."""
         self._load_what_is_missing()
-        pause = _FIRST_PAUSE
+        pause, until = _FIRST_PAUSE, time.monotonic() + _PATIENCE
         while not (number := int(ask(self._path, {"do": "join"})["worker"])):
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+            if time.monotonic() > until:
+                until = float("inf")
+                _LOG.warning(_NO_SEAT, os.getpid(), self.topology.workers)
         return number
 
     def _load_what_is_missing(self) -> None:

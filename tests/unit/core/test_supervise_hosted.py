@@ -1,0 +1,283 @@
+"""How a server runs beside another one, whose processes join: scripted histories, then any history at all."""
+
+import logging
+import math
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from heliograph._core.actions import Drain, EndTemplate, Finish, Fork, HangUp, Kill, Log, StartServer, StartTemplate
+from heliograph._core.supervise import FIRST_PAUSE, LATE, SERVER, STEADY, Supervisor
+from heliograph.values import Identity, Topology
+
+FIRST, SECOND, MULE = Identity("worker", 1), Identity("worker", 2), Identity("mule", 1)
+MERCY = 30.0
+
+
+def deeds(actions):
+    """The actions without what is only told."""
+    return [action for action in actions if not isinstance(action, Log)]
+
+
+def told(actions):
+    """What is only told."""
+    return [action.text for action in actions if isinstance(action, Log)]
+
+
+@pytest.fixture
+def new():
+    return Supervisor(Topology(workers=2, mules=1), mercy=MERCY, hosted=True)
+
+
+@pytest.fixture
+def started(new):
+    """The mule (12) and the other server (10) run; nobody has joined."""
+    new.start()
+    new.template_ready(1, 0.0)
+    new.forked(SERVER, 10, 1, 0.0)
+    new.forked(MULE, 12, 1, 0.0)
+    return new
+
+
+@pytest.fixture
+def server(started):
+    """Two have joined: 21 and 22."""
+    started.join(21, 1.0)
+    started.join(22, 1.0)
+    return started
+
+
+def test_the_other_server_is_started_when_the_application_is_loaded(new):
+    """Workers are not forked."""
+    assert new.start() == [StartTemplate(1)]
+    assert new.template_ready(1, 0.0) == [Fork(1, MULE), StartServer()]
+
+
+def test_an_application_that_does_not_load_starts_no_server(new):
+    """As without one."""
+    new.start()
+    assert deeds(new.template_failed(1, "SyntaxError", 0.0)) == [Finish(2)]
+
+
+def test_who_joins_takes_the_first_free_seat(started):
+    """Complete when all are taken; who asks again has it already; one too many gets none."""
+    assert started.join(21, 1.0) == FIRST
+    assert not started.complete
+    assert started.join(22, 1.0) == SECOND
+    assert started.complete
+    assert started.join(21, 2.0) == FIRST
+    assert started.join(23, 2.0) is None
+    assert started.pids() == {SERVER: 10, MULE: 12, FIRST: 21, SECOND: 22}
+
+
+def test_a_new_one_takes_the_number_of_who_left(server):
+    """Nobody is forked or started for it."""
+    assert server.ended(FIRST, "it left", well=True, now=5.0) == []
+    assert not server.complete
+    assert server.join(23, 6.0) == FIRST
+    assert server.complete
+
+
+def test_who_has_not_joined_in_time_is_named_once(started):
+    """With the ways out."""
+    started.join(21, 1.0)
+    assert started.deadline == LATE
+    text = told(started.tick(LATE))[0]
+    assert "worker2" in text
+    assert "worker1" not in text
+    assert "heliograph.join()" in text
+    assert "--workers" in text
+    assert started.tick(LATE * 2) == []
+
+
+def test_nothing_is_said_when_all_have_joined(server):
+    """The moment passes."""
+    assert server.tick(LATE) == []
+    assert server.deadline == math.inf
+
+
+def test_a_reload_hangs_the_server_up(server):
+    """Once the new code has loaded; complete when its new processes have joined."""
+    assert deeds(server.reload()) == [StartTemplate(2)]
+    assert server.template_ready(2, 10.0) == [EndTemplate(1), Drain(12), HangUp(10)]
+    assert server.ended(MULE, "exit code 64", well=True, now=10.1) == [Fork(2, MULE)]
+    server.forked(MULE, 13, 2, 10.2)
+    assert not server.complete
+    for seat, pid in ((FIRST, 31), (SECOND, 32)):
+        server.ended(seat, "it left", well=True, now=11.0)
+        assert server.join(pid, 11.1) == seat
+    assert server.complete
+
+
+def test_a_reload_that_fails_leaves_the_server_alone(server):
+    """No hang-up."""
+    server.reload()
+    assert deeds(server.template_failed(2, "SyntaxError", 10.0)) == []
+    assert server.complete
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, -9])
+def test_a_server_that_ends_before_anybody_joined_ends_all(started, code):
+    """With its own exit code."""
+    actions = started.server_ended(code, f"exit code {code}", 2.0)
+    assert "before any of its processes had joined" in told(actions)[0]
+    assert started.stopping
+    assert deeds(started.quiet()) == [Drain(12)]
+    assert deeds(started.ended(MULE, "exit code 64", well=True, now=2.1)) == [EndTemplate(1), Finish(abs(code))]
+
+
+def test_a_server_that_was_told_to_end_ends_all(server):
+    """By somebody else; nothing failed."""
+    actions = server.server_ended(0, "exit code 0", 9.0)
+    assert [action.level for action in actions if isinstance(action, Log)] == [logging.INFO, logging.INFO]
+    assert server.stopping
+
+
+def test_a_server_that_dies_is_replaced(server):
+    """At once; with a pause if it had just started."""
+    assert deeds(server.server_ended(-9, "killed by signal 9", STEADY)) == [StartServer()]
+    server.forked(SERVER, 11, 1, 20.0)
+    assert deeds(server.server_ended(-9, "killed by signal 9", 20.1)) == []
+    assert deeds(server.tick(20.1 + FIRST_PAUSE)) == [StartServer()]
+
+
+def test_a_stop_ends_the_server_first(server):
+    """When all is quiet; the others when its workers are gone and all is quiet again; then nobody joins."""
+    assert deeds(server.stop(5.0)) == []
+    assert server.join(23, 5.0) is None
+    assert not server.workerless
+    assert server.quiet() == [Drain(10)]
+    assert server.quiet() == []
+    for seat in (FIRST, SECOND):
+        assert server.ended(seat, "it left", well=True, now=6.0) == []
+    assert server.quiet() == []
+    assert deeds(server.server_ended(0, "exit code 0", 6.0)) == []
+    assert server.workerless
+    assert server.quiet() == [Drain(12)]
+    assert deeds(server.ended(MULE, "exit code 64", well=True, now=6.1)) == [EndTemplate(1), Finish(0)]
+
+
+def test_who_outlives_the_mercy_is_killed(server):
+    """The other server and its processes too."""
+    server.stop(5.0)
+    server.quiet()
+    assert {action.pid for action in deeds(server.tick(5.0 + MERCY))} == {10, 12, 21, 22}
+    assert {type(action) for action in deeds(server.tick(5.0 + MERCY))} <= {Kill}
+    for seat in (FIRST, SECOND, MULE):
+        server.ended(seat, "killed", well=False, now=36.0)
+    assert deeds(server.server_ended(-9, "killed by signal 9", 36.0)) == [EndTemplate(1), Finish(0)]
+
+
+def test_a_server_that_pauses_is_not_started_during_a_stop(server):
+    """Without it there are no requests."""
+    server.forked(SERVER, 11, 1, 20.0)
+    server.server_ended(-9, "killed by signal 9", 20.1)
+    for seat in (FIRST, SECOND):
+        server.ended(seat, "it left", well=True, now=20.1)
+    server.stop(20.11)
+    assert deeds(server.tick(25.0)) == []
+    assert server.quiet() == [Drain(12)]
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """Whatever happens in whatever order: seats are held by one process each, and a stop comes to its end."""
+
+    def __init__(self):
+        super().__init__()
+        self.now, self.pid, self.template = 0.0, 100, 0
+        self.supervisor = Supervisor(Topology(workers=2, mules=1), mercy=MERCY, hosted=True)
+        self.finished = False
+        self.do(self.supervisor.start())
+
+    def do(self, actions):
+        for action in actions:
+            assert not self.finished, actions
+            match action:
+                case StartTemplate(generation):
+                    self.template = generation
+                case Fork(generation, who):
+                    self.pid += 1
+                    self.do(self.supervisor.forked(who, self.pid, generation, self.now))
+                case StartServer():
+                    assert SERVER not in self.supervisor.pids()
+                    self.pid += 1
+                    self.do(self.supervisor.forked(SERVER, self.pid, self.supervisor.generation, self.now))
+                case HangUp(pid):
+                    assert self.supervisor.pids()[SERVER] == pid
+                case Finish():
+                    self.finished = True
+
+    @rule(seconds=st.sampled_from([0.01, 1.0, 20.0]))
+    def time_passes(self, seconds):
+        self.now += seconds
+        if not self.finished:
+            self.do(self.supervisor.tick(self.now))
+
+    @rule(well=st.booleans())
+    def template_answers(self, well):
+        if self.supervisor.loading and not self.finished:
+            if well:
+                self.do(self.supervisor.template_ready(self.template, self.now))
+            elif self.supervisor.generation:
+                self.do(self.supervisor.template_failed(self.template, "it does not load", self.now))
+
+    @rule()
+    def somebody_joins(self):
+        if SERVER in self.supervisor.pids():
+            self.pid += 1
+            before = self.supervisor.pids()
+            who = self.supervisor.join(self.pid, self.now)
+            assert who is None or who not in before
+
+    @rule(which=st.integers(0, 2))
+    def somebody_ends(self, which):
+        here = [who for who in self.supervisor.pids() if who != SERVER]
+        if which < len(here) and not self.finished:
+            self.do(self.supervisor.ended(here[which], "exit code 1", well=False, now=self.now))
+
+    @rule(code=st.sampled_from([0, 1, -9]))
+    def the_server_ends(self, code):
+        if SERVER in self.supervisor.pids() and not self.finished:
+            self.do(self.supervisor.server_ended(code, f"exit code {code}", self.now))
+
+    @rule()
+    def reload(self):
+        if not self.finished:
+            self.do(self.supervisor.reload())
+
+    @rule()
+    def stop(self):
+        if not self.finished:
+            self.do(self.supervisor.stop(self.now))
+
+    @rule()
+    def all_is_quiet(self):
+        if self.supervisor.quieting and not self.finished:
+            self.do(self.supervisor.quiet())
+
+    @invariant()
+    def a_process_has_one_seat(self):
+        pids = list(self.supervisor.pids().values())
+        assert len(pids) == len(set(pids))
+
+    def teardown(self):
+        if self.finished:
+            return
+        if self.supervisor.loading:
+            self.do(self.supervisor.template_ready(self.template, self.now))
+        self.do(self.supervisor.stop(self.now))
+        for _ in range(20):
+            if self.finished:
+                return
+            if self.supervisor.quieting:
+                self.do(self.supervisor.quiet())
+            self.the_server_ends(0)
+            for _ in range(3):
+                self.somebody_ends(0)
+        assert self.finished, self.supervisor
+
+
+AnyHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAnyHistory = AnyHistory.TestCase
