@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
 from heliograph._core.records import DONE, IN_HAND
 from heliograph.engines.local.receiver import Receiver
@@ -22,6 +23,15 @@ _LAST_MOMENTS = 1.0
 class BesideReceiver(Receiver):
     """Takes no UNIX signals, and ends the process only as its server would have it end: by SIGTERM."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._finished = threading.Event()
+
+    def finish(self, seconds: float) -> None:
+        """Take no more signals, and give the handler that runs so many seconds to come to its end."""
+        self.drain()
+        self._finished.wait(seconds)
+
     def run(self) -> None:
         try:
             while not self._done():
@@ -29,6 +39,8 @@ class BesideReceiver(Receiver):
         except BaseException:  # noqa: BLE001 - S8: what would end a process ends this one too
             _LOG.exception("a handler ends process %d", os.getpid())
             os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            self._finished.set()
 
     def _take_what_comes(self) -> None:
         try:
@@ -54,5 +66,6 @@ class BesideReceiver(Receiver):
         self._hand[offset] = DONE
         self._slot.failed[num] += 1
         self.drain()
+        self._finished.set()  # nobody waits for it
         _LOG.error("the handler of signal %d has taken %g s: process %d is told to end", num, limit, os.getpid())
         os.kill(os.getpid(), signal.SIGTERM)

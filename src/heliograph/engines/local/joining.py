@@ -83,9 +83,8 @@ class JoiningEngine(LocalEngine):
 
     def leave(self) -> None:
         """Take no more signals, and let the handler that runs come to its end."""
-        if self.receiver is not None and self._thread is not None:
-            self.receiver.drain()
-            self._thread.join(_FAREWELL)
+        if isinstance(self.receiver, BesideReceiver):
+            self.receiver.finish(_FAREWELL)
 
     def _is_settled(self, num: int, target: str, options: HandlerOptions) -> bool:
         """Here everybody knows already, or nobody would: what counts is what the server has loaded."""

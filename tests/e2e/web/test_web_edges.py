@@ -1,0 +1,218 @@
+"""What can go wrong beside a web server: handlers that end their process, too many processes, code that disagrees."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from heliograph.server.address import control_socket
+from heliograph.testing.stage.plays import eventually
+
+
+def test_max_requests_replaces_a_worker_and_loses_nothing(beside):
+    """gunicorn's own replacement: the new process takes the number, and what waits."""
+    web = beside("gunicorn-sync", "--max-requests", "5").start()
+    first = set(web.workers().values())
+    for _ in range(60):
+        web.get(13)
+    workers = Counter(web.by(13, 120))
+    assert workers == {"worker1": 60, "worker2": 60}
+    assert len({event.pid for event in web.server.events("13")} - first) > 4
+    web.server.await_row(13, sent=60, done=120, redelivered=0, waiting=0)
+    assert web.server.end() == 0
+
+
+def test_the_reload_of_a_preloaded_application_is_joined_too(beside):
+    """gunicorn forks new processes from the code that it has: they join like the first."""
+    web = beside("gunicorn-preload").start()
+    for _ in range(2):
+        before = set(web.workers().values())
+        os.kill(web.server.pids()["server"], signal.SIGHUP)
+        web.await_workers(lambda workers, before=before: not set(workers.values()) & before)
+    web.get(13)
+    assert web.by(13, 2) == ["worker1", "worker2"]
+    assert web.server.end() == 0
+
+
+def test_a_server_of_one_process_is_its_own_worker(beside):
+    """uvicorn without a parent."""
+    web = beside("uvicorn")
+    web.command[1:3] = []
+    web.start(code=ONE)
+    assert web.workers() == {"worker1": web.server.pids()["server"]}
+    web.get(13)
+    assert web.by(13, 1) == ["worker1"]
+    assert web.server.end() == 0
+
+
+BROKEN = (3, 1)
+"""Exit codes of a gunicorn whose workers do not load: 1 if it was ending already when it heard of the second."""
+
+ONE = """
+@Signal(13).register_handler("workers")
+def each():
+    note(13)
+
+def answer(path):
+    if path.isdigit():
+        Signal(int(path)).send()
+    return b"{}"
+"""
+
+
+@pytest.mark.parametrize("num", [53, 54], ids=["a time limit", "SystemExit"])
+@pytest.mark.parametrize("command", ["gunicorn-sync", "uvicorn"])
+def test_a_handler_may_end_its_process(beside, command, num):
+    """As its server has it end; the signal counts as failed, and is not run again by the next."""
+    web = beside(command).start()
+    pid = web.workers()["worker1"]
+    web.get(num)
+    web.await_workers(lambda workers: workers["worker1"] != pid)
+    web.server.await_row(num, sent=1, taken=1, done=0, failed=1, redelivered=0, waiting=0)
+    web.get(11)
+    assert web.by(11, 1) == ["worker1"]
+    assert web.server.end() == 0
+
+
+def test_a_process_too_many_serves_and_waits(beside):
+    """It answers requests and gets no signals; it, or whoever asks first, takes the number of one that ends."""
+    web = beside("gunicorn-sync")
+    web.start("--workers", "2")
+    first = web.workers()
+    os.kill(web.server.pids()["server"], signal.SIGTTIN)
+    eventually("a third", lambda: {web.get().json()["pid"] for _ in range(10)} - set(first.values()))
+    assert web.workers() == first
+    os.kill(first["worker2"], signal.SIGKILL)
+    web.await_workers(lambda workers: workers["worker2"] != first["worker2"] and workers["worker1"] == first["worker1"])
+    assert web.server.end() == 0
+
+
+def test_a_command_that_fails_ends_the_server(beside):
+    """With its exit code, before anybody had joined."""
+    web = beside("gunicorn", "-b", "127.0.0.1:{port}", "nowhere:app")
+    web.server.write(ONE)
+    web.server.launch("--workers", "1", "--", *web.command)
+    assert web.server.wait() in BROKEN
+    assert "before any of its processes had joined" in web.server.log
+    assert "nowhere" in web.server.log
+
+
+@pytest.mark.parametrize(("command", "said"), [("no-such-server", "no such command"), ("--workers", "a command")])
+def test_what_is_no_command_is_refused(server, command, said):
+    """Exit code 2, before anything is started."""
+    server.write(ONE)
+    server.launch("--", command)
+    assert server.wait() == 2
+    assert said in server.log
+
+
+DISAGREEING = """
+import sys, heliograph
+
+def one():
+    pass
+
+def other():
+    pass
+
+for func in (one, other) if "heliograph.server.template" in sys.argv[0] or "template" in sys.argv[0] else (other, one):
+    Signal().register_handler("worker")(func)
+"""
+
+
+def test_two_functions_under_one_number_are_told_by_name(beside):
+    """Where the order of imports differs; the way out is a name."""
+    web = beside("gunicorn-sync")
+    web.server.write(DISAGREEING)
+    web.server.launch("--", *web.command)
+    assert web.server.wait() in BROKEN
+    assert "tasks.one has it in tasks, and tasks.other would have it here" in web.server.log
+    assert "Signal(name=" in web.server.log
+
+
+def test_what_the_server_does_not_know_is_refused(beside):
+    """A handler and a timer that only the web application has: where they belong is said."""
+    web = beside("gunicorn-sync")
+    (web.server.directory / "web.py").write_text("from tasks import *\nSignal(77).register_handler('worker')(note)\n")
+    web.server.write(ONE)
+    web.server.launch("--", *web.command)
+    assert web.server.wait() in BROKEN
+    assert "nothing is registered for it in tasks, which this server was started with" in web.server.log
+
+
+def test_an_application_that_imports_only_some_gets_the_rest(beside):
+    """A worker has every handler that workers need: what is missing is loaded when it joins."""
+    web = beside("gunicorn-sync")
+    code = (web.server.directory / "web.py").read_text()
+    (web.server.directory / "web.py").write_text("import heliograph\nheliograph.Signal()\n" + LATE_IMPORT)
+    assert "import tasks" in code
+    web.start()
+    web.server.send(13)
+    assert web.by(13, 2) == ["worker1", "worker2"]
+    assert web.server.end() == 0
+
+
+LATE_IMPORT = """
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    return [b"{}"]
+"""
+
+
+def test_a_program_that_a_worker_starts_sends_and_receives_nothing(beside):
+    """It finds the master in its environment; it takes no seat."""
+    web = beside("gunicorn-sync")
+    web.start(code=ONE + STARTS)
+    answered = web.get("run").json()
+    assert answered == {"identity": "outside", "topology": 2}
+    assert web.by(13, 2) == ["worker1", "worker2"]
+    assert sorted(web.workers()) == ["worker1", "worker2"]
+    assert web.server.end() == 0
+
+
+STARTS = '''
+import subprocess
+PROGRAM = """
+import json, tasks
+from heliograph import Signal, engines
+Signal(13).send()
+engine = engines.current()
+print(json.dumps({"identity": str(engine.identity), "topology": engine.topology.workers}))
+"""
+
+def answer(path):
+    if path != "run":
+        return b"{}"
+    return subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True).stdout
+'''
+
+
+def test_an_address_at_which_nobody_answers_is_an_error(tmp_path):
+    """It names the value; nothing hangs."""
+    env = {**os.environ, "HELIOGRAPH_MASTER": str(tmp_path / "nobody.sock")}
+    program = [sys.executable, "-c", "import heliograph; heliograph.Signal()"]
+    done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "ConfigError: no server answers at" in done.stderr
+    assert "nobody.sock" in done.stderr
+
+
+def test_who_asks_to_join_a_server_of_its_own_workers_is_told(server):
+    """Joining is for a server that was started beside another."""
+    server.start(ONE)
+    program = [sys.executable, "-c", JOIN, str(control_socket(server.name))]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=20, check=False)
+    assert "starts its workers itself" in done.stderr
+    assert server.end() == 0
+
+
+JOIN = """
+import pathlib, sys
+from heliograph.engines.local.asking import ask
+ask(pathlib.Path(sys.argv[1]), {"do": "join"})
+"""

@@ -1,0 +1,176 @@
+"""gunicorn, uvicorn and granian beside a server of our own: their processes are its workers, as if it forked them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+
+import httpx
+
+from heliograph.testing.stage.plays import eventually
+
+
+def test_every_target_is_reached(web):
+    """From a request, from a mule, from the spooler; each process of the web server is one worker."""
+    web.start()
+    assert sorted(web.workers()) == ["worker1", "worker2"]
+    for num in (10, 11, 12, 13, 14, 20, 21, 22, 23, 30):
+        web.get(num)
+    assert web.by(10, 1)[0] in ("worker1", "worker2")
+    assert (web.by(11, 1), web.by(12, 1)) == (["worker1"], ["worker2"])
+    assert (web.by(13, 2), web.by(14, 2)) == (["worker1", "worker2"],) * 2
+    assert web.by(20, 1)[0] in ("mule1", "mule2")
+    assert (web.by(21, 1), web.by(22, 2)) == (["mule1"], ["mule1", "mule2"])
+    assert web.by(23, 1)[0] in ("mule1", "mule2")
+    assert web.by(30, 1) == ["spooler1"]
+    web.get(40)
+    web.get(41)
+    assert Counter(web.by(13, 6)) == {"worker1": 3, "worker2": 3}
+    assert {event.pid for event in web.server.events("13")} == set(web.workers().values())
+    assert web.server.end() == 0
+
+
+def test_a_handler_that_hangs_stops_no_request(web):
+    """Nor the other worker's signals; the requests of its own process are answered too."""
+    web.start()
+    web.get(50)
+    web.server.expect(1, "hangs")
+    hanging = web.workers()["worker1"]
+    eventually("an answer of that process", lambda: web.get().json()["pid"] == hanging)
+    for _ in range(20):
+        web.get(10)
+    assert web.by(10, 20) == ["worker2"] * 20
+    web.server.open("gate")
+    web.server.expect(1, "unhangs")
+    assert web.server.end() == 0
+
+
+def test_a_worker_that_is_killed_loses_nothing(web):
+    """The web server replaces it; the new process takes the number, what was in hand and what waits."""
+    web.start()
+    before = web.workers()
+    web.get(50)
+    web.server.expect(1, "hangs")
+    web.get(11)
+    os.kill(before["worker1"], signal.SIGKILL)
+    after = web.await_workers(lambda workers: workers["worker1"] != before["worker1"])
+    assert after["worker2"] == before["worker2"]
+    web.server.expect(2, "hangs")
+    web.server.open("gate")
+    assert web.by(11, 1) == ["worker1"]
+    assert web.server.events("11")[0].pid == after["worker1"]
+    web.server.await_row(50, sent=1, taken=2, done=1, redelivered=1)
+    assert web.server.end() == 0
+
+
+def test_a_reload_under_load_loses_nothing(web):
+    """Of ours, and with it of the web server: every process is new, every signal was handled once by each worker."""
+    web.start()
+    before = web.server.pids()
+    reloaded = threading.Event()
+    sent = []
+
+    def raise_signals():
+        while not reloaded.is_set() or len(sent) < 100:
+            web.server.send(13)
+            sent.append(13)
+
+    sender = threading.Thread(target=raise_signals)
+    sender.start()
+    try:
+        assert web.server.command("reload").returncode == 0, web.server.log
+    finally:
+        reloaded.set()
+        sender.join()
+    after = web.server.pids()
+    assert before.keys() == after.keys()
+    assert not set(web.workers().values()) & set(before.values())
+    assert Counter(web.by(13, 2 * len(sent))) == {"worker1": len(sent), "worker2": len(sent)}
+    web.server.await_row(13, sent=len(sent), done=2 * len(sent), waiting=0)
+    eventually("an answer", web.answers)
+    assert web.server.end() == 0
+
+
+def test_the_web_servers_own_reload_changes_nothing_else(web):
+    """SIGHUP to it, as its own tools do: new processes take the numbers, mules go on."""
+    web.start()
+    before = web.server.pids()
+    os.kill(before["server"], signal.SIGHUP)
+    web.await_workers(lambda workers: not set(workers.values()) & set(before.values()))
+    after = web.server.pids()
+    assert {who: pid for who, pid in after.items() if not who.startswith("worker")} == {
+        who: pid for who, pid in before.items() if not who.startswith("worker")
+    }
+    web.get(13)
+    assert web.by(13, 2) == ["worker1", "worker2"]
+    assert web.server.end() == 0
+
+
+def test_async_handlers_run_on_the_servers_loop(web):
+    """And block it not; where there is none, on one of their own, beside the requests."""
+    web.start()
+    has_loop = "asgi" in web.command[-1]
+    web.get(52)
+    web.server.expect(1, "awaits")
+    eventually("an answer of that process", lambda: web.get().json()["pid"] == web.workers()["worker1"])
+    web.server.open("gate")
+    web.server.expect(1, "awaited")
+    web.get(51)
+    eventually("two more", lambda: len([e for e in web.server.events() if e.what.startswith("loop-")]) == 2)
+    loops = {event.what.removeprefix("loop-") for event in web.server.events() if event.what.startswith("loop-")}
+    if has_loop:
+        seen = {web.get("loop").text for _ in range(30)}
+        assert seen & loops
+        assert seen <= loops
+    assert web.server.end() == 0
+
+
+def test_a_master_that_is_killed_leaves_nobody(web):
+    """The kernel tells the web server to stop, and it takes its processes along."""
+    web.start()
+    assert web.server.end(signal.SIGKILL) == -signal.SIGKILL
+
+
+def test_a_web_server_that_is_killed_is_replaced(web):
+    """With all that it left behind, so that the next can have the port."""
+    web.start()
+    before = web.server.pids()
+    os.kill(before["server"], signal.SIGKILL)
+    web.await_workers(lambda workers: not set(workers.values()) & set(before.values()))
+    eventually("an answer", web.answers)
+    web.get(13)
+    assert set(web.by(13, 2)) == {"worker1", "worker2"}
+    assert web.server.end() == 0
+
+
+def test_requests_are_answered_during_all_that(web):
+    """While signals arrive at each worker, and while the web server reloads itself."""
+    web.start()
+    stop = threading.Event()
+    failures = []
+
+    def ask():
+        while not stop.is_set():
+            try:
+                assert web.get(10).is_success
+            except (httpx.TransportError, AssertionError) as failure:
+                failures.append(failure)
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    before = web.server.pids()
+    for _ in range(200):
+        web.server.send(13)
+    os.kill(before["server"], signal.SIGHUP)
+    web.await_workers(lambda workers: not set(workers.values()) & set(before.values()))
+    stop.set()
+    for asker in askers:
+        asker.join()
+    assert Counter(web.by(13, 400)) == {"worker1": 200, "worker2": 200}
+    row = web.server.row(10)
+    web.server.await_row(10, done=row["sent"], waiting=0)
+    assert not failures, failures
+    assert web.server.end() == 0
