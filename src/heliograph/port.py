@@ -108,6 +108,10 @@ class Engine(Protocol):
         """
         ...
 
+    def signal_of(self, source: str) -> int | None:
+        """The signal that a source of that name raises already, where another process has chosen its number."""
+        ...
+
     def remove_source(self, name: str) -> None:
         """Raise that source's signal no more."""
         ...

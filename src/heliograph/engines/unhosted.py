@@ -18,3 +18,7 @@ class Unhosted:
     def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         del loop
         return False
+
+    def signal_of(self, source: str) -> int | None:
+        del source
+        return None

@@ -72,7 +72,7 @@ class Declaration:
         if isinstance(target, Signal):
             self._declare(target, name, None if self._has(target, func) else self._handler_of(func), None)
         else:
-            handler, signal = self._handler_of(func), Signal()
+            handler, signal = self._handler_of(func), _signal_of(name)
             try:
                 self._declare(signal, name, handler, target)
             except BaseException:
@@ -217,6 +217,15 @@ def _check_free(name: str) -> None:
         raise ScheduleError(f"a name is a text of 1 to {LONGEST_NAME} printable characters, not {name!r}", name)
     if name in SOURCES:
         raise ScheduleError(f"there already is a source named {name!r}: give each its own name", name)
+
+
+def _signal_of(name: str) -> Signal:
+    """The signal of a new source: a free one, or the one that it has where the server has loaded it."""
+    num = engines.current().signal_of(name)
+    if num is None:
+        return Signal()
+    TABLE.claimed.add(num)
+    return Signal(num)
 
 
 def _free_name(base: str) -> str:

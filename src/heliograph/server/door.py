@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 from collections.abc import Callable
 from functools import partial
 
 from heliograph.values import Identity
+
+_LOG = logging.getLogger("heliograph.master")
 
 Left = Callable[[Identity, float], None]
 
@@ -22,12 +25,14 @@ class Door:
         self._inside: dict[int, int] = {}
 
     def let_in(self, pid: int, who: Identity) -> bool:
-        """Watch a process from now on; False if it has ended already."""
+        """Watch a process from now on; False if it has ended already, or cannot be watched."""
         if pid in self._inside:
             return True
         try:
             watch = os.pidfd_open(pid)
-        except ProcessLookupError:
+        except OSError as error:
+            if not isinstance(error, ProcessLookupError):
+                _LOG.error("process %d cannot be let in as %s: %s", pid, who, error)
             return False
         self._inside[pid] = watch
         self._selector.register(watch, selectors.EVENT_READ, partial(self._gone, pid, who))

@@ -69,6 +69,7 @@ class Master:
         self._outgoing = Outgoing(self._memory, settings.topology, self._queues, self._pipes, self._slot)
         self._supervisor = Supervisor(settings.topology, settings.mercy, hosted=bool(settings.command))
         self._templates = Templates(self._wiring)
+        self._declared: dict[str, int] = {}
         self._early: dict[int, int] = {}
         self._code: int | None = None
         self._announced = False
@@ -170,7 +171,9 @@ class Master:
         generation: int = report["generation"]
         if "ready" in report:
             self._memory.live.replace_by(self._memory.staged)
-            self._raiser.adopt(from_json(self._templates.sources(generation)))
+            sources = from_json(self._templates.sources(generation))
+            self._declared = {source.name: source.num for source in sources}
+            self._raiser.adopt(sources)
             self._do(self._supervisor.template_ready(generation, now))
         elif "failed" in report:
             self._do(self._supervisor.template_failed(generation, report["failed"].strip(), now))
@@ -322,8 +325,7 @@ class Master:
         match request:
             case {"do": "attach"}:
                 wiring = self._wiring(self._supervisor.generation)
-                names = [row["name"] for row in self._raiser.rows()]
-                return {"wiring": wiring.to_json(), "sources": names}, wiring.passed()
+                return {"wiring": wiring.to_json(), "sources": self._declared}, wiring.passed()
             case {"do": "join"}:
                 return self._seat(pid), ()
             case {"do": "signals"}:

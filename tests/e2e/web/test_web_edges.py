@@ -216,3 +216,54 @@ import pathlib, sys
 from heliograph.engines.local.asking import ask
 ask(pathlib.Path(sys.argv[1]), {"do": "join"})
 """
+
+
+TIMERS = """
+from heliograph.runtime.scheduling import register_timer, register_timer_rb
+
+def first():
+    @register_timer(0.05, target="workers", name="first")
+    def tick():
+        note("first")
+
+def second():
+    @register_timer(0.05, target="mule1", name="second")
+    def tock():
+        note("second")
+
+@register_timer_rb(0.01, repeat=1, name="once")
+def once():
+    note("once")
+
+here = "template" in sys.argv[0]
+for declare in (first, second) if here else (second, first):
+    declare()
+
+def answer(path):
+    return b"{}"
+"""
+
+
+def test_timers_agree_in_whatever_order_they_are_declared(beside):
+    """Each has the number that it has where the server loaded it, and exists once."""
+    web = beside("gunicorn-sync")
+    web.server.start(TIMERS, "--mules", "1", "--", *web.command)
+    assert {event.by for event in web.server.expect(10, "first")} == {"worker1", "worker2"}
+    assert {event.by for event in web.server.expect(5, "second")} == {"mule1"}
+    before = web.workers()
+    os.kill(before["worker1"], signal.SIGKILL)
+    web.await_workers(lambda workers: workers["worker1"] != before["worker1"])
+    assert [row["num"] for row in web.server.state()["sources"]] == [0, 1, 2]
+    assert len(web.server.events("once")) == 1
+    assert web.server.end() == 0
+
+
+def test_max_signals_is_not_for_those_who_joined(beside):
+    """Their server says when they are replaced."""
+    web = beside("gunicorn-sync")
+    web.start("--max-signals", "3", code=ONE)
+    before = web.workers()
+    web.server.send(13, 20)
+    assert Counter(web.by(13, 40)) == {"worker1": 20, "worker2": 20}
+    assert web.workers() == before
+    assert web.server.end() == 0

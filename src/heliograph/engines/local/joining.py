@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,10 @@ class JoiningEngine(LocalEngine):
         """Attaches to the master behind that control socket. Raises `ConfigError` if none answers."""
         self._path = control
         answer, descriptors = ask_for_descriptors(self._path, {"do": "attach"})
-        super().__init__(Wiring.received(answer["wiring"], descriptors), who=Identity("outside"))
-        self._known_sources = frozenset(answer["sources"])
+        wiring = Wiring.received(answer["wiring"], descriptors)
+        # When its processes are to be replaced is the other server's affair.
+        super().__init__(replace(wiring, max_signals=0), who=Identity("outside"))
+        self._known_sources: dict[str, int] = answer["sources"]
         self._thread: threading.Thread | None = None
         self._hurry = threading.Event()
         self._host_loop: asyncio.AbstractEventLoop | None = None
@@ -80,6 +83,9 @@ class JoiningEngine(LocalEngine):
         """The master raises it already, if the application that it loaded has it."""
         if source.name not in self._known_sources:
             raise RegistrationError(source.num, f"its source {source.name!r} is not in {self._elsewhere()}")
+
+    def signal_of(self, source: str) -> int | None:
+        return self._known_sources.get(source)
 
     def leave(self) -> None:
         """Take no more signals, and let the handler that runs come to its end."""
