@@ -5,7 +5,8 @@ import pytest
 from heliograph.testing.conformance import *  # noqa: F403
 from heliograph.testing.stage.plays import local_stage
 
-OPTIONS = {"plain": {}, "lazy": {"lazy_apps": True}}
+GUNICORN = ["gunicorn", "-w", "2", "-b", "unix:web.sock", "--no-control-socket", "heliograph.testing.stage.app"]
+OPTIONS = {"plain": {}, "lazy": {"lazy_apps": True}, "beside": {"command": GUNICORN}}
 
 
 @pytest.fixture(scope="module", params=sorted(OPTIONS))

@@ -221,8 +221,8 @@ class Supervisor:
         if mine is not None:
             return mine.who
         seat = next((seat for seat in seats if seat.state == "absent"), None)
-        if seat is None or self._stopping:
-            return None
+        if seat is None or self._seats[SERVER].state != "running":
+            return None  # its server is ending, and it with it
         seat.state, seat.pid, seat.generation, seat.since = "running", pid, self.generation, now
         self._joined = True
         return seat.who

@@ -144,11 +144,13 @@ def test_a_server_that_dies_is_replaced(server):
 
 
 def test_a_stop_ends_the_server_first(server):
-    """When all is quiet; the others when its workers are gone and all is quiet again; then nobody joins."""
+    """When all is quiet; the others when its workers are gone and all is quiet again. Until then who ends is replaced."""
     assert deeds(server.stop(5.0)) == []
-    assert server.join(23, 5.0) is None
+    server.ended(SECOND, "it left", well=True, now=5.0)
+    assert server.join(23, 5.0) == SECOND
     assert not server.workerless
     assert server.quiet() == [Drain(10)]
+    assert server.join(24, 5.1) is None
     assert server.quiet() == []
     for seat in (FIRST, SECOND):
         assert server.ended(seat, "it left", well=True, now=6.0) == []

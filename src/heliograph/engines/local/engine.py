@@ -109,26 +109,19 @@ class LocalEngine(Unhosted):
     # registering
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
-        if self._is_settled(num, target, options):
-            return
+        if not self.loading:
+            if self._targets.get(num) == target:
+                return  # the handler is replaced in this process
+            raise RegistrationError(
+                num,
+                f"{self._who} runs already; do it where the application is loaded (at module level), so that every "
+                "process has the handler and every sender the route",
+            )
         limit = self.wiring.time_limit if options.time_limit is None else options.time_limit
         self._handlers[num] = (handler, limit)
         self._targets[num] = target
         if self._who.role == "master":  # with --lazy-apps the others load what the template has tried already
             self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
-
-    def _is_settled(self, num: int, target: str, options: HandlerOptions) -> bool:
-        """Whether there is nothing to do. Raises `RegistrationError` where the others would not know of it."""
-        del options
-        if self.loading:
-            return False
-        if self._targets.get(num) == target:
-            return True  # the handler is replaced in this process
-        raise RegistrationError(
-            num,
-            f"{self._who} runs already; do it where the application is loaded (at module level), so that every "
-            "process has the handler and every sender the route",
-        )
 
     def add_source(self, source: Source) -> None:
         if not self.loading:

@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph._core.handlers import same_function
+from heliograph._core.routes import Route
 from heliograph.application import AppSpec, load
 from heliograph.engines.local import hosts
 from heliograph.engines.local.asking import ask, ask_for_descriptors
 from heliograph.engines.local.beside import BesideReceiver
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.wiring import Wiring, report
-from heliograph.exceptions import AlreadyRegistered, ConfigError, RegistrationError
-from heliograph.values import HandlerOptions, Identity, Source
+from heliograph.exceptions import AlreadyRegistered, ConfigError
+from heliograph.port import Handler
+from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Source
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,6 +42,10 @@ _PATIENCE = 60.0
 _NO_SEAT = (
     "process %d gets no signals: there are %d workers already; if the server has more processes, say how many before "
     "the two dashes: heliograph run --workers N"
+)
+_UNKNOWN = (
+    "process %d has what %s does not have, and nobody will raise or run it: %s; import the module that has it there, "
+    "and heliograph reload if the code has changed"
 )
 _FAREWELL = 30.0
 """Seconds that a handler may take to finish when its process ends; its server kills it earlier or later than that."""
@@ -58,6 +64,7 @@ class JoiningEngine(LocalEngine):
         # When its processes are to be replaced is the other server's affair.
         super().__init__(replace(wiring, max_signals=0), who=Identity("outside"))
         self._known_sources: dict[str, int] = answer["sources"]
+        self._names: dict[int, str] = {}
         self._thread: threading.Thread | None = None
         self._hurry = threading.Event()
         self._host_loop: asyncio.AbstractEventLoop | None = None
@@ -79,10 +86,16 @@ class JoiningEngine(LocalEngine):
             self._begin()
         return True
 
+    def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
+        """While the application is loaded nothing is refused: it is compared when this process is to be a worker."""
+        super().register_signal(num, target, handler, options)
+        self._names[num] = options.name
+
     def add_source(self, source: Source) -> None:
-        """The master raises it already, if the application that it loaded has it."""
-        if source.name not in self._known_sources:
-            raise RegistrationError(source.num, f"its source {source.name!r} is not in {self._elsewhere()}")
+        """The master raises it, if the application that it loaded has it; that is compared later, too."""
+        if not self.loading:
+            super().add_source(source)
+        self._sources[source.name] = source
 
     def signal_of(self, source: str) -> int | None:
         return self._known_sources.get(source)
@@ -92,32 +105,41 @@ class JoiningEngine(LocalEngine):
         if isinstance(self.receiver, BesideReceiver):
             self.receiver.finish(_FAREWELL)
 
-    def _is_settled(self, num: int, target: str, options: HandlerOptions) -> bool:
-        """Here everybody knows already, or nobody would: what counts is what the server has loaded."""
+    def _target_of(self, num: int) -> str:
+        """As the server has it. Raises `AlreadyRegistered` if it has another function there than this process."""
         route = self.memory.live[num]
-        if route is None:
-            raise RegistrationError(num, f"nothing is registered for it in {self._elsewhere()}")
-        if not same_function(route.handler, options.name):
-            raise AlreadyRegistered(
-                num,
-                f"{route.handler} has it in {self.wiring.app}, and {options.name} would have it here. Name both "
-                'signals, Signal(name="..."), so that their numbers do not depend on what is imported first',
-                old=route.handler,
-                new=options.name,
-            )
-        if route.target != target:
-            raise RegistrationError(
-                num,
-                f"its target is {route.target!r} in {self.wiring.app} and {target!r} here; if the code has changed, "
-                "heliograph reload",
-            )
-        return False
+        if route is not None and num in self._names:
+            self._compare(num, route)
+        return route.target if route else ""
 
-    def _elsewhere(self) -> str:
-        return (
-            f"{self.wiring.app}, which this server was started with; import the module that has it there, and "
-            "heliograph reload if the code has changed"
+    def _compare(self, num: int, route: Route) -> None:
+        if same_function(route.handler, self._names[num]) and route.target == self._targets[num]:
+            return
+        raise AlreadyRegistered(
+            num,
+            f"in {self.wiring.app} {route.handler} has it, with target {route.target!r}; here {self._names[num]}, with "
+            f"target {self._targets[num]!r}. If the code has changed: heliograph reload. Else give the signals names, "
+            'Signal(name="..."), so that their numbers do not depend on what is imported first',
+            old=route.handler,
+            new=self._names[num],
         )
+
+    def _agrees(self) -> bool:
+        """Compare all that was registered here with what the server has; what it does not have is told and dropped."""
+        self._load_what_is_missing()
+        unknown = [f"signal {num} ({name})" for num, name in self._names.items() if self.memory.live[num] is None]
+        unknown += [f"{name!r}" for name in self._sources if name not in self._known_sources]
+        if unknown:
+            _LOG.error(_UNKNOWN, os.getpid(), self.wiring.app, ", ".join(unknown))
+        for num in [num for num in self._names if self.memory.live[num] is None]:
+            del self._names[num], self._targets[num], self._handlers[num]
+        for num in self._names:
+            try:
+                self._target_of(num)
+            except AlreadyRegistered as error:
+                _LOG.error("process %d gets no signals: %s", os.getpid(), error)
+                return False
+        return True
 
     def _begin(self) -> None:
         self._thread = threading.Thread(target=self._serve, name="heliograph", daemon=True)
@@ -131,7 +153,7 @@ class JoiningEngine(LocalEngine):
 
     def _serve(self) -> None:
         try:
-            number = self._take_seat() if self._await_serving() else 0
+            number = self._take_seat() if self._await_serving() and self._agrees() else 0
         except ConfigError as error:
             _LOG.error("process %d cannot be a worker: %s", os.getpid(), error)
             return
@@ -152,7 +174,6 @@ class JoiningEngine(LocalEngine):
 
     def _take_seat(self) -> int:
         """Ask for a seat until one is free: at a reload the new processes come before the old ones go."""
-        self._load_what_is_missing()
         pause, until = _FIRST_PAUSE, time.monotonic() + _PATIENCE
         while not (number := int(ask(self._path, {"do": "join"})["worker"])):
             time.sleep(pause)

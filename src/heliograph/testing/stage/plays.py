@@ -31,6 +31,7 @@ FEATURES: dict[str, frozenset[str]] = {
     "uwsgi threads": _UWSGI | {"mules", "threads", "loads once"},
     "local plain": _LOCAL | {"real minutes", "loads once"},
     "local lazy": _LOCAL,
+    "local beside": _LOCAL,
     "inline": frozenset({"mules", "limited wait", "moves", "serial workers", "coalesces", "fake clock"}),
 }
 """What each stage has and can do, by its name."""
