@@ -144,7 +144,7 @@ def test_a_server_that_dies_is_replaced(server):
 
 
 def test_a_stop_ends_the_server_first(server):
-    """When all is quiet; the others when its workers are gone and all is quiet again. Until then who ends is replaced."""
+    """When all is quiet, the others when its workers are gone too. Until then who ends is replaced."""
     assert deeds(server.stop(5.0)) == []
     server.ended(SECOND, "it left", well=True, now=5.0)
     assert server.join(23, 5.0) == SECOND
