@@ -17,7 +17,7 @@ from typing import Any
 
 from .footprint import Footprint, footprint
 from .mix import SENDERS
-from .server import PATIENCE, Gone, Server
+from .server import ENGINES, PATIENCE, Gone, Server
 from .storm import Storm, Weather, calm, rage
 from .verdict import Line, lines, table
 
@@ -47,7 +47,7 @@ class Report:
 
 def run(engine: str, storm: Storm, report: Report) -> None:
     """One engine in the storm."""
-    shown = "" if engine == "local" else ", to show what is lost there; it is no failure"
+    shown = "" if engine != "uwsgi" else ", to show what is lost there; it is no failure"
     print(f"\n{engine}: {storm.signals} signals, {storm.kills} kills, {storm.reloads} reloads{shown}", flush=True)
     with tempfile.TemporaryDirectory(prefix="heliograph-chaos-") as directory:
         with Server(engine, Path(directory), storm.rate / len(SENDERS)) as server:
@@ -65,7 +65,7 @@ def run(engine: str, storm: Storm, report: Report) -> None:
         report.check("all of it happened", kept=weather.satisfies(storm))
         _judge(report, found, weather, state)
         _judge_the_end(report, weather.before, after, code, left)
-        if report.broken and engine == "local":
+        if report.broken and engine != "uwsgi":
             print(server.log[-5000:], file=sys.stderr)
 
 
@@ -109,7 +109,7 @@ def _judge_the_end(report: Report, before: Footprint, after: Footprint, code: in
 def main() -> int:
     """Read the command line and let it happen."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--engine", choices=("local", "uwsgi", "both"), default="both")
+    parser.add_argument("--engine", choices=(*ENGINES, "all"), default="all")
     parser.add_argument("--signals", type=int, default=200_000, metavar="N", help="at least (default: 200000)")
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="default: 200")
     parser.add_argument("--reloads", type=int, default=5, metavar="N", help="default: 5")
@@ -119,11 +119,11 @@ def main() -> int:
     storm = Storm(options.signals, options.kills, options.reloads, options.seconds)
     report = Report()
     try:
-        for engine in ("local", "uwsgi") if options.engine == "both" else (options.engine,):
+        for engine in ENGINES if options.engine == "all" else (options.engine,):
             try:
-                run(engine, storm, report if engine == "local" else Report())
+                run(engine, storm, report if engine != "uwsgi" else Report())
             except Gone as gone:
-                report.check(f"{engine}: {gone}", kept=engine != "local")
+                report.check(f"{engine}: {gone}", kept=engine == "uwsgi")
     except KeyboardInterrupt:
         return 130
     return 1 if report.broken else 0

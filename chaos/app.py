@@ -6,7 +6,9 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from heliograph import Signal, engines, uwsgi
 from heliograph.exceptions import SignalQueueFull
@@ -44,6 +46,12 @@ def start() -> None:
     _counts = open_counts(Path(os.environ[DIRECTORY]) / LEDGER, who, os.getpid(), _LOADED)
     if who in SENDERS:
         threading.Thread(target=_send, name="chaos-sender", daemon=True).start()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:  # noqa: ARG001
+    """For a web server: it answers every request with nothing."""
+    start_response("204 No Content", [])
+    return []
 
 
 def _send() -> None:

@@ -19,10 +19,15 @@ from .mix import DIRECTORY, FARMS, LEDGER, MULES, OVER, RATE, SEATS, WORKERS
 
 _ROOT = Path(__file__).parents[1]
 _NAME = "chaos"
+_LOCAL = ("--engine", "local", "--name", _NAME, "--mercy", "10")
+_GUNICORN = ("gunicorn", "-w", str(WORKERS), "-b", "127.0.0.1:0", "--no-control-socket", "chaos.app")
 _OPTIONS = {
-    "local": ("--name", _NAME, "--mercy", "10"),
-    "uwsgi": ("--", "--worker-reload-mercy", "10", "--mule-reload-mercy", "10"),
+    "local": _LOCAL,
+    "gunicorn": (*_LOCAL, "--", *_GUNICORN),
+    "uwsgi": ("--engine", "uwsgi", "--", "--worker-reload-mercy", "10", "--mule-reload-mercy", "10"),
 }
+ENGINES = tuple(_OPTIONS)
+"""Our own server, the same with workers that are gunicorn's, and real uWSGI."""
 PATIENCE = 30.0
 """Seconds to start, to drain and to end."""
 
@@ -44,7 +49,7 @@ class Server:
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "heliograph", "run", "chaos.app", "--engine", self.engine]
+        command = [sys.executable, "-m", "heliograph", "run", "chaos.app"]
         command += ["--workers", str(WORKERS), "--mules", str(MULES), "--spooler", str(self._directory / "spool")]
         for name, mules in FARMS.items():
             command += ["--farm", f"{name}={','.join(map(str, mules))}"]
@@ -128,7 +133,7 @@ class Server:
 
     def state(self) -> dict[str, Any] | None:
         """What `heliograph signals` says; None where the engine has no such command."""
-        if self.engine != "local":
+        if self.engine == "uwsgi":
             return None
         command = [sys.executable, "-m", "heliograph", "signals", "--json", "--name", _NAME]
         done = subprocess.run(command, env=self._env, capture_output=True, check=True, timeout=PATIENCE)  # noqa: S603
