@@ -145,14 +145,14 @@ def test_a_web_server_that_is_killed_is_replaced(web):
     assert web.server.end() == 0
 
 
-def test_requests_are_answered_during_all_that(web):
-    """While signals arrive at each worker, and while the web server reloads itself."""
+def test_requests_are_answered_while_signals_arrive(web):
+    """At each worker, all the time; and what the requests raise is handled."""
     web.start()
-    stop = threading.Event()
+    over = threading.Event()
     failures = []
 
     def ask():
-        while not stop.is_set():
+        while not over.is_set():
             try:
                 assert web.get(10).is_success
             except (httpx.TransportError, AssertionError) as failure:
@@ -161,16 +161,14 @@ def test_requests_are_answered_during_all_that(web):
     askers = [threading.Thread(target=ask) for _ in range(2)]
     for asker in askers:
         asker.start()
-    before = web.server.pids()
-    for _ in range(200):
+    for _ in range(500):
         web.server.send(13)
-    os.kill(before["server"], signal.SIGHUP)
-    web.await_workers(lambda workers: not set(workers.values()) & set(before.values()))
-    stop.set()
+    over.set()
     for asker in askers:
         asker.join()
-    assert Counter(web.by(13, 400)) == {"worker1": 200, "worker2": 200}
+    assert not failures
+    assert Counter(web.by(13, 1000)) == {"worker1": 500, "worker2": 500}
     row = web.server.row(10)
+    assert row["sent"] > 10
     web.server.await_row(10, done=row["sent"], waiting=0)
-    assert not failures, failures
     assert web.server.end() == 0

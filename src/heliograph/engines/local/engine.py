@@ -117,6 +117,9 @@ class LocalEngine(Unhosted):
                 f"{self._who} runs already; do it where the application is loaded (at module level), so that every "
                 "process has the handler and every sender the route",
             )
+        self._accept(num, target, handler, options)
+
+    def _accept(self, num: int, target: str, handler: Handler, options: HandlerOptions) -> None:
         limit = self.wiring.time_limit if options.time_limit is None else options.time_limit
         self._handlers[num] = (handler, limit)
         self._targets[num] = target

@@ -65,9 +65,9 @@ class JoiningEngine(LocalEngine):
         super().__init__(replace(wiring, max_signals=0), who=Identity("outside"))
         self._known_sources: dict[str, int] = answer["sources"]
         self._names: dict[int, str] = {}
-        self._thread: threading.Thread | None = None
-        self._hurry = threading.Event()
         self._host_loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None
+        self._start_anew()
         os.register_at_fork(after_in_child=self._begin_in_child)
         if hosts.stage() != "supervising":
             self._begin()
@@ -80,20 +80,24 @@ class JoiningEngine(LocalEngine):
         return self._host_loop
 
     def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
-        self._host_loop = loop or self._host_loop
-        self._hurry.set()
-        if self._thread is None or not self._thread.is_alive():
-            self._begin()
+        with self._one_at_a_time:
+            self._host_loop = loop or self._host_loop
+            self._hurry.set()
+            if not self._left and (self._thread is None or not self._thread.is_alive()):
+                self._begin()
         return True
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         """While the application is loaded nothing is refused: it is compared when this process is to be a worker."""
-        super().register_signal(num, target, handler, options)
+        if not self.loading and not self._is_known(num, target, options.name):
+            super().register_signal(num, target, handler, options)
+            return
+        self._accept(num, target, handler, options)
         self._names[num] = options.name
 
     def add_source(self, source: Source) -> None:
         """The master raises it, if the application that it loaded has it; that is compared later, too."""
-        if not self.loading:
+        if not self.loading and source.name not in self._known_sources:
             super().add_source(source)
         self._sources[source.name] = source
 
@@ -102,6 +106,7 @@ class JoiningEngine(LocalEngine):
 
     def leave(self) -> None:
         """Take no more signals, and let the handler that runs come to its end."""
+        self._left = True
         if isinstance(self.receiver, BesideReceiver):
             self.receiver.finish(_FAREWELL)
 
@@ -112,16 +117,21 @@ class JoiningEngine(LocalEngine):
             self._compare(num, route)
         return route.target if route else ""
 
+    def _is_known(self, num: int, target: str, name: str) -> bool:
+        route = self.memory.live[num]
+        return route is not None and same_function(route.handler, name) and route.target == target
+
     def _compare(self, num: int, route: Route) -> None:
-        if same_function(route.handler, self._names[num]) and route.target == self._targets[num]:
+        name, target = self._names[num], self._targets[num]
+        if self._is_known(num, target, name):
             return
         raise AlreadyRegistered(
             num,
-            f"in {self.wiring.app} {route.handler} has it, with target {route.target!r}; here {self._names[num]}, with "
-            f"target {self._targets[num]!r}. If the code has changed: heliograph reload. Else give the signals names, "
+            f"in {self.wiring.app} {route.handler} has it, with target {route.target!r}; here {name}, with target "
+            f"{target!r}. If the code has changed: heliograph reload. Else give the signals names, "
             'Signal(name="..."), so that their numbers do not depend on what is imported first',
             old=route.handler,
-            new=self._names[num],
+            new=name,
         )
 
     def _agrees(self) -> bool:
@@ -145,9 +155,15 @@ class JoiningEngine(LocalEngine):
         self._thread = threading.Thread(target=self._serve, name="heliograph", daemon=True)
         self._thread.start()
 
-    def _begin_in_child(self) -> None:
-        self._hurry.clear()
+    def _start_anew(self) -> None:
+        """Nothing has begun in this process; the locks of a parent are not its own."""
         self._thread = None
+        self._hurry = threading.Event()
+        self._one_at_a_time = threading.Lock()
+        self._left = False
+
+    def _begin_in_child(self) -> None:
+        self._start_anew()
         if hosts.stage() == "supervising":  # this child may be a process that serves
             self._begin()
 
@@ -189,7 +205,7 @@ class JoiningEngine(LocalEngine):
             return
         try:
             load(AppSpec.parse(self.wiring.app, Path.cwd()))
-        except Exception:  # noqa: BLE001 - whatever it raises, the requests go on
+        except BaseException:  # noqa: BLE001 - whatever it raises, SystemExit too: the requests go on
             _LOG.exception("%s cannot be loaded in process %d", self.wiring.app, os.getpid())
         for num in self.missing_handlers():
             _LOG.error("process %d has no handler for signal %d; import what registers it", os.getpid(), num)
