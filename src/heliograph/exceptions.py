@@ -2,6 +2,7 @@
 
     UwsgiconfException
     ├── SignalNumberError      ValueError      a number outside 0-255
+    ├── SignalNameError        ValueError      a name that a signal cannot have
     ├── SignalTypeError        TypeError       a signal, target or handler of the wrong type
     ├── NoSignalAvailable                      all 256 numbers are taken
     ├── TargetError            ValueError      a target that does not exist on this server
@@ -50,6 +51,14 @@ class SignalNumberError(UwsgiconfException, ValueError):
         self.num = num
 
 
+class SignalNameError(UwsgiconfException, ValueError):
+    """A name that a signal cannot have."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"signal name {name!r}: {reason}")
+        self.name = name
+
+
 class SignalTypeError(UwsgiconfException, TypeError):
     """A value of the wrong type where a signal number, a target or a handler is wanted.
 
@@ -67,11 +76,11 @@ class SignalTypeError(UwsgiconfException, TypeError):
 
 
 class NoSignalAvailable(UwsgiconfException):
-    """All 256 numbers are registered or claimed."""
+    """All 256 numbers are registered, claimed or named."""
 
     def __init__(self) -> None:
         super().__init__(
-            "no signal number is free: all 256 are registered or claimed; "
+            "no signal number is free: all 256 are registered, claimed or named; "
             "let one Signal serve several purposes, or reuse the object instead of calling Signal() again"
         )
 

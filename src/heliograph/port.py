@@ -1,7 +1,7 @@
 """The port: what an engine and a clock promise. Method names are those of uWSGI's own `uwsgi` module.
 
 The functions that the `uwsgi` module gives an application are the port; the real module is one implementation,
-ours are the others. Numbers arrive checked (0-255), targets parsed and, where the topology is known, checked.
+ours are the others. Numbers (0-255) and names arrive checked, targets parsed and, where the topology is known, checked.
 """
 
 from __future__ import annotations
@@ -81,6 +81,17 @@ class Engine(Protocol):
 
     def signal_registered(self, num: int) -> bool:
         """Whether the server has a handler for `num`, however it was registered."""
+        ...
+
+    def name_signal(self, name: str, free: Callable[[int], bool]) -> int:
+        """The number that has this name on the server; a new name gets its first candidate that nothing has.
+
+        `free(num)` says whether nothing that this process knows of has a number. Raises `NoSignalAvailable`.
+        """
+        ...
+
+    def signal_named(self, num: int) -> bool:
+        """Whether `num` has a name on the server, whichever of its processes gave it."""
         ...
 
     def signal(self, num: int, timeout: float) -> None:

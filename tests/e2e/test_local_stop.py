@@ -132,7 +132,7 @@ def test_sigusr1_logs_the_state(busy):
     assert found["waiting"] == 200
     shown = json.loads(server.command("signals", "--json").stdout)
     row = {"num": 1, "target": "mule1", "handler": "tasks.work", "sent": 201, "taken": 1, "done": 0, "failed": 0}
-    row |= {"redelivered": 0, "dropped": 0, "waiting": 200}
+    row |= {"name": "", "redelivered": 0, "dropped": 0, "waiting": 200}
     assert shown["signals"][0] == row == found["signals"][0]
     server.open("gate")
     assert server.end() == 0

@@ -9,6 +9,13 @@ from heliograph import uwsgi as platform
 
 signal = Signal()
 
+# By number or by name; not by position.
+
+assert_type(Signal(name="refresh-prices").name, str)
+Signal("refresh-prices")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Signal(name=17)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Signal(17).name = "refresh-prices"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
 
 # A function comes back as what it was: its parameters, what it returns, and whether it is asynchronous.
 

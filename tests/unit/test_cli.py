@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import heliograph
 from heliograph.application import AppSpec
-from heliograph.cli import main, uwsgi_server
+from heliograph.cli import main, running, uwsgi_server
 from heliograph.cli.run import ENGINES
 from heliograph.cli.settings import ServerSettings
 from heliograph.exceptions import ConfigError
@@ -171,6 +171,26 @@ def test_without_a_server_the_others_say_how_to_name_it(monkeypatch, tmp_path, c
     """`signals`, `reload` and `stop` of a server that is not there: exit code 2."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert "--name" in refused(command, "--name", "nobody")
+
+
+ROW = {"target": "mule1", "handler": "tasks.work", "sent": 1, "done": 1, "failed": 0, "waiting": 0}
+ROW |= {"redelivered": 0, "dropped": 0}
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "rows"),
+    [(["", ""], "num  target", ["  1  mule1", " 67  mule1"]), (["", "a"], "num  name  target", ["  1  ", " 67  a  "])],
+)
+def test_signals_shows_names_where_there_are_any(monkeypatch, names, first, rows):
+    """The table is no wider for those who use none."""
+    signals = [{"num": num, "name": name, **ROW} for num, name in zip((1, 67), names, strict=True)]
+    state = {"name": "shop", "app": "tasks", "pid": 5, "processes": {}, "sources": [], "waiting": 0, "refused": 0}
+    monkeypatch.setattr(running, "ask", lambda _path, _request: {**state, "signals": signals})
+    result = invoke("signals", "--name", "shop")
+    assert result.exit_code == 0
+    _, header, *lines, _ = result.stdout.splitlines()
+    assert header.startswith(first)
+    assert [line.startswith(row) for line, row in zip(lines, rows, strict=True)] == [True, True]
 
 
 def _on_uwsgi(arguments):

@@ -19,6 +19,7 @@ from heliograph.exceptions import (
     RemoteUnreachable,
     ScheduleError,
     ServerNotReady,
+    SignalNameError,
     SignalNotRegistered,
     SignalNumberError,
     SignalQueueFull,
@@ -32,6 +33,7 @@ from heliograph.exceptions import (
 SAMPLES: list[tuple[UwsgiconfException, dict[str, Any]]] = [
     (UwsgiconfException("root"), {}),
     (SignalNumberError(256), {"num": 256}),
+    (SignalNameError("refresh", "cannot be"), {"name": "refresh"}),
     (SignalTypeError("a number, not 'x'", "x"), {"value": "x"}),
     (NoSignalAvailable(), {}),
     (

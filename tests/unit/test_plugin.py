@@ -13,7 +13,7 @@ SHOP = """
 import itertools
 from heliograph import Signal, Mule
 
-refresh, crunch = Signal(), Signal()
+refresh, crunch, report = Signal(), Signal(), Signal(name="report")
 runs = []
 
 @refresh.register_handler("workers")
@@ -103,7 +103,7 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
         FREE = get_available_num()
 
         def state():
-            return dict(REGISTERED_SIGNALS), dict(signals._CALLS), set(signals.TABLE.claimed)
+            return dict(REGISTERED_SIGNALS), dict(signals._CALLS), set(signals.TABLE.claimed), dict(signals.TABLE.names)
 
         WAS = state()
 
@@ -112,6 +112,9 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
             assert get_available_num() == FREE
             Signal().register_handler()(print)
             Signal()
+            assert shop.report == Signal(name="report")
+            assert Signal(132).name == "report"
+            assert Signal(name="of this test").register_handler()(print)
             shop.crunch.register_handler("spooler")(lambda: None)
             with heliograph_engine.hold(), heliograph_engine.playing("mule2"):
                 Signal(42).register_handler("mule2")(print)

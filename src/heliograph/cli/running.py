@@ -16,7 +16,8 @@ from heliograph.engines.local.asking import ask
 from heliograph.exceptions import ConfigError
 from heliograph.server.address import control_socket, server_name
 
-_COLUMNS = ("num", "target", "handler", "sent", "done", "failed", "waiting", "redelivered", "dropped")
+_COLUMNS = ("num", "name", "target", "handler", "sent", "done", "failed", "waiting", "redelivered", "dropped")
+_WITHOUT_NAMES = tuple(column for column in _COLUMNS if column != "name")
 _SOURCE_COLUMNS = ("num", "name", "what", "fired", "missed")
 _TEXTS = frozenset({"target", "handler", "name", "what"})
 
@@ -42,7 +43,8 @@ def signals(name: str | None, as_json: bool, runs: int | None) -> None:
         return
     processes = ", ".join(f"{who} {pid}" for who, pid in state["processes"].items())
     click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
-    click.echo(_table(_COLUMNS, state["signals"]))
+    named = any(row["name"] for row in state["signals"])
+    click.echo(_table(_COLUMNS if named else _WITHOUT_NAMES, state["signals"]))
     if state["sources"]:
         click.echo(_table(_SOURCE_COLUMNS, state["sources"]))
     click.echo(f"{state['waiting']} waiting in queues, {state['refused']} sends refused")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from heliograph.engines.clock import SystemClock
+from heliograph.engines.naming import OwnNames
 from heliograph.engines.unhosted import Unhosted
 from heliograph.exceptions import NoEngine
 from heliograph.port import Clock, Handler
@@ -18,7 +19,7 @@ _WAY_OUT = (
 )
 
 
-class DetachedEngine(Unhosted):
+class DetachedEngine(OwnNames, Unhosted):
     """What a process has that was not started by a server."""
 
     name = "detached"

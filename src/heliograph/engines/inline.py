@@ -25,6 +25,7 @@ from typing import Any
 from heliograph._core.schedule import Moment, Schedule
 from heliograph._core.targets import Target, parse, queues, queues_read_by, readers_of
 from heliograph.engines.clock import FakeClock, SystemClock
+from heliograph.engines.naming import OwnNames
 from heliograph.engines.rules import next_fire
 from heliograph.engines.unhosted import Unhosted
 from heliograph.exceptions import (
@@ -86,7 +87,7 @@ class _Player(threading.local):
     who: Identity | None = None
 
 
-class InlineEngine(Unhosted):
+class InlineEngine(OwnNames, Unhosted):
     """One process that plays all processes of a server."""
 
     name = "inline"

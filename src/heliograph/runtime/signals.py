@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from heliograph import engines
 from heliograph._core.handlers import adapt, describe
+from heliograph._core.names import check_name
 from heliograph._core.table import Table, check_num
 from heliograph._core.targets import parse
-from heliograph.exceptions import AlreadyRegistered, SignalTypeError
+from heliograph.exceptions import AlreadyRegistered, SignalNameError, SignalTypeError
 from heliograph.port import Engine, Unfinished
 from heliograph.runtime.mules import Farm, Mule
 from heliograph.values import HandlerOptions, SignalDescription
@@ -48,7 +50,7 @@ _GLANCE = 0.5
 """Seconds between two looks whether the event loop of an `async def` handler still runs."""
 
 TABLE = Table()
-"""What this process has claimed and registered."""
+"""What this process has claimed, named and registered."""
 
 REGISTERED_SIGNALS: dict[int, SignalDescription] = TABLE.registered
 """Registered signals of this process: number -> description."""
@@ -71,13 +73,24 @@ _STATE = _ThreadState()
 _ON_LOOP: ContextVar[int | None] = ContextVar("heliograph_handling", default=None)
 """The signal that a task on a web server's event loop handles."""
 
+_naming = threading.RLock()
+"""Names are also asked for while the application runs: by any thread of it, and by what interrupts one."""
+
+
+def _free_naming() -> None:
+    global _naming
+    _naming = threading.RLock()  # a thread that the fork has left behind may have held the other one
+
+
+os.register_at_fork(after_in_child=_free_naming)
+
 
 def get_available_num() -> int:
     """The first free signal number: the one that `Signal()` would take.
 
-    Raises `NoSignalAvailable` (a `UwsgiconfException`) if all 256 are registered or claimed.
+    Raises `NoSignalAvailable` (a `UwsgiconfException`) if all 256 are registered, claimed or named.
     """
-    return TABLE.first_free(engines.current().signal_registered)
+    return TABLE.first_free(_taken_elsewhere)
 
 
 def get_last_received() -> Signal:
@@ -91,16 +104,24 @@ class Signal:
 
     >>> Signal(17) == Signal(17), int(Signal(17))
     (True, 17)
+    >>> Signal(name="refresh-prices") == Signal(name="refresh-prices")
+    True
     """
 
     __slots__ = ("num",)
 
-    def __init__(self, num: int | None = None) -> None:
+    def __init__(self, num: int | None = None, *, name: str | None = None) -> None:
         """`num` is 0-255; without it the first free number is taken, for good.
 
-        Raises `SignalNumberError`, `SignalTypeError` or `NoSignalAvailable`.
+        With a `name` instead (1 to 63 bytes of UTF-8, printable) it is the number of that name, the same in whatever
+        order modules are imported. A new name gets a number that nothing else has; see `docs/how-it-works.md`.
+
+        Raises `SignalNumberError`, `SignalNameError`, `SignalTypeError` or `NoSignalAvailable`.
         """
-        self.num: int = TABLE.claim(engines.current().signal_registered) if num is None else check_num(num)
+        if name is not None:
+            self.num: int = _number_of(check_name(name), num)
+        else:
+            self.num = TABLE.claim(_taken_elsewhere) if num is None else check_num(num)
 
     def __int__(self) -> int:
         return self.num
@@ -115,13 +136,17 @@ class Signal:
 
     def __repr__(self) -> str:
         found = TABLE.registered.get(self.num)
-        if found is None:
-            return f"Signal({self.num}, not registered)"
-        return f"Signal({self.num}, target={found.target!r}, handler={describe(found.func)})"
+        facts = f"target={found.target!r}, handler={describe(found.func)}" if found else "not registered"
+        return f"Signal({self.num}, name={self.name!r}, {facts})" if self.name else f"Signal({self.num}, {facts})"
 
     def __call__(self, func: _F) -> _F:
         """Decorator: the same as `register_handler()`."""
         return self.register_handler()(func)
+
+    @property
+    def name(self) -> str:
+        """The name that this number has in this process, empty if none."""
+        return TABLE.names.get(self.num, "")
 
     @property
     def registered(self) -> bool:
@@ -250,6 +275,24 @@ def announce(engine: Engine) -> None:
     """Register all that this process knows with an engine that does not know it yet."""
     for known in TABLE.registered.values():
         engine.register_signal(known.num, known.target, dispatch, _OPTIONS[known.num])
+
+
+def _taken_elsewhere(num: int) -> bool:
+    engine = engines.current()
+    return engine.signal_registered(num) or engine.signal_named(num)
+
+
+def _number_of(name: str, given: int | None) -> int:
+    """The number of a name, which this process knows from now on."""
+    if given is not None:
+        raise SignalNameError(name, f"give it or the number {given!r}, not both: a name finds its number itself")
+    engine = engines.current()
+    with _naming:
+        num = TABLE.number_of(name)
+        if num is None:
+            num = engine.name_signal(name, lambda num: TABLE.is_free(num) and not engine.signal_registered(num))
+            TABLE.name(num, name)
+    return num
 
 
 def _check_timeout(timeout: float) -> None:

@@ -114,7 +114,8 @@ class Outgoing:
         copies = len(queues(parse(route.target, self._topology), self._topology))
         # A process that was killed beside its counting has left this off by one; it is never more than waits in all.
         waiting = min(total["sent"] * copies + total["redelivered"] - total["taken"], most)
-        return {"num": num, "target": route.target, "handler": route.handler, **total, "waiting": max(0, waiting)}
+        facts = {"num": num, "name": self._memory.names[num], "target": route.target, "handler": route.handler}
+        return {**facts, **total, "waiting": max(0, waiting)}
 
     def _queues_of(self, num: int) -> tuple[Queue, ...]:
         route = self._memory.live[num]

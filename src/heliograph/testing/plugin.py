@@ -83,7 +83,7 @@ def _tables_kept() -> Generator[None, None, None]:
 
     claimed, state = signals.TABLE.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     calls, options = signals._CALLS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    tables: list[dict[Any, Any]] = [signals.TABLE.registered, calls, options, SOURCES]
+    tables: list[dict[Any, Any]] = [signals.TABLE.registered, signals.TABLE.names, calls, options, SOURCES]
     copies = [dict(known) for known in tables]
     claims, thread = set(claimed), (state.waited, state.handling, state.runner)
     state.runner = None

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph._core.table import Table, check_num
-from heliograph.exceptions import NoSignalAvailable, SignalNumberError, SignalTypeError, UwsgiconfException
+from heliograph.exceptions import (
+    NoSignalAvailable,
+    SignalNameError,
+    SignalNumberError,
+    SignalTypeError,
+    UwsgiconfException,
+)
 from heliograph.values import SIGNALS, SignalDescription
 
 
@@ -73,13 +79,19 @@ def test_any_int_is_a_number_or_an_error(num: int) -> None:
 
 
 @given(
-    registered=st.sets(st.integers(0, 255)), elsewhere=st.sets(st.integers(0, 255)), claims=st.integers(0, SIGNALS + 1)
+    registered=st.sets(st.integers(0, 255)),
+    named=st.sets(st.integers(0, 255)),
+    elsewhere=st.sets(st.integers(0, 255)),
+    claims=st.integers(0, SIGNALS + 1),
 )
-def test_a_claim_is_the_lowest_number_that_nobody_has(registered: set[int], elsewhere: set[int], claims: int) -> None:
+def test_a_claim_is_the_lowest_number_that_nobody_has(
+    registered: set[int], named: set[int], elsewhere: set[int], claims: int
+) -> None:
     """S2, S3: each claim gets what `first_free` said; none gets another's; when all are taken both raise."""
     table = Table()
     table.registered.update({num: describe(num) for num in registered})
-    free = sorted(set(range(SIGNALS)) - registered - elsewhere)
+    table.names.update({num: f"name {num}" for num in named})
+    free = sorted(set(range(SIGNALS)) - registered - named - elsewhere)
     for expected in free[:claims]:
         assert table.first_free(elsewhere.__contains__) == expected
         assert table.claim(elsewhere.__contains__) == expected
@@ -99,12 +111,38 @@ def test_looking_is_not_taking() -> None:
     assert table.claimed == set()
 
 
+def test_a_name_is_found_and_takes_its_number() -> None:
+    """S2: in both directions; nobody else gets the number."""
+    table = Table()
+    table.name(0, "refresh")
+    assert (table.number_of("refresh"), table.number_of("report")) == (0, None)
+    assert table.claim(nowhere) == 1
+
+
+@pytest.mark.parametrize("has", ["registered", "claimed", "named"])
+def test_what_something_else_has_gets_no_name(has: str) -> None:
+    """S2: an error that says which number it is and what can be done; nothing has changed."""
+    table = Table()
+    if has == "registered":
+        table.registered[0] = describe(0)
+    elif has == "claimed":
+        table.claim(nowhere)
+    else:
+        table.name(0, "report")
+    before = dict(table.names)
+    with pytest.raises(SignalNameError, match=r"'refresh'.* number 0 .* another number, or the name") as caught:
+        table.name(0, "refresh")
+    assert caught.value.name == "refresh"
+    assert table.names == before
+
+
 def test_a_cleared_table_is_a_fresh_one() -> None:
-    """`clear` forgets claims and registrations, and keeps the dictionary that others hold."""
+    """`clear` forgets claims, names and registrations, and keeps the dictionary that others hold."""
     table = Table()
     registered = table.registered
     table.claim(nowhere)
     registered[3] = describe(3)
+    table.name(180, "refresh")
     table.clear()
-    assert (table.registered, table.claimed) == ({}, set())
+    assert (table.registered, table.claimed, table.names) == ({}, set(), {})
     assert table.registered is registered

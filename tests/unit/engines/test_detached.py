@@ -55,6 +55,11 @@ def test_nothing_is_sent_or_awaited_in_silence(call: Callable[[], object]) -> No
             assert way_out in str(caught.value)
 
 
+def test_a_name_is_remembered() -> None:
+    """As its number elsewhere, so that `send(remote=...)` mostly reaches it."""
+    assert (Signal(name="report").num, Signal(132).name) == (132, "report")
+
+
 def test_the_error_names_the_signal() -> None:
     """Which one was not sent."""
     with pytest.raises(NoEngine, match="signal 99 was not sent"):
@@ -68,5 +73,5 @@ def test_there_is_no_server(engine: DetachedEngine) -> None:
     assert ran == []
     assert (engine.name, engine.identity, engine.topology) == ("detached", Identity("outside"), None)
     assert (engine.masterpid(), engine.workers(), dict(engine.opt()), engine.version()) == (0, (), {}, "")
-    assert (engine.in_farm("mail"), engine.signal_registered(99)) == (False, False)
+    assert (engine.in_farm("mail"), engine.signal_registered(99), engine.signal_named(99)) == (False, False, False)
     assert isinstance(engine.clock, SystemClock)

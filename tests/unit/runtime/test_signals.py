@@ -3,6 +3,9 @@
 import asyncio
 import functools
 import logging
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -25,6 +28,7 @@ from heliograph.exceptions import (
     AlreadyRegistered,
     NoSignalAvailable,
     RegistrationError,
+    SignalNameError,
     SignalNotRegistered,
     SignalNumberError,
     SignalTypeError,
@@ -41,18 +45,19 @@ pytestmark = pytest.mark.usefixtures("heliograph_engine")
 @pytest.fixture
 def _alone() -> Generator[None]:
     """A process that knows no signal yet, whatever was registered before."""
-    before = dict(TABLE.registered), set(TABLE.claimed)
+    before = dict(TABLE.registered), set(TABLE.claimed), dict(TABLE.names)
     TABLE.clear()
     yield
     TABLE.registered.update(before[0])
     TABLE.claimed.update(before[1])
+    TABLE.names.update(before[2])
 
 
 def everything() -> tuple[Any, ...]:
     """All that this process, and its engine, know of signals."""
     engine = engines.current()
     routed = [num for num in range(256) if engine.signal_registered(num)]
-    return dict(TABLE.registered), set(TABLE.claimed), dict(signals._CALLS), routed
+    return dict(TABLE.registered), set(TABLE.claimed), dict(TABLE.names), dict(signals._CALLS), routed
 
 
 def handler() -> None:
@@ -113,6 +118,144 @@ def test_256_signals_are_all_there_are() -> None:
     assert Signal(255).num == 255
 
 
+# names
+
+
+@pytest.mark.usefixtures("_alone")
+def test_a_name_is_one_signal() -> None:
+    """S2: the same number each time, which is the name's wherever nothing else has it; so is its number."""
+    refresh = Signal(name="refresh-prices")
+    assert refresh == Signal(name="refresh-prices") == Signal(180)
+    assert (refresh.num, refresh.name, Signal(180).name) == (180, "refresh-prices", "refresh-prices")
+    assert (Signal(181).name, refresh.registered) == ("", False)
+
+
+@pytest.mark.usefixtures("_alone")
+def test_names_that_want_one_number_are_two_signals() -> None:
+    """S2: the first that comes has it, the other the next."""
+    assert [Signal(name=name).num for name in ("x", "a", "x")] == [67, 68, 67]
+
+
+@pytest.mark.usefixtures("_alone")
+def test_a_name_gets_no_number_that_something_else_has(heliograph_engine: InlineEngine) -> None:
+    """S2: registered here, claimed here, or registered by other means."""
+    Signal(67).register_handler()(handler)
+    TABLE.claimed.add(68)
+    heliograph_engine.register_signal(69, "worker", lambda _num: None)
+    assert Signal(name="a").num == 70
+
+
+@pytest.mark.usefixtures("_alone")
+def test_the_number_of_a_name_is_claimed() -> None:
+    """S2, S3: with those from 64 up taken, names get 63 and so on down, and `Signal()` passes over them."""
+    TABLE.claimed.update(set(range(256)) - {0, 5, 9})
+    assert [Signal(name=name).num for name in "ab"] == [9, 5]
+    assert (get_available_num(), Signal().num) == (0, 0)
+    before = everything()
+    for take in (Signal, get_available_num, lambda: Signal(name="c")):
+        with pytest.raises(NoSignalAvailable, match="all 256"):
+            take()
+    assert Signal(name="b").num == 5
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"name": ""}, SignalNameError, "not empty"),
+        ({"name": "x" * 64}, SignalNameError, "64 bytes"),
+        ({"name": 5}, SignalTypeError, r"not 5 \(int\)"),
+        ({"name": "refresh", "num": 5}, SignalNameError, "'refresh'.* number 5, not both"),
+        ({"name": "refresh", "num": "5"}, SignalNameError, "not both"),
+    ],
+)
+def test_a_name_that_cannot_be_changes_nothing(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
+    """S2: heliograph's own error, which names the value and the way out."""
+    before = everything()
+    with pytest.raises(error, match=says):
+        Signal(**arguments)
+    assert everything() == before
+
+
+class NamingEngine(InlineEngine):
+    """A server whose other processes have named signals."""
+
+    def name_signal(self, name: str, free: Callable[[int], bool]) -> int:  # noqa: ARG002 - the port's shape
+        return {"refresh": 0, "report": 7}[name]
+
+    def signal_named(self, num: int) -> bool:
+        return num in (0, 7)
+
+
+@pytest.mark.usefixtures("_alone")
+def test_what_others_have_named_is_not_free() -> None:
+    """S2: `Signal()` passes over it; a name is the number that it has there, and this process has no other name."""
+    with engines.using(NamingEngine()):
+        assert [Signal().num, Signal().num] == [1, 2]
+        assert (Signal(0).name, Signal(name="refresh").num, Signal(0).name) == ("", 0, "refresh")
+
+
+@pytest.mark.usefixtures("_alone")
+def test_a_name_whose_number_this_process_uses_for_something_else_is_refused() -> None:
+    """S2: what was registered by hand before would run on the named signal."""
+    with engines.using(NamingEngine()):
+        Signal(7).register_handler()(handler)
+        before = everything()
+        with pytest.raises(SignalNameError, match=r"'report'.* number 7 "):
+            Signal(name="report")
+        assert everything() == before
+
+
+@pytest.mark.usefixtures("_alone")
+def test_threads_that_name_at_once_agree() -> None:
+    """S2: names that want one number, asked for in both orders, are two signals for all."""
+    found: list[tuple[int, int]] = []
+    start = threading.Barrier(8)
+
+    def name(number: int) -> None:
+        start.wait()
+        first, second = ("a", "x") if number % 2 else ("x", "a")
+        numbers = {first: Signal(name=first).num, second: Signal(name=second).num}
+        found.append((numbers["a"], numbers["x"]))
+
+    threads = [threading.Thread(target=name, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert set(found[0]) == {67, 68}
+
+
+def test_a_fork_names_although_a_thread_of_its_parent_was_at_it() -> None:
+    """What that thread held is not held in the child."""
+    program = """
+import os, threading
+from heliograph import Signal
+from heliograph.runtime import signals
+
+held, done = threading.Event(), threading.Event()
+
+def name():
+    with signals._naming:
+        held.set()
+        done.wait()
+
+thread = threading.Thread(target=name)
+thread.start()
+held.wait()
+child = os.fork()
+if not child:
+    os._exit(Signal(name="refresh-prices").num)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+done.set()
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "180\n"
+
+
 # identity
 
 
@@ -139,6 +282,10 @@ def test_a_signal_shows_itself() -> None:
     Signal(99).register_handler("mule1")(handler)
     assert repr(Signal(99)).startswith("Signal(99, target='mule1', handler=")
     assert repr(Signal(99)).endswith("test_signals.handler)")
+    refresh = Signal(name="refresh-prices")
+    assert repr(refresh) == f"Signal({refresh.num}, name='refresh-prices', not registered)"
+    refresh.register_handler("mule1")(handler)
+    assert repr(refresh).startswith(f"Signal({refresh.num}, name='refresh-prices', target='mule1', handler=")
 
 
 def test_a_signal_has_no_other_attributes() -> None:

@@ -190,6 +190,14 @@ def test_accounts_that_a_killed_process_left_wrong(server, drift):
     assert server.outgoing.is_waiting(4)
 
 
+def test_a_row_tells_the_name(server):
+    """Empty where the number has none."""
+    server.memory.names[4] = "crunch"
+    assert [(row["num"], row["name"]) for row in server.outgoing.rows()] == [
+        (num, "crunch" if num == 4 else "") for num in TARGETS
+    ]
+
+
 def test_what_waits_and_what_is_in_hand(server):
     """The end of a server: quiet is when nothing is anywhere; what waits is told."""
     assert (server.outgoing.quiet(), server.outgoing.waiting()) == (True, 0)

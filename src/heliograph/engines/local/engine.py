@@ -149,6 +149,12 @@ class LocalEngine(Unhosted):
     def signal_registered(self, num: int) -> bool:
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)
 
+    def name_signal(self, name: str, free: Callable[[int], bool]) -> int:
+        return self.memory.name_signal(name, free)
+
+    def signal_named(self, num: int) -> bool:
+        return bool(self.memory.names[num])
+
     # sending
 
     def signal(self, num: int, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""The memory that all processes of a server share: routes, accounts, hands.
+"""The memory that all processes of a server share: routes, accounts, hands, names.
 
 Everything is laid out over one anonymous file (`memfd`), which the master makes and the others map.
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from heliograph._core.accounts import SLOT_BYTES, Accounts
+from heliograph._core.names import NAMES_BYTES, Names, first_candidate
 from heliograph._core.records import HAND_BYTES
 from heliograph._core.routes import TABLE_BYTES, Routes
 from heliograph.values import Identity, Topology
@@ -33,6 +36,7 @@ class Memory:
         self.accounts = Accounts(view[2 * TABLE_BYTES :], slots)
         hands = view[2 * TABLE_BYTES + slots * SLOT_BYTES :]
         self._hands = [hands[i * HAND_BYTES : (i + 1) * HAND_BYTES] for i in range(self._first_guest)]
+        self.names = Names(view[-NAMES_BYTES:])
 
     @classmethod
     def create(cls, topology: Topology) -> Memory:
@@ -45,7 +49,7 @@ class Memory:
     def size(topology: Topology) -> int:
         """Bytes that a server of this topology needs."""
         processes = len(topology.processes()) + 1
-        return 2 * TABLE_BYTES + (processes + GUESTS) * SLOT_BYTES + processes * HAND_BYTES
+        return 2 * TABLE_BYTES + (processes + GUESTS) * SLOT_BYTES + processes * HAND_BYTES + NAMES_BYTES
 
     def slot_number(self, who: Identity) -> int:
         """Which slot is that process's."""
@@ -67,3 +71,30 @@ class Memory:
                 continue
             return number
         return None
+
+    def name_signal(self, name: str, free: Callable[[int], bool]) -> int:
+        """The number that has the name; a new name gets its first candidate that is `free`, and that nothing here has.
+
+        It keeps it as long as the server lives. Raises `NoSignalAvailable`.
+        """
+        with self._naming():
+            num = self.names.find(name)
+            if num is None:
+                num = first_candidate(name, lambda num: free(num) and not self._has(num))
+                self.names[num] = name
+            return num
+
+    def _has(self, num: int) -> bool:
+        return bool(self.names[num]) or self.live[num] is not None or self.staged[num] is not None
+
+    @contextmanager
+    def _naming(self) -> Generator[None]:
+        """Keep other processes from naming meanwhile."""
+        # Two that name at the same moment would find the same number free. This kind of lock is a process's own, not
+        # the descriptor's, which all of them have inherited; and the kernel takes it back from one that is killed.
+        byte = self._first_guest + GUESTS  # the bytes before are those of guests
+        fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, byte)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, byte)

@@ -14,6 +14,7 @@ import uwsgi
 from heliograph._core.accounts import SLOT_BYTES, Accounts, Slot
 from heliograph._core.targets import parse, queues_read_by
 from heliograph.engines.clock import SystemClock
+from heliograph.engines.naming import OwnNames
 from heliograph.engines.unhosted import Unhosted
 from heliograph.engines.uwsgi import server
 from heliograph.engines.uwsgi.gates import FIRST_PAUSE, Gate, Gates
@@ -50,7 +51,7 @@ _MODULE_LEVEL = (
 )
 
 
-class UwsgiEngine(Unhosted):
+class UwsgiEngine(OwnNames, Unhosted):
     """Signals of the uWSGI server that this process belongs to."""
 
     name = "uwsgi"

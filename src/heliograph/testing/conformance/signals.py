@@ -67,24 +67,54 @@ def test_s2_claims_are_not_shared_and_numbers_are_equal(stage: Stage) -> None:
     assert list(range(10))[Signal(9)] == 9
 
 
-def claim_all() -> tuple[int, str, str]:
-    """Claim every free number, and say what happens then."""
+def number_of(name: str) -> int:
+    """`Signal(name=name)`, as a number."""
+    return int(Signal(name=name))
+
+
+def others(stage: Stage) -> tuple[str, ...]:
+    """Processes that are not `FIRST`."""
+    return ("worker2", "mule1", "mule2", "spooler1") if "mules" in stage.features else ("worker2",)
+
+
+@promise("S2")
+def test_s2_a_name_has_one_number_in_every_process(stage: Stage) -> None:
+    """`Signal(name="stage")` is one signal wherever it is asked for, and what was registered by the name runs."""
+    num = stage.call(FIRST, number_of, "stage")
+    assert {stage.call(who, number_of, "stage") for who in others(stage)} == {num}
+    since = len(stage.events(num))
+    stage.call(FIRST, send, num)
+    assert len(stage.expect(1, num, since=since)) == 1
+
+
+@promise("S2", "local")
+def test_s2_names_that_want_one_number_agree_whoever_comes_first(stage: Stage) -> None:
+    """On our own server, where names are kept for all: in one process the one is asked for first, then the other."""
+    first, second = (stage.call(FIRST, number_of, name) for name in ("a", "x"))
+    for who in others(stage):
+        assert [stage.call(who, number_of, name) for name in ("x", "a")] == [second, first]
+    assert first != second
+
+
+def claim_all() -> tuple[int, list[str]]:
+    """Claim every free number, and say what happens then: to `Signal()`, `get_available_num()` and a new name."""
     from heliograph.runtime.signals import TABLE
 
     before = set(TABLE.claimed)
     claimed: list[int] = []
+    failures: list[str] = []
     try:
         while True:
             expected = get_available_num()
             claimed.append(int(Signal()))
             assert claimed[-1] == expected
     except UwsgiconfException as error:
-        first = type(error).__name__
+        failures.append(type(error).__name__)
     finally:
-        full = _error_of(get_available_num)
+        failures += [_error_of(get_available_num), _error_of(number_of, "one too many")]
         TABLE.claimed.clear()
         TABLE.claimed.update(before)
-    return len(set(claimed)) - len(claimed), first, full
+    return len(set(claimed)) - len(claimed), failures
 
 
 def _error_of(act: Any, *args: Any) -> str:
@@ -97,8 +127,8 @@ def _error_of(act: Any, *args: Any) -> str:
 
 @promise("S3")
 def test_s3_with_all_numbers_taken_both_raise(stage: Stage) -> None:
-    """`get_available_num()` is what `Signal()` takes; with none left both say so."""
-    assert stage.call(FIRST, claim_all) == (0, "NoSignalAvailable", "NoSignalAvailable")
+    """`get_available_num()` is what `Signal()` takes; with none left both say so, and so does a new name."""
+    assert stage.call(FIRST, claim_all) == (0, ["NoSignalAvailable"] * 3)
 
 
 def registered(num: int) -> bool:

@@ -225,6 +225,7 @@ _register([(FAILING, HANDLERS_GO_TO)], _failing)
 _register([(EXITING, None if LAZY else "mule2")], _exiting)
 _register([(REPLACED, HANDLERS_GO_TO)], _replaced)
 _register([(REPLACED, HANDLERS_GO_TO)], note)
+Signal(name="stage").register_handler(HANDLERS_GO_TO)(note)
 _try_what_must_fail()
 
 AGENT = Agent()

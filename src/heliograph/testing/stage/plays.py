@@ -202,7 +202,7 @@ def inline_stage(directory: Path) -> Generator[InlineStage]:
     from heliograph.runtime.sources import SOURCES
 
     engine = InlineEngine()
-    before = dict(TABLE.registered), set(TABLE.claimed), dict(SOURCES)
+    before = dict(TABLE.registered), set(TABLE.claimed), dict(TABLE.names), dict(SOURCES)
     TABLE.clear()
     SOURCES.clear()
     sys.modules.pop("heliograph.testing.stage.app", None)
@@ -218,8 +218,9 @@ def inline_stage(directory: Path) -> Generator[InlineStage]:
         TABLE.clear()
         TABLE.registered.update(before[0])
         TABLE.claimed.update(before[1])
+        TABLE.names.update(before[2])
         SOURCES.clear()
-        SOURCES.update(before[2])
+        SOURCES.update(before[3])
 
 
 @contextmanager
