@@ -1,8 +1,4 @@
-"""What raises signals by itself: timers, cron rules and file changes, in the master's loop.
-
-A run that finds its queue full is owed, and tried again until there is room. What is owed is bounded: of a source that
-coalesces one run, of another as many as are made up for at a time; the others count as missed.
-"""
+"""What raises signals by itself: timers, cron rules and file changes, in the master's loop."""
 
 from __future__ import annotations
 
@@ -13,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from heliograph._core.schedule import MOST_AT_ONCE, Entry, Moment, Schedule
+from heliograph._core.runs import Runs
+from heliograph._core.schedule import Entry, Moment, Schedule
 from heliograph._core.sources import in_words
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError
@@ -25,12 +22,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("heliograph.master")
 
-_AGAIN = 0.05
-"""Seconds until a signal that found its queue full is tried again."""
-
 
 class Raiser:
-    """Raises the signals of a server's sources. `raise_signal` says whether there was room."""
+    """Raises the signals of a server's sources."""
 
     def __init__(
         self,
@@ -40,16 +34,14 @@ class Raiser:
         now: Callable[[], Moment] | None = None,
         memo: Memo | None = None,
     ) -> None:
-        """`is_waiting(num)` says whether a signal has not been taken yet: then another run would add nothing."""
+        """`raise_signal` and `is_waiting` are those of `Runs`."""
         self._now = now or _machine_time
         self._memo = memo
         self._selector = selector
-        self._raise = raise_signal
-        self._is_waiting = is_waiting
         self._schedule = Schedule(next_fire, random.random)
+        self._runs = Runs(self._schedule, raise_signal, is_waiting)
         self._watcher: Watcher | None = None
         self._watched: dict[str, Source] = {}
-        self._owed: dict[str, int] = {}
 
     def adopt(self, sources: Iterable[Source]) -> None:
         """Have exactly these sources; what is the same as before goes on as it was."""
@@ -67,7 +59,7 @@ class Raiser:
     def remove(self, name: str) -> None:
         """Forget a source."""
         self._schedule.remove(name)
-        self._owed.pop(name, None)
+        self._runs.forget(name)
         self._unwatch(name)
 
     def change_period(self, name: str, period: float) -> None:
@@ -77,20 +69,11 @@ class Raiser:
     @property
     def deadline(self) -> float:
         """When `tick` is due at the latest, on the monotonic clock."""
-        wait = self._schedule.wait(self._now())
-        return time.monotonic() + min(wait, _AGAIN if self._owed else float("inf"))
+        return time.monotonic() + self._runs.wait(self._now())
 
     def tick(self) -> None:
         """Raise what is owed, then what is due."""
-        owed, self._owed = self._owed, {}
-        for name, times in owed.items():
-            entry = self._schedule.entry(name)
-            if entry is not None:
-                self._fire(entry.source, times)
-        due = self._schedule.due(self._now())
-        for firing in due:
-            self._fire(firing.source, firing.times)
-        self._remember([firing.source for firing in due])
+        self._remember(self._runs.tick(self._now()))
 
     def rows(self) -> list[dict[str, Any]]:
         """All sources, for people and programs."""
@@ -112,20 +95,6 @@ class Raiser:
         names = [s.name for s in sources if isinstance(s.what, CronRule) and s.misfire_grace is not None]
         if names and self._memo is not None:
             self._memo.note(dict.fromkeys(names, self._now().wall))
-
-    def _fire(self, source: Source, times: int) -> None:
-        for left in range(times, 0, -1):
-            if source.coalesce and (source.name in self._owed or self._is_waiting(source.num)):
-                self._schedule.miss(source.name)
-            elif source.name in self._owed or not self._raise(source.num):
-                self._owe(source, left)
-                return
-
-    def _owe(self, source: Source, times: int) -> None:
-        owed = self._owed.get(source.name, 0) + times
-        most = 1 if source.coalesce else MOST_AT_ONCE
-        self._owed[source.name] = min(owed, most)
-        self._schedule.miss(source.name, max(0, owed - most))
 
     def _watch(self, source: Source) -> None:
         what = source.what
@@ -153,10 +122,7 @@ class Raiser:
     def _look(self, _now: float) -> None:
         assert self._watcher is not None
         for name in self._watcher.changed():
-            entry = self._schedule.entry(str(name))
-            if entry is not None:
-                entry.fired += 1
-                self._fire(entry.source, 1)
+            self._runs.add(str(name))
 
 
 def _machine_time() -> Moment:

@@ -132,7 +132,7 @@ def test_every_run_is_owed_where_none_is_to_be_left_out(server):
 def test_room_for_some_is_used(server):
     """The queue takes two of five; the others stay owed."""
     room = [True, True, False]
-    server.raiser._raise = lambda _num: room.pop(0) if room else server.put(_num)
+    server.raiser._runs._raise = lambda _num: room.pop(0) if room else server.put(_num)
     server.raiser.adopt([timer("a", coalesce=False)])
     server.leap(5.0)
     server.leap(0.5)
