@@ -173,6 +173,38 @@ Signal(2).register_handler("mule1")(lambda: fill(1, 0.2))
     assert server.end() == 0
 
 
+# Timers
+
+
+def test_runs_that_find_their_queue_full_are_put_off(uwsgi):
+    """K2: a timer that repeats three times does so, though all three came up while its queue was full."""
+    code = (
+        FILL
+        + """
+from heliograph.runtime.scheduling import change_period, register_timer_rb
+
+Signal(11).register_handler("worker")(lambda: None)
+register_timer_rb(3600, repeat=3, target="worker", coalesce=False, name="thrice")(lambda: note("ran"))
+register_timer_rb(3600, repeat=10, target="mule1", coalesce=False, name="later")(lambda: note("later"))
+
+@Signal(12).register_handler("worker1")
+def full():
+    fill(11, 0)
+    change_period("thrice", 0.01)
+    change_period("later", 0.02)
+    hold("gate")
+"""
+    )
+    server = uwsgi.start(code, *MASTER, "--mules", "1", workers=1)
+    server.send(12)
+    server.expect(10, "later")
+    assert server.events("ran") == []
+    server.open("gate")
+    assert len(server.expect(3, "ran")) == 3
+    server.await_log("put off until there is room in a full queue: thrice")
+    assert server.end() == 0
+
+
 # Threads
 
 

@@ -31,9 +31,9 @@ class Runs:
         self._owed: dict[str, int] = {}
 
     @property
-    def owed(self) -> dict[str, int]:
-        """How many runs of which source wait for room."""
-        return dict(self._owed)
+    def owed(self) -> tuple[str, ...]:
+        """The sources whose runs wait for room."""
+        return tuple(self._owed)
 
     def wait(self, now: Moment) -> float:
         """Seconds until `tick` is due at the latest; infinite if never."""

@@ -187,8 +187,15 @@ class UwsgiEngine(OwnNames, Unhosted):
 
     def _tick(self, source: Source) -> None:
         if self._ticker is None:
-            self._ticker = Ticker(lambda num: self.signal(num, 0.0))
+            self._ticker = Ticker(self._raise_at_once)
         self._ticker.add(source)
+
+    def _raise_at_once(self, num: int) -> None:
+        """Raise a source's signal, or say that there is no room. No sender was refused then: that is not counted."""
+        gate = self._gates[num]
+        if gate is not None and gate.credit <= 0:
+            self._ways.open(gate, num, 0.0, self._who)
+        self.signal(num, 0.0)
 
     def _at_the_ticker(self) -> Ticker:
         if self._ticker is None:

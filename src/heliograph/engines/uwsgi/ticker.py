@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from heliograph._core.runs import Runs
 from heliograph._core.schedule import Moment, Schedule
 from heliograph.engines.rules import next_fire
-from heliograph.exceptions import ScheduleError, UwsgiconfException
+from heliograph.exceptions import ScheduleError, SignalQueueFull, UwsgiconfException
 from heliograph.values import FileMonitor, Source
 
 if TYPE_CHECKING:
@@ -28,23 +29,30 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("heliograph.uwsgi")
 
+_LOG_EVERY = 60.0
+"""Seconds between two log lines about runs that wait for room."""
+
 
 class Ticker:
     """Raises the signals of sources, in a daemon thread that starts with the first."""
 
-    def __init__(self, raise_signal: Callable[[int], None]) -> None:
+    def __init__(self, raise_signal: Callable[[int], None], now: Callable[[], Moment] | None = None) -> None:
+        """`raise_signal(num)` does not wait, and raises `SignalQueueFull` where it would have to."""
+        self._now = now or _machine_time
         self._raise = raise_signal
         self._schedule = Schedule(next_fire, random.random)
+        # The kernel tells how many signals wait, not which: every tick queues, as long as there is room.
+        self._runs = Runs(self._schedule, self._raise_if_room, is_waiting=lambda _num: False)
+        self._said_at = -math.inf
         self._lock = threading.Lock()
         self._watcher: Watcher | None = None
-        self._monitors: dict[str, Source] = {}
         self._thread: threading.Thread | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def add(self, source: Source) -> None:
         """Raise this source's signal from now on."""
         with self._lock:
-            self._schedule.add(source, _now())
+            self._schedule.add(source, self._now())
             if isinstance(source.what, FileMonitor):
                 self._watch(source, source.what)
         if self._thread is None:
@@ -56,13 +64,14 @@ class Ticker:
         """Raise it no more."""
         with self._lock:
             self._schedule.remove(name)
-            if self._monitors.pop(name, None) is not None and self._watcher is not None:
+            self._runs.forget(name)
+            if self._watcher is not None:
                 self._watcher.unwatch(name)
 
     def change_period(self, name: str, period: float) -> None:
         """Give a timer another period, from now."""
         with self._lock:
-            self._schedule.change_period(name, period, _now())
+            self._schedule.change_period(name, period, self._now())
         self._wake()
 
     def _watch(self, source: Source, what: FileMonitor) -> None:
@@ -75,47 +84,59 @@ class Ticker:
             self._watcher.watch(what.path, recursive=what.recursive, missing_ok=True, key=source.name)
         except ScheduleError as error:
             _LOG.error("%s is not watched for signal %d: %s", what.path, source.num, error)
-            return
-        self._monitors[source.name] = source
+
+    def tick(self) -> None:
+        """Raise what is owed, what is due, and what was told of files."""
+        with self._lock:
+            self._runs.tick(self._now())
+            for name in self._watcher.changed() if self._watcher is not None else ():
+                self._runs.add(str(name))
+            self._tell_what_waits()
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                wait = self._schedule.wait(_now())
-                watched = [self._watcher.fileno()] if self._watcher is not None else []
-            poll = select.poll()
-            for fd in (self._wake_read, *watched):
-                poll.register(fd, select.POLLIN)
-            if not poll.poll(None if math.isinf(wait) else math.floor(wait * 1000)):
-                self._sleep_the_rest()
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_read, 4096)
-            for source in self._due():
-                self._fire(source)
+            self._sleep()
+            self.tick()
+
+    def _sleep(self) -> None:
+        """Until something is due, a file has changed, or another source came in."""
+        with self._lock:
+            wait = self._runs.wait(self._now())
+            watched = [self._watcher.fileno()] if self._watcher is not None else []
+        poll = select.poll()
+        for fd in (self._wake_read, *watched):
+            poll.register(fd, select.POLLIN)
+        if not poll.poll(None if math.isinf(wait) else math.floor(wait * 1000)):
+            self._sleep_the_rest()
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
 
     def _sleep_the_rest(self) -> None:
         """`poll` knows whole milliseconds only, and would be late by up to one."""
         with self._lock:
-            wait = self._schedule.wait(_now())
+            wait = self._runs.wait(self._now())
         time.sleep(min(wait, 0.001))
 
-    def _due(self) -> list[Source]:
-        with self._lock:
-            firings = self._schedule.due(_now())
-            changed = self._watcher.changed() if self._watcher is not None else []
-            touched = [self._monitors[str(name)] for name in changed if str(name) in self._monitors]
-        return [firing.source for firing in firings for _ in range(firing.times)] + touched
-
-    def _fire(self, source: Source) -> None:
+    def _raise_if_room(self, num: int) -> bool:
         try:
-            self._raise(source.num)
+            self._raise(num)
+        except SignalQueueFull:
+            return False
         except UwsgiconfException as error:
-            _LOG.warning("%s missed a run: %s", source.name, error)
+            _LOG.warning("a run was missed: %s", error)
+        return True
+
+    def _tell_what_waits(self) -> None:
+        """On our own server `heliograph signals` tells; here nothing else would."""
+        owed, now = self._runs.owed, self._now().monotonic
+        if owed and now - self._said_at >= _LOG_EVERY:
+            self._said_at = now
+            _LOG.warning("runs are put off until there is room in a full queue: %s", ", ".join(owed))
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 
 
-def _now() -> Moment:
+def _machine_time() -> Moment:
     return Moment(time.monotonic(), time.time())
