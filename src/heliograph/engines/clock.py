@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from heliograph._core.schedule import Moment
+
 Alarm = Callable[[], float]
+
+
+def machine_time() -> Moment:
+    """Now, for a schedule. Its monotonic clock goes on while the machine sleeps, so a sleep is no clock change."""
+    return Moment(time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
 
 class SystemClock:

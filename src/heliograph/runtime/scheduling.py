@@ -10,12 +10,12 @@ A decorated function has a signal of its own, and comes back unchanged. See `Run
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import NamedTuple, Unpack
 
 from heliograph._core.cron import cron_rule
-from heliograph._core.schedule import Moment, Schedule
+from heliograph._core.schedule import Schedule
+from heliograph.engines.clock import machine_time
 from heliograph.engines.rules import next_fire
 from heliograph.engines.zones import zone_named
 from heliograph.exceptions import ScheduleError
@@ -108,7 +108,7 @@ def next_runs(count: int) -> list[NextRun]:
     What comes after the year 9999 is left out.
     """
     schedule = Schedule(next_fire, lambda: 0.0)
-    now = Moment(time.monotonic(), time.time())
+    now = machine_time()
     schedule.adopt(SOURCES.values(), now)
     runs = schedule.upcoming(count, now)
     return [NextRun(datetime.fromtimestamp(when, UTC), source.name, source.num) for when, source in runs if when < _END]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from heliograph._core.runs import Runs
 from heliograph._core.schedule import Entry, Moment, Schedule
 from heliograph._core.sources import in_words
+from heliograph.engines.clock import machine_time
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError
 from heliograph.server.memo import Memo
@@ -31,11 +32,11 @@ class Raiser:
         selector: selectors.BaseSelector,
         raise_signal: Callable[[int], bool],
         is_waiting: Callable[[int], bool],
-        now: Callable[[], Moment] | None = None,
+        now: Callable[[], Moment] = machine_time,
         memo: Memo | None = None,
     ) -> None:
         """`raise_signal` and `is_waiting` are those of `Runs`."""
-        self._now = now or _machine_time
+        self._now = now
         self._memo = memo
         self._selector = selector
         self._schedule = Schedule(next_fire, random.random)
@@ -123,11 +124,6 @@ class Raiser:
         assert self._watcher is not None
         for name in self._watcher.changed():
             self._runs.add(str(name))
-
-
-def _machine_time() -> Moment:
-    """Now. The monotonic clock goes on while the machine sleeps, so that the sleep is no change of the wall clock."""
-    return Moment(time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import time
 
-from heliograph.engines.clock import FakeClock, SystemClock
+from heliograph.engines.clock import FakeClock, SystemClock, machine_time
 
 
 def test_a_fake_clock_moves_only_when_told() -> None:
@@ -34,3 +34,11 @@ def test_the_system_clock_is_the_machine_s() -> None:
     clock.sleep(0)
     assert time.monotonic() <= clock.monotonic() <= time.monotonic()
     assert time.time() <= clock.time() <= time.time()
+
+
+def test_sleep_is_no_change_of_the_clock(monkeypatch) -> None:
+    """A schedule's clock counts the time that a machine sleeps, so that a night's rule is made up for."""
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 17.0}.__getitem__)
+    before, now, after = time.time(), machine_time(), time.time()
+    assert now.monotonic == 17.0
+    assert before <= now.wall <= after

@@ -180,13 +180,6 @@ def test_a_reload_goes_on_and_a_period_changes(server):
     ]
 
 
-def test_sleep_is_no_change_of_the_clock():
-    """The schedule's clock counts the time that a machine sleeps, so that a night's rule is made up for."""
-    with selectors.DefaultSelector() as selector:
-        raiser = Raiser(selector, lambda _num: True, lambda _num: False)
-    assert raiser._now().monotonic == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=1.0)
-
-
 # files
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from heliograph._core.runs import Runs
 from heliograph._core.schedule import Moment, Schedule
+from heliograph.engines.clock import machine_time
 from heliograph.engines.rules import next_fire
 from heliograph.exceptions import ScheduleError, SignalQueueFull, UwsgiconfException
 from heliograph.values import FileMonitor, Source
@@ -36,9 +37,9 @@ _LOG_EVERY = 60.0
 class Ticker:
     """Raises the signals of sources, in a daemon thread that starts with the first."""
 
-    def __init__(self, raise_signal: Callable[[int], None], now: Callable[[], Moment] | None = None) -> None:
+    def __init__(self, raise_signal: Callable[[int], None], now: Callable[[], Moment] = machine_time) -> None:
         """`raise_signal(num)` does not wait, and raises `SignalQueueFull` where it would have to."""
-        self._now = now or _machine_time
+        self._now = now
         self._raise = raise_signal
         self._schedule = Schedule(next_fire, random.random)
         # The kernel tells how many signals wait, not which: every tick queues, as long as there is room.
@@ -136,7 +137,3 @@ class Ticker:
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
-
-
-def _machine_time() -> Moment:
-    return Moment(time.monotonic(), time.time())
