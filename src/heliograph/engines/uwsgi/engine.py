@@ -60,12 +60,12 @@ class UwsgiEngine(OwnNames, Unhosted):
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
         self._topology = server.read_topology()
-        self._lazy = server.is_lazy() and server.identify().role != "master"
         top = self._topology
         self._slots = top.workers + top.mules + top.spoolers + 1
         memory = memoryview(mmap.mmap(-1, _HEADER_BYTES + self._slots * SLOT_BYTES))
         self.accounts = Accounts(memory[_HEADER_BYTES:], self._slots)
-        self._gauge = Gauge(top, memory[:1], lazy=self._lazy)
+        loaded_late = server.is_lazy() and server.identify().role != "master"
+        self._gauge = Gauge(top, memory[:1], lazy=loaded_late)
         self._gates: list[Gate | None] = [None] * SIGNALS
         self._ways = Gates(top, self._gauge, self.clock)
         self._handlers: dict[int, Handler] = {}
