@@ -125,9 +125,10 @@ def test_d1_who_could_only_wait_for_itself_is_told_at_once(stage: ServerStage) -
 def test_d1_signals_that_others_raise_do_not_upset_the_count(stage: ServerStage) -> None:
     """Hundreds from outside, more than a buffer holds in all, and the sender is neither blocked nor let loose."""
     since = len(stage.events(22))
-    for _ in range(400):
+    for sent in range(1, 401):
         Signal(22).send(remote=stage.remote)
-    stage.expect(400, 22, since=since)
+        if sent % 100 == 0:  # nobody holds these back: more at once would be lost where the mule comes to nothing
+            stage.expect(sent, 22, since=since)
     stage.call(FIRST, send_many, 22, BURST)
     stage.expect(400 + BURST, 22, since=since)
     assert len(stage.events(22)) == since + 400 + BURST

@@ -29,10 +29,11 @@ def test_k1_a_timer_ticks_on_its_grid(stage: Stage) -> None:
     since = len(stage.events(70))
     stage.let_pass(1.0)
     events = stage.expect(10, 70, since=since)
-    passed = (events[-1].time - events[0].time) / PERIOD
     if isinstance(stage, InlineStage):
         assert len(events) == 10
-    assert len(events) - 1 <= passed + 1
+    # A handler runs late on a busy machine, the first one too, but never early: the least late one tells the grid.
+    start = min(event.time - number * PERIOD for number, event in enumerate(events[:5]))
+    assert len(events) - 1 <= (events[-1].time - start) / PERIOD + 1
 
 
 @promise("K1")
