@@ -26,6 +26,7 @@ from heliograph.runtime import (
     get_available_num,
     get_last_received,
     join,
+    leave,
     uwsgi,
 )
 from heliograph.server import serve
@@ -43,6 +44,7 @@ __all__ = [
     "get_available_num",
     "get_last_received",
     "join",
+    "leave",
     "serve",
     "uwsgi",
 ]
