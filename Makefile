@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo demo-uwsgi test check format bench chaos soak clean
+.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test check format bench chaos soak clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -12,6 +12,15 @@ demo: .venv/ready  ## raise a signal to every kind of target on our own server, 
 
 demo-uwsgi: .venv/ready  ## the same on real uWSGI
 	$(BIN)/python -m examples.demo --engine uwsgi
+
+demo-flask: .venv/ready  ## a Flask shop beside gunicorn: prices in every process, a report by a mule
+	$(BIN)/python -m examples.tour flask
+
+demo-django: .venv/ready  ## a Django site, run with manage.py heliograph: orders, confirmed by a mule
+	$(BIN)/python -m examples.tour django
+
+demo-fastapi: .venv/ready  ## live changes on FastAPI beside uvicorn: handlers on the server's own loop
+	$(BIN)/python -m examples.tour fastapi
 
 test: .venv/ready  ## all tests: unit, conformance on every engine, end to end
 	$(BIN)/pytest

@@ -8,6 +8,7 @@ Map of the package, from the ground up; a room imports only from floors below it
     engines              uwsgi, local, inline, detached; `engines.current()` is this process's
     runtime              what an application imports: signals, mules, platform
     server               our own server: master, template; `serve()`
+    contrib              for WSGI and ASGI servers that are not known, gunicorn, Django; nothing imports it
     application          where an application is, and how it is loaded
     watching             what happens to files
     remote               a signal to any server that speaks the uwsgi protocol
@@ -26,6 +27,7 @@ from heliograph.runtime import (
     get_available_num,
     get_last_received,
     join,
+    leave,
     uwsgi,
 )
 from heliograph.server import serve
@@ -43,6 +45,7 @@ __all__ = [
     "get_available_num",
     "get_last_received",
     "join",
+    "leave",
     "serve",
     "uwsgi",
 ]

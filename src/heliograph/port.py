@@ -61,6 +61,13 @@ class Engine(Protocol):
         """
         ...
 
+    def leave(self) -> None:
+        """Take no more signals in a process that joined, for good; return when the handler that runs has ended.
+
+        What waits for this process waits for its successor. Elsewhere nothing happens.
+        """
+        ...
+
     @property
     def identity(self) -> Identity:
         """Who this process is, now: it changes with a fork."""

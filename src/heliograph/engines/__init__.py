@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,16 @@ MASTER = "HELIOGRAPH_MASTER"
 
 active: Engine | None = None
 """This process's engine, once it is chosen; None before."""
+
+_choosing = threading.RLock()
+
+
+def _free_choice() -> None:
+    global _choosing
+    _choosing = threading.RLock()  # a thread that the fork has left behind may have held the other one
+
+
+os.register_at_fork(after_in_child=_free_choice)
 
 
 def current() -> Engine:
@@ -53,8 +64,10 @@ def using(engine: Engine) -> Generator[None]:
 
 def _choose_now() -> Engine:
     global active
-    active = choose()
-    return active
+    with _choosing:  # else two threads that ask first would each have one of their own
+        if active is None:
+            active = choose()
+        return active
 
 
 def _found() -> str:

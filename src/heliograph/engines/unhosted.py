@@ -22,3 +22,6 @@ class Unhosted:
     def signal_of(self, source: str) -> int | None:
         del source
         return None
+
+    def leave(self) -> None:
+        """Who did not join stays."""

@@ -1,6 +1,6 @@
 """What an application imports. Names and behaviour are those of the `uwsgiconf` runtime package."""
 
-from heliograph.runtime.joining import join
+from heliograph.runtime.joining import join, leave
 from heliograph.runtime.mules import Farm, Mule
 from heliograph.runtime.platform import uwsgi
 from heliograph.runtime.signals import (
@@ -22,5 +22,6 @@ __all__ = [
     "get_available_num",
     "get_last_received",
     "join",
+    "leave",
     "uwsgi",
 ]

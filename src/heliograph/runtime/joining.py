@@ -1,4 +1,4 @@
-"""How a process of another server says that it serves, and so is a worker."""
+"""How a process of another server says that it serves, and so is a worker; and that it will not any more."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ def join(loop: asyncio.AbstractEventLoop | None = None) -> bool:
     Whether there is such a server; if not, nothing happens.
     """
     return engines.current().join(loop)
+
+
+def leave() -> None:
+    """Take no more signals in this process, for good; return when the handler that runs has ended, 30 s at most.
+
+    A process that ends does so by itself. Call it earlier where handlers need what is taken down before: their event
+    loop, say. Not on that loop, which has to run meanwhile: `await asyncio.to_thread(leave)`.
+    """
+    engines.current().leave()

@@ -38,6 +38,7 @@ __all__ = [
     "TypeTarget",
     "get_available_num",
     "get_last_received",
+    "wrap_handlers",
 ]
 
 _LOG = logging.getLogger("heliograph.signals")
@@ -60,6 +61,9 @@ _CALLS: dict[int, Callable[[int], Any]] = {}
 
 _OPTIONS: dict[int, HandlerOptions] = {}
 """What was promised of them."""
+
+_WRAPPERS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = []
+"""What is put around each function, the first innermost."""
 
 
 class _ThreadState(threading.local):
@@ -271,6 +275,15 @@ def dispatch(num: int) -> Exception | None:
         state["handling"] = outer
 
 
+def wrap_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Put something around every handler that is registered from now on: `wrapper(handler)` runs in its place.
+
+    For what a framework does around a piece of work. It takes what the handler takes (`functools.wraps`), and is
+    `async def` if the handler is.
+    """
+    _WRAPPERS.append(wrapper)
+
+
 def announce(engine: Engine) -> None:
     """Register all that this process knows with an engine that does not know it yet."""
     for known in TABLE.registered.values():
@@ -303,7 +316,7 @@ def _check_timeout(timeout: float) -> None:
 def _register(num: int, target: str, func: Callable[..., Any], options: HandlerOptions) -> None:
     engine = engines.current()
     text = parse(target, engine.topology).text
-    call = adapt(func)
+    call = adapt(_wrapped(func))
     old = TABLE.registered.get(num)
     if old is not None and old.target != text and not engine.reroutes:
         raise AlreadyRegistered(
@@ -318,6 +331,13 @@ def _register(num: int, target: str, func: Callable[..., Any], options: HandlerO
     _CALLS[num] = _run_to_the_end(call) if inspect.iscoroutinefunction(func) else call
     _OPTIONS[num] = options
     TABLE.registered[num] = SignalDescription(num, text, func)
+
+
+def _wrapped(func: Callable[..., Any]) -> Callable[..., Any]:
+    adapt(func)  # refuses what cannot be a handler before anybody else meets it
+    for wrapper in _WRAPPERS:
+        func = wrapper(func)
+    return func
 
 
 def _run_to_the_end(call: Callable[[int], Coroutine[Any, Any, object]]) -> Callable[[int], object]:

@@ -1,7 +1,12 @@
 """Which engine a process runs on."""
 
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
@@ -83,3 +88,65 @@ def test_another_can_be_used_for_a_while() -> None:
             raise LookupError
         assert engines.current() is outer
     assert isinstance(engines.current(), DetachedEngine)
+
+
+def test_threads_that_ask_at_once_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the choice takes."""
+    chosen: list[DetachedEngine] = []
+    both = threading.Barrier(2)
+
+    def slowly() -> DetachedEngine:
+        chosen.append(DetachedEngine())
+        time.sleep(0.01)  # time enough for the other to come in, if it could
+        return chosen[-1]
+
+    def ask() -> object:
+        both.wait(10)
+        return engines.current()
+
+    monkeypatch.setattr(engines, "choose", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        found = {pool.submit(ask), pool.submit(ask)}
+    assert {future.result() for future in found} == {chosen[0]}
+    assert len(chosen) == 1
+
+
+def test_a_thread_that_the_engine_starts_gets_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before its start is over."""
+    found: list[object] = []
+    asked = threading.Thread(target=lambda: found.append(engines.current()))
+    made = DetachedEngine()
+
+    def start() -> DetachedEngine:
+        asked.start()
+        asked.join(0.05)  # it has to wait; with an engine of its own it would not
+        return made
+
+    monkeypatch.setattr(engines, "choose", start)
+    assert engines.current() is made
+    asked.join(10)
+    assert found == [made]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_fork_may_choose_whatever_its_parent_was_doing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a thread of the parent was choosing at that moment; that one is not in the child."""
+    asked, done = threading.Event(), threading.Event()
+
+    def slowly() -> DetachedEngine:
+        asked.set()
+        done.wait(10)
+        return DetachedEngine()
+
+    monkeypatch.setattr(engines, "choose", slowly)
+    chooser = threading.Thread(target=engines.current)
+    chooser.start()
+    asked.wait(10)
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        monkeypatch.setattr(engines, "choose", DetachedEngine)
+        os._exit(0 if isinstance(engines.current(), DetachedEngine) else 1)
+    done.set()
+    chooser.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -655,3 +655,51 @@ def test_registered_signals_is_this_process_table() -> None:
     num, target, func = REGISTERED_SIGNALS[99]
     assert (num, target, func) == (99, "mule1", other_handler)
     assert REGISTERED_SIGNALS is TABLE.registered
+
+
+# wrappers
+
+
+@pytest.fixture
+def _unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test puts around handlers is forgotten."""
+    monkeypatch.setattr(signals, "_WRAPPERS", [])
+
+
+@pytest.mark.usefixtures("_unwrapped")
+def test_what_is_put_around_handlers_runs_around_those_to_come() -> None:
+    """The first innermost; the table has the function itself."""
+    seen: list[object] = []
+
+    def around(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def wrap(func: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(func)
+            def call(*args: Any) -> None:
+                seen.append(name)
+                func(*args)
+
+            return call
+
+        return wrap
+
+    Signal(97)(lambda: seen.append("before"))
+    signals.wrap_handlers(around("inner"))
+    signals.wrap_handlers(around("outer"))
+    without, with_number = lambda: seen.append("nothing"), lambda num: seen.append(num + 1)
+    Signal(98)(without)
+    Signal(99)(with_number)
+    for num in (97, 98, 99):
+        Signal(num).send()
+    assert seen == ["before", "outer", "inner", "nothing", "outer", "inner", 100]
+    assert [REGISTERED_SIGNALS[num].func for num in (98, 99)] == [without, with_number]
+
+
+@pytest.mark.usefixtures("_unwrapped")
+def test_what_cannot_be_a_handler_is_refused_before_it_is_wrapped() -> None:
+    """And nothing has changed."""
+    signals.wrap_handlers(lambda func: pytest.fail(f"wrapped {func}"))
+    before = everything()
+    for wrong in (17, lambda _one, _two: None):
+        with pytest.raises(SignalTypeError):
+            Signal(99).register_handler("mule1")(wrong)  # type: ignore[type-var]
+    assert everything() == before

@@ -105,10 +105,11 @@ class JoiningEngine(LocalEngine):
         return self._known_sources.get(source)
 
     def leave(self) -> None:
-        """Take no more signals, and let the handler that runs come to its end."""
         self._left = True
+        self._hurry.set()
         if isinstance(self.receiver, BesideReceiver):
-            self.receiver.finish(_FAREWELL)
+            itself = self.receiver.thread == threading.get_ident()  # a handler need not wait for its own end
+            self.receiver.finish(0 if itself else _FAREWELL)
 
     def _target_of(self, num: int) -> str:
         """As the server has it. Raises `AlreadyRegistered` if it has another function there than this process."""
@@ -177,7 +178,7 @@ class JoiningEngine(LocalEngine):
             self._work(Identity("worker", number))
 
     def _await_serving(self) -> bool:
-        """Return when the web server serves in this process; False if it does not seem to."""
+        """Return when the web server serves in this process; False if it does not seem to, or is ending."""
         pause, until = _FIRST_PAUSE, time.monotonic() + _PATIENCE
         while not self._hurry.wait(pause):
             stage = hosts.stage()
@@ -186,18 +187,24 @@ class JoiningEngine(LocalEngine):
             if time.monotonic() > until and stage != "loading":
                 return False
             pause = min(pause * 1.1, _LONGEST_PAUSE)
-        return True
+        return not self._left
 
     def _take_seat(self) -> int:
-        """Ask for a seat until one is free: at a reload the new processes come before the old ones go."""
+        """Ask for a seat until one is free: at a reload the new processes come before the old ones go.
+
+        0 if this process leaves before.
+        """
         pause, until = _FIRST_PAUSE, time.monotonic() + _PATIENCE
-        while not (number := int(ask(self._path, {"do": "join"})["worker"])):
+        while not self._left:
+            number = int(ask(self._path, {"do": "join"})["worker"])
+            if number:
+                return number
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
             if time.monotonic() > until:
                 until = float("inf")
                 _LOG.warning(_NO_SEAT, os.getpid(), self.topology.workers)
-        return number
+        return 0
 
     def _load_what_is_missing(self) -> None:
         """Have every handler that a worker needs, also if the web application imports only some of them."""
@@ -215,6 +222,8 @@ class JoiningEngine(LocalEngine):
         self.loaded()
         self.open()
         report(self.wiring, up=[who.role, who.number])
+        if self._left:  # it was said before there was anybody to tell
+            receiver.drain()
         _at_exit(self.leave)
         receiver.run()
 

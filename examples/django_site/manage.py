@@ -1,0 +1,9 @@
+"""`python manage.py heliograph run --mules 1 -- gunicorn -w 2 project.wsgi`, and all that Django has."""
+
+import os
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    execute_from_command_line()

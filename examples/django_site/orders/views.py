@@ -1,0 +1,25 @@
+"""The pages."""
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_GET, require_POST
+
+from heliograph import uwsgi
+
+from .models import Order
+from .tasks import CONFIRMED, placed
+
+
+@require_GET
+def totals(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
+    """What is confirmed, as the process knows it that answers."""
+    return JsonResponse({"worker": uwsgi.worker_id, "confirmed": CONFIRMED})
+
+
+@require_POST
+def order(request: HttpRequest, what: str) -> HttpResponse:  # noqa: ARG001
+    """Take an order. The signal goes out when it is in the database, or the mule would not find it."""
+    with transaction.atomic():
+        Order.objects.create(what=what)
+        transaction.on_commit(placed.send)
+    return HttpResponse(status=202)

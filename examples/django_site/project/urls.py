@@ -1,0 +1,9 @@
+"""The pages of the site."""
+
+from django.urls import path
+from orders import views
+
+urlpatterns = [
+    path("", views.totals),
+    path("orders/<slug:what>", views.order),
+]

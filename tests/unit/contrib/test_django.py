@@ -1,0 +1,195 @@
+"""The Django app: what it imports, what it puts around handlers, and the management command."""
+
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("django")
+from heliograph.contrib.django import connections
+from heliograph.contrib.django.connections import with_fresh_connections
+
+SITE = Path(__file__).parents[3] / "examples/django_site"
+NOWHERE = ["--name", "no-such-server"]
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What happens, in order."""
+    events = []
+    monkeypatch.setattr(connections, "close_old_connections", lambda: events.append("close"))
+    return events
+
+
+def python(*arguments, **environment):
+    """A Python program in the site's directory, or in that of the test."""
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "SITE_DIRECTORY": "/nowhere", **environment}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=SITE, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_connections_are_closed_around_a_handler(seen):
+    """Those that are too old; and it gets what it takes, and its answer passes through."""
+    handle = with_fresh_connections(lambda num: seen.append(num) or "done")
+    assert handle(3) == "done"
+    assert seen == ["close", 3, "close"]
+
+
+def test_connections_are_closed_after_a_handler_that_fails(seen):
+    def fail():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        with_fresh_connections(fail)()
+    assert seen == ["close", "close"]
+
+
+@pytest.mark.parametrize("failure", [None, LookupError])
+def test_connections_are_closed_around_an_async_handler(seen, failure):
+    """And it stays one."""
+
+    async def handler(num):
+        seen.append(num)
+        if failure:
+            raise failure
+
+    handle = with_fresh_connections(handler)
+    assert inspect.iscoroutinefunction(handle)
+    if failure:
+        with pytest.raises(failure):
+            asyncio.run(handle(3))
+    else:
+        asyncio.run(handle(3))
+    assert seen == ["close", 3, "close"]
+
+
+@pytest.mark.parametrize("handler", [lambda: None, lambda _num: None])
+def test_a_handler_still_takes_what_it_takes(seen, handler):
+    """Its number, or nothing."""
+    assert inspect.signature(with_fresh_connections(handler)) == inspect.signature(handler)
+
+
+def test_every_app_is_looked_through():
+    """When Django is set up; and the table names the functions themselves."""
+    program = (
+        "import django; django.setup()\n"
+        "from heliograph import REGISTERED_SIGNALS\n"
+        "print({num: (known.target, known.func.__name__) for num, known in REGISTERED_SIGNALS.items()})\n"
+    )
+    done = python("-c", program)
+    assert done.stdout == "{0: ('mule1', 'confirm_orders'), 1: ('workers', 'count_orders')}\n", done.stderr
+
+
+def test_connections_are_closed_around_every_handler():
+    """Nobody has to say so; what comes of old connections is Django's affair."""
+    program = (
+        "import django; django.setup()\n"
+        "from heliograph import Signal\n"
+        "from heliograph.contrib.django import connections\n"
+        "from heliograph.runtime.signals import dispatch\n"
+        "connections.close_old_connections = lambda: print('close')\n"
+        "Signal(9).register_handler('mule1')(lambda: print('run'))\n"
+        "dispatch(9)\n"
+    )
+    done = python("-c", program)
+    assert done.stdout == "close\nrun\nclose\n", done.stderr
+
+
+def test_signals_modules_are_looked_through_too(tmp_path):
+    """Beside `tasks.py`; receivers of Django's own signals may be in them."""
+    app = tmp_path / "crates"
+    app.mkdir()
+    (app / "__init__.py").touch()
+    (app / "signals.py").write_text(
+        "from django.core.signals import request_started\n"
+        "from heliograph import Signal\n"
+        "request_started.connect(print)\n"
+        "Signal(77).register_handler('mule1')(print)\n"
+    )
+    program = (
+        "from django.conf import settings\n"
+        "settings.configure(INSTALLED_APPS=['crates', 'heliograph.contrib.django'])\n"
+        "import django; django.setup()\n"
+        "from heliograph import Signal; print(Signal(77))\n"
+    )
+    done = python("-c", program, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    assert "target='mule1'" in done.stdout, done.stderr
+
+
+def test_an_app_that_cannot_be_imported_is_an_error(tmp_path):
+    """Rather than signals that nobody handles."""
+    app = tmp_path / "broken"
+    app.mkdir()
+    (app / "__init__.py").touch()
+    (app / "tasks.py").write_text("import nothing_of_that_name\n")
+    program = (
+        "from django.conf import settings\n"
+        "settings.configure(INSTALLED_APPS=['broken', 'heliograph.contrib.django'])\n"
+        "import django; django.setup()\n"
+    )
+    done = python("-c", program, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    assert "nothing_of_that_name" in done.stderr
+
+
+def test_the_project_is_an_application():
+    """Importing it sets Django up."""
+    program = (
+        "from pathlib import Path\n"
+        "from heliograph.application import AppSpec, load\n"
+        "from heliograph.contrib.django.management.commands.heliograph import APPLICATION\n"
+        "print(load(AppSpec.parse(APPLICATION, Path.cwd()))[1])\n"
+        "from django.apps import apps; print(apps.ready)\n"
+    )
+    done = python("-c", program)
+    assert "WSGIHandler" in done.stdout, done.stderr
+    assert done.stdout.endswith("True\n")
+
+
+@pytest.mark.parametrize("arguments", [["heliograph", "--help"], ["help", "heliograph"], ["heliograph"]])
+def test_help_is_that_of_the_command(arguments):
+    """Its own, not that of an ordinary management command."""
+    done = python("manage.py", *arguments)
+    assert "heliograph run shop.tasks" in done.stdout + done.stderr
+    assert "--traceback" not in done.stdout
+
+
+def test_help_of_run_is_that_of_run():
+    done = python("manage.py", "heliograph", "run", "--help")
+    assert done.returncode == 0
+    assert "--mules N" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["signals", *NOWHERE], 2),
+        (["send", "3", "/nowhere"], 2),
+        (["run", "--mules", "1", "--", "no-such-command"], 2),
+        (["--version"], 0),
+    ],
+)
+def test_exit_codes_pass_through(arguments, code):
+    """With what the command says."""
+    done = python("manage.py", "heliograph", *arguments)
+    assert done.returncode == code, done.stderr
+    assert done.stdout or done.stderr.count("Error: ") == 1
+
+
+def test_it_can_be_called_from_a_program():
+    """`call_command` raises for an exit code that is not 0, and goes on otherwise."""
+    program = (
+        "import django; django.setup()\n"
+        "from django.core.management import CommandError, call_command\n"
+        "call_command('heliograph', 'send', '--help')\n"
+        "try:\n"
+        "    call_command('heliograph', 'stop', '--name', 'no-such-server', '--no-wait')\n"
+        "except CommandError as error:\n"
+        "    print(error, error.returncode)\n"
+    )
+    done = python("-c", program)
+    assert "NUMBER REMOTE" in done.stdout, done.stderr
+    assert done.stdout.endswith("heliograph stop --name no-such-server --no-wait: exit code 2 2\n")

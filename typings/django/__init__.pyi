@@ -1,0 +1,1 @@
+"""Django, as far as heliograph uses it. Source: Django 5.2."""

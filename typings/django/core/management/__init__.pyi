@@ -1,0 +1,3 @@
+from collections.abc import Sequence
+
+def execute_from_command_line(argv: Sequence[str] | None = ...) -> None: ...
