@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from rig import machine
+from rig.report import Skipped
 from rig.rounds import Plan
 from scenarios import SCENARIOS
 
@@ -29,7 +30,11 @@ def main() -> None:
     plan = Plan(repetitions=1 if options.quick else options.repetitions, quick=options.quick)
     for name in options.scenarios or SCENARIOS:
         about = machine.describe()
-        text = SCENARIOS[name](plan).markdown(about)
+        try:
+            text = SCENARIOS[name](plan).markdown(about)
+        except Skipped as reason:
+            print(f"{name}: skipped: {reason}", flush=True)
+            continue
         print(text, flush=True)
         if options.write if options.write is not None else not options.quick:
             (_RESULTS / f"{name}.md").write_text(text)

@@ -14,6 +14,10 @@ hosts      servers of that one, as people start them, for what they cost before 
 ticking    the application whose timers are measured
 clockwork  servers of that one
 channels   two or three plain Python processes with a pipe, a queue or an executor between them
+page       the application that web servers serve
+webservers web servers that serve that one, alone and beside heliograph
+wrk        what asks for the page
+usage      how often processes wake up, and their time on a CPU
 peers      who is compared, and the contract of a peer
 rounds     interleaved repetitions, and what is made of their figures
 machine    where and on what this ran

@@ -8,6 +8,9 @@ is measured in microseconds is measured in all placements.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 from rig.processes import session
@@ -23,6 +26,20 @@ PLACEMENTS: dict[Placement, str] = {
 
 _CORES = sorted(os.sched_getaffinity(0))
 """Those that this process might use before it was placed."""
+
+
+@contextmanager
+def placed(server: Iterable[int], placement: Placement) -> Generator[None]:
+    """Place the processes of a server with all their threads, and on the other core what this process starts."""
+    for pid in server:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), _CORES if placement == "free" else {_CORES[0]})
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {_CORES[-1]} if placement == "apart" else before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def pin(placement: Placement) -> None:

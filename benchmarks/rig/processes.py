@@ -55,6 +55,7 @@ def _session_of(pid: int) -> int:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the master and its children at once: nothing of theirs outlives them, and a kind stop takes a second."""
-    with suppress(ProcessLookupError):  # ended by itself, as one does whose application fails
-        os.killpg(process.pid, signal.SIGKILL)
+    for pid in session(process.pid):  # not only its process group: a server beside another has one of its own
+        with suppress(ProcessLookupError):  # ended by itself, as one does whose application fails
+            os.kill(pid, signal.SIGKILL)
     process.wait(_STOP)

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 
 
+class Skipped(Exception):
+    """A scenario cannot be run here; says what to install."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """The first column is text, the others are numbers, written out."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rig.report import Report
 from rig.rounds import Plan
 
-from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained, timers
+from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained, timers, web
 
 SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "send": send.run,
@@ -17,5 +17,6 @@ SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "idle": idle.run,
     "timers": timers.run,
     "imports": imports.run,
+    "web": web.run,
 }
 """By name, in the order in which they run."""

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
-
 from rig.hosts import HOSTS, MULES, WORKERS, Awake, awake
 from rig.report import Report, Table, spread
 from rig.rounds import Plan
-
-
-class Usage(NamedTuple):
-    """Since a process began, over all its threads."""
-
-    voluntary: int
-    involuntary: int
-    cpu_ns: int
+from rig.usage import METHOD, Usage, total, watch
 
 
 def run(plan: Plan) -> Report:
@@ -32,8 +20,7 @@ def run(plan: Plan) -> Report:
     return Report(
         "An idle server",
         f"{WORKERS} workers and {MULES} mules that have handled one signal, a second before. Over {seconds} seconds: "
-        "context switches of all threads of a role's processes, from `/proc/PID/task/*/status`, and their time on a "
-        f"CPU, from `schedstat`. {repetitions} interleaved repetitions: medians, and the range.",
+        f"{METHOD}. {repetitions} interleaved repetitions: medians, and the range.",
         [_table(found)],
         ["A process that sleeps all the time has 0 switches."],
     )
@@ -41,31 +28,10 @@ def run(plan: Plan) -> Report:
 
 def _watch(server: Awake, seconds: float) -> dict[str, Usage]:
     """By role, and in all."""
-    before = {pid: _usage(pid) for pid in server.roles}
-    time.sleep(seconds)
-    spent = {pid: _minus(_usage(pid), then) for pid, then in before.items()}
+    spent = watch(server.roles, seconds)
     roles = sorted(set(server.roles.values()))
-    by_role = {role: _sum(use for pid, use in spent.items() if server.roles[pid] == role) for role in roles}
-    return by_role | {"all": _sum(spent.values())}
-
-
-def _usage(pid: int) -> Usage:
-    return _sum(_usage_of_thread(task) for task in Path(f"/proc/{pid}/task").iterdir())
-
-
-def _usage_of_thread(task: Path) -> Usage:
-    lines = [line.partition(":") for line in (task / "status").read_text().splitlines()]
-    facts = {name: value.strip() for name, _, value in lines}
-    cpu_ns = int((task / "schedstat").read_text().split()[0])
-    return Usage(int(facts["voluntary_ctxt_switches"]), int(facts["nonvoluntary_ctxt_switches"]), cpu_ns)
-
-
-def _sum(usages: Iterable[Usage]) -> Usage:
-    return Usage(*map(sum, zip(*usages, strict=True)))
-
-
-def _minus(now: Usage, then: Usage) -> Usage:
-    return Usage(*(a - b for a, b in zip(now, then, strict=True)))
+    by_role = {role: total(use for pid, use in spent.items() if server.roles[pid] == role) for role in roles}
+    return by_role | {"all": total(spent.values())}
 
 
 def _table(found: dict[str, list[dict[str, Usage]]]) -> Table:
