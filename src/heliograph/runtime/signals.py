@@ -13,10 +13,8 @@ import inspect
 import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 from heliograph import engines
 from heliograph._core.handlers import adapt, describe
@@ -24,12 +22,10 @@ from heliograph._core.names import check_name
 from heliograph._core.table import Table, check_num
 from heliograph._core.targets import parse
 from heliograph.exceptions import AlreadyRegistered, SignalNameError, SignalTypeError
-from heliograph.port import Engine, Unfinished
+from heliograph.port import Engine
+from heliograph.runtime import loops
 from heliograph.runtime.mules import Farm, Mule
 from heliograph.values import HandlerOptions, SignalDescription
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = [
     "REGISTERED_SIGNALS",
@@ -46,9 +42,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that `send()` waits for room in a full queue, or for a remote server."""
-
-_GLANCE = 0.5
-"""Seconds between two looks whether the event loop of an `async def` handler still runs."""
 
 TABLE = Table()
 """What this process has claimed, named and registered."""
@@ -69,13 +62,9 @@ _WRAPPERS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = []
 class _ThreadState(threading.local):
     handling: int | None = None
     waited: int = 0
-    runner: asyncio.Runner | None = None
-    """The event loop of this thread's `async def` handlers; it stays, and so does what they bind to it."""
 
 
 _STATE = _ThreadState()
-_ON_LOOP: ContextVar[int | None] = ContextVar("heliograph_handling", default=None)
-"""The signal that a task on a web server's event loop handles."""
 
 _naming = threading.RLock()
 """Names are also asked for while the application runs: by any thread of it, and by what interrupts one."""
@@ -99,7 +88,7 @@ def get_available_num() -> int:
 
 def get_last_received() -> Signal:
     """The signal being handled, within a handler; else the last one waited for in this thread, `Signal(0)` if none."""
-    handling = _ON_LOOP.get() if _STATE.handling is None else _STATE.handling
+    handling = loops.HANDLING.get() if _STATE.handling is None else _STATE.handling
     return Signal(_STATE.waited if handling is None else handling)
 
 
@@ -328,7 +317,7 @@ def _register(num: int, target: str, func: Callable[..., Any], options: HandlerO
         )
     if old is None or old.target != text or engine.reroutes:
         engine.register_signal(num, text, dispatch, options)
-    _CALLS[num] = _run_to_the_end(call) if inspect.iscoroutinefunction(func) else call
+    _CALLS[num] = loops.to_the_end(call) if inspect.iscoroutinefunction(func) else call
     _OPTIONS[num] = options
     TABLE.registered[num] = SignalDescription(num, text, func)
 
@@ -338,51 +327,6 @@ def _wrapped(func: Callable[..., Any]) -> Callable[..., Any]:
     for wrapper in _WRAPPERS:
         func = wrapper(func)
     return func
-
-
-def _run_to_the_end(call: Callable[[int], Coroutine[Any, Any, object]]) -> Callable[[int], object]:
-    """Run an `async def` handler on the web server's event loop; where there is none, on one of this thread's own."""
-
-    def run(num: int) -> object:
-        import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
-
-        loop = engines.current().loop
-        if loop is not None:
-            return _run_on(loop, _noting(num, call(num)))
-        if _STATE.runner is None:
-            _STATE.runner = asyncio.Runner()
-        return _STATE.runner.run(call(num))
-
-    return run
-
-
-def _run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, object]) -> object:
-    """Run it there, and wait for it here. Raises `Unfinished` if the loop ends before it does."""
-    import asyncio  # noqa: PLC0415
-    from concurrent.futures import CancelledError  # noqa: PLC0415
-
-    if not loop.is_running():
-        coroutine.close()
-        raise Unfinished
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    while True:
-        try:
-            return future.result(_GLANCE)
-        except CancelledError:
-            time.sleep(_GLANCE)  # a loop that comes to its end cancels first: then it was not the handler's own doing
-            if loop.is_running():
-                raise
-        except TimeoutError:
-            if future.done():
-                raise  # it is the handler's own
-        if not loop.is_running():
-            raise Unfinished
-
-
-async def _noting(num: int, coroutine: Coroutine[Any, Any, object]) -> object:
-    """Let `get_last_received` know on the loop, too."""
-    _ON_LOOP.set(num)
-    return await coroutine
 
 
 def _target_text(target: object) -> str:

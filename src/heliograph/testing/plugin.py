@@ -79,14 +79,15 @@ def _tables_kept() -> Generator[None, None, None]:
     `async def` handlers get an event loop that ends with the test, and with it what they left there.
     """
     from heliograph.runtime import signals
+    from heliograph.runtime.loops import OWN
     from heliograph.runtime.sources import SOURCES
 
     claimed, state = signals.TABLE.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     calls, options = signals._CALLS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     tables: list[dict[Any, Any]] = [signals.TABLE.registered, signals.TABLE.names, calls, options, SOURCES]
     copies = [dict(known) for known in tables]
-    claims, thread = set(claimed), (state.waited, state.handling, state.runner)
-    state.runner = None
+    claims, thread = set(claimed), (state.waited, state.handling, OWN.runner)
+    OWN.runner = None
     try:
         yield
     finally:
@@ -95,9 +96,9 @@ def _tables_kept() -> Generator[None, None, None]:
             known.update(before)
         claimed.intersection_update(claims)
         claimed.update(claims)
-        if state.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have made one
-            state.runner.close()
-        state.waited, state.handling, state.runner = thread
+        if OWN.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have made one
+            OWN.runner.close()
+        state.waited, state.handling, OWN.runner = thread
 
 
 def _announce(engine: InlineEngine) -> None:

@@ -1,0 +1,76 @@
+"""Where `async def` handlers run: on the web server's event loop, or on one of the receiving thread's own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from heliograph import engines
+from heliograph.port import Unfinished
+
+if TYPE_CHECKING:
+    import asyncio
+
+Call = Callable[[int], Coroutine[Any, Any, object]]
+"""An `async def` handler, adapted to take the number."""
+
+_GLANCE = 0.5
+"""Seconds between two looks whether the event loop of a handler still runs."""
+
+
+class _Own(threading.local):
+    runner: asyncio.Runner | None = None
+    """This thread's; it stays, and so does what handlers bind to it."""
+
+
+OWN = _Own()
+
+HANDLING: ContextVar[int | None] = ContextVar("heliograph_handling", default=None)
+"""The signal that a task on a web server's event loop handles."""
+
+
+def to_the_end(call: Call) -> Callable[[int], object]:
+    """The handler as a plain one, which returns when it has come to its end."""
+
+    def run(num: int) -> object:
+        import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
+
+        loop = engines.current().loop
+        if loop is not None:
+            return _run_on(loop, call, num)
+        if OWN.runner is None:
+            OWN.runner = asyncio.Runner()
+        return OWN.runner.run(call(num))
+
+    return run
+
+
+def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
+    """Run it there, and wait for it here. Raises `Unfinished` if the loop ends before it does."""
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import CancelledError  # noqa: PLC0415
+
+    if not loop.is_running():
+        raise Unfinished
+    future = asyncio.run_coroutine_threadsafe(_noting(call, num), loop)
+    while True:
+        try:
+            return future.result(_GLANCE)
+        except CancelledError:
+            time.sleep(_GLANCE)  # a loop that comes to its end cancels first: then it was not the handler's own doing
+            if loop.is_running():
+                raise
+        except TimeoutError:
+            if future.done():
+                raise  # it is the handler's own
+        if not loop.is_running():
+            raise Unfinished
+
+
+async def _noting(call: Call, num: int) -> object:
+    """Let `get_last_received` know on the loop, too."""
+    HANDLING.set(num)
+    return await call(num)
