@@ -85,13 +85,14 @@ def failures(first: Sample, last: Sample) -> list[str]:
 def main() -> int:
     """Read the command line and let it run."""
     parser = argparse.ArgumentParser(prog="python -m chaos.soak", description=__doc__)
+    parser.add_argument("--engine", choices=("local", "gunicorn"), default="local", help="default: local")
     parser.add_argument("--minutes", type=float, default=10.0, metavar="M", help="default: 10")
     parser.add_argument("--rate", type=float, default=6000.0, metavar="N", help="signals a second (default: 6000)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="heliograph-soak-") as directory:
-            broken = run(Path(directory), options.minutes, options.rate)
+            broken = run(options.engine, Path(directory), options.minutes, options.rate)
     except Gone as gone:
         broken = [str(gone)]
     except KeyboardInterrupt:
@@ -101,9 +102,9 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def run(directory: Path, minutes: float, rate: float) -> list[str]:
+def run(engine: str, directory: Path, minutes: float, rate: float) -> list[str]:
     """The whole of it; what was not as promised."""
-    with Server("local", directory, rate / len(SENDERS)) as server:
+    with Server(engine, directory, rate / len(SENDERS)) as server:
         broken = failures(*watch(server, minutes))
         calm(server, PATIENCE)
         code = server.stop()
