@@ -123,6 +123,7 @@ def test_run_says_when_a_web_application_is_served_nowhere(started):
         (["--http", "127.0.0.1:0"], "no 'application' to serve"),
         (["--engine", "apache"], "--engine"),
         (["stray"], "'stray' was not expected"),
+        (["--", "gunicorn"], "flags of uWSGI's own"),
     ],
 )
 def test_run_refuses_what_cannot_be(started, arguments, says):
@@ -164,6 +165,30 @@ def test_run_refuses_what_a_server_of_our_own_cannot_do(monkeypatch, tmp_path, a
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "tasks.py").write_text(SIGNALS)
     assert says in refused("run", "tasks", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tasks", "--mules", "1", "gunicorn", "-w", "2", "web:app"], "No such option '-w'"),
+        (["tasks", "gunicorn", "--workers", "2", "web:app"], "'gunicorn' was not expected after tasks"),
+        (["tasks", "gunicorn"], "'gunicorn' was not expected after tasks"),
+        (["--mules", "1", "--", "gunicorn", "-w", "2", "web:app"], "APP is missing"),
+        (["--", "tasks"], "APP is missing"),
+    ],
+)
+def test_run_shows_where_the_two_dashes_stand(started, arguments, says):
+    """Who leaves them or the application out is shown a whole command; nothing is started."""
+    found = " ".join(refused("run", *arguments).split())
+    assert says in found
+    assert "heliograph run shop.tasks -- gunicorn -w 4 shop.web:app" in found
+    assert started == []
+
+
+def test_options_that_are_not_there_are_refused_without_a_word_on_dashes(started):
+    """After the dashes are the server's own, before them ours."""
+    assert "two dashes" not in refused("run", "tasks", "--nice", "3", "--", "gunicorn")
+    assert started == []
 
 
 @pytest.mark.parametrize("command", ["signals", "reload", "stop"])

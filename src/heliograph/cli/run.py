@@ -45,6 +45,11 @@ that one's own, if it ended before it served. With --engine uwsgi uWSGI's own:
 22 if it could not load the application.
 """
 
+_DASHES = (
+    "The command of a web server, or flags of uWSGI's own, stand after two dashes: "
+    "heliograph run shop.tasks -- gunicorn -w 4 shop.web:app"
+)
+
 
 class _Options(TypedDict):
     workers: int | None
@@ -77,7 +82,28 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r}: {error}; give numbers of signals, 17,18", param, ctx)
 
 
-@click.command(epilog=_EXAMPLES)
+class _BeforeTwoDashes(click.Command):
+    """Knows that what follows two dashes is another command, and says so where APP or the dashes were left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises `UsageError`, as ever, with the way out."""
+        dashes = "--" in args
+        own = args[: args.index("--")] if dashes else [*args]  # the parser takes from `args` what it has read
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if dashes:
+                raise
+            raise click.UsageError(f"{error.format_message()} {_DASHES}", ctx) from error
+        app, extra = ctx.params["app"], ctx.params["extra"]
+        if app not in own:
+            raise click.UsageError(f"APP is missing: the module that registers signals stands before --. {_DASHES}", ctx)
+        if extra and not dashes:
+            raise click.UsageError(f"{extra[0]!r} was not expected after {app}. {_DASHES}", ctx)
+        return rest
+
+
+@click.command(epilog=_EXAMPLES, cls=_BeforeTwoDashes)
 @click.argument("app")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
 @click.option(
@@ -133,7 +159,7 @@ def run(app: str, extra: tuple[str, ...], engine: str, **options: Unpack[_Option
 
 def _settings(app: AppSpec, extra: tuple[str, ...], engine: str, options: _Options) -> ServerSettings:
     if extra and engine == "uwsgi" and not extra[0].startswith("-"):
-        raise ConfigError(f"{extra[0]!r} was not expected after the application; the server's own flags follow --")
+        raise ConfigError(f"{extra[0]!r}: after -- follow flags of uWSGI's own; a command is for the local engine")
     farms = parse_farms(options["farm"], options["mules"])
     spooler, http, socket = options["spooler"], options["http"], options["socket"]
     if spooler is not None:
