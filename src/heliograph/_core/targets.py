@@ -129,7 +129,7 @@ def _farm(text: str, topology: Topology | None) -> Target:
     name = text.removeprefix("farm_")
     names = [farm.name for farm in topology.farms] if topology else [name]
     if not name or name not in names:
-        raise _unknown(text, "there is no farm of that name", topology)
+        raise _unknown(text, f"there is no farm of that name ({_OPTIONS['farm']})", topology)
     return Target("farm", "one", names.index(name) + 1, text)
 
 
@@ -141,9 +141,9 @@ def _check(target: Target, topology: Topology) -> None:
         "spooler": topology.spoolers,
     }[target.kind]
     if not count:
-        raise _unknown(target.text, f"this server has no {target.kind}s", topology)
+        raise _unknown(target.text, f"this server has no {target.kind}s ({_OPTIONS[target.kind]})", topology)
     if target.scope == "one" and not 1 <= target.number <= count:
-        counted = f"{count} {target.kind}{'s' if count > 1 else ''}, counted from 1"
+        counted = f"{count} {target.kind}{'s' if count > 1 else ''}, counted from 1 ({_OPTIONS[target.kind]})"
         raise _unknown(target.text, f"this server has {counted}", topology)
     if target.kind == "farm" and not readers_of(Queue("farm", target.number), topology):
         raise _unknown(target.text, "that farm has no mules", topology)
@@ -156,6 +156,9 @@ def _unknown(text: str, reason: str, topology: Topology | None) -> TargetError:
 def _numbered(kind: str, count: int) -> list[str]:
     return [f"{kind}{n}" for n in range(1, count + 1)] if count <= 4 else [f"{kind}1 to {kind}{count}"]
 
+
+_OPTIONS = {"worker": "--workers N", "mule": "--mules N", "farm": "--farm", "spooler": "--spooler DIR"}
+"""What starts a server with them, ours and uWSGI alike."""
 
 _ANY_WORKER = Target("worker", "any", 0, "worker")
 _ANY_MULE = Target("mule", "any", 0, "mule")

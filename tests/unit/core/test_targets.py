@@ -129,6 +129,16 @@ def test_what_a_server_has_none_of_is_no_target(text: str, missing: str) -> None
         parse(text, Topology())
 
 
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [("mule1", "--mules N"), ("worker9", "--workers N"), ("spooler", "--spooler DIR"), ("farm_a", "--farm")],
+)
+def test_what_is_missing_is_named_with_the_option_that_adds_it(text: str, option: str) -> None:
+    """Mostly it is the command that is wrong, not the target."""
+    with pytest.raises(TargetError, match=option):
+        parse(text, Topology(workers=1))
+
+
 @pytest.mark.parametrize("text", ["farm_empty", "farm1", "farm_ghosts"])
 def test_a_farm_that_nobody_works_on_is_no_target(text: str) -> None:
     """T8: a farm without mules, or only with mules that there are not, would never run anything."""
