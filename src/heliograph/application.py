@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from heliograph.exceptions import ConfigError
 
 DEFAULT_CALLABLE = "application"
 """The name that uWSGI looks for, and PEP 3333 uses."""
+
+_LOADERS = (str(Path(__file__).parent), str(importlib.__file__), "<frozen importlib")
+"""Where the code is that loads an application: of no interest to who wrote it."""
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CALLABLE = re.compile(r"[^\W\d]\w*(\(\))?")
@@ -63,6 +67,21 @@ def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
     """
     module = _load_file(Path(spec.source)) if spec.is_file else importlib.import_module(spec.source)
     return module, _callable_of(module, spec)
+
+
+def explain(error: BaseException, app: str) -> str:
+    """What went wrong while an application was loaded: the traceback, from where the application's own code begins."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_LOADERS):
+        trace = trace.tb_next
+    text = "".join(traceback.format_exception(type(error), error, trace)).strip()
+    return f"{text}; is it importable from {Path.cwd()}?" if is_missing(error, app) else text
+
+
+def is_missing(error: BaseException, app: str) -> bool:
+    """Whether it is the application itself that was not found, or a package that it is in."""
+    source = app.partition(":")[0]
+    return isinstance(error, ModuleNotFoundError) and bool(error.name) and f"{source}.".startswith(f"{error.name}.")
 
 
 def _existing(text: str, path: Path) -> str:

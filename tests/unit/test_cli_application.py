@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heliograph import REGISTERED_SIGNALS
-from heliograph.application import AppSpec, load
+from heliograph.application import AppSpec, explain, load
 from heliograph.cli.rehearsal import LoadingMaster, rehearse
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import ConfigError, ServerNotReady
@@ -135,6 +135,44 @@ def test_a_rehearsal_knows_the_processes_to_come(project):
     """`workers_count` and targets are those of the server that will start."""
     project("ask.py", "from heliograph import uwsgi\nassert (uwsgi.workers_count, uwsgi.mules_count) == (2, 2)")
     assert rehearse(AppSpec("ask"), TOPOLOGY) is False
+
+
+def explained(app: str) -> str:
+    """What is said of an application that does not load."""
+    with pytest.raises((SyntaxError, ImportError, ZeroDivisionError)) as caught:
+        load(AppSpec.parse(app, Path.cwd()))
+    trace = caught.value.__traceback__
+    assert trace is not None
+    return explain(caught.value.with_traceback(trace.tb_next), app)  # without the frame of this test
+
+
+@pytest.mark.parametrize(
+    ("code", "begins", "ends"),
+    [
+        ("1 / 0", "Traceback", "ZeroDivisionError: division by zero"),
+        ("def broken(:", "File", "SyntaxError: invalid syntax"),
+        ("import nothing_of_that_name", "Traceback", "No module named 'nothing_of_that_name'"),
+    ],
+)
+def test_an_error_is_explained_from_the_applications_own_code_on(project, code, begins, ends):
+    """How it came to be loaded is not told."""
+    project("broken.py", code)
+    text = explained("broken")
+    assert text.startswith(begins)
+    assert text.endswith(ends)
+    assert "broken.py" in text
+    assert "application.py" not in text
+    assert "importlib" not in text
+
+
+@pytest.mark.parametrize("app", ["nosuch", "nosuch.tasks", "shop.nosuch:app"])
+def test_an_application_that_is_not_there_is_one_line(project, app):
+    """Which says from where it was looked for."""
+    project("shop/__init__.py", "")
+    text = explained(app)
+    assert text.startswith("ModuleNotFoundError: No module named ")
+    assert text.endswith(f"; is it importable from {Path.cwd()}?")
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(

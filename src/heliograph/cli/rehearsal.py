@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from heliograph import engines
-from heliograph.application import AppSpec, load
+from heliograph.application import AppSpec, is_missing, load
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import ConfigError, ServerNotReady, TargetError
 from heliograph.values import Identity, Topology
@@ -108,7 +108,7 @@ def _explain(error: BaseException, app: AppSpec) -> str:
     if isinstance(error, ConfigError):
         return str(error)
     text = traceback.format_exception_only(error)[-1].strip()
-    if isinstance(error, ModuleNotFoundError) and error.name and f"{app.source}.".startswith(f"{error.name}."):
+    if is_missing(error, app.source):
         return f"{text}; is it importable from {Path.cwd()}?"
     place = _place(error)
     return f"{place}: {text}" if place else text

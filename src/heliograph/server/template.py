@@ -16,7 +16,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,7 +23,7 @@ from setproctitle import setproctitle
 
 from heliograph import engines
 from heliograph._core.supervise import RECYCLED
-from heliograph.application import AppSpec, load
+from heliograph.application import AppSpec, explain, load
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.wiring import Wiring, report
 from heliograph.values import Identity
@@ -118,11 +117,11 @@ def _serve(engine: LocalEngine, who: Identity) -> NoReturn:
 
 
 def _load(engine: LocalEngine) -> str | None:
-    """Load the application; the traceback if that fails."""
+    """Load the application; what went wrong if that fails."""
     try:
         load(AppSpec.parse(engine.wiring.app, Path.cwd()))
-    except BaseException:  # noqa: BLE001 - SystemExit too: there is no application then
-        return traceback.format_exc()
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: there is no application then
+        return explain(error, engine.wiring.app)
     engine.loaded()
     return None
 
