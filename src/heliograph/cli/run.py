@@ -97,7 +97,9 @@ class _BeforeTwoDashes(click.Command):
             raise click.UsageError(f"{error.format_message()} {_DASHES}", ctx) from error
         app, extra = ctx.params["app"], ctx.params["extra"]
         if app not in own:
-            raise click.UsageError(f"APP is missing: the module that registers signals stands before --. {_DASHES}", ctx)
+            raise click.UsageError(
+                f"APP is missing: the module that registers signals stands before --. {_DASHES}", ctx
+            )
         if extra and not dashes:
             raise click.UsageError(f"{extra[0]!r} was not expected after {app}. {_DASHES}", ctx)
         return rest

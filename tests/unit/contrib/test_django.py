@@ -149,6 +149,14 @@ def test_the_project_is_an_application():
     assert done.stdout.endswith("True\n")
 
 
+def test_a_project_without_the_app_is_no_application():
+    """It would be a server without signals."""
+    program = "from django.conf import settings; settings.configure()\nimport heliograph.contrib.django.project\n"
+    done = python("-c", program)
+    assert done.returncode == 1
+    assert "ConfigError: 'heliograph.contrib.django' is not in the project's INSTALLED_APPS" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["heliograph", "--help"], ["help", "heliograph"], ["heliograph"]])
 def test_help_is_that_of_the_command(arguments):
     """Its own, not that of an ordinary management command."""
