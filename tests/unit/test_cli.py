@@ -193,9 +193,15 @@ def test_options_that_are_not_there_are_refused_without_a_word_on_dashes(started
 
 @pytest.mark.parametrize("command", ["signals", "reload", "stop"])
 def test_without_a_server_the_others_say_how_to_name_it(monkeypatch, tmp_path, command):
-    """`signals`, `reload` and `stop` of a server that is not there: exit code 2."""
+    """`signals`, `reload` and `stop` of a server that is not there: exit code 2, and which ones are."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert "--name" in refused(command, "--name", "nobody")
+    assert "heliograph run APP starts one" in refused(command, "--name", "nobody")
+    with socket.socket(socket.AF_UNIX) as there, socket.socket(socket.AF_UNIX) as ended:
+        there.bind(f"{tmp_path}/heliograph/shop.sock")
+        there.listen()
+        ended.bind(f"{tmp_path}/heliograph/old.sock")
+        says = refused(command, "--name", "nobody")
+    assert "running are: shop; choose with --name" in says
 
 
 ROW = {"target": "mule1", "handler": "tasks.work", "sent": 1, "done": 1, "failed": 0, "waiting": 0}

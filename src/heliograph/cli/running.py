@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from heliograph.cli.failure import Failure
-from heliograph.engines.local.asking import ask
+from heliograph.engines.local.asking import NoServer, ask
 from heliograph.exceptions import ConfigError
-from heliograph.server.address import control_socket, server_name
+from heliograph.server.address import control_socket, running_servers, server_name
 
 _COLUMNS = ("num", "name", "target", "handler", "sent", "done", "failed", "waiting", "redelivered", "dropped")
 _WITHOUT_NAMES = tuple(column for column in _COLUMNS if column != "name")
@@ -122,8 +122,17 @@ def _await(name: str | None, timeout: float, done: Callable[[dict[str, Any]], bo
 def _ask(name: str | None, do: str, **details: int) -> dict[str, Any]:
     try:
         return ask(_path(name), {"do": do, **details})
+    except NoServer as error:
+        raise Failure(f"{error}; {_who_is_there()}") from error
     except ConfigError as error:
         raise Failure(str(error)) from error
+
+
+def _who_is_there() -> str:
+    names = running_servers()
+    if not names:
+        return "none of your servers runs here: heliograph run APP starts one, with --name if you like"
+    return f"running are: {', '.join(names)}; choose with --name, or go to the directory that it was started in"
 
 
 def _path(name: str | None) -> Path:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import re
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -35,6 +36,11 @@ def server_name(name: str | None, directory: Path) -> str:
 def control_socket(name: str) -> Path:
     """Path of the control socket of the server of that name."""
     return _directory() / f"{name}.sock"
+
+
+def running_servers() -> tuple[str, ...]:
+    """The names of this user's servers that run."""
+    return tuple(path.stem for path in sorted(_directory().glob("*.sock")) if _is_served(path))
 
 
 class Lock:
@@ -67,6 +73,18 @@ class Lock:
         """Give the name up."""
         self._path.unlink(missing_ok=True)
         os.close(self._fd)
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return True  # too many others wait to be accepted
+        except OSError:
+            return False
+    return True
 
 
 def _directory() -> Path:

@@ -17,8 +17,15 @@ MOST_DESCRIPTORS = 253
 _PIECE = 65_536
 
 
+class NoServer(ConfigError):
+    """Nobody answers there."""
+
+
 def ask(path: Path, request: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
-    """Ask the master behind a control socket. Raises `ConfigError` if there is none, or it does not answer."""
+    """Ask the master behind a control socket.
+
+    Raises `NoServer` if there is none or it does not answer, and `ConfigError` if it refuses.
+    """
     answer, descriptors = ask_for_descriptors(path, request, timeout)
     for fd in descriptors:
         os.close(fd)
@@ -36,10 +43,7 @@ def ask_for_descriptors(
             sock.sendall(json.dumps(request).encode() + b"\n")
             line, descriptors = _read(sock)
     except OSError as error:
-        raise ConfigError(
-            f"no server answers at {path} ({error.strerror or error}); name it with --name, or go to the directory "
-            "that it was started in"
-        ) from error
+        raise NoServer(f"no server answers at {path} ({error.strerror or error})") from error
     return _understand(line, path), descriptors
 
 

@@ -22,7 +22,7 @@ from heliograph._core.handlers import same_function
 from heliograph._core.routes import Route
 from heliograph.application import AppSpec, load
 from heliograph.engines.local import hosts
-from heliograph.engines.local.asking import ask, ask_for_descriptors
+from heliograph.engines.local.asking import NoServer, ask, ask_for_descriptors
 from heliograph.engines.local.beside import BesideReceiver
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.wiring import Wiring, report
@@ -40,8 +40,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 _PATIENCE = 60.0
 """Seconds until it is taken that this process will not serve."""
 _NO_SEAT = (
-    "process %d gets no signals: there are %d workers already; if the server has more processes, say how many before "
-    "the two dashes: heliograph run --workers N"
+    "process %d gets no signals: as many as were expected have joined (%d); if the server has more processes, say how "
+    "many before the two dashes: heliograph run --workers N"
 )
 _UNKNOWN = (
     "process %d has what %s does not have, and nobody will raise or run it: %s; import the module that has it there, "
@@ -59,7 +59,10 @@ class JoiningEngine(LocalEngine):
     def __init__(self, control: Path) -> None:
         """Attaches to the master behind that control socket. Raises `ConfigError` if none answers."""
         self._path = control
-        answer, descriptors = ask_for_descriptors(self._path, {"do": "attach"})
+        try:
+            answer, descriptors = ask_for_descriptors(self._path, {"do": "attach"})
+        except NoServer as error:
+            raise ConfigError(f"{error}; HELIOGRAPH_MASTER says so: if that server has ended, unset it") from error
         wiring = Wiring.received(answer["wiring"], descriptors)
         # When its processes are to be replaced is the other server's affair.
         super().__init__(replace(wiring, max_signals=0), who=Identity("outside"))
