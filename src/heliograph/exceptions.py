@@ -180,7 +180,8 @@ class RemoteRejected(UwsgiconfException, ValueError):
 
     def __init__(self, num: int, remote: str) -> None:
         super().__init__(
-            f"{remote} rejected signal {num}: its queue was full, or it does not take this number from outside"
+            f"{remote} rejected signal {num}: it has no handler there, its queue is full, or it may not be raised from "
+            "outside; that server's log says which. register_handler(remote=True) or --allow-remote lets it in"
         )
         self.num = num
         self.remote = remote

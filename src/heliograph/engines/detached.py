@@ -15,7 +15,8 @@ from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Source, Topo
 _WAY_OUT = (
     "this process runs under no server that delivers signals. Start the application with "
     "`heliograph run APP`, or under uWSGI; in a test use the `heliograph_engine` fixture, in a shell set "
-    "HELIOGRAPH_ENGINE=inline; to reach a server from outside use send(remote=ADDRESS)"
+    "HELIOGRAPH_ENGINE=inline; to reach a server that runs use send(remote=ADDRESS), where it listens at ADDRESS "
+    "(--socket) and the signal may be raised from outside (register_handler(remote=True))"
 )
 
 
