@@ -16,7 +16,8 @@ Beside another server (`hosted`)
     take a free seat and leave it when they end; whether and when they are replaced is their server's affair.
     A reload hangs it up (SIGHUP), so that it replaces them itself.
     It is replaced when it ends, but for two cases that end all: it ended well, or before anybody had joined.
-    A stop ends it first, when all is quiet; the others when its workers are gone and all is quiet again.
+    A stop ends it first, when all is quiet; the others when its workers are gone and all is quiet again. What waits for
+    a worker that nobody has ever been is not waited for, once it is late.
 
 How it works
     The master calls one method for each thing that happened; each answers with the actions to carry out, in order.
@@ -138,6 +139,14 @@ class Supervisor:
     def complete(self) -> bool:
         """Whether every process runs, forked from the newest template."""
         return all(seat.state == "running" and seat.generation == self.generation for seat in self._seats.values())
+
+    @property
+    def unmanned(self) -> frozenset[Identity]:
+        """Workers for whom nothing needs to be waited for at a stop: they are gone, or late and never were."""
+        workers = [seat for seat in self._seats.values() if seat.joins]
+        if not self.workerless:
+            workers = [seat for seat in workers if self._late == _NEVER and not seat.generation]
+        return frozenset(seat.who for seat in workers)
 
     @property
     def workerless(self) -> bool:
@@ -359,9 +368,10 @@ class Supervisor:
         if not missing or self._stopping:
             return []
         text = (
-            f"{', '.join(map(str, missing))}: nobody has joined within {LATE:g} s. If the server's processes do not "
-            "import the application, have them do so, or call heliograph.join() in them; if it has fewer of them, "
-            "say how many before the two dashes: --workers N"
+            f"{', '.join(map(str, missing))}: nobody has joined within {LATE:g} s. Processes of gunicorn, uvicorn and "
+            "granian join when what they serve uses heliograph; those of other servers at their first request, with a "
+            "middleware of heliograph.contrib, or by heliograph.join(). If there are fewer of them, say how many "
+            "before the two dashes: --workers N"
         )
         return [Log(logging.WARNING, text)]
 

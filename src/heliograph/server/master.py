@@ -128,7 +128,7 @@ class Master:
             front.tick(now)
         if not self._supervisor.stopping:
             self._raiser.tick()
-        if self._supervisor.quieting and self._outgoing.quiet(workerless=self._supervisor.workerless):
+        if self._supervisor.quieting and self._outgoing.quiet(self._supervisor.unmanned):
             self._do(self._supervisor.quiet())
         self._do(self._supervisor.tick(now))
 

@@ -84,11 +84,14 @@ class Outgoing:
             self._settled[num, len(where)] = balance
         return False
 
-    def quiet(self, *, workerless: bool = False) -> bool:
-        """Whether no signal waits and none is in hand; `workerless`: but for those that only workers could take."""
-        left_out = "worker" if workerless else ""
-        pipes = [read for queue, (read, _) in zip(self._order, self._pipes, strict=True) if queue.kind != left_out]
-        return not any(map(waiting_records, pipes)) and not any(self._held(left_out))
+    def quiet(self, without: frozenset[Identity] = frozenset()) -> bool:
+        """Whether no signal waits and none is in hand, but for those that only processes `without` could take."""
+        pipes = [
+            read
+            for queue, (read, _) in zip(self._order, self._pipes, strict=True)
+            if not without.issuperset(readers_of(queue, self._topology))
+        ]
+        return not any(map(waiting_records, pipes)) and not any(self._held(without))
 
     def waiting(self) -> int:
         """How many records wait in queues, or were taken from them and not begun."""
@@ -128,9 +131,9 @@ class Outgoing:
     def _pid(self, who: Identity) -> int:
         return self._memory.accounts.slots[self._memory.slot_number(who)].pid
 
-    def _held(self, left_out: str = "") -> Iterator[Record]:
+    def _held(self, left_out: frozenset[Identity] = frozenset()) -> Iterator[Record]:
         for who in self._memory.processes:
-            if who.role == left_out:
+            if who in left_out:
                 continue
             for _, record in held(self._memory.hand(who)):
                 yield record

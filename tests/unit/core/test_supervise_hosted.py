@@ -172,6 +172,39 @@ def test_who_outlives_the_mercy_is_killed(server):
     assert deeds(server.server_ended(-9, "killed by signal 9", 36.0)) == [EndTemplate(1), Finish(0)]
 
 
+def test_nobody_is_waited_for_who_never_was(started):
+    """Before the server is late everybody may still join; then only who was there may come back."""
+    started.join(21, 1.0)
+    assert started.unmanned == frozenset()
+    started.tick(LATE)
+    assert started.unmanned == {SECOND}
+    started.ended(FIRST, "it left", well=True, now=20.0)
+    assert started.unmanned == {SECOND}
+    started.join(31, 20.1)
+    started.join(32, 20.1)
+    assert started.unmanned == frozenset()
+
+
+def test_a_stop_goes_on_being_late(started):
+    """Nothing is said any more, and nobody waited for."""
+    started.stop(5.0)
+    assert started.unmanned == frozenset()
+    assert started.tick(LATE) == []
+    assert started.unmanned == {FIRST, SECOND}
+    assert started.quiet() == [Drain(10)]
+
+
+def test_who_was_a_worker_is_not_waited_for_when_the_server_is_gone(server):
+    """Its requests and its processes are over."""
+    server.tick(LATE)
+    server.stop(20.0)
+    assert server.unmanned == frozenset()
+    for seat in (FIRST, SECOND):
+        server.ended(seat, "it left", well=True, now=20.0)
+    server.server_ended(0, "exit code 0", 20.0)
+    assert server.unmanned == {FIRST, SECOND}
+
+
 def test_a_server_that_pauses_is_not_started_during_a_stop(server):
     """Without it there are no requests."""
     server.forked(SERVER, 11, 1, 20.0)

@@ -212,3 +212,18 @@ def test_what_waits_and_what_is_in_hand(server):
     assert not server.outgoing.quiet()
     server.mark(MULE1, DONE)
     assert server.outgoing.quiet()
+
+
+def test_what_nobody_will_take_is_left_out_of_quiet(server):
+    """A queue of one that is not there; a shared one only when nobody is there who reads it."""
+    both = frozenset({MULE1, MULE2})
+    server.outgoing.raise_signal(4)
+    assert not server.outgoing.quiet()
+    assert server.outgoing.quiet(frozenset({MULE1}))
+    assert not server.outgoing.quiet(frozenset({MULE2}))
+    server.take(Queue("mule", 1), MULE1, WAITING)
+    assert server.outgoing.quiet(frozenset({MULE1}))
+    server.mark(MULE1, DONE)
+    server.outgoing.raise_signal(5)
+    assert not server.outgoing.quiet(frozenset({MULE1}))
+    assert server.outgoing.quiet(both)
