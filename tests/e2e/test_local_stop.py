@@ -10,6 +10,9 @@ import time
 
 import pytest
 
+from heliograph._core.supervise import SAME_WORD
+from heliograph.testing.stage.plays import eventually
+
 BUSY = """
 @Signal(1).register_handler("mule1")
 def work():
@@ -106,9 +109,22 @@ def test_a_second_sigterm_ends_it_at_once(busy):
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping: what waits is handled, for at most 600 s")
     before = time.monotonic()
+    eventually("a word that is another", lambda: time.monotonic() > before + SAME_WORD)
     assert server.end() == 0
     assert time.monotonic() - before < 5
     assert "stopping at once" in server.log
+
+
+def test_a_sigterm_that_comes_twice_in_one_breath_is_one(busy):
+    """As `timeout` sends it: all that waits is handled."""
+    server = busy()
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGTERM)
+    server.await_log("stopping: what waits is handled")
+    server.open("gate")
+    assert server.wait() == 0
+    assert len(server.events("done")) == 201
+    assert "stopping at once" not in server.log
 
 
 def test_the_command_stop_waits_for_the_end(busy):

@@ -48,6 +48,8 @@ STEADY = 1.0
 """Seconds after which a process counts as started well."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
 """Seconds before a process that ended too early is replaced: the first pause, and the longest."""
+SAME_WORD = 0.1
+"""Seconds in which a second word to stop is the first: `timeout`, say, tells its child, and then the child's group."""
 RECYCLED = 64
 """Exit code of a process that has handled as many signals as it may, or drained because it was told to."""
 LATE = 15.0
@@ -93,6 +95,8 @@ class Supervisor:
     _load_due: float = _NEVER
     """When to load the application again, after its template was lost and the next did not load."""
     _stopping: bool = False
+    _told: float = -_NEVER
+    """When it was told to end."""
     _stop_by: float = _NEVER
     _quiet: bool = False
     _code: int = 0
@@ -267,6 +271,9 @@ class Supervisor:
     def stop(self, now: float) -> list[Action]:
         """Somebody asked the server to end; a second time: at once."""
         again, self._stopping = self._stopping, True
+        if again and now < self._told + SAME_WORD:
+            return []
+        self._told = now
         self._stop_by = now if again else now + self.mercy
         self._load_due = _NEVER
         for seat in self._seats.values():

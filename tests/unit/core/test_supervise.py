@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heliograph._core.actions import Drain, EndTemplate, Finish, Fork, Kill, Log, StartTemplate
-from heliograph._core.supervise import FIRST_PAUSE, LONGEST_PAUSE, STEADY, Supervisor
+from heliograph._core.supervise import FIRST_PAUSE, LONGEST_PAUSE, SAME_WORD, STEADY, Supervisor
 from heliograph.values import Identity, Topology
 
 WORKER, MULE = Identity("worker", 1), Identity("mule", 1)
@@ -317,6 +317,13 @@ def test_a_stop_that_is_not_obeyed(server):
     assert server.tick(5.0 + MERCY) == []
     server.ended(WORKER, "killed", well=False, now=35.1)
     assert server.ended(MULE, "killed", well=False, now=35.2)[-1] == Finish(0)
+
+
+def test_a_stop_that_is_said_twice_is_one(server):
+    """In one breath."""
+    server.stop(5.0)
+    assert server.stop(5.0 + SAME_WORD / 2) == []
+    assert server.deadline == 5.0 + MERCY
 
 
 def test_a_second_stop_is_at_once(server):

@@ -114,8 +114,8 @@ def test_mercy_ends(server):
 
 def test_a_second_stop_is_at_once(server):
     """No pause and no mercy is waited for."""
+    server.stop(0.4)
     server.ended(MULE, "exit code 1", well=False, now=0.5)
-    server.stop(0.51)
     server.stop(0.52)
     assert server.deadline == 0.52
     assert deeds(server.tick(0.52)) == [Kill(11)]
