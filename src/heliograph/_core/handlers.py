@@ -24,7 +24,11 @@ def adapt(func: Callable[..., Any]) -> Callable[[int], Any]:
         return func
     if _accepts(signature, 0):
         return lambda _num: func()
-    raise SignalTypeError(f"a signal handler takes the number or nothing; {describe(func)} takes {signature}", func)
+    raise SignalTypeError(
+        f"a signal handler takes the number or nothing, which is all that a signal carries; {describe(func)} takes "
+        f"{signature}",
+        func,
+    )
 
 
 def describe(func: Callable[..., Any]) -> str:

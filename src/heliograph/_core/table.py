@@ -12,7 +12,8 @@ def check_num(num: object) -> int:
     """The number if it is one, 0-255; else `SignalTypeError` (bools, strings, floats) or `SignalNumberError`."""
     if isinstance(num, bool) or not isinstance(num, int):
         kind = type(num).__name__
-        raise SignalTypeError(f"a signal number is an int from 0 to 255, not {num!r} ({kind})", num)
+        hint = f"; a name is given as Signal(name={num!r})" if isinstance(num, str) else ""
+        raise SignalTypeError(f"a signal number is an int from 0 to 255, not {num!r} ({kind}){hint}", num)
     if not 0 <= num < SIGNALS:
         raise SignalNumberError(num)
     return int(num)

@@ -13,10 +13,10 @@ from heliograph.port import Clock, Handler
 from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Source, Topology
 
 _WAY_OUT = (
-    "this process runs under no server that delivers signals. Start the application with "
-    "`heliograph run APP`, or under uWSGI; in a test use the `heliograph_engine` fixture, in a shell set "
-    "HELIOGRAPH_ENGINE=inline; to reach a server that runs use send(remote=ADDRESS), where it listens at ADDRESS "
-    "(--socket) and the signal may be raised from outside (register_handler(remote=True))"
+    "this process runs under no server that delivers signals. Start the application with `heliograph run APP`, a web "
+    "server with `heliograph run APP -- gunicorn ...`, or run it under uWSGI; in a test use the `heliograph_engine` "
+    "fixture, in a shell set HELIOGRAPH_ENGINE=inline; to reach a server that runs use send(remote=ADDRESS), where it "
+    "listens at ADDRESS (--socket) and the signal may be raised from outside (register_handler(remote=True))"
 )
 
 

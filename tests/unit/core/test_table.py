@@ -51,6 +51,12 @@ def test_a_named_number_is_a_plain_int_afterwards() -> None:
     assert check_num(Named.REFRESH) == 17
 
 
+def test_a_text_may_be_meant_as_a_name() -> None:
+    """S1: how a name is given is said."""
+    with pytest.raises(SignalTypeError, match=r"Signal\(name='refresh'\)"):
+        check_num("refresh")
+
+
 @pytest.mark.parametrize("num", [-1, 256, -256, 65_536, 10**30, Named.BEYOND])
 def test_a_number_out_of_range_does_not_wrap_around(num: int) -> None:
     """S1: a ValueError that names the number and the range."""

@@ -51,7 +51,8 @@ def test_nothing_is_sent_or_awaited_in_silence(call: Callable[[], object]) -> No
         with pytest.raises(NoEngine) as caught:
             call()
         assert isinstance(caught.value, RuntimeError)
-        for way_out in ("heliograph run", "uWSGI", "heliograph_engine", "HELIOGRAPH_ENGINE=inline", "send(remote="):
+        ways_out = ("heliograph run APP`", "-- gunicorn", "uWSGI", "heliograph_engine", "HELIOGRAPH_ENGINE=inline")
+        for way_out in (*ways_out, "send(remote=", "--socket", "register_handler(remote=True)"):
             assert way_out in str(caught.value)
 
 
