@@ -4,7 +4,9 @@ The end-to-end tests have the real ones.
 """
 
 import asyncio
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,3 +110,20 @@ def test_no_property_is_touched_in_the_search():
             return hosts.running_loop()
 
     assert Trap().enter() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "asks"),
+    [("gevent", "gevent.monkey", "is_module_patched"), ("eventlet", "eventlet.patcher", "is_monkey_patched")],
+)
+def test_who_has_replaced_threads_is_named(monkeypatch, name, module, asks):
+    """To have it imported is not enough."""
+    patched = []
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{asks: lambda what: what in patched}))
+    assert hosts.thread_patcher() == ""
+    patched += ["thread", "threading"]
+    assert hosts.thread_patcher() == name
+
+
+def test_nobody_has_replaced_threads_here():
+    assert hosts.thread_patcher() == ""

@@ -37,6 +37,11 @@ _LOADING = {
 _SUPERVISING = ("gunicorn.arbiter", "uvicorn.supervisors", "granian.server.common")
 """Modules of the processes that only look after others."""
 
+_PATCHERS = (
+    ("gevent", "gevent.monkey", "is_module_patched", "threading"),
+    ("eventlet", "eventlet.patcher", "is_monkey_patched", "thread"),
+)
+"""Library, and how it is asked whether it has replaced threads: module, function, argument."""
 
 _WITHOUT_LOOP = "gunicorn.workers.sync"
 """Module of a worker that answers requests in the main thread."""
@@ -48,6 +53,15 @@ def stage() -> Stage:
     if not _SERVING.isdisjoint(where):
         return "serving" if _LOADING.isdisjoint(where) else "loading"
     return "supervising" if any(module.startswith(_SUPERVISING) for module, _ in where) else "elsewhere"
+
+
+def thread_patcher() -> str:
+    """The library that has put its own in place of threads in this process; empty if none has."""
+    for name, module, asks, what in _PATCHERS:
+        patched = getattr(sys.modules.get(module), asks, None)
+        if patched is not None and patched(what):
+            return name
+    return ""
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

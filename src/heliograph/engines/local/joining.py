@@ -47,6 +47,7 @@ _UNKNOWN = (
     "process %d has what %s does not have, and nobody will raise or run it: %s; import the module that has it there, "
     "and heliograph reload if the code has changed"
 )
+_NO_THREADS = "process %d may send and gets no signals: %s has replaced its threads; use threads, gunicorn -k gthread"
 _FAREWELL = 30.0
 """Seconds that a handler may take to finish when its process ends; its server kills it earlier or later than that."""
 
@@ -156,6 +157,10 @@ class JoiningEngine(LocalEngine):
         return True
 
     def _begin(self) -> None:
+        patcher = hosts.thread_patcher()
+        if patcher:
+            _LOG.error(_NO_THREADS, os.getpid(), patcher)
+            return
         self._thread = threading.Thread(target=self._serve, name="heliograph", daemon=True)
         self._thread.start()
 
