@@ -121,13 +121,11 @@ class ScheduleError(UwsgiconfException, ValueError):
 
 
 class SignalNotRegistered(UwsgiconfException, ValueError):
-    """A signal was raised that no handler takes and nobody waits for."""
+    """A signal was raised that no handler takes and nobody waits for; `app` is the application, where it is known."""
 
-    def __init__(self, num: int) -> None:
-        super().__init__(
-            f"signal {num} has no handler: register one with @Signal({num}).register_handler() "
-            "where the application is loaded"
-        )
+    def __init__(self, num: int, app: str = "") -> None:
+        where = f"in {app}, and heliograph reload" if app else "where the application is loaded"
+        super().__init__(f"signal {num} has no handler: register one with @Signal({num}).register_handler() {where}")
         self.num = num
 
 

@@ -142,3 +142,9 @@ def test_a_full_queue_says_what_to_do() -> None:
     """The message tells whether waiting could have helped."""
     assert "still full after 0.5 s" in str(SignalQueueFull(5, "mule1", 0.5))
     assert "only this process reads" in str(SignalQueueFull(5, "mule1", 0.5, itself=True))
+
+
+def test_a_signal_without_a_handler_says_where_one_belongs():
+    """In the application, where that is known: another module of the web application would not do."""
+    assert str(SignalNotRegistered(5)).endswith("where the application is loaded")
+    assert str(SignalNotRegistered(5, "shop.tasks")).endswith("in shop.tasks, and heliograph reload")

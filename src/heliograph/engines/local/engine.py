@@ -181,7 +181,7 @@ class LocalEngine(Unhosted):
             return [self._delivery(queue, num) for queue in where]
         waiting = [who for who in self._topology.processes() if self._slot_of(who).waiting[num]]
         if not waiting:
-            raise SignalNotRegistered(num)
+            raise SignalNotRegistered(num, self.wiring.app)
         return [self._delivery(self._own_queue(who), num) for who in waiting]
 
     def _target_of(self, num: int) -> str:
