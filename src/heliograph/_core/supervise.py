@@ -15,7 +15,8 @@ Beside another server (`hosted`)
     That server is a process of ours, started with the first template; its own processes join and are the workers. They
     take a free seat and leave it when they end; whether and when they are replaced is their server's affair.
     A reload hangs it up (SIGHUP), so that it replaces them itself.
-    It is replaced when it ends, but for two cases that end all: it ended well, or before anybody had joined.
+    It is replaced when it ends, after a pause that doubles where nobody had joined it. Two cases end all: it ended
+    well, or before anybody had ever joined, unless by our hanging up: it may not have been listening yet.
     A stop ends it first, when all is quiet; the others when its workers are gone and all is quiet again. What waits for
     a worker that nobody has ever been is not waited for, once it is late.
 
@@ -72,7 +73,8 @@ class _Seat:
     state: State = "absent"
     pid: int = 0
     generation: int = 0
-    since: float = 0.0
+    since: float = -_NEVER
+    """When its process was forked or joined, also if that has ended."""
     early_ends: int = 0
     due: float = _NEVER
     """When to fork (absent) or to kill (draining)."""
@@ -100,8 +102,8 @@ class Supervisor:
     _stop_by: float = _NEVER
     _quiet: bool = False
     _code: int = 0
-    _joined: bool = False
-    """Whether any process has joined yet."""
+    _hung_up: bool = False
+    """Whether the other server was told to reload: one that does not listen to that yet ends of it."""
     _late: float = _NEVER
     """When to say who has not joined."""
     _seats: dict[Identity, _Seat] = field(init=False, default_factory=dict[Identity, _Seat])
@@ -221,7 +223,7 @@ class Supervisor:
         seat = self._seats[who]
         seat.state, seat.pid, seat.generation, seat.since, seat.due = "running", pid, generation, now, _NEVER
         if who == SERVER:
-            self._late = now + LATE
+            self._late, self._hung_up = now + LATE, False
         if self._stopping:
             seat.due = self._stop_by
             return self.quiet() if self._quiet else []
@@ -237,16 +239,16 @@ class Supervisor:
         if seat is None or self._seats[SERVER].state != "running":
             return None  # its server is ending, and it with it
         seat.state, seat.pid, seat.generation, seat.since = "running", pid, self.generation, now
-        self._joined = True
         return seat.who
 
     def server_ended(self, code: int, how: str, now: float) -> list[Action]:
         """The server that ours runs beside ended, or could not be started."""
-        if self._stopping or (self._joined and code):
+        joined = self._have_joined(-_NEVER)
+        if self._stopping or (code and (joined or self._hung_up)):
             return self.ended(SERVER, how, well=False, now=now)
         seat = self._seats[SERVER]
         seat.state, seat.pid, seat.due, self._code = "absent", 0, _NEVER, abs(code)
-        why = "" if self._joined else " before any of its processes had joined"
+        why = "" if joined else " before any of its processes had joined"
         text = f"the server ended ({how}){why}, and so does this one"
         return [Log(logging.ERROR if code else logging.INFO, text), *self.stop(now)]
 
@@ -260,7 +262,9 @@ class Supervisor:
         if told or well:
             seat.early_ends = 0
             return [*self._fork(seat), *self._end_if_done()]
-        seat.early_ends = seat.early_ends + 1 if lived < STEADY else 0
+        # A web server may take long to find out that it cannot load its application, and does no good before it has.
+        early = lived < STEADY or (who == SERVER and not self._have_joined(seat.since))
+        seat.early_ends = seat.early_ends + 1 if early else 0
         if not seat.early_ends:
             text = f"{who} ended ({how}) and is replaced"
             return [Log(logging.WARNING, text), *self._fork(seat), *self._end_if_done()]
@@ -358,7 +362,7 @@ class Supervisor:
         if seat.joins:
             return []
         if seat.who == SERVER:
-            seat.generation = self.generation
+            seat.generation, self._hung_up = self.generation, True
             return [HangUp(seat.pid)]
         return self._drain(seat, now)
 
@@ -371,7 +375,8 @@ class Supervisor:
         return [Drain(server.pid)]
 
     def _say_who_is_late(self) -> list[Action]:
-        missing = [seat.who for seat in self._hosts() if seat.joins and seat.state == "absent"]
+        start = self._seats[SERVER].since
+        missing = [seat.who for seat in self._hosts() if seat.joins and seat.since < start]
         if not missing or self._stopping:
             return []
         text = (
@@ -381,6 +386,10 @@ class Supervisor:
             "before the two dashes: --workers N"
         )
         return [Log(logging.WARNING, text)]
+
+    def _have_joined(self, since: float) -> bool:
+        """Whether any process of the other server has joined since then."""
+        return any(seat.joins and seat.since > since for seat in self._seats.values())
 
     def _hosts(self) -> list[_Seat]:
         """The seats of the other server and of its processes."""

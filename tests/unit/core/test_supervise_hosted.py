@@ -98,6 +98,12 @@ def test_nothing_is_said_when_all_have_joined(server):
     assert server.deadline == math.inf
 
 
+def test_who_has_joined_and_is_being_replaced_is_not_late(server):
+    """Its successor is on its way."""
+    server.ended(FIRST, "it left", well=True, now=LATE)
+    assert server.tick(LATE) == []
+
+
 def test_a_reload_hangs_the_server_up(server):
     """Once the new code has loaded; complete when its new processes have joined."""
     assert deeds(server.reload()) == [StartTemplate(2)]
@@ -141,6 +147,27 @@ def test_a_server_that_dies_is_replaced(server):
     server.forked(SERVER, 11, 1, 20.0)
     assert deeds(server.server_ended(-9, "killed by signal 9", 20.1)) == []
     assert deeds(server.tick(20.1 + FIRST_PAUSE)) == [StartServer()]
+
+
+def test_a_server_that_dies_of_a_reload_before_it_listens_is_started_again(started):
+    """It had not come so far as to handle SIGHUP; what then ends by itself ends all, as ever."""
+    started.reload()
+    assert HangUp(10) in started.template_ready(2, 0.1)
+    assert deeds(started.server_ended(-1, "killed by signal 1", 0.2)) == []
+    assert deeds(started.tick(0.2 + FIRST_PAUSE)) == [StartServer()]
+    started.forked(SERVER, 11, 2, 0.3)
+    started.server_ended(3, "exit code 3", 2.0)
+    assert started.stopping
+
+
+def test_a_server_that_nobody_joins_before_it_dies_is_replaced_ever_more_slowly(server):
+    """However long it takes to find out that its application does not load."""
+    assert deeds(server.server_ended(3, "exit code 3", 9.0)) == [StartServer()]
+    for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+        server.forked(SERVER, 11, 1, 20.0)
+        assert deeds(server.server_ended(3, "exit code 3", 25.0)) == []
+        assert server.deadline == 25.0 + pause
+        assert deeds(server.tick(25.0 + pause)) == [StartServer()]
 
 
 def test_a_stop_ends_the_server_first(server):
