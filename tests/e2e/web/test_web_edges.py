@@ -27,6 +27,30 @@ def test_max_requests_replaces_a_worker_and_loses_nothing(beside):
     assert web.server.end() == 0
 
 
+@pytest.mark.parametrize("command", ["gunicorn-sync", "gunicorn-gthread"])
+def test_a_handler_that_runs_while_its_process_ends_has_its_executors(beside, command):
+    """Signals stop before Python shuts thread pools; no handler fails of what it awaits."""
+    web = beside(command, "--max-requests", "5").start(code=IN_A_THREAD)
+    for _ in range(40):
+        web.get(13)
+    web.server.await_row(13, sent=40, taken=80, done=80, failed=0, redelivered=0)
+    assert web.server.end() == 0
+
+
+IN_A_THREAD = """
+import asyncio
+
+@Signal(13).register_handler("workers")
+async def each():
+    await asyncio.to_thread(time.sleep, 0.02)
+
+def answer(path):
+    if path.isdigit():
+        Signal(int(path)).send()
+    return b"{}"
+"""
+
+
 def test_the_reload_of_a_preloaded_application_is_joined_too(beside):
     """gunicorn forks new processes from the code that it has: they join like the first."""
     web = beside("gunicorn-preload").start()

@@ -7,7 +7,7 @@ in a thread, beside the requests.
 
 from __future__ import annotations
 
-import atexit
+import importlib
 import logging
 import os
 import sys
@@ -50,6 +50,10 @@ _UNKNOWN = (
 _NO_THREADS = "process %d may send and gets no signals: %s has replaced its threads; use threads, gunicorn -k gthread"
 _FAREWELL = 30.0
 """Seconds that a handler may take to finish when its process ends; its server kills it earlier or later than that."""
+
+
+_BEFORE_POOLS = 100
+"""Finalizers of multiprocessing's own have at most 15; the highest is called first."""
 
 
 class JoiningEngine(LocalEngine):
@@ -237,8 +241,16 @@ class JoiningEngine(LocalEngine):
 
 
 def _at_exit(leave: Callable[[], None]) -> None:
-    """Have it called when this process ends by itself."""
-    atexit.register(leave)
+    """Have it called when this process ends by itself, while handlers can still use threads and executors.
+
+    What stands in `atexit` comes after `concurrent.futures` has shut its executors, with which a handler would fail
+    that only awaits `asyncio.to_thread`. The last hook of `threading` to be registered is the first to be called.
+    """
+    importlib.import_module("concurrent.futures.thread")  # its hook is there then, whoever needs it when
+    try:
+        threading._register_atexit(leave)  # type: ignore[attr-defined]  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    except RuntimeError:  # it is ending already
+        leave()
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:  # what it forks passes atexit by, before Python 3.13
-        util.Finalize(None, leave, exitpriority=1)
+    if util is not None:  # a process of multiprocessing's first ends its pools
+        util.Finalize(None, leave, exitpriority=_BEFORE_POOLS)
