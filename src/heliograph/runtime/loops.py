@@ -37,13 +37,17 @@ def to_the_end(call: Call) -> Callable[[int], object]:
 
     def run(num: int) -> object:
         import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
+        from concurrent.futures import CancelledError  # noqa: PLC0415
 
         loop = engines.current().loop
         if loop is not None:
             return _run_on(loop, call, num)
         if OWN.runner is None:
             OWN.runner = asyncio.Runner()
-        return OWN.runner.run(call(num))
+        try:
+            return OWN.runner.run(call(num))
+        except asyncio.CancelledError as error:  # no `Exception`, and no wish to end the process either
+            raise CancelledError from error
 
     return run
 

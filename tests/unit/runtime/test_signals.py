@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -556,6 +557,18 @@ def test_an_async_handler_runs_to_its_end() -> None:
     Signal(99).send()
     assert ran == [(99, Signal(99))]
     assert asyncio.iscoroutinefunction(slow)
+
+
+def test_an_async_handler_that_is_cancelled_has_failed(heliograph_engine: InlineEngine) -> None:
+    """S8: it ends nothing but itself, though `CancelledError` is no `Exception`."""
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    Signal(99).register_handler("mule1")(cancelled)
+    Signal(99).send()
+    [failed] = heliograph_engine.take_failures()
+    assert isinstance(failed.failure, CancelledError)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
