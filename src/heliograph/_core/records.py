@@ -2,14 +2,15 @@
 
 A record is RECORD_BYTES long, so that a write of one is atomic (`PIPE_BUF` is at least 512):
 
-    byte 0     state: 0 nothing or done, 1 waiting, 2 in hand
+    byte 0     state: 0 nothing or done, 1 waiting, 2 in hand, 3 interrupted
     byte 1     the signal's number
     byte 2     attempts: how many processes died with it in hand
     bytes 4-5  the queue that it came through, by its place in `all_queues`, little endian
 
 A *hand* is a row of HAND_RECORDS records in shared memory. A process lets the kernel read records straight into it
 (`readv`), so no record is ever only in the memory of a process that may be killed: it is in the pipe or in a hand.
-What a dead process's hand holds in state 1 was not begun; what is in state 2 was.
+What a dead process's hand holds in state 1 was not begun; what is in state 2 was. What is in state 3 was begun too, but
+the process had been told to end, and did not die of it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ HAND_RECORDS = 64
 """How many signals of its own queue a process takes at a time; 64 records are one read of 1,024 bytes."""
 HAND_BYTES = RECORD_BYTES * HAND_RECORDS
 
-DONE, WAITING, IN_HAND = 0, 1, 2
+DONE, WAITING, IN_HAND, INTERRUPTED = 0, 1, 2, 3
 
 
 class Record(NamedTuple):

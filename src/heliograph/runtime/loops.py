@@ -19,6 +19,11 @@ Call = Callable[[int], Coroutine[Any, Any, object]]
 
 _GLANCE = 0.5
 """Seconds between two looks whether the event loop of a handler still runs."""
+_LONGEST_END = 300.0
+"""Seconds that a loop may take to end; asyncio gives the threads of its executor so long."""
+
+_INTERRUPTED = object()
+"""What a handler comes to that the end of its loop has cancelled."""
 
 
 class _Own(threading.local):
@@ -62,7 +67,7 @@ def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
     future = asyncio.run_coroutine_threadsafe(_noting(call, num), loop)
     while True:
         try:
-            return future.result(_GLANCE)
+            result = future.result(_GLANCE)
         except CancelledError:
             time.sleep(_GLANCE)  # a loop that comes to its end cancels first: then it was not the handler's own doing
             if loop.is_running():
@@ -70,11 +75,31 @@ def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
         except TimeoutError:
             if future.done():
                 raise  # it is the handler's own
+        else:
+            if result is not _INTERRUPTED:
+                return result
+            _await_end(loop)
+            raise Unfinished
         if not loop.is_running():
             raise Unfinished
 
 
+def _await_end(loop: asyncio.AbstractEventLoop) -> None:
+    """Return when it runs no more: until then its process can run nothing on it, though it is running."""
+    until = time.monotonic() + _LONGEST_END
+    while loop.is_running() and time.monotonic() < until:
+        time.sleep(_GLANCE)
+
+
 async def _noting(call: Call, num: int) -> object:
-    """Let `get_last_received` know on the loop, too."""
+    """Let `get_last_received` know on the loop, too, and tell a handler's own cancellation from that of all tasks."""
+    import asyncio  # noqa: PLC0415
+
     HANDLING.set(num)
-    return await call(num)
+    try:
+        return await call(num)
+    except asyncio.CancelledError:
+        # A loop that comes to its end cancels all tasks, then waits for them, and for the threads of its executor.
+        if all(task.cancelling() for task in asyncio.all_tasks()):
+            return _INTERRUPTED
+        raise

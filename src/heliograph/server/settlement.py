@@ -39,7 +39,7 @@ class Settlement:
         """Give out again what the process had not done; `timed_out` says that its last handler took too long."""
         hand = self._memory.hand(who)
         for offset, record in held(hand):
-            begun = record.state == IN_HAND
+            begun, died = record.state != WAITING, record.state == IN_HAND
             reason = self._reason_to_drop(record, timed_out=timed_out) if begun else None
             if reason is not None:
                 hand[offset] = DONE
@@ -48,7 +48,7 @@ class Settlement:
                 continue
             if begun:
                 self._slot.redelivered[record.num] += 1
-            again = Record(record.num, record.queue, record.attempts + begun, WAITING)
+            again = Record(record.num, record.queue, record.attempts + died, WAITING)
             if self._is_shared(record.queue) and self._give_back(again):
                 hand[offset] = DONE
             else:  # its successor begins with it
@@ -61,7 +61,7 @@ class Settlement:
         route = self._memory.live[record.num]
         if route is not None and not route.redeliver:
             return "it was registered with redeliver=False"
-        if record.attempts + 1 >= MOST_DEATHS:
+        if record.state == IN_HAND and record.attempts + 1 >= MOST_DEATHS:
             return f"{MOST_DEATHS} processes in a row ended with it in hand"
         return None
 

@@ -37,6 +37,59 @@ def test_a_handler_that_runs_while_its_process_ends_has_its_executors(beside, co
     assert web.server.end() == 0
 
 
+def test_a_handler_that_ends_with_its_loop_is_begun_again(beside):
+    """However slowly other tasks end: to be cancelled by the loop is no failure, and no death of its process."""
+    web = beside("gunicorn-sync")
+    web.command[-1:] = ["-k", "asgi", "web:asgi"]
+    (web.server.directory / "web.py").write_text(SLOW_TO_END)
+    web.start(code=AWAITS)
+    web.get(13)
+    for count in range(1, 5):
+        web.server.expect(count, "awaits")
+        assert web.server.command("reload").returncode == 0, web.server.log
+    web.server.open("gate")
+    web.server.await_row(13, sent=1, done=1, failed=0, redelivered=4, dropped=0)
+    assert web.server.end() == 0
+
+
+SLOW_TO_END = """
+import asyncio, tasks
+
+async def stay():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(1)
+
+async def asgi(scope, receive, send):
+    global staying
+    if scope["type"] == "lifespan":
+        await receive()
+        staying = asyncio.create_task(stay())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    body = tasks.answer(scope["path"].strip("/"))
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+AWAITS = """
+import asyncio
+
+@Signal(13).register_handler("worker1")
+async def awaits():
+    note("awaits")
+    while not Path("gate").exists():
+        await asyncio.sleep(0.01)
+
+def answer(path):
+    if path.isdigit():
+        Signal(int(path)).send()
+    return b"{}"
+"""
+
 IN_A_THREAD = """
 import asyncio
 

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph._core.records import DONE, HAND_RECORDS, IN_HAND, RECORD_BYTES, WAITING, Record, decode, encode, held
+from heliograph._core.records import (
+    DONE,
+    HAND_RECORDS,
+    IN_HAND,
+    INTERRUPTED,
+    RECORD_BYTES,
+    WAITING,
+    Record,
+    decode,
+    encode,
+    held,
+)
 from heliograph._core.routes import Route
 from heliograph.engines.local.memory import Memory
 from heliograph.engines.local.queues import make_pipes, server_queues
@@ -132,6 +143,17 @@ def test_a_signal_that_nobody_handles_any_more_goes_back(server):
     server.give(Record(GONE, server.place(POOL), 0, IN_HAND))
     server.settle()
     assert server.queued(POOL) == [Record(GONE, server.place(POOL), 1, WAITING)]
+
+
+@pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
+def test_who_was_told_to_end_did_not_die_of_it(server, queue):
+    """However often that happens to a long handler, its signal is not set aside; it had begun all the same."""
+    place = server.place(queue)
+    server.give(Record(REDELIVERED, place, MOST_DEATHS - 1, INTERRUPTED), Record(ONCE, place, 0, INTERRUPTED))
+    server.settle()
+    again = Record(REDELIVERED, place, MOST_DEATHS - 1, WAITING)
+    assert server.hand() + server.queued(queue) == [again]
+    assert server.counted() == {"redelivered": {REDELIVERED: 1}, "dropped": {ONCE: 1}}
 
 
 @pytest.mark.parametrize("queue", [POOL, OWN], ids=str)

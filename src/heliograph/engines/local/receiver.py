@@ -25,7 +25,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from heliograph._core.accounts import Slot
-from heliograph._core.records import DONE, HAND_BYTES, IN_HAND, RECORD_BYTES, held
+from heliograph._core.records import DONE, HAND_BYTES, IN_HAND, INTERRUPTED, RECORD_BYTES, held
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.port import Handler, Unfinished
 from heliograph.values import SIGNALS
@@ -241,11 +241,7 @@ class Receiver:
                 failure = LookupError(num)
                 _LOG.error("signal %d came, but nothing handles it and nobody waits for it any more", num)
         except BaseException as end:
-            if self._abandoned or isinstance(end, Unfinished):
-                raise  # it stays in hand, for the parent or a successor
-            # The handler ended the process by itself: it has been handled.
-            hand[offset] = DONE
-            slot.failed[num] += 1
+            self._note_end(offset, end)
             raise
         if self._abandoned:
             raise SystemExit(0)  # a process that the handler forked has come back from it: it is none of the server's
@@ -260,6 +256,17 @@ class Receiver:
             self._left -= 1
         if self._depth or self._beside:
             self._tell(num)
+
+    def _note_end(self, offset: int, end: BaseException) -> None:
+        """What becomes of a signal whose handler has ended its process, or was ended with it."""
+        if self._abandoned:
+            return  # it stays in hand, for the parent
+        if isinstance(end, Unfinished):
+            self._hand[offset] = INTERRUPTED  # for a successor
+            return
+        # The handler ended the process by itself: it has been handled.
+        self._hand[offset] = DONE
+        self._slot.failed[self._hand[offset + 1]] += 1
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit: the kernel ends this process (SIGALRM) if it takes longer."""
