@@ -93,6 +93,54 @@ def test_a_reload_under_load_loses_nothing(web):
     assert web.server.end() == 0
 
 
+UNTIL_TOLD = """
+import asyncio
+
+def is_told():
+    return engines.current().receiver._draining
+
+@Signal(13).register_handler("worker1")
+def until_told():
+    note("begins")
+    while not is_told():
+        time.sleep(0.01)
+    note("ends")
+
+@Signal(14).register_handler("worker1")
+async def until_told_on_the_loop():
+    note("begins")
+    while not is_told():
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(note, "ends")
+
+def answer(path):
+    if path.isdigit():
+        Signal(int(path)).send()
+    return b"{}"
+"""
+
+
+def test_a_reload_lets_the_handler_that_runs_finish(web):
+    """In the process that it began in, which takes no more: none is handled twice."""
+    web.start(code=UNTIL_TOLD)
+    _reload_within(web, 13)
+
+
+def test_a_reload_of_uvicorn_lets_async_handlers_finish(beside):
+    """It is told to end when they have: its loop runs until then."""
+    web = beside("uvicorn").start(code=UNTIL_TOLD)
+    for _ in range(4):
+        _reload_within(web, 14)
+
+
+def _reload_within(web, num):
+    done = web.server.row(num)["done"]
+    web.get(num)
+    web.server.expect(done + 1, "begins")
+    assert web.server.command("reload").returncode == 0, web.server.log
+    web.server.await_row(num, taken=done + 1, done=done + 1, failed=0, redelivered=0, dropped=0)
+
+
 def test_the_web_servers_own_reload_changes_nothing_else(web):
     """SIGHUP to it, as its own tools do: new processes take the numbers, mules go on."""
     web.start()

@@ -64,6 +64,14 @@ def thread_patcher() -> str:
     return ""
 
 
+def dies_at_once(handler: object) -> bool:
+    """Whether a process with that handler of SIGTERM does not end as Python does, but kills itself when it has served.
+
+    uvicorn raises the signal again then, under the handler that was there before.
+    """
+    return getattr(handler, "__module__", "") == "uvicorn.server"
+
+
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """The event loop that the web server runs in the main thread; None if there is none to be seen."""
     if "asyncio" not in sys.modules:

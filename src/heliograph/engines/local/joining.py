@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heliograph._core.handlers import same_function
 from heliograph._core.routes import Route
@@ -237,7 +238,31 @@ class JoiningEngine(LocalEngine):
         if self._left:  # it was said before there was anybody to tell
             receiver.drain()
         _at_exit(self.leave)
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._leave_before_sigterm)
         receiver.run()
+
+    def _leave_before_sigterm(self) -> None:
+        """In the main thread. A server that would not let a handler finish is told to end when that has finished.
+
+        Until then it serves, so that also a handler on its event loop comes to its end.
+        """
+        handler = signal.getsignal(signal.SIGTERM)
+        if callable(handler) and hosts.dies_at_once(handler):
+            signal.signal(signal.SIGTERM, _in_a_thread(self.leave, handler))
+
+
+def _in_a_thread(first: Callable[[], None], then: Callable[..., object]) -> Callable[..., None]:
+    """A handler of a UNIX signal that does both; if it waited itself, it would stop the event loop."""
+
+    def both(*about: Any) -> None:
+        first()
+        then(*about)
+
+    def start(*about: Any) -> None:
+        threading.Thread(target=both, args=about, name="heliograph-leaving").start()
+
+    return start
 
 
 def _at_exit(leave: Callable[[], None]) -> None:
