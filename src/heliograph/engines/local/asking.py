@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import time
 from pathlib import Path
@@ -64,12 +65,24 @@ def _read(sock: socket.socket) -> tuple[bytes, tuple[int, ...]]:
     line = b""
     descriptors: list[int] = []
     while not line.endswith(b"\n"):
-        piece, found, _, _ = socket.recv_fds(sock, _PIECE, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        piece, found, flags, _ = socket.recv_fds(sock, _PIECE, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         descriptors += found
+        if flags & socket.MSG_CTRUNC:
+            raise _too_many(descriptors)
         line += piece
         if not piece:
             break
     return line, tuple(descriptors)
+
+
+def _too_many(received: list[int]) -> ConfigError:
+    for fd in received:
+        os.close(fd)
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return ConfigError(
+        f"this process may open {most} files, too few for the server's queues; let it open more (ulimit -n), or use "
+        "fewer workers and mules"
+    )
 
 
 def _understand(line: bytes, path: Path) -> dict[str, Any]:
