@@ -70,8 +70,11 @@ def run(engine: str, storm: Storm, report: Report) -> None:
 
 
 def _await_empty(server: Server) -> dict[str, Any] | None:
+    """Nothing waits, and nobody is missing."""
     deadline = time.monotonic() + PATIENCE
-    while (state := server.state()) is not None and state["waiting"] and time.monotonic() < deadline:
+    while (state := server.state()) is not None and time.monotonic() < deadline:
+        if state["complete"] and not state["waiting"]:
+            break
         time.sleep(0.1)
     return state
 

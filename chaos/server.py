@@ -140,6 +140,11 @@ class Server:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def complete(self) -> bool:
+        """Whether nobody is missing just now: for each process that joined the master has a descriptor."""
+        state = self.state()
+        return state is None or bool(state["complete"])
+
     def stop(self) -> int | None:
         """End the server as an operator does: its exit code, None if it does not end."""
         self._process.terminate()

@@ -62,7 +62,7 @@ def rage(server: Server, storm: Storm, tell: Callable[[Weather], None]) -> Weath
         if time.monotonic() >= next_kill and weather.kills < storm.kills:
             weather.kills += _kill_one(server)
             next_kill = time.monotonic() + random.expovariate(1 / PERIOD)
-        if not weather.before.processes and weather.kills >= storm.kills / 10:
+        if not weather.before.processes and weather.kills >= storm.kills / 10 and server.complete():
             weather.before = footprint([server.master])
         weather.sent = sum(sums.taken for sums in server.ledger.sums().values())
         tell(weather)
