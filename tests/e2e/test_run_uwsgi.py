@@ -247,7 +247,7 @@ def test_lazy_apps_load_in_the_worker_and_share_the_engine(start, reports, monke
 
 def test_threads_of_a_worker_handle_signals(start, reports):
     """--threads is the server's own; signals arrive as without."""
-    # A worker with threads now and then hangs in its end (seen once in hundreds of runs): uWSGI kills it after its mercy.
+    # A worker with threads was once seen to hang in its end: uWSGI kills it after its mercy.
     run = start("tasks", "--threads", "4", "--socket", "x.sock", "--", "--worker-reload-mercy", "10")
     pids = reports.up("worker1")
     send_signal(1, "x.sock", DEADLINE)

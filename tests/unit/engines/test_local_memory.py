@@ -109,3 +109,15 @@ memory = Memory({memory.fd}, {SERVER!r})
 """
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, text=True, pass_fds=[memory.fd])
+
+
+def test_who_has_a_slot_of_its_own_gives_up_that_of_a_guest(memory):
+    """Another guest has it then."""
+    claim = "print(memory.claim_guest_slot())\nsys.stdin.read()"
+    mine = memory.claim_guest_slot()
+    for expected in (mine + 1, mine):
+        with _other(memory, claim) as other:
+            assert other.stdout.readline() == f"{expected}\n"
+            other.stdin.close()
+            assert other.wait() == 0
+        memory.free_guest_slot()

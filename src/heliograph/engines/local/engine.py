@@ -267,6 +267,7 @@ class LocalEngine(Unhosted):
         """Be that process, in the thread that is to receive: its queues, its slot, its hand. Hooks are still to run."""
         self._who = who
         self._use(self._slot_of(who))
+        self.memory.free_guest_slot()
         self._slot.pid = os.getpid()
         mine = [self._own_queue(who), *(q for q in self._queues if not q.number and q.kind == who.role)]
         mine += [Queue("farm", number) for number in self._topology.farms_of(who.number) if who.role == "mule"]
@@ -293,7 +294,7 @@ class LocalEngine(Unhosted):
 
     def open(self) -> None:
         """Begin to send, and run what was to run after the fork."""
-        for num, text in self._targets.items():
+        for num, text in list(self._targets.items()):  # a thread may be importing more, beside a web server
             target = parse(text, self._topology)
             deliveries = [self._delivery(queue, num) for queue in queues(target, self._topology)]
             if len(deliveries) == 1:

@@ -147,13 +147,13 @@ class JoiningEngine(LocalEngine):
     def _agrees(self) -> bool:
         """Compare all that was registered here with what the server has; what it does not have is told and dropped."""
         self._load_what_is_missing()
-        unknown = [f"signal {num} ({name})" for num, name in self._names.items() if self.memory.live[num] is None]
-        unknown += [f"{name!r}" for name in self._sources if name not in self._known_sources]
+        unknown = [f"signal {num} ({name})" for num, name in list(self._names.items()) if self.memory.live[num] is None]
+        unknown += [f"{name!r}" for name in list(self._sources) if name not in self._known_sources]
         if unknown:
             _LOG.error(_UNKNOWN, os.getpid(), self.wiring.app, ", ".join(unknown))
-        for num in [num for num in self._names if self.memory.live[num] is None]:
+        for num in [num for num in list(self._names) if self.memory.live[num] is None]:
             del self._names[num], self._targets[num], self._handlers[num]
-        for num in self._names:
+        for num in list(self._names):  # the application may be importing more meanwhile
             try:
                 self._target_of(num)
             except AlreadyRegistered as error:
@@ -209,7 +209,7 @@ class JoiningEngine(LocalEngine):
         """
         pause, until = _FIRST_PAUSE, time.monotonic() + _PATIENCE
         while not self._left:
-            number = int(ask(self._path, {"do": "join"})["worker"])
+            number = self._ask_for_seat()
             if number:
                 return number
             time.sleep(pause)
@@ -218,6 +218,12 @@ class JoiningEngine(LocalEngine):
                 until = float("inf")
                 _LOG.warning(_NO_SEAT, os.getpid(), self.topology.workers)
         return 0
+
+    def _ask_for_seat(self) -> int:
+        try:
+            return int(ask(self._path, {"do": "join"})["worker"])
+        except NoServer:
+            return 0  # the master is busy; or it has ended, and its server is ending
 
     def _load_what_is_missing(self) -> None:
         """Have every handler that a worker needs, also if the web application imports only some of them."""

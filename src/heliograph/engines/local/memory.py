@@ -72,6 +72,10 @@ class Memory:
             return number
         return None
 
+    def free_guest_slot(self) -> None:
+        """Give up what this process has claimed: it has a slot of its own now."""
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, GUESTS, self._first_guest)
+
     def name_signal(self, name: str, free: Callable[[int], bool]) -> int:
         """The number that has the name; a new name gets its first candidate that is `free`, and that nothing here has.
 
