@@ -149,7 +149,7 @@ class Supervisor:
     @property
     def unmanned(self) -> frozenset[Identity]:
         """Workers for whom nothing needs to be waited for at a stop: they are gone, or late and never were."""
-        workers = [seat for seat in self._seats.values() if seat.joins]
+        workers = self._joining()
         if not self.workerless:
             workers = [seat for seat in workers if self._late == _NEVER and not seat.generation]
         return frozenset(seat.who for seat in workers)
@@ -157,7 +157,7 @@ class Supervisor:
     @property
     def workerless(self) -> bool:
         """Whether the server is stopping, and its workers are gone with the server that they belonged to."""
-        return self.hosted and self._stopping and not any(seat.pid for seat in self._hosts())
+        return self.hosted and self._stopping and not any(seat.pid for seat in (self._seats[SERVER], *self._joining()))
 
     def seat_of(self, pid: int) -> Identity | None:
         """Who the process is, or was until it was reported as ended."""
@@ -231,7 +231,7 @@ class Supervisor:
 
     def join(self, pid: int, now: float) -> Identity | None:
         """A process of the other server would be a worker: which one it is now, None while there is no free seat."""
-        seats = [seat for seat in self._seats.values() if seat.joins]
+        seats = self._joining()
         mine = next((seat for seat in seats if seat.pid == pid), None)
         if mine is not None:
             return mine.who
@@ -376,7 +376,7 @@ class Supervisor:
 
     def _say_who_is_late(self) -> list[Action]:
         start = self._seats[SERVER].since
-        missing = [seat.who for seat in self._hosts() if seat.joins and seat.since < start]
+        missing = [seat.who for seat in self._joining() if seat.since < start]
         if not missing or self._stopping:
             return []
         text = (
@@ -389,11 +389,11 @@ class Supervisor:
 
     def _have_joined(self, since: float) -> bool:
         """Whether any process of the other server has joined since then."""
-        return any(seat.joins and seat.since > since for seat in self._seats.values())
+        return any(seat.since > since for seat in self._joining())
 
-    def _hosts(self) -> list[_Seat]:
-        """The seats of the other server and of its processes."""
-        return [seat for seat in self._seats.values() if seat.joins or seat.who == SERVER]
+    def _joining(self) -> list[_Seat]:
+        """The seats of the other server's processes."""
+        return [seat for seat in self._seats.values() if seat.joins]
 
     def _drain(self, seat: _Seat, now: float) -> list[Action]:
         seat.state, seat.due = "draining", now + self.mercy

@@ -171,7 +171,7 @@ def _settings(app: AppSpec, extra: tuple[str, ...], engine: str, options: _Optio
             check_address(option, address)
     workers = options["workers"]
     if workers is None:
-        workers = workers_of(extra, os.environ) if extra and engine == "local" else 1
+        workers = workers_of(extra if engine == "local" else (), os.environ)
     topology = Topology(workers, options["mules"], farms, spoolers=int(spooler is not None))
     return ServerSettings(
         app=app,

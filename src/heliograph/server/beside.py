@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from heliograph.engines import MASTER
 from heliograph.server.command import search_path
-
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
+from heliograph.server.kin import end_with
 
 
 class Beside:
@@ -33,7 +31,7 @@ class Beside:
             self.command,
             env=env,
             process_group=0,
-            preexec_fn=_end_with_the_master,  # noqa: PLW1509 - the master has no other threads
+            preexec_fn=partial(end_with, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads
         )
         process.returncode = 0  # the master reaps its children itself
         self.pid = process.pid
@@ -43,8 +41,3 @@ class Beside:
         """End all of it now. Also for what it left behind, while its own end is not reaped yet: the id is taken."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-
-
-def _end_with_the_master() -> None:
-    """Have the kernel tell it to stop when the master ends, however it does."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 _FLAG = re.compile(r"(?:--workers(?:=|$)|-w(?!sgi))(?P<count>[0-9]*)")
@@ -25,8 +26,11 @@ def find_command(command: str) -> str | None:
 
 
 def workers_of(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """How many processes the server is told to have: `-w 4`, `--workers=4`, its environment variable; else one."""
-    for word, following in zip(command, (*command[1:], ""), strict=True):
+    """How many processes the server is told to have: `-w 4`, `--workers=4`, its environment variable; else one.
+
+    One too where there is no command.
+    """
+    for word, following in pairwise((*command, "")):
         found = _FLAG.fullmatch(word)
         count = (found["count"] or following) if found else ""
         if count.isdecimal():

@@ -7,7 +7,6 @@ socket, and deadlines. With nothing to do it sleeps. What to do is decided by `_
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -32,6 +31,7 @@ from heliograph.server.beside import Beside
 from heliograph.server.clients import Clients
 from heliograph.server.control import ControlServer
 from heliograph.server.door import Door
+from heliograph.server.kin import adopt_orphans
 from heliograph.server.memo import Memo
 from heliograph.server.outgoing import Outgoing
 from heliograph.server.raising import Raiser
@@ -44,7 +44,6 @@ from heliograph.values import Identity
 _LOG = logging.getLogger("heliograph.master")
 
 _SIGNALS = {do.HangUp: signal.SIGHUP, do.Drain: signal.SIGTERM, do.Kill: signal.SIGKILL}
-_PR_SET_CHILD_SUBREAPER = 36
 _MILLISECOND = 0.001
 _CANNOT_START = 127
 """Exit code for a command that cannot be started, as a shell has it."""
@@ -97,7 +96,7 @@ class Master:
     def run(self) -> int:
         """Run the server, and return its exit code: 0 after a stop, 2 if the application does not load."""
         self._slot.pid = os.getpid()
-        _adopt_orphans(True)
+        adopt_orphans(True)
         setproctitle(f"heliograph: master of {self._settings.app}")
         restore = self._watch_signals()
         self._selector.register(self._reports, selectors.EVENT_READ, self._read_reports)
@@ -305,7 +304,7 @@ class Master:
 
     def _close(self) -> None:
         """Leave nothing open or changed: the program that was a master may go on."""
-        _adopt_orphans(False)
+        adopt_orphans(False)
         for front in self._fronts:
             front.close()
         self._templates.close()
@@ -366,11 +365,6 @@ class Master:
             "refused": self._memory.accounts.refused(),
             "signals": self._outgoing.rows(),
         }
-
-
-def _adopt_orphans(yes: bool) -> None:
-    """Become the parent of what descends from this process and loses its own, or no longer."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(yes))
 
 
 def _milliseconds_until(deadline: float, now: float) -> float | None:

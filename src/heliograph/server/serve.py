@@ -53,7 +53,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
 
     listed = tuple(FarmSpec(farm, tuple(numbers)) for farm, numbers in (farms or {}).items())
     if workers is None:
-        workers = workers_of(command, os.environ) if command else 1
+        workers = workers_of(command, os.environ)
     topology = Topology(workers, mules, listed, spoolers=int(spooler is not None))
     _check(topology, mercy=mercy, max_signals=max_signals, time_limit=time_limit)
     settings = MasterSettings(

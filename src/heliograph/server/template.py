@@ -10,7 +10,6 @@ is thrown away, to see that it can be.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -26,12 +25,12 @@ from heliograph._core.supervise import RECYCLED
 from heliograph.application import AppSpec, explain, load
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.wiring import Wiring, report
+from heliograph.server.kin import end_with
 from heliograph.values import Identity
 
 _LOG = logging.getLogger("heliograph.local")
 _LONGEST_REASON = 3000
 """Bytes of a traceback that go into a report: the end of it."""
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
     wiring = Wiring.inherited()
     for fd in wiring.descriptors:
         os.set_inheritable(fd, False)
-    _die_with(wiring.master)
+    end_with(wiring.master, signal.SIGKILL)
     _ignore_the_terminal()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     setproctitle(f"heliograph: template of {wiring.app}")
@@ -101,7 +100,7 @@ def _fork_twice() -> int:
 def _serve(engine: LocalEngine, who: Identity) -> NoReturn:
     """Be a worker, mule or spooler until told to drain."""
     wiring = engine.wiring
-    _die_with(wiring.master)
+    end_with(wiring.master, signal.SIGKILL)
     os.close(wiring.commands)
     setproctitle(f"heliograph: {who} of {wiring.app}")
     receiver = engine.become(who)
@@ -150,13 +149,6 @@ def _end_of(text: str) -> str:
     while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > room:
         text = text[len(text) // 4 + 1 :]
     return text.encode(errors="replace").decode()
-
-
-def _die_with(master: int) -> None:
-    """End this process when the master ends, however it does."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != master:
-        raise SystemExit(1)
 
 
 def _ignore_the_terminal() -> None:

@@ -12,6 +12,7 @@ from heliograph.server.command import find_command, workers_of
 @pytest.mark.parametrize(
     ("command", "environment", "count"),
     [
+        ("", {"WEB_CONCURRENCY": "7"}, 1),
         ("gunicorn shop:app", {}, 1),
         ("gunicorn -w 4 shop:app", {}, 4),
         ("gunicorn -w4 shop:app", {}, 4),

@@ -51,8 +51,6 @@ _UNKNOWN = (
 _NO_THREADS = "process %d may send and gets no signals: %s has replaced its threads; use threads, gunicorn -k gthread"
 _FAREWELL = 30.0
 """Seconds that a handler may take to finish when its process ends; its server kills it earlier or later than that."""
-
-
 _BEFORE_POOLS = 100
 """Finalizers of multiprocessing's own have at most 15; the highest is called first."""
 
@@ -98,7 +96,7 @@ class JoiningEngine(LocalEngine):
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         """While the application is loaded nothing is refused: it is compared when this process is to be a worker."""
-        if not self.loading and not self._is_known(num, target, options.name):
+        if not self.loading and not _fits(self.memory.live[num], target, options.name):
             super().register_signal(num, target, handler, options)
             return
         self._accept(num, target, handler, options)
@@ -127,13 +125,9 @@ class JoiningEngine(LocalEngine):
             self._compare(num, route)
         return route.target if route else ""
 
-    def _is_known(self, num: int, target: str, name: str) -> bool:
-        route = self.memory.live[num]
-        return route is not None and same_function(route.handler, name) and route.target == target
-
     def _compare(self, num: int, route: Route) -> None:
         name, target = self._names[num], self._targets[num]
-        if self._is_known(num, target, name):
+        if _fits(route, target, name):
             return
         raise AlreadyRegistered(
             num,
@@ -147,13 +141,15 @@ class JoiningEngine(LocalEngine):
     def _agrees(self) -> bool:
         """Compare all that was registered here with what the server has; what it does not have is told and dropped."""
         self._load_what_is_missing()
-        unknown = [f"signal {num} ({name})" for num, name in list(self._names.items()) if self.memory.live[num] is None]
+        unknown: list[str] = []
+        # Copies, since the application may be importing more meanwhile.
+        for num in [num for num in list(self._names) if self.memory.live[num] is None]:
+            unknown.append(f"signal {num} ({self._names[num]})")
+            del self._names[num], self._targets[num], self._handlers[num]
         unknown += [f"{name!r}" for name in list(self._sources) if name not in self._known_sources]
         if unknown:
             _LOG.error(_UNKNOWN, os.getpid(), self.wiring.app, ", ".join(unknown))
-        for num in [num for num in list(self._names) if self.memory.live[num] is None]:
-            del self._names[num], self._targets[num], self._handlers[num]
-        for num in list(self._names):  # the application may be importing more meanwhile
+        for num in list(self._names):
             try:
                 self._target_of(num)
             except AlreadyRegistered as error:
@@ -256,6 +252,11 @@ class JoiningEngine(LocalEngine):
         handler = signal.getsignal(signal.SIGTERM)
         if callable(handler) and hosts.dies_at_once(handler):
             signal.signal(signal.SIGTERM, _in_a_thread(self.leave, handler))
+
+
+def _fits(route: Route | None, target: str, name: str) -> bool:
+    """Whether that is what the server has there."""
+    return route is not None and same_function(route.handler, name) and route.target == target
 
 
 def _in_a_thread(first: Callable[[], None], then: Callable[..., object]) -> Callable[..., None]:
