@@ -14,13 +14,13 @@ demo-uwsgi: .venv/ready  ## the same on real uWSGI
 	$(BIN)/python -m examples.demo --engine uwsgi
 
 demo-flask: .venv/ready  ## a Flask shop beside gunicorn: prices in every process, a report by a mule
-	$(BIN)/python -m examples.tour flask
+	$(BIN)/python -m examples.walkthrough flask
 
 demo-django: .venv/ready  ## a Django site, run with manage.py heliograph: orders, confirmed by a mule
-	$(BIN)/python -m examples.tour django
+	$(BIN)/python -m examples.walkthrough django
 
 demo-fastapi: .venv/ready  ## live changes on FastAPI beside uvicorn: handlers on the server's own loop
-	$(BIN)/python -m examples.tour fastapi
+	$(BIN)/python -m examples.walkthrough fastapi
 
 test: .venv/ready  ## all tests: unit, conformance on every engine, end to end
 	$(BIN)/pytest

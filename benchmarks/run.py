@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from rig import machine
-from rig.report import Skipped
-from rig.rounds import Plan
+from lib import environment
+from lib.repetitions import Plan
+from lib.report import Skipped
 from scenarios import SCENARIOS
 
 _RESULTS = Path(__file__).parent / "results"
@@ -29,7 +29,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, _leave)
     plan = Plan(repetitions=1 if options.quick else options.repetitions, quick=options.quick)
     for name in options.scenarios or SCENARIOS:
-        about = machine.describe()
+        about = environment.describe()
         try:
             text = SCENARIOS[name](plan).markdown(about)
         except Skipped as reason:

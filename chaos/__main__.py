@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .footprint import Footprint, footprint
-from .mix import SENDERS
-from .server import ENGINES, PATIENCE, Gone, Server
-from .storm import Storm, Weather, calm, rage
-from .verdict import Line, lines, table
+from .checks import Line, lines, table
+from .faults import FaultPlan, Progress, inject_faults, wait_until_stable
+from .resources import Footprint, footprint
+from .server import ENGINES, PATIENCE, Server, ServerExited
+from .workload import SENDERS
 
 GROWTH = 1024
 """kB that the master may have grown by: what its allocator has in reserve; a leak of 100 bytes a signal is more."""
@@ -32,7 +32,7 @@ class Report:
         self.broken: list[str] = []
         self._told = 0.0
 
-    def progress(self, weather: Weather) -> None:
+    def progress(self, weather: Progress) -> None:
         """A line every few seconds."""
         if time.monotonic() - self._told >= 5:
             self._told = time.monotonic()
@@ -45,21 +45,21 @@ class Report:
             self.broken.append(what)
 
 
-def run(engine: str, storm: Storm, report: Report) -> None:
+def run(engine: str, storm: FaultPlan, report: Report) -> None:
     """One engine in the storm."""
     shown = "" if engine != "uwsgi" else ", to show what is lost there; it is no failure"
     print(f"\n{engine}: {storm.signals} signals, {storm.kills} kills, {storm.reloads} reloads{shown}", flush=True)
     with tempfile.TemporaryDirectory(prefix="heliograph-chaos-") as directory:
         with Server(engine, Path(directory), storm.rate / len(SENDERS)) as server:
             began = time.monotonic()
-            weather = rage(server, storm, report.progress)
+            weather = inject_faults(server, storm, report.progress)
             seconds = time.monotonic() - began
-            calm(server, PATIENCE)
+            wait_until_stable(server, PATIENCE)
             state = _await_empty(server)
             after = footprint([server.master])
             code = server.stop()
             left = server.left_behind()
-        found = lines(server.ledger.sums())
+        found = lines(server.history.sums())
         print(table(found))
         print(f"  {weather.sent} signals, {weather.kills} kills, {weather.reloads} reloads in {seconds:.1f} s")
         report.check("all of it happened", kept=weather.satisfies(storm))
@@ -73,13 +73,13 @@ def _await_empty(server: Server) -> dict[str, Any] | None:
     """Nothing waits, and nobody is missing."""
     deadline = time.monotonic() + PATIENCE
     while (state := server.state()) is not None and time.monotonic() < deadline:
-        if state["complete"] and not state["waiting"]:
+        if state["complete"] and not state["queued"]:
             break
         time.sleep(0.1)
     return state
 
 
-def _judge(report: Report, found: list[Line], weather: Weather, state: dict[str, Any] | None) -> None:
+def _judge(report: Report, found: list[Line], weather: Progress, state: dict[str, Any] | None) -> None:
     lost, again = sum(line.lost for line in found), sum(line.again for line in found)
     interrupted = sum(line.interrupted for line in found)
     report.check(f"nothing lost: {lost}", kept=not lost)
@@ -91,7 +91,7 @@ def _judge(report: Report, found: list[Line], weather: Weather, state: dict[str,
         return
     rows = state["signals"]
     redelivered, dropped = (sum(row[key] for row in rows) for key in ("redelivered", "dropped"))
-    waiting = state["waiting"] + sum(row["waiting"] for row in rows)
+    waiting = state["queued"] + sum(row["queued"] for row in rows)
     report.check(f"nothing waits at the end: {waiting}", kept=not waiting)
     report.check(f"nothing set aside: {dropped}", kept=not dropped)
     report.check(
@@ -119,13 +119,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=180.0, metavar="S", help="at most, an engine (default: 180)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    storm = Storm(options.signals, options.kills, options.reloads, options.seconds)
+    storm = FaultPlan(options.signals, options.kills, options.reloads, options.seconds)
     report = Report()
     try:
         for engine in ENGINES if options.engine == "all" else (options.engine,):
             try:
                 run(engine, storm, report if engine != "uwsgi" else Report())
-            except Gone as gone:
+            except ServerExited as gone:
                 report.check(f"{engine}: {gone}", kept=engine == "uwsgi")
     except KeyboardInterrupt:
         return 130

@@ -13,8 +13,8 @@ from typing import Any
 from heliograph import Signal, engines, uwsgi
 from heliograph.exceptions import SignalQueueFull
 
-from .ledger import Counts, open_counts
-from .mix import DIRECTORY, LEDGER, MIX, OVER, RATE, SENDERS
+from .history import Counts, open_counts
+from .workload import DIRECTORY, HISTORY, OVER, RATE, SENDERS, WORKLOAD
 
 _LOADED = time.monotonic_ns()
 _PAUSE = 0.01
@@ -29,12 +29,12 @@ _counts: Counts
 
 def handle(num: int) -> None:
     """The handler of all signals."""
-    _counts.begun[num] += 1
+    _counts.started[num] += 1
     time.sleep(_WORK)
-    _counts.ended[num] += 1
+    _counts.finished[num] += 1
 
 
-for _num, _kind in MIX.items():
+for _num, _kind in WORKLOAD.items():
     Signal(_num).register_handler(_kind.target)(handle)
 
 
@@ -43,7 +43,7 @@ def start() -> None:
     """Begin to count, and to send."""
     global _counts
     who = str(engines.current().identity)
-    _counts = open_counts(Path(os.environ[DIRECTORY]) / LEDGER, who, os.getpid(), _LOADED)
+    _counts = open_counts(Path(os.environ[DIRECTORY]) / HISTORY, who, os.getpid(), _LOADED)
     if who in SENDERS:
         threading.Thread(target=_send, name="chaos-sender", daemon=True).start()
 
@@ -59,16 +59,16 @@ def _send() -> None:
     burst = max(1, round(float(os.environ[RATE]) * _PAUSE))
     while not over.exists():
         flood = random.random() < 1 / 50  # noqa: S311 - no secret
-        nums = random.choices(tuple(MIX)) * (burst * _FLOOD) if flood else random.choices(tuple(MIX), k=burst)  # noqa: S311
+        nums = random.choices(tuple(WORKLOAD)) * (burst * _FLOOD) if flood else random.choices(tuple(WORKLOAD), k=burst)  # noqa: S311
         for num in nums:
             _send_one(num)
         time.sleep(_PAUSE)
 
 
 def _send_one(num: int) -> None:
-    _counts.meant[num] += 1
+    _counts.attempted[num] += 1
     try:
         Signal(num).send()
     except SignalQueueFull:
-        return  # meant and not taken: of a broadcast, some may have got theirs
-    _counts.taken[num] += 1
+        return  # attempted and not taken: of a broadcast, some may have got theirs
+    _counts.accepted[num] += 1

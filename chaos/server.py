@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .footprint import session
-from .ledger import Ledger, Life
-from .mix import DIRECTORY, FARMS, LEDGER, MULES, OVER, RATE, SEATS, WORKERS
+from .history import History, ProcessRecord
+from .resources import session
+from .workload import DIRECTORY, FARMS, HISTORY, MULES, OVER, PROCESSES, RATE, WORKERS
 
 _ROOT = Path(__file__).parents[1]
 _NAME = "chaos"
-_LOCAL = ("--engine", "local", "--name", _NAME, "--mercy", "10")
+_LOCAL = ("--engine", "local", "--name", _NAME, "--graceful-timeout", "10")
 _GUNICORN = ("gunicorn", "-w", str(WORKERS), "-b", "127.0.0.1:0", "--no-control-socket", "chaos.app")
 _OPTIONS = {
     "local": _LOCAL,
@@ -32,7 +32,7 @@ PATIENCE = 30.0
 """Seconds to start, to drain and to end."""
 
 
-class Gone(Exception):
+class ServerExited(Exception):
     """The server has ended, or does not come up."""
 
 
@@ -42,7 +42,7 @@ class Server:
     def __init__(self, engine: str, directory: Path, rate: float) -> None:
         """`rate` is how many signals a second each sender sends."""
         self.engine = engine
-        self.ledger = Ledger(directory / LEDGER)
+        self.history = History(directory / HISTORY)
         self._directory = directory
         self._log = directory / "server.log"
         self._env = {**os.environ, DIRECTORY: str(directory), RATE: str(rate), "XDG_RUNTIME_DIR": str(directory)}
@@ -90,8 +90,8 @@ class Server:
 
     def all_loaded_after(self, moment: int) -> bool:
         """Whether every seat is taken by a process whose code was loaded after that moment (ns, monotonic)."""
-        newest = self.ledger.newest()
-        return all(who in newest and newest[who].loaded > moment for who in SEATS)
+        newest = self.history.newest()
+        return all(who in newest and newest[who].loaded > moment for who in PROCESSES)
 
     def await_all_loaded_after(self, moment: int) -> None:
         """Wait for that. Raises `Gone` if it does not come."""
@@ -99,19 +99,21 @@ class Server:
         while not self.all_loaded_after(moment):
             self.check()
             if time.monotonic() > deadline:
-                raise Gone(f"not all processes came up within {PATIENCE:g} s; the server said:\n{self.log[-3000:]}")
+                raise ServerExited(
+                    f"not all processes came up within {PATIENCE:g} s; the server said:\n{self.log[-3000:]}"
+                )
             time.sleep(0.02)
 
     def check(self) -> None:
         """Raises `Gone` if the server has ended."""
         if self._process.poll() is not None:
-            raise Gone(f"the server ended with {self._process.returncode} and said:\n{self.log[-3000:]}")
+            raise ServerExited(f"the server ended with {self._process.returncode} and said:\n{self.log[-3000:]}")
 
     def reload(self) -> None:
         """As an operator does it."""
         os.kill(self.master, signal.SIGHUP)
 
-    def kill(self, life: Life) -> bool:
+    def kill(self, life: ProcessRecord) -> bool:
         """End a process of this server with SIGKILL; False if it had ended, or its number is somebody else's by now."""
         try:
             fd = os.pidfd_open(life.pid)
@@ -127,7 +129,7 @@ class Server:
             os.close(fd)
         return True
 
-    def hush(self) -> None:
+    def stop_senders(self) -> None:
         """Tell the senders to stop."""
         (self._directory / OVER).touch()
 

@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .footprint import Footprint, footprint
-from .mix import SENDERS
-from .server import PATIENCE, Gone, Server
-from .storm import calm
-from .verdict import lines
+from .checks import lines
+from .faults import wait_until_stable
+from .resources import Footprint, footprint
+from .server import PATIENCE, Server, ServerExited
+from .workload import SENDERS
 
 WARM = 20.0
 """Seconds of load before the first line."""
@@ -42,7 +42,7 @@ def sample(server: Server) -> Sample:
     """As it is now. Raises `Gone` if the server has ended."""
     server.check()
     children = [pid for pid in server.left_behind() if pid != server.master]
-    handled = sum(sums.ended for sums in server.ledger.sums().values())
+    handled = sum(sums.finished for sums in server.history.sums().values())
     return Sample(footprint([server.master]), footprint(children), handled)
 
 
@@ -93,7 +93,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="heliograph-soak-") as directory:
             broken = run(options.engine, Path(directory), options.minutes, options.rate)
-    except Gone as gone:
+    except ServerExited as gone:
         broken = [str(gone)]
     except KeyboardInterrupt:
         return 130
@@ -106,10 +106,10 @@ def run(engine: str, directory: Path, minutes: float, rate: float) -> list[str]:
     """The whole of it; what was not as promised."""
     with Server(engine, directory, rate / len(SENDERS)) as server:
         broken = failures(*watch(server, minutes))
-        calm(server, PATIENCE)
+        wait_until_stable(server, PATIENCE)
         code = server.stop()
         left = server.left_behind()
-    found = lines(server.ledger.sums())
+    found = lines(server.history.sums())
     lost, again = sum(line.lost for line in found), sum(line.again for line in found)
     print(f"lost {lost}, handled again {again}, exit code {code}, left behind {len(left)}")
     return broken + [text for text, bad in (("lost", lost), ("again", again), ("exit", code), ("left", left)) if bad]

@@ -2,7 +2,7 @@
 
     heliograph run examples/nightly.py --workers 2 --mules 1 --spooler spool
 
-With HURRY=1 in the environment a night comes every minute, and six hours are two seconds. The file is `prices.csv`, in
+With FAST=1 in the environment a night comes every minute, and six hours are two seconds. The file is `prices.csv`, in
 the directory that the server is started in.
 """
 
@@ -16,7 +16,7 @@ from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import register_cron, register_timer, register_timer_rb
 
 PRICES = Path("prices.csv")
-NIGHT, SIX_HOURS = ("* * * * *", 2) if os.environ.get("HURRY") else ("0 3 * * *", 6 * 3600)
+NIGHT, SIX_HOURS = ("* * * * *", 2) if os.environ.get("FAST") else ("0 3 * * *", 6 * 3600)
 
 report = Signal()
 

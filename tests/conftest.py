@@ -4,5 +4,5 @@ from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
-settings.register_profile("house", deadline=None, max_examples=100, print_blob=True)
-settings.load_profile("house")
+settings.register_profile("heliograph", deadline=None, max_examples=100, print_blob=True)
+settings.load_profile("heliograph")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from rig.report import Report
-from rig.rounds import Plan
+from lib.repetitions import Plan
+from lib.report import Report
 
 from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained, timers, web
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from rig.jobs import Figures
-from rig.peers import RAW, SIGNAL_PEERS, Peer
-from rig.report import Report, Table, spread
-from rig.rounds import Contestant, Plan, each, interleave, ratio
-from rig.servers import FLAGS, Server
+from lib.load_generators import Figures
+from lib.peers import RAW, SIGNAL_PEERS, Peer
+from lib.repetitions import Case, Plan, each, interleave, ratio
+from lib.report import Report, Table, spread
+from lib.servers import FLAGS, Server
 
 _MULES = 4
 _COLUMNS = ("peer", "lost", "range", "handled/s", "range", "x raw")
@@ -41,8 +41,8 @@ def run(plan: Plan) -> Report:
     )
 
 
-def _contestant(peer: Peer, count: int) -> Contestant:
-    return Contestant(peer.name, peer, partial(_measure, count=count), _MULES)
+def _contestant(peer: Peer, count: int) -> Case:
+    return Case(peer.name, peer, partial(_measure, count=count), _MULES)
 
 
 def _measure(server: Server, count: int) -> Figures:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import partial
 from statistics import median
 
-from rig.jobs import Figures
-from rig.peers import LOCAL, SIGNAL_PEERS
-from rig.report import Report, Table, spread, verdict
-from rig.rounds import Contestant, Plan, each, interleave
-from rig.servers import FLAGS, Server
+from lib.load_generators import Figures
+from lib.peers import LOCAL, SIGNAL_PEERS
+from lib.repetitions import Case, Plan, each, interleave
+from lib.report import Report, Table, spread, verdict
+from lib.servers import FLAGS, Server
 
 
 def run(plan: Plan) -> Report:
     """Measure all peers, to one mule."""
     sizes = (1_000, 10_000) if plan.quick else (1_000, 10_000, 100_000)
-    contestants = [Contestant(peer.name, peer, partial(_measure, sizes=sizes)) for peer in SIGNAL_PEERS]
+    contestants = [Case(peer.name, peer, partial(_measure, sizes=sizes)) for peer in SIGNAL_PEERS]
     found = interleave(contestants, plan.repetitions)
     tables = [_table(size, found) for size in sizes]
     return Report(

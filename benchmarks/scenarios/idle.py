@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rig.hosts import HOSTS, MULES, WORKERS, Awake, awake
-from rig.report import Report, Table, spread
-from rig.rounds import Plan
-from rig.usage import METHOD, Usage, total, watch
+from lib.idle_servers import HOSTS, MULES, WORKERS, StartedServer, awake
+from lib.process_usage import METHOD, Usage, total, watch
+from lib.repetitions import Plan
+from lib.report import Report, Table, spread
 
 
 def run(plan: Plan) -> Report:
@@ -26,7 +26,7 @@ def run(plan: Plan) -> Report:
     )
 
 
-def _watch(server: Awake, seconds: float) -> dict[str, Usage]:
+def _watch(server: StartedServer, seconds: float) -> dict[str, Usage]:
     """By role, and in all."""
     spent = watch(server.roles, seconds)
     roles = sorted(set(server.roles.values()))

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import NamedTuple
 
-from rig.report import Report, Table, spread
-from rig.rounds import Plan, ratio
+from lib.repetitions import Plan, ratio
+from lib.report import Report, Table, spread
 
 _HELIOGRAPH, _UWSGICONF = "import heliograph", "import uwsgiconf.runtime.signals"
 _STATEMENTS = ("pass", _UWSGICONF, _HELIOGRAPH)

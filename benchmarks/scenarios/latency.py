@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from rig.cores import PLACEMENTS, Placement
-from rig.jobs import Figures
-from rig.peers import BARE, LOCAL, RAW, SIGNAL_PEERS
-from rig.report import Report, Table, spread, verdict
-from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
-from rig.servers import FLAGS, Server
+from lib.cpu_affinity import PLACEMENTS, Placement
+from lib.load_generators import Figures
+from lib.peers import BARE, LOCAL, RAW, SIGNAL_PEERS
+from lib.repetitions import Case, Plan, each, interleave, percentile, ratio
+from lib.report import Report, Table, spread, verdict
+from lib.servers import FLAGS, Server
 
 _GOAL = 0.7
 """Times raw uWSGI that heliograph's own server may take, at p50 and at p99."""
@@ -21,7 +21,7 @@ _HALF, _TAIL = 3, 6
 def run(plan: Plan) -> Report:
     """Measure all peers, to one mule that sleeps, in all placements."""
     count = plan.size(2000, 200)
-    contestants = [Contestant(peer.name, peer, partial(_measure, count=count)) for peer in (*SIGNAL_PEERS, BARE)]
+    contestants = [Case(peer.name, peer, partial(_measure, count=count)) for peer in (*SIGNAL_PEERS, BARE)]
     found = interleave(contestants, plan.repetitions)
     tables = {placement: _table(placement, found) for placement in PLACEMENTS}
     return Report(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import mean, median
 
-from rig.hosts import HOSTS, MULES, WORKERS, Awake, Host, awake
-from rig.report import Report, Table, spread
-from rig.rounds import Plan, ratio
+from lib.idle_servers import HOSTS, MULES, WORKERS, Host, StartedServer, awake
+from lib.repetitions import Plan, ratio
+from lib.report import Report, Table, spread
 
 _MB = 1024.0
 """kB, as `/proc` counts, in a MB."""
@@ -42,7 +42,7 @@ def run(plan: Plan) -> Report:
     )
 
 
-def _sizes(server: Awake) -> Sizes:
+def _sizes(server: StartedServer) -> Sizes:
     found: Sizes = {}
     for pid, role in server.roles.items():
         lines = [line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]

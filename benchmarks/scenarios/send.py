@@ -6,12 +6,12 @@ from functools import partial
 from statistics import median
 from typing import NamedTuple
 
-from rig.cores import PLACEMENTS, Placement
-from rig.jobs import Figures
-from rig.peers import BARE, HELIOGRAPH, LOCAL, RAW, SIGNAL_PEERS
-from rig.report import Report, Table, spread, verdict
-from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
-from rig.servers import FLAGS, Server
+from lib.cpu_affinity import PLACEMENTS, Placement
+from lib.load_generators import Figures
+from lib.peers import BARE, HELIOGRAPH, LOCAL, RAW, SIGNAL_PEERS
+from lib.repetitions import Case, Plan, each, interleave, percentile, ratio
+from lib.report import Report, Table, spread, verdict
+from lib.servers import FLAGS, Server
 
 _ON_UWSGI, _LOCAL = 1.5, 0.6
 """Times raw uWSGI that heliograph may cost: on uWSGI, in the first case; on its own server."""
@@ -20,7 +20,7 @@ _TIMES = -1
 """Column of the ratios."""
 
 
-class Case(NamedTuple):
+class SendCase(NamedTuple):
     """`batch` sends at a time, timed together; 1 is alone, a millisecond after the last."""
 
     batch: int
@@ -46,8 +46,8 @@ class Case(NamedTuple):
 
 
 _PINNED: tuple[Placement, ...] = ("together", "apart")
-_SMALL = (*(Case(batch, placement) for batch in (20, 100, 1) for placement in _PINNED), Case(1, "free"))
-_LARGE = (Case(20, "together", mules=7),)
+_SMALL = (*(SendCase(batch, placement) for batch in (20, 100, 1) for placement in _PINNED), SendCase(1, "free"))
+_LARGE = (SendCase(20, "together", mules=7),)
 """A server of nine processes: what depends on their number shows."""
 
 _WARM_UP = 20
@@ -79,13 +79,13 @@ def _goal(table: Table) -> str:
     return verdict(f"heliograph local x raw ({table.caption[:-1]})", ours, _LOCAL, beside=f"a bare pipe: {bare:g}")
 
 
-def _tables(plan: Plan, rounds: int, cases: tuple[Case, ...]) -> list[Table]:
+def _tables(plan: Plan, rounds: int, cases: tuple[SendCase, ...]) -> list[Table]:
     """One table a case; all cases are of the same number of mules and share the servers."""
 
     def measure(server: Server) -> Figures:
         return {case.caption: case.measure(server, rounds) for case in cases}
 
-    contestants = [Contestant(peer.name, peer, measure, cases[0].mules) for peer in (*SIGNAL_PEERS, BARE)]
+    contestants = [Case(peer.name, peer, measure, cases[0].mules) for peer in (*SIGNAL_PEERS, BARE)]
     found = interleave(contestants, plan.repetitions)
     return [_table(case.caption, found) for case in cases]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from rig.jobs import Figures
-from rig.peers import CHANNEL_PEERS, EXECUTOR, HELIOGRAPH, LOCAL, PIPE, RAW, SIGNAL_PEERS, Peer
-from rig.report import Report, Table, spread, verdict
-from rig.rounds import Contestant, Plan, each, interleave, percentile, ratio
-from rig.servers import FLAGS, Server
+from lib.load_generators import Figures
+from lib.peers import CHANNEL_PEERS, EXECUTOR, HELIOGRAPH, LOCAL, PIPE, RAW, SIGNAL_PEERS, Peer
+from lib.repetitions import Case, Plan, each, interleave, percentile, ratio
+from lib.report import Report, Table, spread, verdict
+from lib.servers import FLAGS, Server
 
 _WINDOW = 100
 """Signals in flight for peers that drop: well under the 278 that uWSGI's buffer holds."""
@@ -88,10 +88,10 @@ def _table(plan: Plan, mules: int, caption: str) -> Table:
     return Table(caption, columns, rows)
 
 
-def _contestants(plan: Plan, mules: int) -> list[Contestant]:
-    def contestant(name: str, peer: Peer, window: int, part: int, timed: int) -> Contestant:
+def _contestants(plan: Plan, mules: int) -> list[Case]:
+    def contestant(name: str, peer: Peer, window: int, part: int, timed: int) -> Case:
         measure = partial(_measure, count=_count(plan) // part, window=window, to=mules - 1, timed=timed)
-        return Contestant(name, peer, measure, mules)
+        return Case(name, peer, measure, mules)
 
     timed = _timed(plan) if mules == 1 else 0
     signals = [contestant(peer.name, peer, _WINDOW if peer.drops else 0, 1, timed) for peer in SIGNAL_PEERS]

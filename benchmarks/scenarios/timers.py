@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from rig.clockwork import LOCAL, ON_UWSGI, RAW, Clockwork, Ticking, await_first, ticking
-from rig.report import Report, Table, spread, verdict
-from rig.rounds import Plan, percentile
-from rig.ticking import Timers, resident_kb
+from lib.repetitions import Plan, percentile
+from lib.report import Report, Table, spread, verdict
+from lib.timer_app import Timers, resident_kb
+from lib.timer_servers import LOCAL, ON_UWSGI, RAW, Clockwork, Ticking, await_first, ticking
 
 _FEW = (1, 64)
 _JITTER = ["p50", "range", "p99", "range", "max"]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal, NamedTuple
 
-from rig import wrk
-from rig.cores import Placement, placed
-from rig.page import RATE
-from rig.report import Report, Skipped, Table, spread, verdict
-from rig.rounds import Plan, ratio
-from rig.usage import METHOD, Usage, since, total, usage, watch
-from rig.webservers import WEB_SERVERS, WORKERS, Serving, WebServer, missing, serving, versions
+from lib import wrk
+from lib.cpu_affinity import Placement, placed
+from lib.process_usage import METHOD, Usage, since, total, usage, watch
+from lib.repetitions import Plan, ratio
+from lib.report import Report, Skipped, Table, spread, verdict
+from lib.web_app import RATE
+from lib.webservers import WEB_SERVERS, WORKERS, Serving, WebServer, missing, serving, versions
 
 Variant = Literal["alone", "beside heliograph", "with signals"]
 

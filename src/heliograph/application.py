@@ -32,14 +32,14 @@ _CALLABLE = re.compile(r"[^\W\d]\w*(\(\))?")
 class AppSpec:
     """A module or file, and the callable in it: `AppSpec("shop.wsgi", "app")`. The callable may end in `()`."""
 
-    source: str
+    location: str
     """Dotted name of a module, or the absolute path of a `.py` file."""
 
     callable: str | None = None
 
     @property
     def is_file(self) -> bool:
-        return "/" in self.source
+        return "/" in self.location
 
     @classmethod
     def parse(cls, text: str, directory: Path) -> Self:
@@ -47,17 +47,17 @@ class AppSpec:
 
         Raises `ConfigError` for anything else, and for a file that is not there.
         """
-        source, colon, name = text.partition(":")
+        trigger, colon, name = text.partition(":")
         if colon and not _CALLABLE.fullmatch(name):
             raise ConfigError(f"application {text!r}: after the colon stands a name in the module, not {name!r}")
-        if source.endswith(".py") or "/" in source:
-            return cls(_existing(text, directory / source), name or None)
-        if not _MODULE.fullmatch(source):
+        if trigger.endswith(".py") or "/" in trigger:
+            return cls(_existing(text, directory / trigger), name or None)
+        if not _MODULE.fullmatch(trigger):
             raise ConfigError(f"application {text!r}: use package.module[:callable] or path/app.py[:callable]")
-        return cls(source, name or None)
+        return cls(trigger, name or None)
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.callable}" if self.callable else self.source
+        return f"{self.location}:{self.callable}" if self.callable else self.location
 
 
 def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
@@ -65,7 +65,7 @@ def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
 
     Raises whatever the import raises, and `ConfigError` for a callable that was asked for and is not there.
     """
-    module = _load_file(Path(spec.source)) if spec.is_file else importlib.import_module(spec.source)
+    module = _load_file(Path(spec.location)) if spec.is_file else importlib.import_module(spec.location)
     return module, _callable_of(module, spec)
 
 
@@ -80,8 +80,8 @@ def explain(error: BaseException, app: str) -> str:
 
 def is_missing(error: BaseException, app: str) -> bool:
     """Whether it is the application itself that was not found, or a package that it is in."""
-    source = app.partition(":")[0]
-    return isinstance(error, ModuleNotFoundError) and bool(error.name) and f"{source}.".startswith(f"{error.name}.")
+    trigger = app.partition(":")[0]
+    return isinstance(error, ModuleNotFoundError) and bool(error.name) and f"{trigger}.".startswith(f"{error.name}.")
 
 
 def _existing(text: str, path: Path) -> str:
@@ -110,10 +110,10 @@ def _callable_of(module: ModuleType, spec: AppSpec) -> Callable[..., Any] | None
         return default if callable(default) else None
     name = spec.callable.removesuffix("()")
     if not hasattr(module, name):
-        raise ConfigError(f"{spec.source} has no {name!r}")
+        raise ConfigError(f"{spec.location} has no {name!r}")
     found = getattr(module, name)
     if not callable(found):
-        raise ConfigError(f"{name!r} in {spec.source} is not callable but of type {type(found).__name__}")
+        raise ConfigError(f"{name!r} in {spec.location} is not callable but of type {type(found).__name__}")
     return _made_by(found, spec) if spec.callable.endswith("()") else found
 
 

@@ -6,8 +6,8 @@ import math
 import socket
 import time
 
-from heliograph._core.packet import PACKET_SIZE, NotUwsgi, decode_answer, encode_signal
-from heliograph._core.table import check_num
+from heliograph._core.signals.packet import PACKET_SIZE, NotUwsgi, decode_answer, encode_signal
+from heliograph._core.signals.registry import check_num
 from heliograph.exceptions import RemoteRejected, RemoteUnreachable
 
 

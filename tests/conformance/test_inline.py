@@ -3,11 +3,11 @@
 import pytest
 
 from heliograph.testing.conformance import *  # noqa: F403
-from heliograph.testing.stage.plays import inline_stage
+from heliograph.testing.harness.harness import inline_harness
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+def harness(tmp_path_factory):
     """One process that plays all."""
-    with inline_stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
+    with inline_harness(tmp_path_factory.mktemp("stage")) as harness:
+        yield harness

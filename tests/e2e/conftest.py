@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import pytest
 
-from heliograph.engines.local.asking import ask
+from heliograph.ipc.control_client import request
+from heliograph.ipc.instance import control_socket
 from heliograph.remote import send_signal
-from heliograph.server.address import control_socket
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 DEADLINE = 20.0
 """Seconds after which a test gives up; none takes that long."""
@@ -120,9 +120,9 @@ class Local:
         for _ in range(times):
             send_signal(num, self.wire, DEADLINE)
 
-    def open(self, gate: str) -> None:
+    def open(self, target_credit: str) -> None:
         """Let go who holds there."""
-        (self.directory / gate).touch()
+        (self.directory / target_credit).touch()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`heliograph signals` and the like, for this server."""
@@ -133,7 +133,7 @@ class Local:
 
     def state(self) -> dict:
         """What the master says of itself."""
-        return ask(control_socket(self.name), {"do": "signals"})
+        return request(control_socket(self.name), {"do": "signals"})
 
     def pids(self) -> dict[str, int]:
         return self.state()["processes"]

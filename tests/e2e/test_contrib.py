@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 TASKS = """
 refresh, crunch = Signal(1), Signal(2)

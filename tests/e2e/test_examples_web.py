@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 ROOT = Path(__file__).parents[2]
 MANAGE = str(ROOT / "examples/django_site/manage.py")
@@ -178,7 +178,7 @@ def test_fastapi_whoever_listens_hears_of_a_change(fastapi):
 def test_each_is_shown_by_one_command(example, tmp_path, monkeypatch):
     """`make demo-flask` and the like: exit code 0, and nothing is left."""
     done = subprocess.run(
-        [sys.executable, "-m", "examples.tour", example],
+        [sys.executable, "-m", "examples.walkthrough", example],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 WORK = """
 @Signal(1).register_handler("worker")

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 WORK = """
 @Signal(1).register_handler("mule1")

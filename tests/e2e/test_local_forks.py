@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 WORK = """
 import multiprocessing, subprocess, threading

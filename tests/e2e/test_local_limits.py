@@ -164,8 +164,8 @@ def flood():
     server.expect(1, "refused")
     server.expect(1, "free")
     server.expect(1, "tries")
-    assert server.state()["refused"] == 2
-    assert server.row(7)["waiting"] == 65_536
+    assert server.state()["rejected"] == 2
+    assert server.row(7)["queued"] == 65_536
     server.open("gate")
     server.expect(1, "accepted")
     server.await_row(7, sent=65_537, done=65_537, waiting=0)

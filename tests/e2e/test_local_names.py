@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from heliograph._core.names import candidates
+from heliograph._core.signals.names import candidates
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 """Some of them want one number: a and x, i and p, k and r."""

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 SERVING = """
 @Signal(1).register_handler("mule")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 BUSY = """
 @Signal(1).register_handler("mule1")
@@ -145,7 +145,9 @@ def test_serve_does_what_the_command_does(server):
     assert server.wait() == 7
 
 
-@pytest.mark.parametrize("arguments", ["workers=0", "mules=-1", "farms={'a': [1]}", "mercy=-1", "app='no such'"])
+@pytest.mark.parametrize(
+    "arguments", ["workers=0", "mules=-1", "farms={'a': [1]}", "graceful_timeout=-1", "app='no such'"]
+)
 def test_serve_refuses_what_cannot_be(server, arguments):
     """A `ConfigError`, and nothing was started."""
     server.write("")

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from heliograph._core.supervise import SAME_WORD
-from heliograph.testing.stage.plays import eventually
+from heliograph._core.supervision.supervisor import STOP_DEBOUNCE
+from heliograph.testing.harness.harness import eventually
 
 BUSY = """
 @Signal(1).register_handler("mule1")
@@ -95,7 +95,7 @@ def test_what_waits_is_handled_though_its_process_is_killed_meanwhile(busy):
 
 def test_who_does_not_come_back_is_killed_after_the_mercy(busy):
     """Its handler hangs: --mercy is waited for, no longer; the log counts what is lost."""
-    server = busy("--mercy", "0.3")
+    server = busy("--graceful-timeout", "0.3")
     before = time.monotonic()
     assert server.end() == 0
     assert 0.3 <= time.monotonic() - before < 5
@@ -105,11 +105,11 @@ def test_who_does_not_come_back_is_killed_after_the_mercy(busy):
 
 def test_a_second_sigterm_ends_it_at_once(busy):
     """The mercy is forgotten."""
-    server = busy("--mercy", "600")
+    server = busy("--graceful-timeout", "600")
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping: what waits is handled, for at most 600 s")
     before = time.monotonic()
-    eventually("a word that is another", lambda: time.monotonic() > before + SAME_WORD)
+    eventually("a word that is another", lambda: time.monotonic() > before + STOP_DEBOUNCE)
     assert server.end() == 0
     assert time.monotonic() - before < 5
     assert "stopping at once" in server.log
@@ -145,10 +145,10 @@ def test_sigusr1_logs_the_state(busy):
     server.await_log("state: {")
     found = json.loads(re.search("state: (.*)", server.log)[1])
     assert found["processes"].keys() == {"worker1", "mule1"}
-    assert found["waiting"] == 200
+    assert found["queued"] == 200
     shown = json.loads(server.command("signals", "--json").stdout)
-    row = {"num": 1, "target": "mule1", "handler": "tasks.work", "sent": 201, "taken": 1, "done": 0, "failed": 0}
-    row |= {"name": "", "redelivered": 0, "dropped": 0, "waiting": 200}
+    row = {"num": 1, "target": "mule1", "handler": "tasks.work", "sent": 201, "started": 1, "done": 0, "failed": 0}
+    row |= {"name": "", "redelivered": 0, "dropped": 0, "queued": 200}
     assert shown["signals"][0] == row == found["signals"][0]
     server.open("gate")
     assert server.end() == 0

@@ -13,7 +13,7 @@ import pytest
 from heliograph.cli.uwsgi_server import find
 from heliograph.exceptions import RemoteRejected
 from heliograph.remote import send_signal
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 WORK = """
 @Signal(1).register_handler("mule1")

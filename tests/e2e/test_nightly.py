@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 APP = Path(__file__).parents[2] / "examples/nightly.py"
 ENGINES = pytest.mark.parametrize("engine", ["local", "uwsgi"])
@@ -29,7 +29,7 @@ def start(server, engine="local"):
 @ENGINES
 def test_a_timer_ticks_in_the_mule(server, monkeypatch, engine):
     """Again and again, and there only."""
-    monkeypatch.setenv("HURRY", "1")
+    monkeypatch.setenv("FAST", "1")
     start(server, engine)
     server.await_log("mule1: baskets are clean\n", 3)
     assert server.log.count(": baskets are clean") == server.log.count("mule1: baskets are clean")
@@ -52,8 +52,8 @@ def test_a_file_change_reaches_both_workers(server, engine):
 
 
 def test_the_night_comes_and_the_spooler_writes_the_report(server, monkeypatch):
-    """Within a minute, with HURRY=1: a worker closes the day and leaves the report to the spooler."""
-    monkeypatch.setenv("HURRY", "1")
+    """Within a minute, with FAST=1: a worker closes the day and leaves the report to the spooler."""
+    monkeypatch.setenv("FAST", "1")
     start(server)
     eventually("a night", lambda: "the day is closed" in server.log, 75)
     server.await_log(r"worker\d: the day is closed\n(.*\n)*?spooler1: the report is written\n")
@@ -82,7 +82,7 @@ def test_the_next_runs_are_listed(server):
 
 def test_a_reload_goes_on_with_the_schedule(server, monkeypatch):
     """D4, K11: what was to run once has run, the timer keeps its grid, and both are there once."""
-    monkeypatch.setenv("HURRY", "1")
+    monkeypatch.setenv("FAST", "1")
     start(server)
     server.await_log("baskets are clean")
     first = ticks(server)
@@ -90,7 +90,7 @@ def test_a_reload_goes_on_with_the_schedule(server, monkeypatch):
     eventually("new code", lambda: server.state()["generation"] == 2 and server.state()["complete"])
     server.await_log("baskets are clean", server.log.count("baskets are clean") + 2)
     assert server.log.count("mule1: warm") == 1
-    assert {row["name"]: row["fired"] for row in server.state()["sources"]}["warm up"] == 1
+    assert {row["name"]: row["fired"] for row in server.state()["triggers"]}["warm up"] == 1
     moved = abs((ticks(server) - first) / 2 - round((ticks(server) - first) / 2)) * 2
     assert moved < 0.1, "the grid has moved"
     assert server.end() == 0
@@ -104,7 +104,7 @@ def ticks(server):
 
 def test_a_reload_on_uwsgi_starts_the_schedule_anew(server, monkeypatch):
     """D4 as uWSGI has it: the timer goes on, and what was to run once runs once more."""
-    monkeypatch.setenv("HURRY", "1")
+    monkeypatch.setenv("FAST", "1")
     start(server, "uwsgi")
     server.await_log("baskets are clean")
     server.process.send_signal(signal.SIGHUP)

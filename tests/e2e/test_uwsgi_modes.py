@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from heliograph.cli.uwsgi_server import find
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 THREADS = ("--enable-threads",)
 MASTER = ("--master", *THREADS)
@@ -65,7 +65,7 @@ class Uwsgi:
         installation = find()
         command = [*installation.command, *installation.flags, *flags, "--need-app", "--die-on-term", "--vacuum"]
         command += ["--processes", str(workers), "--socket", "wire", "--pythonpath", str(self.server.directory)]
-        self.server.process = self.server.popen(*command, "--module", "heliograph.cli.hosted", "--set", APP)
+        self.server.process = self.server.popen(*command, "--module", "heliograph.cli.uwsgi_entry", "--set", APP)
         if up:
             self.server.expect(workers if up is True else up, "up")
         return self.server
@@ -102,7 +102,7 @@ def test_without_a_master_registering_is_an_error_that_says_what_to_start(uwsgi)
     code = (
         KEEP
         + """
-from heliograph.runtime.scheduling import get_sources, register_cron, register_timer
+from heliograph.runtime.scheduling import get_triggers, register_cron, register_timer
 from heliograph.runtime.monitoring import register_file_monitor
 
 def work(): note("work")
@@ -110,7 +110,7 @@ def work(): note("work")
 for decorator in (Signal(1).register_handler(), register_timer(1), register_cron(hour=3), register_file_monitor(".")):
     attempt(decorator, work)
 attempt(Signal(1).send)
-keep(f"{Signal(1).registered} {get_sources()}")
+keep(f"{Signal(1).registered} {get_triggers()}")
 """
     )
     server = uwsgi.start(code, *THREADS, up=False)

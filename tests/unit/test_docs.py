@@ -11,9 +11,9 @@ import pytest
 
 from heliograph.cli import main
 from heliograph.testing import conformance
-from heliograph.testing.conformance import table
-from heliograph.testing.conformance.table import MISSING, WITHIN, Promise
-from heliograph.testing.stage.plays import FEATURES
+from heliograph.testing.conformance import report
+from heliograph.testing.conformance.report import LIMITATIONS, PARTIAL, Guarantee
+from heliograph.testing.harness.harness import FEATURES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
@@ -38,7 +38,7 @@ def anchors(text):
 
 
 def test_there_are_pages():
-    assert {"README.md", "promises.md"} <= {page.name for page in PAGES}
+    assert {"README.md", "guarantees.md"} <= {page.name for page in PAGES}
 
 
 @pages
@@ -91,29 +91,29 @@ def test_make_targets_in_it_exist(page):
 
 
 def test_the_table_of_promises_is_up_to_date():
-    """Else: python -m heliograph.testing.conformance.table > docs/promises.md."""
-    assert (ROOT / "docs/promises.md").read_text() == table.page()
+    """Else: python -m heliograph.testing.conformance.report > docs/guarantees.md."""
+    assert (ROOT / "docs/guarantees.md").read_text() == report.page()
 
 
 def test_the_table_is_what_the_command_prints():
-    command = [sys.executable, "-m", "heliograph.testing.conformance.table"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == table.page()
+    command = [sys.executable, "-m", "heliograph.testing.conformance.report"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == report.page()
 
 
 def test_the_table_names_every_row_of_the_suite():
     rows = {test.row for test in vars(conformance).values() if hasattr(test, "row")}
     assert len(rows) > 20
-    assert rows == set(re.findall(r"^\| (\w+) \|", table.page(), re.MULTILINE))
+    assert rows == set(re.findall(r"^\| (\w+) \|", report.page(), re.MULTILINE))
 
 
 def test_every_feature_that_the_suite_asks_for_has_a_reason():
     needs = {need for test in vars(conformance).values() for need in getattr(test, "needs", ())}
-    assert needs | {feature for features in WITHIN.values() for feature in features} <= set(MISSING)
-    assert {feature for features in FEATURES.values() for feature in features} <= set(MISSING)
+    assert needs | {feature for features in PARTIAL.values() for feature in features} <= set(LIMITATIONS)
+    assert {feature for features in FEATURES.values() for feature in features} <= set(LIMITATIONS)
 
 
 def test_reasons_in_few_words_are_told_apart():
-    shorts = [reason.short for reason in MISSING.values()]
+    shorts = [reason.short for reason in LIMITATIONS.values()]
     assert not [(one, other) for one in shorts for other in shorts if one != other and one in other]
     assert len(set(shorts)) == len(shorts)
 
@@ -133,11 +133,11 @@ def test_reasons_in_few_words_are_told_apart():
 )
 def test_a_cell(needs, features, said):
     """A row of tests with these needs, for a stage with these features."""
-    row = [Promise("S99", frozenset(need), "") for need in needs]
-    assert table.cell(row, frozenset(features)) == said
+    row = [Guarantee("S99", frozenset(need), "") for need in needs]
+    assert report.cell(row, frozenset(features)) == said
 
 
 def test_a_cell_of_a_row_whose_tests_look_for_themselves():
     """And a row that is a case of its own."""
-    assert table.cell([Promise("S5", frozenset(), "")], frozenset()) == "in part: same target only"
-    assert table.cell([Promise("S11", frozenset({"mules"}), "")], frozenset()) == "each for itself"
+    assert report.cell([Guarantee("S5", frozenset(), "")], frozenset()) == "in part: same target only"
+    assert report.cell([Guarantee("S11", frozenset({"mules"}), "")], frozenset()) == "each for itself"

@@ -6,8 +6,8 @@ import pytest
 
 from heliograph import engines
 from heliograph.engines.detached import DetachedEngine
-from heliograph.runtime.signals import TABLE
-from heliograph.testing.plugin import _tables_kept
+from heliograph.runtime.signals import REGISTRY
+from heliograph.testing.plugin import _restored_registries
 
 SHOP = """
 import itertools
@@ -32,8 +32,8 @@ def suite(pytester: pytest.Pytester) -> Generator[pytest.Pytester]:
     pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings = error")
     pytester.makepyfile(shop=SHOP)
     pytester.syspathinsert()
-    with _tables_kept(), engines.using(DetachedEngine()):
-        TABLE.clear()
+    with _restored_registries(), engines.using(DetachedEngine()):
+        REGISTRY.clear()
         yield pytester
 
 
@@ -76,13 +76,13 @@ def test_a_test_says_who_it_is_and_looks_into_queues(suite: pytest.Pytester) -> 
         from heliograph import uwsgi
 
         def test_who(heliograph_engine):
-            with heliograph_engine.playing("worker2"), heliograph_engine.hold():
+            with heliograph_engine.as_process("worker2"), heliograph_engine.paused():
                 assert uwsgi.worker_id == 2
                 shop.crunch.send()
-                assert heliograph_engine.waiting("mule1") == (int(shop.crunch),)
+                assert heliograph_engine.queued("mule1") == (int(shop.crunch),)
                 assert heliograph_engine.handled == []
             assert str(heliograph_engine.sent[0].by) == "worker2"
-            assert heliograph_engine.waiting("mule1") == ()
+            assert heliograph_engine.queued("mule1") == ()
             assert len(heliograph_engine.handled) == 1
         """,
         passed=1,
@@ -103,7 +103,8 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
         FREE = get_available_num()
 
         def state():
-            return dict(REGISTERED_SIGNALS), dict(signals._CALLS), set(signals.TABLE.claimed), dict(signals.TABLE.names)
+            registry = signals.REGISTRY
+            return dict(REGISTERED_SIGNALS), dict(signals._HANDLERS), set(registry.claimed), dict(registry.names)
 
         WAS = state()
 
@@ -116,7 +117,7 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
             assert Signal(132).name == "report"
             assert Signal(name="of this test").register_handler()(print)
             shop.crunch.register_handler("spooler")(lambda: None)
-            with heliograph_engine.hold(), heliograph_engine.playing("mule2"):
+            with heliograph_engine.paused(), heliograph_engine.as_process("mule2"):
                 Signal(42).register_handler("mule2")(print)
                 Signal(42).send()
                 Signal(42).wait()
@@ -125,7 +126,7 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
 
         def test_after():
             from heliograph.runtime.signals import REGISTERED_SIGNALS as now
-            assert now is TABLE is signals.TABLE.registered
+            assert now is TABLE is signals.REGISTRY.registered
             assert now == BEFORE
             assert state() == WAS
             assert get_last_received() == Signal(0)
@@ -282,7 +283,7 @@ def test_the_marker_makes_the_server(suite: pytest.Pytester) -> None:
         suite,
         """
         import pytest
-        from heliograph.values import FarmSpec, Topology
+        from heliograph.models import FarmSpec, Topology
 
         pytestmark = pytest.mark.heliograph(workers=2, mules=1)
 
@@ -306,7 +307,7 @@ def test_a_fixture_makes_the_server_for_many(suite: pytest.Pytester) -> None:
     suite.makeconftest(
         """
         import pytest
-        from heliograph.values import Topology
+        from heliograph.models import Topology
 
         @pytest.fixture
         def heliograph_topology():

@@ -4,8 +4,8 @@ import click
 
 from heliograph import __version__
 from heliograph.cli.run import run
-from heliograph.cli.running import reload, signals, stop
 from heliograph.cli.send import send
+from heliograph.cli.server_commands import reload, signals, stop
 
 _EXAMPLES = """\b
 Examples:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import NoReturn
 
-from heliograph.cli.settings import ServerSettings
 from heliograph.exceptions import ConfigError
 from heliograph.server import serve
-from heliograph.server.command import find_command
+from heliograph.settings.settings import ServerSettings
+from heliograph.settings.web_server_command import find_command
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -26,7 +26,7 @@ def start(settings: ServerSettings) -> NoReturn:
         spooler=settings.spooler,
         name=settings.name,
         lazy_apps=settings.lazy_apps,
-        mercy=settings.mercy,
+        graceful_timeout=settings.graceful_timeout,
         max_signals=settings.max_signals,
         time_limit=settings.time_limit,
         listen=settings.socket,

@@ -9,16 +9,16 @@ from typing import NoReturn, TypedDict, Unpack
 
 import click
 
-from heliograph._core.table import check_num
+from heliograph._core.signals.registry import check_num
 from heliograph.application import DEFAULT_CALLABLE, AppSpec
 from heliograph.cli import local_server, uwsgi_server
-from heliograph.cli.addresses import check_address
-from heliograph.cli.failure import Failure
-from heliograph.cli.rehearsal import rehearse
-from heliograph.cli.settings import ServerSettings, check_spooler, parse_farms
+from heliograph.cli.errors import CommandError
+from heliograph.cli.preflight import check_app
 from heliograph.exceptions import ConfigError
-from heliograph.server.command import workers_of
-from heliograph.values import Topology
+from heliograph.models import Topology
+from heliograph.settings.addresses import check_address
+from heliograph.settings.settings import ServerSettings, check_spooler, parse_farms
+from heliograph.settings.web_server_command import workers_of
 
 ENGINES: dict[str, Callable[[ServerSettings], NoReturn]] = {"local": local_server.start, "uwsgi": uwsgi_server.start}
 """What can run a server: name -> a function that becomes it."""
@@ -61,7 +61,7 @@ class _Options(TypedDict):
     threads: int
     lazy_apps: bool
     name: str | None
-    mercy: float
+    graceful_timeout: float
     max_signals: int
     time_limit: float
     allow_remote: tuple[int, ...]
@@ -82,7 +82,7 @@ class _Numbers(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r}: {error}; give numbers of signals, 17,18", param, ctx)
 
 
-class _BeforeTwoDashes(click.Command):
+class _RunCommand(click.Command):
     """Knows that what follows two dashes is another command, and says so where APP or the dashes were left out."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -105,7 +105,7 @@ class _BeforeTwoDashes(click.Command):
         return rest
 
 
-@click.command(epilog=_EXAMPLES, cls=_BeforeTwoDashes)
+@click.command(epilog=_EXAMPLES, cls=_RunCommand)
 @click.argument("app")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
 @click.option(
@@ -135,7 +135,16 @@ class _BeforeTwoDashes(click.Command):
 @click.option("--allow-remote", type=_Numbers(), default=(), help="Signals that may come from outside (local engine).")
 @click.option("--lazy-apps", is_flag=True, help="Load the application in each process, after the fork.")
 @click.option("--name", metavar="NAME", help="What signals, reload and stop find it by; else the directory.")
-@click.option("--mercy", type=float, default=30.0, show_default=True, metavar="S", help="Seconds to finish, then kill.")
+@click.option(
+    "--graceful-timeout",
+    "--mercy",
+    "graceful_timeout",
+    type=float,
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds that processes get to finish before they are killed.",
+)
 @click.option("--max-signals", type=click.IntRange(min=0), default=0, metavar="N", help="Replace a process after N.")
 @click.option("--time-limit", type=float, default=0.0, metavar="S", help="End a process whose handler takes longer.")
 @click.option("--http", metavar="ADDR", help="Serve HTTP at HOST:PORT, :PORT or a unix socket's path (uwsgi).")
@@ -153,10 +162,10 @@ def run(app: str, extra: tuple[str, ...], engine: str, **options: Unpack[_Option
         settings = _settings(AppSpec.parse(app, Path.cwd()), extra, engine, options)
         if engine == "uwsgi":
             _check_for_uwsgi(options)
-            _rehearse(settings)
+            _check_app(settings)
         ENGINES[engine](settings)
     except ConfigError as error:
-        raise Failure(str(error)) from error
+        raise CommandError(str(error)) from error
 
 
 def _settings(app: AppSpec, extra: tuple[str, ...], engine: str, options: _Options) -> ServerSettings:
@@ -182,7 +191,7 @@ def _settings(app: AppSpec, extra: tuple[str, ...], engine: str, options: _Optio
         threads=options["threads"],
         lazy_apps=options["lazy_apps"],
         name=options["name"],
-        mercy=options["mercy"],
+        graceful_timeout=options["graceful_timeout"],
         max_signals=options["max_signals"],
         time_limit=options["time_limit"],
         allow_remote=options["allow_remote"],
@@ -202,9 +211,9 @@ def _check_for_uwsgi(options: _Options) -> None:
             raise ConfigError(f"--{name.replace('_', '-')} is for the local engine; {hint}")
 
 
-def _rehearse(settings: ServerSettings) -> None:
+def _check_app(settings: ServerSettings) -> None:
     # Flags of the server's own may add mules and farms that are not known here.
-    serves = rehearse(settings.app, settings.topology, sure=not settings.extra)
+    serves = check_app(settings.app, settings.topology, topology_is_final=not settings.extra)
     if serves is False and settings.http is not None:
         raise ConfigError(
             f"{settings.app} has no {DEFAULT_CALLABLE!r} to serve over HTTP; name it ({settings.app}:NAME), "

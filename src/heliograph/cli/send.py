@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from heliograph.cli.failure import Failure, Rejection
+from heliograph.cli.errors import CommandError, Rejected
 from heliograph.exceptions import RemoteRejected
 from heliograph.remote import send_signal
 
@@ -35,7 +35,7 @@ def send(number: int, remote: str, timeout: float) -> None:
     try:
         send_signal(number, remote, timeout)
     except RemoteRejected as error:
-        raise Rejection(str(error)) from error
+        raise Rejected(str(error)) from error
     except (ValueError, OSError) as error:
-        raise Failure(str(error)) from error
+        raise CommandError(str(error)) from error
     click.echo(f"{remote} took signal {number}", err=True)

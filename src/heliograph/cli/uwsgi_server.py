@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from heliograph import engines
-from heliograph.cli.settings import ServerSettings
 from heliograph.exceptions import ConfigError
+from heliograph.settings.settings import ServerSettings
 
 APP_OPTION = "heliograph-app"
 """The name under which the application stands in the server's configuration (`uwsgi.opt`)."""
@@ -55,7 +55,7 @@ def arguments(settings: ServerSettings, directory: str, idle_fd: int | None = No
     """
     found = ["--master", "--need-app", "--enable-threads", "--die-on-term", "--vacuum"]
     found += ["--signal-bufsize", str(_QUEUE_BYTES), "--pythonpath", directory]
-    found += ["--module", "heliograph.cli.hosted", "--set", f"{APP_OPTION}={settings.app}"]
+    found += ["--module", "heliograph.cli.uwsgi_entry", "--set", f"{APP_OPTION}={settings.app}"]
     found += _processes(settings)
     if settings.http is not None:
         found += ["--http", settings.http]
@@ -71,7 +71,7 @@ def arguments(settings: ServerSettings, directory: str, idle_fd: int | None = No
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The server's environment: without a choice of engine, which it makes by itself, inside uWSGI for uWSGI."""
-    return {name: value for name, value in environ.items() if name != engines.VARIABLE}
+    return {name: value for name, value in environ.items() if name != engines.ENGINE_ENV}
 
 
 def start(settings: ServerSettings) -> NoReturn:

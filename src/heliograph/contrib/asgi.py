@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from heliograph.runtime.joining import join, leave
+from heliograph.runtime.membership import join_server, leave_server
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -51,7 +51,7 @@ class Middleware:
         return send_and_join
 
     def _join(self) -> None:
-        join(asyncio.get_running_loop())
+        join_server(asyncio.get_running_loop())
         self._joined_in = os.getpid()
 
 
@@ -66,18 +66,18 @@ async def lifespan(app: object) -> AsyncGenerator[None]:
     ...         yield
     """
     del app  # the frameworks' shape
-    join(asyncio.get_running_loop())
+    join_server(asyncio.get_running_loop())
     try:
         yield
     finally:
-        await asyncio.to_thread(leave)
+        await asyncio.to_thread(leave_server)
 
 
 def _leaving(receive: Receive) -> Receive:
     async def leave_and_receive() -> Message:
         message = await receive()
         if message["type"] == "lifespan.shutdown":
-            await asyncio.to_thread(leave)  # the loop goes on: handlers that run on it come to their end
+            await asyncio.to_thread(leave_server)  # the loop goes on: handlers that run on it come to their end
         return message
 
     return leave_and_receive

@@ -6,10 +6,10 @@ known.
 
 from __future__ import annotations
 
-from heliograph.runtime.joining import join
+from heliograph.runtime.membership import join_server
 
 
 def post_worker_init(worker: object) -> None:
     """Join: the application is loaded, and about to be served."""
     del worker  # gunicorn's shape
-    join()
+    join_server()

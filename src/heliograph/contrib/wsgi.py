@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from heliograph.runtime.joining import join
+from heliograph.runtime.membership import join_server
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """As PEP 3333 has it."""
@@ -27,6 +27,6 @@ class Middleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self._joined_in != os.getpid():
-            join()  # two threads may come here at once; to join twice is to join
+            join_server()  # two threads may come here at once; to join twice is to join
             self._joined_in = os.getpid()
         return self._app(environ, start_response)

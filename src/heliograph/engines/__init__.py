@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from heliograph.exceptions import ConfigError
-from heliograph.port import Engine
+from heliograph.interfaces import Engine
 
-VARIABLE = "HELIOGRAPH_ENGINE"
+ENGINE_ENV = "HELIOGRAPH_ENGINE"
 """Environment variable that names the engine to use."""
 
-MASTER = "HELIOGRAPH_MASTER"
+MASTER_ENV = "HELIOGRAPH_MASTER"
 """Environment variable with the path of a master's control socket, for what its server's command starts."""
 
 active: Engine | None = None
@@ -24,12 +24,12 @@ active: Engine | None = None
 _choosing = threading.RLock()
 
 
-def _free_choice() -> None:
+def _reset_choice_lock() -> None:
     global _choosing
     _choosing = threading.RLock()  # a thread that the fork has left behind may have held the other one
 
 
-os.register_at_fork(after_in_child=_free_choice)
+os.register_at_fork(after_in_child=_reset_choice_lock)
 
 
 def current() -> Engine:
@@ -45,9 +45,9 @@ def choose() -> Engine:
     theirs.
     Raises `ConfigError` for a name that is no engine, or for one that cannot run here.
     """
-    name = os.environ.get(VARIABLE) or _found()
+    name = os.environ.get(ENGINE_ENV) or _detect()
     if name not in _ENGINES:
-        raise ConfigError(f"{VARIABLE}={name!r} is not an engine; use one of {', '.join(sorted(_ENGINES))}")
+        raise ConfigError(f"{ENGINE_ENV}={name!r} is not an engine; use one of {', '.join(sorted(_ENGINES))}")
     return _ENGINES[name]()
 
 
@@ -70,10 +70,10 @@ def _choose_now() -> Engine:
         return active
 
 
-def _found() -> str:
+def _detect() -> str:
     if _inside_uwsgi():
         return "uwsgi"
-    return "local" if os.environ.get(MASTER) else "detached"
+    return "local" if os.environ.get(MASTER_ENV) else "detached"
 
 
 def _inside_uwsgi() -> bool:
@@ -82,19 +82,19 @@ def _inside_uwsgi() -> bool:
 
 def _uwsgi() -> Engine:
     if not _inside_uwsgi():
-        raise ConfigError(f"{VARIABLE}=uwsgi, but this process is not a uWSGI server; start it with heliograph run")
+        raise ConfigError(f"{ENGINE_ENV}=uwsgi, but this process is not a uWSGI server; start it with heliograph run")
     from heliograph.engines.uwsgi import UwsgiEngine  # noqa: PLC0415 - needs the real module
 
     return UwsgiEngine()
 
 
 def _local() -> Engine:
-    control = os.environ.get(MASTER)
+    control = os.environ.get(MASTER_ENV)
     if not control:
-        raise ConfigError(f"{VARIABLE}=local, but no heliograph server started this process; use heliograph run")
-    from heliograph.engines.local.joining import JoiningEngine  # noqa: PLC0415 - only a server's processes need it
+        raise ConfigError(f"{ENGINE_ENV}=local, but no heliograph server started this process; use heliograph run")
+    from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415 - only a server's processes need it
 
-    return JoiningEngine(Path(control))
+    return WebWorkerEngine(Path(control))
 
 
 def _inline() -> Engine:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from heliograph.engines.clock import SystemClock
-from heliograph.engines.naming import OwnNames
-from heliograph.engines.unhosted import Unhosted
+from heliograph.engines.local_names import ProcessLocalNames
+from heliograph.engines.no_web_server import NoWebServer
 from heliograph.exceptions import NoEngine
-from heliograph.port import Clock, Handler
-from heliograph.values import NO_OPTIONS, HandlerOptions, Identity, Source, Topology
+from heliograph.interfaces import Clock, Handler
+from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Topology, Trigger
+from heliograph.timing.clocks import SystemClock
 
 _WAY_OUT = (
     "this process runs under no server that delivers signals. Start the application with `heliograph run APP`, a web "
@@ -20,18 +20,18 @@ _WAY_OUT = (
 )
 
 
-class DetachedEngine(OwnNames, Unhosted):
+class DetachedEngine(ProcessLocalNames, NoWebServer):
     """What a process has that was not started by a server."""
 
     name = "detached"
-    reroutes = True
+    can_change_target = True
 
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
 
     @property
     def identity(self) -> Identity:
-        return Identity("outside")
+        return Identity("external")
 
     @property
     def topology(self) -> Topology | None:
@@ -49,10 +49,10 @@ class DetachedEngine(OwnNames, Unhosted):
     def signal_wait(self, num: int | None, timeout: float | None) -> NoReturn:  # noqa: ARG002
         raise NoEngine(f"no signal can arrive: {_WAY_OUT}")
 
-    def add_source(self, source: Source) -> None:
+    def add_trigger(self, trigger: Trigger) -> None:
         """Nothing raises it here; this process remembers."""
 
-    def remove_source(self, name: str) -> None:
+    def remove_trigger(self, name: str) -> None:
         """Nothing raises it here."""
 
     def change_period(self, name: str, period: float) -> None:

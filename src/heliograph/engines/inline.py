@@ -22,12 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heliograph._core.schedule import Moment, Schedule
-from heliograph._core.targets import Target, parse, queues, queues_read_by, readers_of
-from heliograph.engines.clock import FakeClock, SystemClock
-from heliograph.engines.naming import OwnNames
-from heliograph.engines.rules import next_fire
-from heliograph.engines.unhosted import Unhosted
+from heliograph._core.schedule.schedule import ClockReading, Schedule
+from heliograph._core.signals.targets import Target, parse, queues, queues_read_by, readers_of
+from heliograph.engines.local_names import ProcessLocalNames
+from heliograph.engines.no_web_server import NoWebServer
 from heliograph.exceptions import (
     ConfigError,
     NotSupported,
@@ -36,17 +34,19 @@ from heliograph.exceptions import (
     TargetError,
     WaitTimeout,
 )
-from heliograph.port import Clock, Handler
-from heliograph.values import (
+from heliograph.interfaces import Clock, Handler
+from heliograph.models import (
     NO_OPTIONS,
     FarmSpec,
     FileMonitor,
     HandlerOptions,
     Identity,
     Queue,
-    Source,
     Topology,
+    Trigger,
 )
+from heliograph.timing.clocks import FakeClock, SystemClock
+from heliograph.timing.rules import next_fire
 
 DEFAULT_TOPOLOGY = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=1)
 
@@ -77,21 +77,21 @@ class _Waiter:
     """A `wait()` under way: for which number (None: any), by whom, and what arrived."""
 
     num: int | None
-    who: Identity
+    process: Identity
     received: int | None = None
 
 
-class _Player(threading.local):
+class _CurrentProcess(threading.local):
     """Which process a thread plays."""
 
-    who: Identity | None = None
+    process: Identity | None = None
 
 
-class InlineEngine(OwnNames, Unhosted):
+class InlineEngine(ProcessLocalNames, NoWebServer):
     """One process that plays all processes of a server."""
 
     name = "inline"
-    reroutes = True
+    can_change_target = True
 
     def __init__(
         self, topology: Topology = DEFAULT_TOPOLOGY, *, clock: Clock | None = None, capacity: int = 65_536
@@ -104,11 +104,11 @@ class InlineEngine(OwnNames, Unhosted):
         self.clock: Clock = clock or FakeClock()
         self.sent: list[Sent] = []
         self.handled: list[Handled] = []
-        self.refused = 0
+        self.rejected = 0
         self._topology = topology
         self._capacity = capacity
-        self._first = next(iter(topology.processes()), Identity("outside"))
-        self._player = _Player()
+        self._first = next(iter(topology.processes()), Identity("external"))
+        self._current = _CurrentProcess()
         self._routes: dict[int, tuple[Target, Handler]] = {}
         self._pending: deque[tuple[Queue, int]] = deque()
         self._lengths: Counter[Queue] = Counter()
@@ -119,30 +119,30 @@ class InlineEngine(OwnNames, Unhosted):
         self._changed = threading.Condition()
         self._schedule = Schedule(next_fire, lambda: 0.0, glance=math.inf)
         if isinstance(self.clock, FakeClock):
-            self.clock.on_the_way(self._alarm)
+            self.clock.set_alarm(self._alarm)
 
     # for tests
 
     @contextmanager
-    def playing(self, who: Identity | str) -> Generator[None]:
+    def as_process(self, process: Identity | str) -> Generator[None]:
         """Be another process for a while, in this thread: `with engine.playing("mule2"):`."""
-        before, self._player.who = self._player.who, self._identity_named(who)
+        before, self._current.process = self._current.process, self._identity_named(process)
         try:
             yield
         finally:
-            self._player.who = before
+            self._current.process = before
 
     @contextmanager
-    def hold(self) -> Generator[None]:
+    def paused(self) -> Generator[None]:
         """Keep what is sent in its queue; it is delivered when the block ends."""
         self._holding += 1
         try:
             yield
         finally:
             self._holding -= 1
-            self._drain()
+            self._deliver_all()
 
-    def waiting(self, where: Queue | str) -> tuple[int, ...]:
+    def queued(self, where: Queue | str) -> tuple[int, ...]:
         """The numbers that wait in a queue, or in the queues of a target such as `"mule1"`, the oldest first."""
         wanted = (where,) if isinstance(where, Queue) else queues(parse(where, self._topology), self._topology)
         return tuple(num for queue, num in self._pending if queue in wanted)
@@ -157,7 +157,7 @@ class InlineEngine(OwnNames, Unhosted):
 
     @property
     def identity(self) -> Identity:
-        return self._player.who or self._first
+        return self._current.process or self._first
 
     @property
     def topology(self) -> Topology:
@@ -180,12 +180,12 @@ class InlineEngine(OwnNames, Unhosted):
             target, where = self._destination(num)
             if any(self._lengths[queue] >= self._capacity for queue in where):
                 # One process plays all: whoever sends is also the only one who could make room.
-                self.refused += 1
+                self.rejected += 1
                 raise SignalQueueFull(num, target, timeout, itself=True)
             self.sent.append(Sent(num, self.identity, where))
             self._pending.extend((queue, num) for queue in where)
             self._lengths.update(where)
-        self._drain()
+        self._deliver_all()
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
         """See the port. What `hold()` keeps for this process is taken first.
@@ -198,27 +198,27 @@ class InlineEngine(OwnNames, Unhosted):
         with self._changed:
             self._waiters.append(waiter)
         try:
-            while waiter.received is None and self._run_one(queues_read_by(waiter.who, self._topology)):
+            while waiter.received is None and self._run_one(queues_read_by(waiter.process, self._topology)):
                 pass
             if waiter.received is None:
-                self._let_pass(waiter, timeout)
+                self._advance(waiter, timeout)
         finally:
             with self._changed:
                 self._waiters.remove(waiter)
-            self._drain()
+            self._deliver_all()
         if waiter.received is not None:
             return waiter.received
         if timeout is None:
             raise NotSupported(
-                f"{waiter.who} would wait for ever: nothing waits in its queues, and no other thread is there to "
+                f"{waiter.process} would wait for ever: nothing waits in its queues, and no other thread is there to "
                 "send. Send first, under `with engine.hold():`, give a timeout, or wait in a thread"
             )
         raise WaitTimeout(num, timeout)
 
-    def add_source(self, source: Source) -> None:
-        self._schedule.add(source, self._now())
+    def add_trigger(self, trigger: Trigger) -> None:
+        self._schedule.add(trigger, self._now())
 
-    def remove_source(self, name: str) -> None:
+    def remove_trigger(self, name: str) -> None:
         self._schedule.remove(name)
 
     def change_period(self, name: str, period: float) -> None:
@@ -227,20 +227,20 @@ class InlineEngine(OwnNames, Unhosted):
     def changed(self, path: str) -> None:
         """Tell that what is at `path` has changed: what monitors it raises its signals."""
         for entry in self._schedule.entries():
-            what = entry.source.what
+            what = entry.trigger.spec
             if isinstance(what, FileMonitor) and _covers(what, path):
                 entry.fired += 1
-                self._fire(entry.source)
+                self._fire(entry.trigger)
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         """One process plays all, so a hook runs once for each that would be forked."""
-        for who in self._topology.processes():
-            with self.playing(who):
+        for process in self._topology.processes():
+            with self.as_process(process):
                 hook()
 
     def in_farm(self, name: str) -> bool:
-        who, farms = self.identity, self._topology.farms
-        return who.role == "mule" and any(farm.name == name and who.number in farm.mules for farm in farms)
+        process, farms = self.identity, self._topology.farms
+        return process.role == "mule" and any(farm.name == name and process.number in farm.mules for farm in farms)
 
     def masterpid(self) -> int:
         return 0
@@ -260,21 +260,21 @@ class InlineEngine(OwnNames, Unhosted):
         """Raise what is due, and say how long until the next."""
         for firing in self._schedule.due(self._now()):
             for _ in range(firing.times):
-                self._fire(firing.source)
+                self._fire(firing.trigger)
         return max(self._schedule.wait(self._now()), 1e-9)
 
-    def _fire(self, source: Source) -> None:
+    def _fire(self, trigger: Trigger) -> None:
         """Raise a source's signal, as the master would."""
-        route = self._routes.get(source.num)
+        route = self._routes.get(trigger.num)
         where = set(queues(route[0], self._topology)) if route else set[Queue]()
-        if source.coalesce and any(queue in where and num == source.num for queue, num in self._pending):
-            self._schedule.miss(source.name)
+        if trigger.coalesce and any(queue in where and num == trigger.num for queue, num in self._pending):
+            self._schedule.count_missed(trigger.name)
             return
-        with self.playing("master"):
-            self.signal(source.num, 0.0)
+        with self.as_process("master"):
+            self.signal(trigger.num, 0.0)
 
-    def _now(self) -> Moment:
-        return Moment(self.clock.monotonic(), self.clock.time())
+    def _now(self) -> ClockReading:
+        return ClockReading(self.clock.monotonic(), self.clock.time())
 
     def _destination(self, num: int) -> tuple[str, tuple[Queue, ...]]:
         """Where a signal goes: the target's text and its queues; to whoever waits for it if nobody registered it."""
@@ -283,10 +283,10 @@ class InlineEngine(OwnNames, Unhosted):
             return route[0].text, queues(route[0], self._topology)
         for waiter in self._waiters:
             if waiter.num == num and waiter.received is None:
-                return str(waiter.who), queues_read_by(waiter.who, self._topology)[:1]
+                return str(waiter.process), queues_read_by(waiter.process, self._topology)[:1]
         raise SignalNotRegistered(num)
 
-    def _drain(self) -> None:
+    def _deliver_all(self) -> None:
         while not self._holding and self._run_one(None):
             pass
 
@@ -309,14 +309,16 @@ class InlineEngine(OwnNames, Unhosted):
         return True
 
     def _taker(self, num: int, readers: tuple[Identity, ...]) -> Identity:
-        ready = (w.who for w in self._waiters if w.received is None and w.num in (None, num) and w.who in readers)
+        ready = (
+            w.process for w in self._waiters if w.received is None and w.num in (None, num) and w.process in readers
+        )
         return next(ready, readers[0])
 
     def _handle(self, num: int, taker: Identity) -> None:
         """Run the handler if there is one, then tell those who wait."""
         route = self._routes.get(num)
         if route is not None:
-            with self.playing(taker):
+            with self.as_process(taker):
                 try:
                     failure = route[1](num)
                 except BaseException as leaving:
@@ -327,33 +329,33 @@ class InlineEngine(OwnNames, Unhosted):
                 self._failures.append(self.handled[-1])
         with self._changed:
             for waiter in self._waiters:
-                if waiter.who == taker and waiter.received is None and waiter.num in (None, num):
+                if waiter.process == taker and waiter.received is None and waiter.num in (None, num):
                     waiter.received = num
             self._changed.notify_all()
 
     def _check_can_arrive(self, waiter: _Waiter) -> None:
-        mine = queues_read_by(waiter.who, self._topology)
+        mine = queues_read_by(waiter.process, self._topology)
         if not mine:
-            raise NotSupported(f"no signal ever arrives in {waiter.who}; wait in a worker, a mule or a spooler")
+            raise NotSupported(f"no signal ever arrives in {waiter.process}; wait in a worker, a mule or a spooler")
         route = self._routes.get(waiter.num) if waiter.num is not None else None
         if route is not None and set(mine).isdisjoint(queues(route[0], self._topology)):
             raise NotSupported(
-                f"signal {waiter.num} goes to {route[0].text} and never arrives in {waiter.who}: wait for it there"
+                f"signal {waiter.num} goes to {route[0].text} and never arrives in {waiter.process}: wait for it there"
             )
 
-    def _let_pass(self, waiter: _Waiter, timeout: float | None) -> None:
+    def _advance(self, waiter: _Waiter, timeout: float | None) -> None:
         if timeout is not None and not isinstance(self.clock, SystemClock):
             self.clock.sleep(timeout)
         elif timeout is not None or threading.active_count() > 1:
             with self._changed:
                 self._changed.wait_for(lambda: waiter.received is not None, timeout)
 
-    def _identity_named(self, who: Identity | str) -> Identity:
-        everybody = (Identity("master"), *self._topology.processes(), Identity("outside"))
+    def _identity_named(self, process: Identity | str) -> Identity:
+        everybody = (Identity("master"), *self._topology.processes(), Identity("external"))
         found = {str(identity): identity for identity in everybody}
-        if str(who) not in found:
-            raise TargetError(str(who), "is no process of this server", tuple(found))
-        return found[str(who)]
+        if str(process) not in found:
+            raise TargetError(str(process), "is no process of this server", tuple(found))
+        return found[str(process)]
 
 
 def _covers(monitor: FileMonitor, path: str) -> bool:

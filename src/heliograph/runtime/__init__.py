@@ -1,8 +1,11 @@
 """What an application imports. Names and behaviour are those of the `uwsgiconf` runtime package."""
 
-from heliograph.runtime.joining import join, leave
+from heliograph.models import SignalDescription
+from heliograph.runtime.membership import join, join_server, leave, leave_server
+from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.mules import Farm, Mule
 from heliograph.runtime.platform import uwsgi
+from heliograph.runtime.scheduling import register_cron, register_timer, register_timer_ms, register_timer_rb
 from heliograph.runtime.signals import (
     REGISTERED_SIGNALS,
     Signal,
@@ -10,7 +13,6 @@ from heliograph.runtime.signals import (
     get_available_num,
     get_last_received,
 )
-from heliograph.values import SignalDescription
 
 __all__ = [
     "REGISTERED_SIGNALS",
@@ -22,6 +24,13 @@ __all__ = [
     "get_available_num",
     "get_last_received",
     "join",
+    "join_server",
     "leave",
+    "leave_server",
+    "register_cron",
+    "register_file_monitor",
+    "register_timer",
+    "register_timer_ms",
+    "register_timer_rb",
     "uwsgi",
 ]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Unpack
 
 from heliograph.exceptions import ScheduleError
-from heliograph.runtime.sources import Declaration, RunOptions, check_options
-from heliograph.values import FileMonitor
+from heliograph.models import FileMonitor
+from heliograph.runtime.triggers import TriggerDecorator, TriggerOptions, check_options
 
 __all__ = ["register_file_monitor"]
 
@@ -18,8 +18,8 @@ def register_file_monitor(
     *,
     recursive: bool = False,
     missing_ok: bool = False,
-    **options: Unpack[RunOptions],
-) -> Declaration:
+    **options: Unpack[TriggerOptions],
+) -> TriggerDecorator:
     """Decorator: run the function when what is at `path` changes, is replaced, made or removed.
 
     The path is watched, not the file that is there now: it may be replaced, removed and made again. A directory stands
@@ -33,7 +33,7 @@ def register_file_monitor(
     absolute = str(Path(text).absolute())
     if not missing_ok and not os.path.exists(absolute):  # noqa: PTH110 - Path's own raises where it may not look
         raise ScheduleError(f"there is nothing at {absolute} to watch; missing_ok=True waits for it to be made", path)
-    return Declaration(FileMonitor(absolute, recursive, missing_ok), check_options(options))
+    return TriggerDecorator(FileMonitor(absolute, recursive, missing_ok), check_options(options))
 
 
 def _text_of(path: str | os.PathLike[str]) -> str:

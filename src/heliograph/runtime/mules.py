@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from heliograph import engines
-from heliograph._core.targets import parse
+from heliograph._core.signals.targets import parse
 from heliograph.exceptions import SignalTypeError, TargetError
 
 
@@ -41,8 +41,8 @@ class Mule:
     @classmethod
     def get_current_id(cls) -> int:
         """Number of the mule that this process is; 0 if it is none."""
-        who = engines.current().identity
-        return who.number if who.role == "mule" else 0
+        process = engines.current().identity
+        return process.number if process.role == "mule" else 0
 
     @classmethod
     def get_current(cls) -> Self | None:

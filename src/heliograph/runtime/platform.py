@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from heliograph import engines
-from heliograph._core.handlers import describe
+from heliograph._core.signals.handlers import describe
 
 _LOG = logging.getLogger("heliograph.hooks")
 _Hook = TypeVar("_Hook", bound=Callable[[], object])
@@ -39,8 +39,8 @@ class _Platform:
     @property
     def worker_id(self) -> int:
         """Number of the worker that this process is; 0 if it is none (a mule, say)."""
-        who = engines.current().identity
-        return who.number if who.role == "worker" else 0
+        process = engines.current().identity
+        return process.number if process.role == "worker" else 0
 
     @property
     def workers_count(self) -> int:

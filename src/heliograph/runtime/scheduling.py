@@ -13,34 +13,34 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple, Unpack
 
-from heliograph._core.cron import cron_rule
-from heliograph._core.schedule import Schedule
-from heliograph.engines.clock import machine_time
-from heliograph.engines.rules import next_fire
-from heliograph.engines.zones import zone_named
+from heliograph._core.schedule.cron import cron_rule
+from heliograph._core.schedule.schedule import Schedule
 from heliograph.exceptions import ScheduleError
-from heliograph.runtime.sources import (
-    SOURCES,
-    Declaration,
-    RunOptions,
+from heliograph.models import Timer
+from heliograph.runtime.triggers import (
+    TRIGGERS,
+    TriggerDecorator,
+    TriggerOptions,
     change_period,
     check_options,
     check_period,
-    get_sources,
-    unregister,
+    get_triggers,
+    unregister_trigger,
 )
-from heliograph.values import Timer
+from heliograph.timing.clocks import clock_reading
+from heliograph.timing.rules import next_fire
+from heliograph.timing.zones import zone_named
 
 __all__ = [
     "NextRun",
     "change_period",
-    "get_sources",
+    "get_triggers",
     "next_runs",
     "register_cron",
     "register_timer",
     "register_timer_ms",
     "register_timer_rb",
-    "unregister",
+    "unregister_trigger",
 ]
 
 
@@ -56,24 +56,26 @@ class NextRun(NamedTuple):
     num: int
 
 
-def register_timer(period: float, **options: Unpack[RunOptions]) -> Declaration:
+def register_timer(period: float, **options: Unpack[TriggerOptions]) -> TriggerDecorator:
     """Decorator: run the function every `period` seconds, on the grid of the server's start.
 
     Raises `ScheduleError` for a period that is not greater than 0; a microsecond is the shortest.
     """
-    return Declaration(Timer(check_period(period)), check_options(options))
+    return TriggerDecorator(Timer(check_period(period)), check_options(options))
 
 
-def register_timer_rb(period: float, *, repeat: int | None = None, **options: Unpack[RunOptions]) -> Declaration:
+def register_timer_rb(
+    period: float, *, repeat: int | None = None, **options: Unpack[TriggerOptions]
+) -> TriggerDecorator:
     """Decorator: run the function every `period` seconds, `repeat` times; for ever if that is None or 0."""
     if repeat is not None and (isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ScheduleError(f"repeat is how often, an int of 0 (for ever) or more, not {repeat!r}", repeat)
-    return Declaration(Timer(check_period(period), repeat or 0), check_options(options))
+    return TriggerDecorator(Timer(check_period(period), repeat or 0), check_options(options))
 
 
-def register_timer_ms(period: float, **options: Unpack[RunOptions]) -> Declaration:
+def register_timer_ms(period: float, **options: Unpack[TriggerOptions]) -> TriggerDecorator:
     """Decorator: run the function every `period` milliseconds."""
-    return Declaration(Timer(check_period(period, per_second=1000)), check_options(options))
+    return TriggerDecorator(Timer(check_period(period, per_second=1000)), check_options(options))
 
 
 def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
@@ -85,8 +87,8 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
     hour: str | int | None = None,
     minute: str | int | None = None,
     tz: str = "",
-    **options: Unpack[RunOptions],
-) -> Declaration:
+    **options: Unpack[TriggerOptions],
+) -> TriggerDecorator:
     """Decorator: run the function once in each minute that matches, in the zone `tz` (default: this machine's own).
 
     Either an expression, `"0 3 * * mon-fri"`, or fields: numbers (-1 is any, -N is every N-th, as uWSGI has it),
@@ -99,7 +101,7 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
     """
     rule = cron_rule(expression, minute=minute, hour=hour, day=day, month=month, weekday=weekday, tz=tz)
     zone_named(tz)
-    return Declaration(rule, check_options(options))
+    return TriggerDecorator(rule, check_options(options))
 
 
 def next_runs(count: int) -> list[NextRun]:
@@ -108,7 +110,9 @@ def next_runs(count: int) -> list[NextRun]:
     What comes after the year 9999 is left out.
     """
     schedule = Schedule(next_fire, lambda: 0.0)
-    now = machine_time()
-    schedule.adopt(SOURCES.values(), now)
+    now = clock_reading()
+    schedule.replace_all(TRIGGERS.values(), now)
     runs = schedule.upcoming(count, now)
-    return [NextRun(datetime.fromtimestamp(when, UTC), source.name, source.num) for when, source in runs if when < _END]
+    return [
+        NextRun(datetime.fromtimestamp(when, UTC), trigger.name, trigger.num) for when, trigger in runs if when < _END
+    ]

@@ -17,15 +17,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from heliograph import engines
-from heliograph._core.handlers import adapt, describe
-from heliograph._core.names import check_name
-from heliograph._core.table import Table, check_num
-from heliograph._core.targets import parse
+from heliograph._core.signals.handlers import adapt, describe
+from heliograph._core.signals.names import check_name
+from heliograph._core.signals.registry import SignalRegistry, check_num
+from heliograph._core.signals.targets import parse
 from heliograph.exceptions import AlreadyRegistered, SignalNameError, SignalTypeError
-from heliograph.port import Engine
-from heliograph.runtime import loops
+from heliograph.interfaces import Engine
+from heliograph.models import HandlerOptions, SignalDescription
+from heliograph.runtime import async_handlers
 from heliograph.runtime.mules import Farm, Mule
-from heliograph.values import HandlerOptions, SignalDescription
 
 __all__ = [
     "REGISTERED_SIGNALS",
@@ -43,13 +43,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 DEFAULT_TIMEOUT = 5.0
 """Seconds that `send()` waits for room in a full queue, or for a remote server."""
 
-TABLE = Table()
+REGISTRY = SignalRegistry()
 """What this process has claimed, named and registered."""
 
-REGISTERED_SIGNALS: dict[int, SignalDescription] = TABLE.registered
+REGISTERED_SIGNALS: dict[int, SignalDescription] = REGISTRY.registered
 """Registered signals of this process: number -> description."""
 
-_CALLS: dict[int, Callable[[int], Any]] = {}
+_HANDLERS: dict[int, Callable[[int], Any]] = {}
 """The registered functions, adapted to take the number."""
 
 _OPTIONS: dict[int, HandlerOptions] = {}
@@ -70,12 +70,12 @@ _naming = threading.RLock()
 """Names are also asked for while the application runs: by any thread of it, and by what interrupts one."""
 
 
-def _free_naming() -> None:
+def _reset_name_lock() -> None:
     global _naming
     _naming = threading.RLock()  # a thread that the fork has left behind may have held the other one
 
 
-os.register_at_fork(after_in_child=_free_naming)
+os.register_at_fork(after_in_child=_reset_name_lock)
 
 
 def get_available_num() -> int:
@@ -83,12 +83,12 @@ def get_available_num() -> int:
 
     Raises `NoSignalAvailable` (a `UwsgiconfException`) if all 256 are registered, claimed or named.
     """
-    return TABLE.first_free(_taken_elsewhere)
+    return REGISTRY.first_free(_taken_elsewhere)
 
 
 def get_last_received() -> Signal:
     """The signal being handled, within a handler; else the last one waited for in this thread, `Signal(0)` if none."""
-    handling = loops.HANDLING.get() if _STATE.handling is None else _STATE.handling
+    handling = async_handlers.CURRENT_SIGNAL.get() if _STATE.handling is None else _STATE.handling
     return Signal(_STATE.waited if handling is None else handling)
 
 
@@ -114,7 +114,7 @@ class Signal:
         if name is not None:
             self.num: int = _number_of(check_name(name), num)
         else:
-            self.num = TABLE.claim(_taken_elsewhere) if num is None else check_num(num)
+            self.num = REGISTRY.claim(_taken_elsewhere) if num is None else check_num(num)
 
     def __int__(self) -> int:
         return self.num
@@ -128,7 +128,7 @@ class Signal:
         return hash((Signal, self.num))
 
     def __repr__(self) -> str:
-        found = TABLE.registered.get(self.num)
+        found = REGISTRY.registered.get(self.num)
         facts = f"target={found.target!r}, handler={describe(found.func)}" if found else "not registered"
         return f"Signal({self.num}, name={self.name!r}, {facts})" if self.name else f"Signal({self.num}, {facts})"
 
@@ -139,12 +139,12 @@ class Signal:
     @property
     def name(self) -> str:
         """The name that this number has in this process, empty if none."""
-        return TABLE.names.get(self.num, "")
+        return REGISTRY.names.get(self.num, "")
 
     @property
     def registered(self) -> bool:
         """Whether a handler is registered for this number."""
-        return self.num in TABLE.registered or engines.current().signal_registered(self.num)
+        return self.num in REGISTRY.registered or engines.current().signal_registered(self.num)
 
     @overload
     def register_handler(
@@ -254,7 +254,7 @@ def dispatch(num: int) -> Exception | None:
     state = _STATE.__dict__  # each attribute of a thread's own costs as much as the rest of this function
     outer, state["handling"] = state.get("handling"), num
     try:
-        _CALLS[num](num)
+        _HANDLERS[num](num)
     except Exception as failure:  # noqa: BLE001 - S8: whatever a handler raises, the process goes on
         _LOG.exception("handler of signal %d failed in %s: %s", num, engines.current().identity, _name(num))
         return failure
@@ -273,15 +273,15 @@ def wrap_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -
     _WRAPPERS.append(wrapper)
 
 
-def announce(engine: Engine) -> None:
+def register_all(engine: Engine) -> None:
     """Register all that this process knows with an engine that does not know it yet."""
-    for known in TABLE.registered.values():
+    for known in REGISTRY.registered.values():
         engine.register_signal(known.num, known.target, dispatch, _OPTIONS[known.num])
 
 
 def _taken_elsewhere(num: int) -> bool:
     engine = engines.current()
-    return engine.signal_registered(num) or engine.signal_named(num)
+    return engine.signal_registered(num) or engine.has_name(num)
 
 
 def _number_of(name: str, given: int | None) -> int:
@@ -290,10 +290,10 @@ def _number_of(name: str, given: int | None) -> int:
         raise SignalNameError(name, f"give it or the number {given!r}, not both: a name finds its number itself")
     engine = engines.current()
     with _naming:
-        num = TABLE.number_of(name)
+        num = REGISTRY.number_of(name)
         if num is None:
-            num = engine.name_signal(name, lambda num: TABLE.is_free(num) and not engine.signal_registered(num))
-            TABLE.name(num, name)
+            num = engine.allocate_name(name, lambda num: REGISTRY.is_free(num) and not engine.signal_registered(num))
+            REGISTRY.name(num, name)
     return num
 
 
@@ -306,8 +306,8 @@ def _register(num: int, target: str, func: Callable[..., Any], options: HandlerO
     engine = engines.current()
     text = parse(target, engine.topology).text
     call = adapt(_wrapped(func))
-    old = TABLE.registered.get(num)
-    if old is not None and old.target != text and not engine.reroutes:
+    old = REGISTRY.registered.get(num)
+    if old is not None and old.target != text and not engine.can_change_target:
         raise AlreadyRegistered(
             num,
             f"{describe(old.func)} has it with target {old.target!r}, and {engine.name} cannot move a registered "
@@ -315,11 +315,11 @@ def _register(num: int, target: str, func: Callable[..., Any], options: HandlerO
             old=describe(old.func),
             new=describe(func),
         )
-    if old is None or old.target != text or engine.reroutes:
+    if old is None or old.target != text or engine.can_change_target:
         engine.register_signal(num, text, dispatch, options)
-    _CALLS[num] = loops.to_the_end(call) if inspect.iscoroutinefunction(func) else call
+    _HANDLERS[num] = async_handlers.as_sync(call) if inspect.iscoroutinefunction(func) else call
     _OPTIONS[num] = options
-    TABLE.registered[num] = SignalDescription(num, text, func)
+    REGISTRY.registered[num] = SignalDescription(num, text, func)
 
 
 def _wrapped(func: Callable[..., Any]) -> Callable[..., Any]:
@@ -353,5 +353,5 @@ def _target_text(target: object) -> str:
 
 
 def _name(num: int) -> str:
-    found = TABLE.registered.get(num)
+    found = REGISTRY.registered.get(num)
     return describe(found.func) if found else "nothing is registered"

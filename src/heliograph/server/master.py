@@ -20,36 +20,36 @@ from typing import Any
 
 from setproctitle import setproctitle
 
-from heliograph._core import actions as do
-from heliograph._core.sources import from_json
-from heliograph._core.supervise import RECYCLED, SERVER, Supervisor
-from heliograph.engines.local.memory import Memory
-from heliograph.engines.local.queues import make_pipes, server_queues
-from heliograph.engines.local.wiring import Wiring
-from heliograph.server import address
-from heliograph.server.beside import Beside
-from heliograph.server.clients import Clients
-from heliograph.server.control import ControlServer
-from heliograph.server.door import Door
-from heliograph.server.kin import adopt_orphans
-from heliograph.server.memo import Memo
-from heliograph.server.outgoing import Outgoing
-from heliograph.server.raising import Raiser
-from heliograph.server.settings import MasterSettings
-from heliograph.server.settlement import Settlement
-from heliograph.server.templates import Templates
-from heliograph.server.wire import WireServer
-from heliograph.values import Identity
+from heliograph._core.schedule.trigger_codec import from_json
+from heliograph._core.supervision import actions as do
+from heliograph._core.supervision.supervisor import EXIT_RECYCLED, WEB_SERVER, Supervisor
+from heliograph.ipc import instance
+from heliograph.ipc.inherited import InheritedState
+from heliograph.ipc.pipes import make_pipes, server_queues
+from heliograph.ipc.prctl import set_child_subreaper
+from heliograph.ipc.request_server import RequestServer
+from heliograph.ipc.shared_memory import SharedMemory
+from heliograph.models import Identity
+from heliograph.server.processes.fork_servers import ForkServers
+from heliograph.server.processes.pidfd_watcher import PidfdWatcher
+from heliograph.server.processes.redelivery import Redelivery
+from heliograph.server.processes.web_server import WebServerProcess
+from heliograph.server.services.control import ControlServer
+from heliograph.server.services.master_queues import MasterQueues
+from heliograph.server.services.uwsgi_listener import UwsgiListener
+from heliograph.settings.master_settings import MasterSettings
+from heliograph.triggers.last_runs import LastRunStore
+from heliograph.triggers.scheduler import MasterScheduler
 
 _LOG = logging.getLogger("heliograph.master")
 
-_SIGNALS = {do.HangUp: signal.SIGHUP, do.Drain: signal.SIGTERM, do.Kill: signal.SIGKILL}
+_SIGNALS = {do.ReloadWebServer: signal.SIGHUP, do.Drain: signal.SIGTERM, do.Kill: signal.SIGKILL}
 _MILLISECOND = 0.001
 _CANNOT_START = 127
 """Exit code for a command that cannot be started, as a shell has it."""
-_MOST_RUNS = 1000
+_MAX_RUNS = 1000
 """Runs to come that are told at a time."""
-_LOOK_AGAIN = 0.02
+_IDLE_POLL = 0.02
 """Seconds between two looks whether the server is quiet, while it is stopping and only then."""
 
 
@@ -59,35 +59,39 @@ class Master:
     def __init__(self, settings: MasterSettings) -> None:
         """Takes the server's name. Raises `ConfigError` if another master has it."""
         self._settings = settings
-        self._lock = address.Lock(settings.name)
-        self._memory = Memory.create(settings.topology)
+        self._lock = instance.InstanceLock(settings.name)
+        self._memory = SharedMemory.create(settings.topology)
         self._queues = server_queues(settings.topology)
         self._pipes = make_pipes(settings.topology)
-        self._slot = self._memory.accounts.slots[self._memory.slot_number(Identity("master"))]
-        self._settlement = Settlement(self._memory, settings.topology, self._queues, self._pipes, self._slot)
-        self._outgoing = Outgoing(self._memory, settings.topology, self._queues, self._pipes, self._slot)
-        self._supervisor = Supervisor(settings.topology, settings.mercy, hosted=bool(settings.command))
-        self._templates = Templates(self._wiring)
+        self._slot = self._memory.counters.slots[self._memory.slot_number(Identity("master"))]
+        self._settlement = Redelivery(self._memory, settings.topology, self._queues, self._pipes, self._slot)
+        self._outgoing = MasterQueues(self._memory, settings.topology, self._queues, self._pipes, self._slot)
+        self._supervisor = Supervisor(
+            settings.topology, settings.graceful_timeout, with_web_server=bool(settings.command)
+        )
+        self._templates = ForkServers(self._inherited)
         self._declared: dict[str, int] = {}
-        self._early: dict[int, int] = {}
+        self._unreported_exits: dict[int, int] = {}
         self._code: int | None = None
         self._announced = False
-        self._up: set[Identity] = set()
+        self._ready: set[Identity] = set()
         self._selector = selectors.DefaultSelector()
         self._reports, self._report_to = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._unread = b""
         self._signals, self._signal_to = socket.socketpair()
-        outgoing, memo = self._outgoing, Memo.of_server(settings.name)
-        self._raiser = Raiser(self._selector, outgoing.raise_signal, outgoing.is_waiting, memo=memo)
-        self._beside = Beside(settings.command, address.control_socket(settings.name))
-        self._door = Door(self._selector, self._note_leaving)
-        self._fronts: list[Clients] = []
+        outgoing, memo = self._outgoing, LastRunStore.of_server(settings.name)
+        self._raiser = MasterScheduler(self._selector, outgoing.send, outgoing.is_queued, memo=memo)
+        self._beside = WebServerProcess(settings.command, instance.control_socket(settings.name))
+        self._door = PidfdWatcher(self._selector, self._note_leaving)
+        self._fronts: list[RequestServer] = []
         try:
             if settings.listen is not None:
                 self._fronts.append(
-                    WireServer(settings.listen, self._selector, partial(outgoing.take, allowed=settings.allow_remote))
+                    UwsgiListener(
+                        settings.listen, self._selector, partial(outgoing.send_external, allowed=settings.allow_remote)
+                    )
                 )
-            control = address.control_socket(settings.name)
+            control = instance.control_socket(settings.name)
             self._fronts.append(ControlServer(control, self._selector, self._answer))
         except BaseException:
             self._lock.release()
@@ -96,12 +100,12 @@ class Master:
     def run(self) -> int:
         """Run the server, and return its exit code: 0 after a stop, 2 if the application does not load."""
         self._slot.pid = os.getpid()
-        adopt_orphans(True)
+        set_child_subreaper(True)
         setproctitle(f"heliograph: master of {self._settings.app}")
         restore = self._watch_signals()
         self._selector.register(self._reports, selectors.EVENT_READ, self._read_reports)
         try:
-            self._do(self._supervisor.start())
+            self._execute(self._supervisor.start())
             while self._code is None:
                 self._turn()
         finally:
@@ -117,8 +121,8 @@ class Master:
         deadline = min(self._supervisor.deadline, *(front.deadline for front in self._fronts))
         if not self._supervisor.stopping:
             deadline = min(deadline, self._raiser.deadline)
-        if self._supervisor.quieting:
-            deadline = min(deadline, now + _LOOK_AGAIN)
+        if self._supervisor.draining_queues:
+            deadline = min(deadline, now + _IDLE_POLL)
         for key, _ in self._selector.select(_milliseconds_until(deadline, now)):
             handle: Callable[[float], None] = key.data
             handle(time.monotonic())
@@ -127,9 +131,9 @@ class Master:
             front.tick(now)
         if not self._supervisor.stopping:
             self._raiser.tick()
-        if self._supervisor.quieting and self._outgoing.quiet(self._supervisor.unmanned):
-            self._do(self._supervisor.quiet())
-        self._do(self._supervisor.tick(now))
+        if self._supervisor.draining_queues and self._outgoing.is_idle(self._supervisor.vacant_workers):
+            self._execute(self._supervisor.on_idle())
+        self._execute(self._supervisor.tick(now))
 
     def _watch_signals(self) -> Callable[[], None]:
         self._signals.setblocking(False)
@@ -149,9 +153,9 @@ class Master:
     def _read_signals(self, now: float) -> None:
         for signum in set(self._signals.recv(4096)):
             if signum in (signal.SIGTERM, signal.SIGINT):
-                self._do(self._supervisor.stop(now))
+                self._execute(self._supervisor.stop(now))
             elif signum == signal.SIGHUP:
-                self._do(self._supervisor.reload())
+                self._execute(self._supervisor.reload())
             elif signum == signal.SIGUSR1:
                 _LOG.info("state: %s", json.dumps(self._state()))
         # Whichever signal it was, and even if its byte was dropped: look who has ended.
@@ -164,29 +168,29 @@ class Master:
             return
         *lines, self._unread = self._unread.split(b"\n")
         for line in lines:
-            self._hear(json.loads(line), now)
+            self._on_report(json.loads(line), now)
 
-    def _hear(self, report: dict[str, Any], now: float) -> None:
+    def _on_report(self, report: dict[str, Any], now: float) -> None:
         generation: int = report["generation"]
         if "ready" in report:
-            self._memory.live.replace_by(self._memory.staged)
-            sources = from_json(self._templates.sources(generation))
-            self._declared = {source.name: source.num for source in sources}
-            self._raiser.adopt(sources)
-            self._do(self._supervisor.template_ready(generation, now))
+            self._memory.live.copy_from(self._memory.staged)
+            triggers = from_json(self._templates.triggers(generation))
+            self._declared = {trigger.name: trigger.num for trigger in triggers}
+            self._raiser.replace_all(triggers)
+            self._execute(self._supervisor.fork_server_ready(generation, now))
         elif "failed" in report:
-            self._do(self._supervisor.template_failed(generation, report["failed"].strip(), now))
+            self._execute(self._supervisor.fork_server_failed(generation, report["failed"].strip(), now))
         elif "forked" in report:
             role, number = report["forked"]
             pid: int = report["pid"]
-            self._do(self._supervisor.forked(Identity(role, number), pid, generation, now))
-            if pid in self._early:
-                self._note_end(pid, self._early.pop(pid), now)
+            self._execute(self._supervisor.forked(Identity(role, number), pid, generation, now))
+            if pid in self._unreported_exits:
+                self._on_exit(pid, self._unreported_exits.pop(pid), now)
             if not self._supervisor.forking:
-                self._early.clear()
+                self._unreported_exits.clear()
         elif "up" in report:
             role, number = report["up"]
-            self._up.add(Identity(role, number))
+            self._ready.add(Identity(role, number))
         elif "period" in report:
             self._raiser.change_period(report["source"], report["period"])
         elif "source" in report:
@@ -196,7 +200,7 @@ class Master:
     def _announce(self) -> None:
         """Say once that the server is there: every process runs, and has said so."""
         processes = self._settings.topology.processes()
-        if self._announced or not self._supervisor.complete or not self._up.issuperset(processes):
+        if self._announced or not self._supervisor.all_running or not self._ready.issuperset(processes):
             return
         self._announced = True
         listed = ", ".join(map(str, processes))
@@ -215,49 +219,49 @@ class Master:
             if ended.si_pid == self._beside.pid:
                 self._beside.kill()  # whom it left behind would keep its successor from the port
             _, status = os.waitpid(ended.si_pid, 0)
-            self._note_end(ended.si_pid, os.waitstatus_to_exitcode(status), now)
+            self._on_exit(ended.si_pid, os.waitstatus_to_exitcode(status), now)
 
-    def _note_end(self, pid: int, code: int, now: float) -> None:
+    def _on_exit(self, pid: int, code: int, now: float) -> None:
         if pid == self._beside.pid:
             self._beside.pid = 0
-            self._do(self._supervisor.server_ended(code, _how(code), now))
+            self._execute(self._supervisor.web_server_exited(code, _exit_reason(code), now))
             return
-        generation = self._templates.gone(pid, code)
+        generation = self._templates.exited(pid, code)
         if generation is not None:
-            self._do(self._supervisor.template_failed(generation, _how(code), now))
+            self._execute(self._supervisor.fork_server_failed(generation, _exit_reason(code), now))
             return
-        who = self._supervisor.seat_of(pid)
-        if who is None or self._supervisor.joins(who):  # for those who joined the door has an eye
+        process = self._supervisor.identity_of(pid)
+        if process is None or self._supervisor.is_external(process):  # for those who joined the door has an eye
             if self._supervisor.forking:  # its start is being reported; else it is an orphan of the application's
-                self._early[pid] = code
+                self._unreported_exits[pid] = code
             return
-        self._settle(who, timed_out=code == -signal.SIGALRM)
-        self._do(self._supervisor.ended(who, _how(code), well=code == RECYCLED, now=now))
+        self._recover(process, timed_out=code == -signal.SIGALRM)
+        self._execute(self._supervisor.exited(process, _exit_reason(code), expected=code == EXIT_RECYCLED, now=now))
 
-    def _note_leaving(self, who: Identity, now: float) -> None:
+    def _note_leaving(self, process: Identity, now: float) -> None:
         """A process that had joined has ended."""
-        self._settle(who)
-        self._up.discard(who)
-        self._do(self._supervisor.ended(who, "it left", well=True, now=now))
+        self._recover(process)
+        self._ready.discard(process)
+        self._execute(self._supervisor.exited(process, "it left", expected=True, now=now))
 
-    def _settle(self, who: Identity, *, timed_out: bool = False) -> None:
-        self._memory.accounts.slots[self._memory.slot_number(who)].pid = 0
-        self._settlement.settle(who, timed_out=timed_out)
+    def _recover(self, process: Identity, *, timed_out: bool = False) -> None:
+        self._memory.counters.slots[self._memory.slot_number(process)].pid = 0
+        self._settlement.recover(process, timed_out=timed_out)
 
     # actions
 
-    def _do(self, actions: list[do.Action]) -> None:
+    def _execute(self, actions: list[do.Action]) -> None:
         for action in actions:
             match action:
-                case do.StartTemplate(generation):
+                case do.StartForkServer(generation):
                     self._templates.start(generation)
-                case do.EndTemplate(generation):
+                case do.StopForkServer(generation):
                     self._templates.end(generation)
-                case do.Fork(generation, who):
-                    self._templates.fork(generation, who)
-                case do.StartServer():
+                case do.Fork(generation, process):
+                    self._templates.fork(generation, process)
+                case do.StartWebServer():
                     self._start_server()
-                case do.HangUp(pid) | do.Drain(pid) | do.Kill(pid):
+                case do.ReloadWebServer(pid) | do.Drain(pid) | do.Kill(pid):
                     _kill(-pid if action == do.Kill(self._beside.pid) else pid, _SIGNALS[type(action)])
                 case do.Log(level, text):
                     _LOG.log(level, "%s", text)
@@ -269,20 +273,20 @@ class Master:
         try:
             pid = self._beside.start()
         except OSError as error:
-            self._do(self._supervisor.server_ended(_CANNOT_START, error.strerror or str(error), now))
+            self._execute(self._supervisor.web_server_exited(_CANNOT_START, error.strerror or str(error), now))
         else:
             _LOG.info("started %s, process %d", " ".join(self._beside.command), pid)
-            self._do(self._supervisor.forked(SERVER, pid, self._supervisor.generation, now))
+            self._execute(self._supervisor.forked(WEB_SERVER, pid, self._supervisor.generation, now))
 
-    def _wiring(self, generation: int, commands: int = -1, sources: int = -1) -> Wiring:
-        return Wiring(
+    def _inherited(self, generation: int, commands: int = -1, triggers: int = -1) -> InheritedState:
+        return InheritedState(
             generation=generation,
             master=os.getpid(),
             memory=self._memory.fd,
             queues=self._pipes,
             reports=self._report_to,
             commands=commands,
-            sources=sources,
+            triggers=triggers,
             topology=self._settings.topology,
             app=self._settings.app,
             lazy=self._settings.lazy,
@@ -298,13 +302,13 @@ class Master:
             _kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        lost = self._outgoing.waiting()
+        lost = self._outgoing.queued()
         if lost:
             _LOG.warning("%d signals were still waiting and are lost", lost)
 
     def _close(self) -> None:
         """Leave nothing open or changed: the program that was a master may go on."""
-        adopt_orphans(False)
+        set_child_subreaper(False)
         for front in self._fronts:
             front.close()
         self._templates.close()
@@ -323,33 +327,33 @@ class Master:
     def _answer(self, request: dict[str, Any], pid: int) -> tuple[dict[str, Any], Sequence[int]]:
         match request:
             case {"do": "attach"}:
-                wiring = self._wiring(self._supervisor.generation)
-                return {"wiring": wiring.to_json(), "sources": self._declared}, wiring.passed()
+                inherited = self._inherited(self._supervisor.generation)
+                return {"inherited": inherited.to_json(), "triggers": self._declared}, inherited.passed()
             case {"do": "join"}:
-                return self._seat(pid), ()
+                return self._assign_worker_number(pid), ()
             case {"do": "signals"}:
                 return self._state(), ()
             case {"do": "next", "count": int(count)}:
-                return {"next": self._raiser.upcoming(max(0, min(count, _MOST_RUNS)))}, ()
+                return {"next": self._raiser.upcoming(max(0, min(count, _MAX_RUNS)))}, ()
             case {"do": "reload"}:
-                self._do(self._supervisor.reload())
+                self._execute(self._supervisor.reload())
             case {"do": "stop"}:
-                self._do(self._supervisor.stop(time.monotonic()))
+                self._execute(self._supervisor.stop(time.monotonic()))
             case _:
                 known = "signals, next (with a count), attach, join, reload or stop"
                 return {"error": f"cannot do {request}; {known} can be done"}, ()
         return {"pid": os.getpid()}, ()
 
-    def _seat(self, pid: int) -> dict[str, Any]:
+    def _assign_worker_number(self, pid: int) -> dict[str, Any]:
         """What a process of the other server is told that would be a worker: which one, or 0 while there is no seat."""
         if not self._settings.command:
             return {"error": "this server starts its workers itself; give heliograph run a command after two dashes"}
         now = time.monotonic()
-        who = self._supervisor.join(pid, now)
-        if who is not None and not self._door.let_in(pid, who):
-            self._note_leaving(who, now)
-            who = None
-        return {"worker": who.number if who else 0}
+        process = self._supervisor.join(pid, now)
+        if process is not None and not self._door.watch(pid, process):
+            self._note_leaving(process, now)
+            process = None
+        return {"worker": process.number if process else 0}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -358,11 +362,11 @@ class Master:
             "pid": os.getpid(),
             "generation": self._supervisor.generation,
             "loading": self._supervisor.loading,
-            "complete": self._supervisor.complete,
-            "processes": {str(who): pid for who, pid in self._supervisor.pids().items()},
-            "waiting": self._outgoing.waiting(),
-            "sources": self._raiser.rows(),
-            "refused": self._memory.accounts.refused(),
+            "complete": self._supervisor.all_running,
+            "processes": {str(process): pid for process, pid in self._supervisor.pids().items()},
+            "queued": self._outgoing.queued(),
+            "triggers": self._raiser.rows(),
+            "rejected": self._memory.counters.rejected(),
             "signals": self._outgoing.rows(),
         }
 
@@ -378,7 +382,7 @@ def _milliseconds_until(deadline: float, now: float) -> float | None:
     return 0.0
 
 
-def _how(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code == -signal.SIGALRM:
         return "its handler ran into its time limit"
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from heliograph._core.table import check_num
+from heliograph._core.signals.registry import check_num
 from heliograph.application import AppSpec
 from heliograph.exceptions import ConfigError
-from heliograph.server.command import workers_of
-from heliograph.values import FarmSpec, Topology
+from heliograph.models import FarmSpec, Topology
+from heliograph.settings.web_server_command import workers_of
 
-MERCY = 30.0
+GRACEFUL_TIMEOUT = 30.0
 """Seconds that processes get to finish, when a server stops or reloads."""
 
 
@@ -26,7 +26,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     spooler: str | Path | None = None,
     name: str | None = None,
     lazy_apps: bool = False,
-    mercy: float = MERCY,
+    graceful_timeout: float = GRACEFUL_TIMEOUT,
     max_signals: int = 0,
     time_limit: float = 0.0,
     listen: str | None = None,
@@ -37,8 +37,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
 
     `app` is `package.module`, `package.module:callable` or `path/app.py`. It is never imported in this process. `farms`
     are names with the numbers of their mules. `name` is what `heliograph signals`, `reload` and `stop` find the server
-    by; without it they find it by the directory. `mercy` and `time_limit` are in seconds. At `listen` (`HOST:PORT` or a
-    unix socket's path) signals are taken from outside, those of `allow_remote` only. See `heliograph run --help`.
+    by; without it they find it by the directory. `graceful_timeout` and `time_limit` are in seconds. At `listen`
+    (`HOST:PORT` or a unix socket's path) signals are taken from outside, those of `allow_remote` only. See `heliograph run --help`.
 
     `command` starts another server (`["gunicorn", "-w", "4", "shop.wsgi"]`), whose processes are the workers then:
     `workers` says how many, as a rule; without it that is read from the command.
@@ -47,20 +47,20 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     The exit code is 0 after a stop, and 2 if the application could not be loaded; the command's own if it ended before
     any of its processes had joined.
     """
-    from heliograph.server.address import server_name  # noqa: PLC0415 - only who serves pays for a server
+    from heliograph.ipc.instance import server_name  # noqa: PLC0415 - only who serves pays for a server
     from heliograph.server.master import Master  # noqa: PLC0415
-    from heliograph.server.settings import MasterSettings  # noqa: PLC0415
+    from heliograph.settings.master_settings import MasterSettings  # noqa: PLC0415
 
     listed = tuple(FarmSpec(farm, tuple(numbers)) for farm, numbers in (farms or {}).items())
     if workers is None:
         workers = workers_of(command, os.environ)
     topology = Topology(workers, mules, listed, spoolers=int(spooler is not None))
-    _check(topology, mercy=mercy, max_signals=max_signals, time_limit=time_limit)
+    _check(topology, graceful_timeout=graceful_timeout, max_signals=max_signals, time_limit=time_limit)
     settings = MasterSettings(
         app=str(AppSpec.parse(app, Path.cwd())),
         topology=topology,
         name=server_name(name, Path.cwd()),
-        mercy=mercy,
+        graceful_timeout=graceful_timeout,
         lazy=lazy_apps,
         max_signals=max_signals,
         time_limit=time_limit,

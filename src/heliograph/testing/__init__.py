@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from heliograph.engines.clock import FakeClock
     from heliograph.engines.inline import InlineEngine
+    from heliograph.timing.clocks import FakeClock
 
 __all__ = ["FakeClock", "InlineEngine"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "FakeClock":
-        from heliograph.engines.clock import FakeClock
+        from heliograph.timing.clocks import FakeClock
 
         return FakeClock
     if name == "InlineEngine":

@@ -27,7 +27,7 @@ import pytest
 
 if TYPE_CHECKING:
     from heliograph.engines.inline import Handled, InlineEngine
-    from heliograph.values import Topology
+    from heliograph.models import Topology
 
 _MARKER = "heliograph(workers=1, mules=0, farms={}, spoolers=0): the server that heliograph_engine plays"
 
@@ -56,8 +56,8 @@ def heliograph_engine(
     node = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
     marker = node.get_closest_marker("heliograph")
     engine = InlineEngine(heliograph_topology if marker is None else _topology(*marker.args, **marker.kwargs))
-    with _tables_kept(), engines.using(engine):
-        _announce(engine)
+    with _restored_registries(), engines.using(engine):
+        _register_application(engine)
         yield engine
     _check(engine.take_failures())
 
@@ -66,28 +66,28 @@ def _topology(
     *, workers: int = 1, mules: int = 0, farms: Mapping[str, Sequence[int]] | None = None, spoolers: int = 0
 ) -> Topology:
     """The marker's arguments; what is left out the server does not have, but for one worker."""
-    from heliograph.values import FarmSpec, Topology
+    from heliograph.models import FarmSpec, Topology
 
     specs = tuple(FarmSpec(name, tuple(numbers)) for name, numbers in (farms or {}).items())
     return Topology(workers, mules, specs, spoolers)
 
 
 @contextmanager
-def _tables_kept() -> Generator[None, None, None]:
+def _restored_registries() -> Generator[None, None, None]:
     """Put back what this process knew of its signals; the tables stay the same objects.
 
     `async def` handlers get an event loop that ends with the test, and with it what they left there.
     """
     from heliograph.runtime import signals
-    from heliograph.runtime.loops import OWN
-    from heliograph.runtime.sources import SOURCES
+    from heliograph.runtime.async_handlers import THREAD
+    from heliograph.runtime.triggers import TRIGGERS
 
-    claimed, state = signals.TABLE.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    calls, options = signals._CALLS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    tables: list[dict[Any, Any]] = [signals.TABLE.registered, signals.TABLE.names, calls, options, SOURCES]
+    claimed, state = signals.REGISTRY.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    calls, options = signals._HANDLERS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    tables: list[dict[Any, Any]] = [signals.REGISTRY.registered, signals.REGISTRY.names, calls, options, TRIGGERS]
     copies = [dict(known) for known in tables]
-    claims, thread = set(claimed), (state.waited, state.handling, OWN.runner)
-    OWN.runner = None
+    claims, thread = set(claimed), (state.waited, state.handling, THREAD.runner)
+    THREAD.runner = None
     try:
         yield
     finally:
@@ -96,19 +96,19 @@ def _tables_kept() -> Generator[None, None, None]:
             known.update(before)
         claimed.intersection_update(claims)
         claimed.update(claims)
-        if OWN.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have made one
-            OWN.runner.close()
-        state.waited, state.handling, OWN.runner = thread
+        if THREAD.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have made one
+            THREAD.runner.close()
+        state.waited, state.handling, THREAD.runner = thread
 
 
-def _announce(engine: InlineEngine) -> None:
+def _register_application(engine: InlineEngine) -> None:
     from heliograph.exceptions import TargetError
     from heliograph.runtime import signals
-    from heliograph.runtime.sources import announce_sources
+    from heliograph.runtime.triggers import add_all_triggers
 
     try:
-        signals.announce(engine)
-        announce_sources(engine)
+        signals.register_all(engine)
+        add_all_triggers(engine)
     except TargetError as error:
         error.add_note(
             "The application registered this target when it was imported. Let the test have a server like the "

@@ -20,7 +20,7 @@ from inotify_simple import flags
 from heliograph.exceptions import ScheduleError
 from heliograph.watching.inotify import CONTENT, ENTRIES, ITSELF, Inotify
 
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """Links that a path may lead through; the kernel's own number (`MAXSYMLINKS`)."""
 
 _NOBODY: Mapping[str | None, set[Watched]] = {}
@@ -36,16 +36,16 @@ class Watched:
     key: object
     path: str
     recursive: bool
-    claims: set[Claim] = field(default_factory=set[Claim])
+    watches: set[Claim] = field(default_factory=set[Claim])
     end: int | None = None
     """The inode that tells of what is at the path; None while nothing is there."""
     tree: dict[int, str] = field(default_factory=dict[int, str])
     """The directories at and below it, and where they are; only if it is recursive."""
-    barred: dict[str, Claim] = field(default_factory=dict[str, Claim])
+    unreadable: dict[str, Claim] = field(default_factory=dict[str, Claim])
     """What may not be read, where it is, and the entry that tells of it."""
 
 
-class Claims:
+class PathWatches:
     """Who claims which inode."""
 
     def __init__(self, inotify: Inotify) -> None:
@@ -56,40 +56,40 @@ class Claims:
         """Who claims that inode, by the name of the entry that they claim."""
         return self._claimed.get(wd, _NOBODY)
 
-    def look(self, watch: Watched) -> None:
+    def rescan(self, watch: Watched) -> None:
         """Claim what is at the path now and on the way to it, then let go of what is no longer.
 
         Raises `ScheduleError` if that cannot be watched; what was claimed before still is.
         """
-        before, watch.claims, watch.end, watch.tree = watch.claims, set(), None, {}
-        watch.barred = {}
+        before, watch.watches, watch.end, watch.tree = watch.watches, set(), None, {}
+        watch.unreadable = {}
         try:
-            self._arrive(watch, self._walk(watch))
+            self._watch_target(watch, self._walk(watch))
         except ScheduleError:
-            watch.claims |= before
+            watch.watches |= before
             raise
-        self._release(watch, before - watch.claims)
+        self._release(watch, before - watch.watches)
 
-    def grow(self, watch: Watched, top: str) -> None:
+    def add_subtree(self, watch: Watched, top: str) -> None:
         """Claim the directories at and below `top`, each before it is looked into; links are not followed."""
         ahead = [top]
         while ahead:
             here = ahead.pop()
             with contextlib.suppress(OSError):  # no directory, gone meanwhile, or not ours to read: the others matter
-                wd = self._claim(watch, here, CONTENT | ENTRIES | ITSELF | flags.ONLYDIR, None)
+                wd = self._add_watch(watch, here, CONTENT | ENTRIES | ITSELF | flags.ONLYDIR, None)
                 watch.tree[wd] = here
                 with os.scandir(here) as entries:
                     ahead += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
     def drop(self, watch: Watched) -> None:
         """Release all that is claimed for it."""
-        self._release(watch, watch.claims)
+        self._release(watch, watch.watches)
 
     def forget(self, wd: int) -> None:
         """That inode is gone, and its number."""
         for name, watches in self._claimed.pop(wd, _NOBODY).items():
             for watch in watches:
-                watch.claims.discard((wd, name))
+                watch.watches.discard((wd, name))
                 watch.tree.pop(wd, None)
 
     def _walk(self, watch: Watched) -> str | None:
@@ -100,67 +100,67 @@ class Claims:
             if name == "..":
                 here = here.rpartition("/")[0]
                 continue
-            link = self._step(watch, here, name)
+            link = self._watch_component(watch, here, name)
             if link is None:
                 return None
             if not link:
                 here = f"{here}/{name}"
                 continue
             links += 1
-            if links > _MOST_LINKS:
+            if links > _MAX_LINKS:
                 return None
             names += _names(link)
             here = "" if link.startswith("/") else here
         return here or "/"
 
-    def _step(self, watch: Watched, here: str, name: str) -> str | None:
+    def _watch_component(self, watch: Watched, here: str, name: str) -> str | None:
         """Claim an entry and look it up: what it links to, "" if it is no link, None if there is none."""
         try:
             with contextlib.suppress(PermissionError):  # the next one still tells that it goes
-                self._claim(watch, here or "/", ENTRIES | ITSELF | flags.ONLYDIR, name)
+                self._add_watch(watch, here or "/", ENTRIES | ITSELF | flags.ONLYDIR, name)
             return str(Path(f"{here}/{name}").readlink())
         except OSError as error:
             return "" if error.errno == errno.EINVAL else None
 
-    def _arrive(self, watch: Watched, end: str | None) -> None:
+    def _watch_target(self, watch: Watched, end: str | None) -> None:
         if end is None:
             return
         try:
-            watch.end = self._claim(watch, end, CONTENT | ENTRIES | ITSELF, None)
+            watch.end = self._add_watch(watch, end, CONTENT | ENTRIES | ITSELF, None)
         except PermissionError as error:
-            self._stand_outside(watch, end, error)
+            self._watch_parent(watch, end, error)
         except (FileNotFoundError, NotADirectoryError):
             return  # it went meanwhile, and the claim on its entry tells
         if watch.recursive:
-            self.grow(watch, end)
+            self.add_subtree(watch, end)
 
-    def _stand_outside(self, watch: Watched, end: str, error: PermissionError) -> None:
+    def _watch_parent(self, watch: Watched, end: str, error: PermissionError) -> None:
         """Of a file that may not be read its directory tells enough; of a directory it does not."""
-        barred = watch.barred.get(end)
+        barred = watch.unreadable.get(end)
         watch.end = barred and barred[0]
         if barred is None or Path(end).is_dir():
             raise ScheduleError(f"cannot watch {watch.path!r}: no permission to read {end!r}", watch.path) from error
 
-    def _claim(self, watch: Watched, path: str, mask: int, name: str | None) -> int:
+    def _add_watch(self, watch: Watched, path: str, mask: int, name: str | None) -> int:
         try:
             wd = self._inotify.add(path, mask)
         except PermissionError:
-            self._bar(watch, path)
+            self._mark_unreadable(watch, path)
             raise
         self._enter(watch, (wd, name))
         return wd
 
-    def _bar(self, watch: Watched, path: str) -> None:
+    def _mark_unreadable(self, watch: Watched, path: str) -> None:
         above, _, name = path.rpartition("/")
         with contextlib.suppress(OSError):  # that may not be read either, or is gone
             wd = self._inotify.add(above or "/", CONTENT | ENTRIES | ITSELF | flags.ONLYDIR)
-            watch.barred[path] = (wd, name)
+            watch.unreadable[path] = (wd, name)
             self._enter(watch, (wd, name))
 
     def _enter(self, watch: Watched, claim: Claim) -> None:
         wd, name = claim
         self._claimed.setdefault(wd, {}).setdefault(name, set()).add(watch)
-        watch.claims.add(claim)
+        watch.watches.add(claim)
 
     def _release(self, watch: Watched, claims: Iterable[Claim]) -> None:
         for wd, name in claims:

@@ -18,7 +18,7 @@ from pathlib import Path
 from inotify_simple import Event, flags
 
 from heliograph.exceptions import ScheduleError
-from heliograph.watching.claims import Claims, Watched
+from heliograph.watching.claims import PathWatches, Watched
 from heliograph.watching.inotify import ENTRIES, ITSELF, Inotify
 
 _LOG = logging.getLogger("heliograph.watching")
@@ -37,7 +37,7 @@ class Watcher:
     def __init__(self) -> None:
         """Raises `ScheduleError` on a system without inotify."""
         self._inotify = Inotify()
-        self._claims = Claims(self._inotify)
+        self._claims = PathWatches(self._inotify)
         self._watches: dict[object, Watched] = {}
 
     def fileno(self) -> int:
@@ -53,7 +53,7 @@ class Watcher:
         watch = Watched(key, _absolute(path), recursive)
         with contextlib.ExitStack() as undo:
             undo.callback(self._claims.drop, watch)
-            self._claims.look(watch)
+            self._claims.rescan(watch)
             if watch.end is None and not missing_ok:
                 raise ScheduleError(f"nothing is at {path!r} to be watched; missing_ok=True waits for it", path)
             undo.pop_all()
@@ -103,13 +103,13 @@ class Watcher:
         """Keep up with a directory that comes into a tree, or moves."""
         if event.wd in watch.tree and event.mask & flags.ISDIR:
             if event.mask & flags.CREATE:
-                self._claims.grow(watch, f"{watch.tree[event.wd]}/{event.name}")
+                self._claims.add_subtree(watch, f"{watch.tree[event.wd]}/{event.name}")
             elif event.mask & (flags.MOVED_FROM | flags.MOVED_TO):
                 stale[watch] = None
 
     def _look_again(self, watch: Watched) -> bool:
         try:
-            self._claims.look(watch)
+            self._claims.rescan(watch)
         except ScheduleError as error:
             _LOG.error("%r is watched in part only, until more happens to it: %s", watch.path, error)
             return False
@@ -118,7 +118,7 @@ class Watcher:
 
 def _leads_elsewhere(event: Event, watch: Watched) -> bool:
     """Whether what happened to an entry that is claimed may change what is at the path, or whether it may be read."""
-    return bool(event.mask & ENTRIES) or (event.wd, event.name) in watch.barred.values()
+    return bool(event.mask & ENTRIES) or (event.wd, event.name) in watch.unreadable.values()
 
 
 def _on_way(event: Event, watch: Watched) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 TASKS = """
 import asyncio, json, threading

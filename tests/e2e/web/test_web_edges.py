@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from heliograph.server.address import control_socket
-from heliograph.testing.stage.plays import eventually
+from heliograph.ipc.instance import control_socket
+from heliograph.testing.harness.harness import eventually
 
 
 def test_max_requests_replaces_a_worker_and_loses_nothing(beside):
@@ -109,7 +109,7 @@ def test_the_reload_of_a_preloaded_application_is_joined_too(beside):
     web = beside("gunicorn-preload").start()
     for _ in range(2):
         before = set(web.workers().values())
-        os.kill(web.server.pids()["server"], signal.SIGHUP)
+        os.kill(web.server.pids()["webserver"], signal.SIGHUP)
         web.await_workers(lambda workers, before=before: not set(workers.values()) & before)
     web.get(13)
     assert web.by(13, 2) == ["worker1", "worker2"]
@@ -121,7 +121,7 @@ def test_a_server_of_one_process_is_its_own_worker(beside):
     web = beside("uvicorn")
     web.command[1:3] = []
     web.start(code=ONE)
-    assert web.workers() == {"worker1": web.server.pids()["server"]}
+    assert web.workers() == {"worker1": web.server.pids()["webserver"]}
     web.get(13)
     assert web.by(13, 1) == ["worker1"]
     assert web.server.end() == 0
@@ -158,7 +158,7 @@ def test_a_process_too_many_serves_and_waits(beside):
     web = beside("gunicorn-sync")
     web.start("--workers", "2")
     first = web.workers()
-    os.kill(web.server.pids()["server"], signal.SIGTTIN)
+    os.kill(web.server.pids()["webserver"], signal.SIGTTIN)
     eventually("a third", lambda: {web.get().json()["pid"] for _ in range(10)} - set(first.values()))
     assert web.workers() == first
     os.kill(first["worker2"], signal.SIGKILL)
@@ -208,14 +208,16 @@ def test_two_functions_under_one_number_are_told_by_name(beside):
     """Where the order of imports differs: neither is run or raised in the wrong place, and requests are answered."""
     web = beside("gunicorn-sync")
     web.server.write(DISAGREEING)
-    web.server.launch("--socket", web.server.wire, "--allow-remote", "0", "--mercy", "0.5", "--", *web.command)
+    web.server.launch(
+        "--socket", web.server.wire, "--allow-remote", "0", "--graceful-timeout", "0.5", "--", *web.command
+    )
     told = r"in tasks tasks\.one has it, with target 'workers'; here tasks\.other, .*Signal\(name="
     web.server.await_log(f"gets no signals: cannot register signal 0: {told}", 2)
     assert "tasks.one has it" in web.get().text
     web.server.send(0)
     assert web.workers() == {}
     assert web.server.events() == []
-    assert web.server.row(0)["waiting"] == 2
+    assert web.server.row(0)["queued"] == 2
     assert web.server.end() == 0
     assert "2 signals were still waiting and are lost" in web.server.log
 
@@ -323,7 +325,7 @@ def test_who_asks_to_join_a_server_of_its_own_workers_is_told(server):
 
 JOIN = """
 import pathlib, sys
-from heliograph.engines.local.asking import ask
+from heliograph.ipc.control_client import request as ask
 ask(pathlib.Path(sys.argv[1]), {"do": "join"})
 """
 
@@ -363,7 +365,7 @@ def test_timers_agree_in_whatever_order_they_are_declared(beside):
     before = web.workers()
     os.kill(before["worker1"], signal.SIGKILL)
     web.await_workers(lambda workers: workers["worker1"] != before["worker1"])
-    assert [row["num"] for row in web.server.state()["sources"]] == [0, 1, 2]
+    assert [row["num"] for row in web.server.state()["triggers"]] == [0, 1, 2]
     assert len(web.server.events("once")) == 1
     assert web.server.end() == 0
 

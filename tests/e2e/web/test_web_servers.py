@@ -9,7 +9,7 @@ from collections import Counter
 
 import httpx
 
-from heliograph.testing.stage.plays import eventually
+from heliograph.testing.harness.harness import eventually
 
 
 def test_every_target_is_reached(web):
@@ -145,7 +145,7 @@ def test_the_web_servers_own_reload_changes_nothing_else(web):
     """SIGHUP to it, as its own tools do: new processes take the numbers, mules go on."""
     web.start()
     before = web.server.pids()
-    os.kill(before["server"], signal.SIGHUP)
+    os.kill(before["webserver"], signal.SIGHUP)
     web.await_workers(lambda workers: not set(workers.values()) & set(before.values()))
     after = web.server.pids()
     assert {who: pid for who, pid in after.items() if not who.startswith("worker")} == {
@@ -185,7 +185,7 @@ def test_a_web_server_that_is_killed_is_replaced(web):
     """With all that it left behind, so that the next can have the port."""
     web.start()
     before = web.server.pids()
-    os.kill(before["server"], signal.SIGKILL)
+    os.kill(before["webserver"], signal.SIGKILL)
     web.await_workers(lambda workers: not set(workers.values()) & set(before.values()))
     eventually("an answer", web.answers)
     web.get(13)

@@ -20,7 +20,7 @@ from heliograph.exceptions import ConfigError
 @pytest.fixture(autouse=True)
 def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """No environment variable, no uWSGI, nothing chosen yet."""
-    monkeypatch.delenv(engines.VARIABLE, raising=False)
+    monkeypatch.delenv(engines.ENGINE_ENV, raising=False)
     monkeypatch.delitem(sys.modules, "uwsgi", raising=False)
     with engines.using(None):
         yield

@@ -5,17 +5,17 @@ from collections.abc import Callable, Generator
 import pytest
 
 from heliograph import REGISTERED_SIGNALS, Signal, engines, uwsgi
-from heliograph.engines.clock import SystemClock
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import NoEngine, TargetError
-from heliograph.testing.plugin import _tables_kept
-from heliograph.values import Identity
+from heliograph.models import Identity
+from heliograph.testing.plugin import _restored_registries
+from heliograph.timing.clocks import SystemClock
 
 
 @pytest.fixture(autouse=True)
 def engine() -> Generator[DetachedEngine]:
     engine = DetachedEngine()
-    with _tables_kept(), engines.using(engine):
+    with _restored_registries(), engines.using(engine):
         yield engine
 
 
@@ -72,7 +72,7 @@ def test_there_is_no_server(engine: DetachedEngine) -> None:
     ran: list[int] = []
     uwsgi.postfork_hooks.add()(lambda: ran.append(1))
     assert ran == []
-    assert (engine.name, engine.identity, engine.topology) == ("detached", Identity("outside"), None)
+    assert (engine.name, engine.identity, engine.topology) == ("detached", Identity("external"), None)
     assert (engine.masterpid(), engine.workers(), dict(engine.opt()), engine.version()) == (0, (), {}, "")
-    assert (engine.in_farm("mail"), engine.signal_registered(99), engine.signal_named(99)) == (False, False, False)
+    assert (engine.in_farm("mail"), engine.signal_registered(99), engine.has_name(99)) == (False, False, False)
     assert isinstance(engine.clock, SystemClock)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from heliograph.engines.clock import FakeClock, SystemClock
 from heliograph.engines.inline import InlineEngine, Sent
 from heliograph.exceptions import (
     ConfigError,
@@ -16,7 +15,8 @@ from heliograph.exceptions import (
     TargetError,
     WaitTimeout,
 )
-from heliograph.values import FarmSpec, Identity, Queue, Topology
+from heliograph.models import FarmSpec, Identity, Queue, Topology
+from heliograph.timing.clocks import FakeClock, SystemClock
 
 SERVER = Topology(workers=2, mules=3, farms=(FarmSpec("crunchers", (2, 3)), FarmSpec("mail", (1,))), spoolers=2)
 PATIENCE = 10.0
@@ -67,7 +67,7 @@ def test_each_receiver_runs_its_copy(engine: InlineEngine, target: str, takers: 
 def test_what_was_sent_is_noted(engine: InlineEngine) -> None:
     """By whom, and to which queues."""
     register(engine, 9, "workers")
-    with engine.playing("mule2"):
+    with engine.as_process("mule2"):
         engine.signal(9, 0)
     assert engine.sent == [Sent(9, Identity("mule", 2), (Queue("worker", 1), Queue("worker", 2)))]
 
@@ -77,10 +77,10 @@ def test_signals_run_in_the_order_in_which_they_were_sent(engine: InlineEngine) 
     register(engine, 1, "mule1")
     register(engine, 2, "workers")
     register(engine, 3, "mule1")
-    with engine.hold():
+    with engine.paused():
         for num in (1, 2, 3, 1):
             engine.signal(num, 0)
-        assert engine.waiting("mule1") == (1, 3, 1)
+        assert engine.queued("mule1") == (1, 3, 1)
     assert runs(engine) == [(1, "mule1"), (2, "worker1"), (2, "worker2"), (3, "mule1"), (1, "mule1")]
 
 
@@ -118,7 +118,7 @@ def test_a_handler_that_sends_itself_does_not_nest(engine: InlineEngine) -> None
 
 def test_playing_is_undone(engine: InlineEngine) -> None:
     """Nested, and after an exception."""
-    with pytest.raises(LookupError), engine.playing("mule1"), engine.playing(Identity("spooler", 2)):  # noqa: PT012
+    with pytest.raises(LookupError), engine.as_process("mule1"), engine.as_process(Identity("spooler", 2)):  # noqa: PT012
         assert str(engine.identity) == "spooler2"
         raise LookupError
     assert str(engine.identity) == "worker1"
@@ -127,16 +127,16 @@ def test_playing_is_undone(engine: InlineEngine) -> None:
 @pytest.mark.parametrize("who", ["worker3", "mule0", "worker", "bogus", Identity("mule", 4)], ids=str)
 def test_only_processes_that_there_are_can_be_played(engine: InlineEngine, who: Any) -> None:
     """The error lists them; the master and a process outside are among them."""
-    with pytest.raises(TargetError) as caught, engine.playing(who):
+    with pytest.raises(TargetError) as caught, engine.as_process(who):
         pass
-    assert {"master", "worker2", "mule3", "spooler2", "outside"} <= set(caught.value.available)
+    assert {"master", "worker2", "mule3", "spooler2", "external"} <= set(caught.value.available)
     assert str(engine.identity) == "worker1"
 
 
 def test_each_thread_plays_for_itself(engine: InlineEngine) -> None:
     """A thread that waits as mule 1 does not make the others mules."""
     seen: list[str] = []
-    with engine.playing("mule1"):
+    with engine.as_process("mule1"):
         in_thread(lambda: seen.append(str(engine.identity))).join(PATIENCE)
         assert [*seen, str(engine.identity)] == ["worker1", "mule1"]
 
@@ -144,7 +144,7 @@ def test_each_thread_plays_for_itself(engine: InlineEngine) -> None:
 def test_without_workers_one_is_the_first_process_that_there_is() -> None:
     """And outside, where there is none at all."""
     assert str(InlineEngine(Topology(mules=1)).identity) == "mule1"
-    assert str(InlineEngine(Topology()).identity) == "outside"
+    assert str(InlineEngine(Topology()).identity) == "external"
 
 
 @pytest.mark.parametrize("mules", [(), (0,), (4,), (1, 4)])
@@ -180,11 +180,11 @@ def test_leaving_goes_through_and_loses_nothing(engine: InlineEngine, leaving: t
 
     register(engine, 1, "workers", leave)
     register(engine, 2, "mule1")
-    with engine.playing("mule3"):
+    with engine.as_process("mule3"):
         with pytest.raises(leaving):
             engine.signal(1, 0)
         assert str(engine.identity) == "mule3"
-    assert engine.waiting("worker2") == (1,)
+    assert engine.queued("worker2") == (1,)
     engine.register_signal(1, "workers", lambda _num: None)
     engine.signal(2, 0)
     assert runs(engine) == [(1, "worker1"), (1, "worker2"), (2, "mule1")]
@@ -198,13 +198,13 @@ def test_leaving_goes_through_and_loses_nothing(engine: InlineEngine, leaving: t
 def test_what_is_held_runs_when_the_block_ends(engine: InlineEngine) -> None:
     """The outermost one, and also when it ends by an exception."""
     register(engine, 1, "mule1")
-    with pytest.raises(LookupError), engine.hold():  # noqa: PT012 - how the block ends is what is tested
-        with engine.hold():
+    with pytest.raises(LookupError), engine.paused():  # noqa: PT012 - how the block ends is what is tested
+        with engine.paused():
             engine.signal(1, 0)
-        assert engine.waiting("mule1") == engine.waiting(Queue("mule", 1)) == (1,)
+        assert engine.queued("mule1") == engine.queued(Queue("mule", 1)) == (1,)
         raise LookupError
     assert runs(engine) == [(1, "mule1")]
-    assert engine.waiting("mule1") == ()
+    assert engine.queued("mule1") == ()
 
 
 def test_waiting_takes_a_queue_or_a_target(engine: InlineEngine) -> None:
@@ -212,32 +212,32 @@ def test_waiting_takes_a_queue_or_a_target(engine: InlineEngine) -> None:
     register(engine, 1, "workers")
     register(engine, 2, "worker2")
     register(engine, 3, "worker")
-    with engine.hold():
+    with engine.paused():
         for num in (1, 2, 3):
             engine.signal(num, 0)
-        assert engine.waiting("workers") == (1, 1, 2)
-        assert engine.waiting("worker2") == (1, 2)
-        assert engine.waiting("worker") == engine.waiting(Queue("worker", 0)) == (3,)
-        assert engine.waiting("mule") == ()
+        assert engine.queued("workers") == (1, 1, 2)
+        assert engine.queued("worker2") == (1, 2)
+        assert engine.queued("worker") == engine.queued(Queue("worker", 0)) == (3,)
+        assert engine.queued("mule") == ()
         with pytest.raises(TargetError):
-            engine.waiting("mule9")
+            engine.queued("mule9")
 
 
 def test_a_full_queue_is_told_at_once_and_counted() -> None:
     """D1: no time passes, since nobody else could make room; what was sent before stays."""
     engine = InlineEngine(SERVER, capacity=2)
     register(engine, 1, "mule1")
-    with engine.hold():
+    with engine.paused():
         engine.signal(1, 5)
         engine.signal(1, 5)
         with pytest.raises(SignalQueueFull, match="only this process reads") as caught:
             engine.signal(1, 5)
         assert (caught.value.num, caught.value.target, caught.value.timeout) == (1, "mule1", 5)
-        assert engine.waiting("mule1") == (1, 1)
-    assert (len(engine.sent), len(engine.handled), engine.refused) == (2, 2, 1)
+        assert engine.queued("mule1") == (1, 1)
+    assert (len(engine.sent), len(engine.handled), engine.rejected) == (2, 2, 1)
     assert engine.clock.monotonic() == 0
     engine.signal(1, 5)
-    assert engine.refused == 1
+    assert engine.rejected == 1
 
 
 def test_a_broadcast_goes_to_all_or_to_none() -> None:
@@ -245,13 +245,13 @@ def test_a_broadcast_goes_to_all_or_to_none() -> None:
     engine = InlineEngine(SERVER, capacity=1)
     register(engine, 1, "mule2")
     register(engine, 2, "mules")
-    with engine.hold():
+    with engine.paused():
         engine.signal(1, 0)
         with pytest.raises(SignalQueueFull):
             engine.signal(2, 0)
-        assert engine.waiting("mules") == (1,)
+        assert engine.queued("mules") == (1,)
     assert runs(engine) == [(1, "mule2")]
-    assert (len(engine.sent), engine.refused) == (1, 1)
+    assert (len(engine.sent), engine.rejected) == (1, 1)
 
 
 def test_a_handler_that_fills_its_own_queue_fails() -> None:
@@ -268,14 +268,14 @@ def test_a_handler_that_fills_its_own_queue_fails() -> None:
     [failed] = engine.take_failures()
     assert isinstance(failed.failure, SignalQueueFull)
     assert runs(engine) == [(1, "mule1"), (2, "mule1"), (2, "mule1")]
-    assert engine.refused == 1
+    assert engine.rejected == 1
 
 
 def test_registering_again_moves_the_signal(engine: InlineEngine) -> None:
     """S5: what waited keeps its queue, and runs the new handler."""
     ran: list[str] = []
     register(engine, 1, "mule1", lambda _num: ran.append("old"))
-    with engine.hold():
+    with engine.paused():
         engine.signal(1, 0)
         register(engine, 1, "mule2", lambda _num: ran.append(f"new in {engine.identity}"))
         engine.signal(1, 0)
@@ -296,9 +296,9 @@ def test_a_wrong_target_changes_nothing(engine: InlineEngine) -> None:
 
 def test_what_nobody_registered_is_not_sent(engine: InlineEngine) -> None:
     """D2: nothing is noted, nothing waits."""
-    with pytest.raises(SignalNotRegistered), engine.hold():
+    with pytest.raises(SignalNotRegistered), engine.paused():
         engine.signal(1, 0)
-    assert (engine.sent, engine.handled, engine.refused) == ([], [], 0)
+    assert (engine.sent, engine.handled, engine.rejected) == ([], [], 0)
 
 
 # waiting
@@ -338,13 +338,13 @@ def test_a_wait_takes_what_is_held_for_it(engine: InlineEngine) -> None:
     """D5: other signals' handlers run meanwhile, that of n before the return; what comes after n stays."""
     for num, target in ((1, "worker1"), (2, "workers"), (3, "mule1"), (4, "worker")):
         register(engine, num, target)
-    with engine.hold():
+    with engine.paused():
         for num in (2, 3, 4, 1, 1):
             engine.signal(num, 0)
         assert engine.signal_wait(1, None) == 1
         assert runs(engine) == [(2, "worker1"), (4, "worker1"), (1, "worker1")]
-        assert (engine.waiting("worker1"), engine.waiting("worker2"), engine.waiting("mule1")) == ((1,), (2,), (3,))
-        with engine.playing("mule1"):
+        assert (engine.queued("worker1"), engine.queued("worker2"), engine.queued("mule1")) == ((1,), (2,), (3,))
+        with engine.as_process("mule1"):
             assert engine.signal_wait(None, None) == 3
     assert len(engine.handled) == 6
 
@@ -353,7 +353,7 @@ def test_a_wait_for_any_returns_the_first(engine: InlineEngine) -> None:
     """D6: of those that go to this process."""
     register(engine, 1, "mule1")
     register(engine, 2, "worker")
-    with engine.hold():
+    with engine.paused():
         engine.signal(1, 0)
         engine.signal(2, 0)
         assert engine.signal_wait(None, 5) == 2
@@ -365,7 +365,7 @@ def test_a_handler_may_wait(engine: InlineEngine) -> None:
     got: list[int] = []
     register(engine, 1, "mule1")
     register(engine, 2, "mule1", lambda _num: got.append(engine.signal_wait(1, None)))
-    with engine.hold():
+    with engine.paused():
         engine.signal(2, 0)
         engine.signal(1, 0)
     assert got == [1]
@@ -383,7 +383,7 @@ def test_what_is_sent_while_a_wait_runs_handlers_is_not_forgotten(engine: Inline
     with pytest.raises(SystemExit):
         engine.signal(1, 0)
     register(engine, 1, "workers", lambda _num: engine.signal(3, 0))
-    with engine.playing("worker2"):
+    with engine.as_process("worker2"):
         assert engine.signal_wait(1, None) == 1
     assert runs(engine)[1:] == [(1, "worker2"), (3, "mule1")]
 
@@ -391,14 +391,14 @@ def test_what_is_sent_while_a_wait_runs_handlers_is_not_forgotten(engine: Inline
 def test_a_signal_for_others_can_never_arrive(engine: InlineEngine) -> None:
     """D5: the error says where it goes, and who waited."""
     register(engine, 1, "worker2")
-    with engine.playing("mule1"), pytest.raises(NotSupported, match="goes to worker2 and never arrives in mule1"):
+    with engine.as_process("mule1"), pytest.raises(NotSupported, match="goes to worker2 and never arrives in mule1"):
         engine.signal_wait(1, 5)
 
 
-@pytest.mark.parametrize("who", ["master", "outside"])
+@pytest.mark.parametrize("who", ["master", "external"])
 def test_nothing_arrives_in_the_master(engine: InlineEngine, who: str) -> None:
     """D6: no wait for ever there either."""
-    with engine.playing(who), pytest.raises(NotSupported, match=f"ever arrives in {who}"):
+    with engine.as_process(who), pytest.raises(NotSupported, match=f"ever arrives in {who}"):
         engine.signal_wait(None, None)
 
 
@@ -433,13 +433,13 @@ class Waiting:
 
     def _run(self) -> None:
         who, num, timeout = self._arguments
-        with self._engine.playing(who):
+        with self._engine.as_process(who):
             self.received.append(self._engine.signal_wait(num, timeout))
 
     def _until_it_waits(self) -> None:
         who, num, _ = self._arguments
         condition = threading.Event()
-        while not any(str(w.who) == who and w.num == num for w in tuple(self._engine._waiters)):
+        while not any(str(w.process) == who and w.num == num for w in tuple(self._engine._waiters)):
             assert not condition.wait(0.0001)
             assert self._thread.is_alive()
 
@@ -466,7 +466,7 @@ def test_a_wait_on_real_time_ends_when_the_signal_comes() -> None:
     waiting = Waiting(engine, "mule2", 1, 10 * PATIENCE)
     engine.signal(1, 0)
     assert waiting.result() == [1]
-    with engine.playing("mule2"), pytest.raises(WaitTimeout):
+    with engine.as_process("mule2"), pytest.raises(WaitTimeout):
         engine.signal_wait(1, 0)
 
 
@@ -526,7 +526,7 @@ def test_threads_lose_nothing(engine: InlineEngine) -> None:
         thread.join(PATIENCE)
     assert sorted(got) == sorted(list(range(8)) * 200)
     assert len(engine.sent) == len(engine.handled) == 1600
-    assert engine.waiting("mule1") == ()
+    assert engine.queued("mule1") == ()
 
 
 # the rest of the port
@@ -541,9 +541,9 @@ def test_hooks_run_once_for_each_process(engine: InlineEngine) -> None:
 
 def test_a_mule_is_in_its_farms(engine: InlineEngine) -> None:
     """Workers are in none, and nobody in one that there is not."""
-    with engine.playing("mule2"):
+    with engine.as_process("mule2"):
         assert [engine.in_farm(name) for name in ("crunchers", "mail", "none")] == [True, False, False]
-    with engine.playing("worker2"):
+    with engine.as_process("worker2"):
         assert engine.in_farm("crunchers") is False
 
 

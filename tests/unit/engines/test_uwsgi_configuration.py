@@ -26,7 +26,7 @@ _SPEC.loader.exec_module(configuration)
 )
 def test_a_command_line_says_all(words, name, values):
     """Each time that an option is given counts, whichever way it is written."""
-    assert configuration.given(name, {}, words) == values
+    assert configuration.option_values(name, {}, words) == values
 
 
 def test_ini_files_say_all(tmp_path):
@@ -34,15 +34,15 @@ def test_ini_files_say_all(tmp_path):
     (tmp_path / "a.ini").write_text("[other]\nfarm = x:1\n[uwsgi]\n; farm = no:1\nfarm = a:1, 2\nini = b.ini\nmule\n")
     (tmp_path / "b.ini").write_text("[uwsgi]\nfarm=b:2\ninclude = a.ini\n")
     for words in (["--ini", str(tmp_path / "a.ini")], [str(tmp_path / "a.ini")]):
-        farms = configuration.given("farm", {}, words)
+        farms = configuration.option_values("farm", {}, words)
         assert farms[:2] == ["a:1, 2", "b:2"]
         assert set(farms) == {"a:1, 2", "b:2"}
-    assert configuration.given("farm", {}, ["--ini", f"{tmp_path}/a.ini:other"]) == ["x:1"]
+    assert configuration.option_values("farm", {}, ["--ini", f"{tmp_path}/a.ini:other"]) == ["x:1"]
 
 
 def test_what_cannot_be_read_leaves_the_word_to_the_server(tmp_path):
     """No file, no such option there: what `uwsgi.opt` says, one value or a list."""
-    assert configuration.given("farm", {"farm": "a:1"}, ["--ini", str(tmp_path / "none.ini")]) == ["a:1"]
-    assert configuration.given("farm", {"farm": ["a:1", "b:2"]}, []) == ["a:1", "b:2"]
-    assert configuration.given("mule", {"mule": True}, []) == [""]
-    assert configuration.given("farm", {}, []) == []
+    assert configuration.option_values("farm", {"farm": "a:1"}, ["--ini", str(tmp_path / "none.ini")]) == ["a:1"]
+    assert configuration.option_values("farm", {"farm": ["a:1", "b:2"]}, []) == ["a:1", "b:2"]
+    assert configuration.option_values("mule", {"mule": True}, []) == [""]
+    assert configuration.option_values("farm", {}, []) == []

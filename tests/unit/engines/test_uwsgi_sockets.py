@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import heliograph.engines
-from heliograph._core.targets import all_queues
-from heliograph.values import FarmSpec, Identity, Queue, Topology
+from heliograph._core.signals.targets import all_queues
+from heliograph.models import FarmSpec, Identity, Queue, Topology
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -69,7 +69,7 @@ def test_the_capacity_is_what_fits(pair: Pair) -> None:
     """As many one-byte writes as the capacity go through; not many more do before one is refused."""
     writer, reader = pair
     writer.setblocking(False)
-    capacity = sockets.capacity(reader.fileno(), sockets.memory_per_signal())
+    capacity = sockets.socket_capacity(reader.fileno(), sockets.memory_per_signal())
     for _ in range(capacity):
         assert writer.send(b"\0") == 1
     refused = 0
@@ -84,7 +84,7 @@ def test_the_capacity_is_what_fits(pair: Pair) -> None:
 def test_asking_closes_nothing(pair: Pair) -> None:
     """The descriptors are uWSGI's."""
     writer, reader = pair
-    sockets.capacity(reader.fileno(), 1)
+    sockets.socket_capacity(reader.fileno(), 1)
     sockets.stream_sockets()
     writer.send(b"x")
     assert reader.recv(1) == b"x"

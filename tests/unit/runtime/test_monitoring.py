@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from heliograph.exceptions import ScheduleError
+from heliograph.models import FileMonitor
 from heliograph.runtime.monitoring import register_file_monitor
-from heliograph.runtime.sources import get_sources
-from heliograph.values import FileMonitor
+from heliograph.runtime.triggers import get_triggers
 
 pytestmark = pytest.mark.usefixtures("heliograph_engine")
 
@@ -18,9 +18,9 @@ def handler() -> None:
 
 
 def monitored() -> FileMonitor:
-    (source,) = get_sources()
-    assert isinstance(source.what, FileMonitor)
-    return source.what
+    (trigger,) = get_triggers()
+    assert isinstance(trigger.spec, FileMonitor)
+    return trigger.spec
 
 
 class Named:
@@ -71,7 +71,7 @@ def test_what_is_no_path_is_refused(path, missing_ok):
     """Whether or not something must be there."""
     with pytest.raises(ScheduleError, match="a path to watch is"):
         register_file_monitor(path, missing_ok=missing_ok)
-    assert get_sources() == ()
+    assert get_triggers() == ()
 
 
 def test_any_name_that_a_file_may_have_will_do(tmp_path):
@@ -79,6 +79,6 @@ def test_any_name_that_a_file_may_have_will_do(tmp_path):
     for name in (r"a\0b", os.fsdecode(b"\xff\xfe"), "new\nline"):
         (tmp_path / name).touch()
         register_file_monitor(tmp_path / name)(handler)
-    assert [source.what.path for source in get_sources()] == [
+    assert [trigger.spec.path for trigger in get_triggers()] == [
         str(tmp_path / name) for name in (r"a\0b", "\udcff\udcfe", "new\nline")
     ]

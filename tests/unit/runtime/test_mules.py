@@ -36,10 +36,10 @@ def test_a_mule_is_named_by_an_int(number: Any) -> None:
 
 def test_who_is_a_mule_knows_it(heliograph_engine: InlineEngine) -> None:
     """In a mule its number, elsewhere 0 and None."""
-    with heliograph_engine.playing("mule2"):
+    with heliograph_engine.as_process("mule2"):
         assert (Mule.get_current_id(), Mule.get_current()) == (2, Mule(2))
     for who in ("worker2", "spooler1", "master"):
-        with heliograph_engine.playing(who):
+        with heliograph_engine.as_process(who):
             assert (Mule.get_current_id(), Mule.get_current()) == (0, None)
 
 
@@ -70,7 +70,7 @@ def test_the_farms_of_the_server(heliograph_engine: InlineEngine) -> None:
     ]
     mine: dict[str, list[bool]] = {}
     for who in ("mule1", "mule3", "worker1"):
-        with heliograph_engine.playing(who):
+        with heliograph_engine.as_process(who):
             mine[who] = [farm.is_mine for farm in farms]
     assert mine == {"mule1": [True, False], "mule3": [False, True], "worker1": [False, False]}
 

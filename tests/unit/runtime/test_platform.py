@@ -15,7 +15,7 @@ def test_a_process_knows_who_it_is(heliograph_engine: InlineEngine) -> None:
     """Workers have a number, others 0; all know how many there are."""
     ids: list[int] = []
     for who in ("worker1", "worker3", "mule2", "master"):
-        with heliograph_engine.playing(who):
+        with heliograph_engine.as_process(who):
             ids.append(uwsgi.worker_id)
     assert ids == [1, 3, 0, 0]
     assert (uwsgi.workers_count, uwsgi.mules_count) == (3, 2)
@@ -81,7 +81,7 @@ def test_hooks_run_in_order_and_one_that_raises_stops_nobody(caplog: pytest.LogC
 
         uwsgi.postfork_hooks.add()(lambda: ran.append("last"))
         assert ran == []
-        with engine.playing("mule1"), caplog.at_level(logging.ERROR, "heliograph.hooks"):
+        with engine.as_process("mule1"), caplog.at_level(logging.ERROR, "heliograph.hooks"):
             engine.fork()
     assert ran == ["first", "last"]
     assert [record.levelname for record in caplog.records] == ["ERROR"]

@@ -13,20 +13,20 @@ from heliograph import REGISTERED_SIGNALS, Farm, Mule, Signal, engines
 from heliograph.engines.detached import DetachedEngine
 from heliograph.engines.inline import InlineEngine
 from heliograph.exceptions import AlreadyRegistered, RegistrationError, ScheduleError, SignalTypeError, TargetError
-from heliograph.runtime import signals, sources
+from heliograph.models import CronRule, Timer, Trigger
+from heliograph.runtime import signals, triggers
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import (
     change_period,
-    get_sources,
+    get_triggers,
     next_runs,
     register_cron,
     register_timer,
     register_timer_ms,
     register_timer_rb,
-    unregister,
+    unregister_trigger,
 )
-from heliograph.runtime.sources import LONGEST_NAME
-from heliograph.values import CronRule, Source, Timer
+from heliograph.runtime.triggers import MAX_NAME_LENGTH
 
 pytestmark = pytest.mark.usefixtures("heliograph_engine")
 
@@ -53,13 +53,13 @@ def everything() -> tuple[Any, ...]:
     """All that this process, and its engine, know of signals and sources."""
     engine: Any = engines.current()
     known = [num for num in range(256) if engine.signal_registered(num)]
-    tables = dict(REGISTERED_SIGNALS), set(signals.TABLE.claimed), dict(signals._CALLS), dict(signals._OPTIONS)
-    return *tables, known, get_sources(), [entry.source for entry in engine._schedule.entries()]
+    tables = dict(REGISTERED_SIGNALS), set(signals.REGISTRY.claimed), dict(signals._HANDLERS), dict(signals._OPTIONS)
+    return *tables, known, get_triggers(), [entry.trigger for entry in engine._schedule.entries()]
 
 
-def only() -> Source:
-    (source,) = get_sources()
-    return source
+def only() -> Trigger:
+    (trigger,) = get_triggers()
+    return trigger
 
 
 def ran(engine: InlineEngine) -> list[tuple[int, str]]:
@@ -74,10 +74,10 @@ def test_a_function_comes_back_unchanged(declare):
     """And can be called as before; it has a signal of its own, a source, and a name."""
     assert declare()(handler) is handler
     assert handler() == "called"
-    source = only()
-    assert REGISTERED_SIGNALS[source.num].func is handler
-    assert source.name.startswith(f"{__name__}.handler/")
-    assert (source.jitter, source.coalesce, source.misfire_grace) == (0.0, True, None)
+    trigger = only()
+    assert REGISTERED_SIGNALS[trigger.num].func is handler
+    assert trigger.name.startswith(f"{__name__}.handler/")
+    assert (trigger.jitter, trigger.coalesce, trigger.misfire_grace) == (0.0, True, None)
 
 
 @every_decorator
@@ -99,9 +99,9 @@ def test_a_target_says_who_runs_it(declare, target, text):
 def test_options_are_kept(declare):
     """Each with its source."""
     declare(name="mine", jitter=2, coalesce=False, misfire_grace=30.0, time_limit=5)(handler)
-    source = only()
-    assert (source.name, source.jitter, source.coalesce, source.misfire_grace) == ("mine", 2, False, 30.0)
-    assert signals._OPTIONS[source.num].time_limit == 5
+    trigger = only()
+    assert (trigger.name, trigger.jitter, trigger.coalesce, trigger.misfire_grace) == ("mine", 2, False, 30.0)
+    assert signals._OPTIONS[trigger.num].time_limit == 5
 
 
 def test_what_is_declared():
@@ -113,7 +113,7 @@ def test_what_is_declared():
     register_timer_ms(250, name="e")(handler)
     register_cron(hour=3, name="f")(handler)
     register_cron("*/5 * * * mon-fri", tz="Europe/Berlin", name="g")(handler)
-    assert {source.name: source.what for source in get_sources()} == {
+    assert {trigger.name: trigger.spec for trigger in get_triggers()} == {
         "a": Timer(1.5),
         "b": Timer(2.0, 3),
         "c": Timer(2.0),
@@ -122,7 +122,7 @@ def test_what_is_declared():
         "f": CronRule("0", "3", "*", "*", "*"),
         "g": CronRule("*/5", "*", "*", "*", "1-5", "Europe/Berlin"),
     }
-    assert len({source.num for source in get_sources()}) == 7
+    assert len({trigger.num for trigger in get_triggers()}) == 7
 
 
 def test_names_are_given_where_none_is(heliograph_engine: InlineEngine):
@@ -131,11 +131,11 @@ def test_names_are_given_where_none_is(heliograph_engine: InlineEngine):
         register_timer(10)(handler)
     register_cron(hour=3)(handler)
     base = f"{__name__}.handler"
-    names = [source.name for source in get_sources()]
+    names = [trigger.name for trigger in get_triggers()]
     assert names == [f"{base}/timer", f"{base}/timer#2", f"{base}/timer#3", f"{base}/cronrule"]
-    unregister(names[1])
+    unregister_trigger(names[1])
     register_timer(10)(handler)
-    assert f"{base}/timer#2" in [source.name for source in get_sources()]
+    assert f"{base}/timer#2" in [trigger.name for trigger in get_triggers()]
 
 
 def test_one_declaration_for_several_functions():
@@ -143,7 +143,7 @@ def test_one_declaration_for_several_functions():
     every = register_timer(10)
     every(handler)
     every(other)
-    assert [REGISTERED_SIGNALS[source.num].func for source in get_sources()] == [handler, other]
+    assert [REGISTERED_SIGNALS[trigger.num].func for trigger in get_triggers()] == [handler, other]
 
 
 def test_a_function_with_a_very_long_name_has_a_name_that_fits():
@@ -154,8 +154,8 @@ def test_a_function_with_a_very_long_name_has_a_name_that_fits():
     long.__qualname__ = "x" * 5000
     for _ in range(12):
         register_timer(10)(long)
-    assert all(len(source.name) <= LONGEST_NAME for source in get_sources())
-    assert len({source.name for source in get_sources()}) == 12
+    assert all(len(trigger.name) <= MAX_NAME_LENGTH for trigger in get_triggers())
+    assert len({trigger.name for trigger in get_triggers()}) == 12
 
 
 # a signal as the target
@@ -177,7 +177,7 @@ def test_a_signal_that_runs_the_function_gets_another_source(declare):
     signal.register_handler("mule1")(handler)
     declare(target=signal)(handler)
     declare(target=signal)(handler)
-    assert [source.num for source in get_sources()] == [signal.num] * 2
+    assert [trigger.num for trigger in get_triggers()] == [signal.num] * 2
     assert REGISTERED_SIGNALS[signal.num] == (signal.num, "mule1", handler)
 
 
@@ -272,7 +272,7 @@ def test_each_rule_of_a_function_has_its_checker(heliograph_engine: InlineEngine
         runs.append(num)
 
     heliograph_engine.clock.sleep(10)
-    yes = next(source.num for source in get_sources() if source.what == Timer(10.0))
+    yes = next(trigger.num for trigger in get_triggers() if trigger.spec == Timer(10.0))
     assert runs == [yes]
 
 
@@ -344,7 +344,10 @@ def test_what_is_no_number_of_times_is_refused(repeat: Any):
         *(({"misfire_grace": wrong}, ScheduleError) for wrong in (-1, math.nan, math.inf, True, "1")),
         *(({"time_limit": wrong}, ScheduleError) for wrong in (-1, math.nan, math.inf, True, "1")),
         *(({"coalesce": wrong}, ScheduleError) for wrong in (1, None, "no")),
-        *(({"name": wrong}, ScheduleError) for wrong in ("", 5, "two\nlines", "x" * (LONGEST_NAME + 1), "\udc80", ())),
+        *(
+            ({"name": wrong}, ScheduleError)
+            for wrong in ("", 5, "two\nlines", "x" * (MAX_NAME_LENGTH + 1), "\udc80", ())
+        ),
         *(({"checker": wrong}, SignalTypeError) for wrong in (5, True, asyncio.sleep)),
         *(({wrong: 1}, TypeError) for wrong in ("jiter", "targets", "callback")),
     ],
@@ -386,10 +389,10 @@ def test_a_declaration_that_fails_leaves_nothing_behind(declare, options: Any, f
 def test_an_engine_that_refuses_a_source_gets_no_handler(declare, heliograph_engine: InlineEngine, monkeypatch):
     """S11: not half of it."""
 
-    def refuse(source: Source) -> None:
-        raise RegistrationError(source.num, "not here")
+    def refuse(trigger: Trigger) -> None:
+        raise RegistrationError(trigger.num, "not here")
 
-    monkeypatch.setattr(heliograph_engine, "add_source", refuse)
+    monkeypatch.setattr(heliograph_engine, "add_trigger", refuse)
     before = everything()
     for target in (None, Signal(200)):
         with pytest.raises(RegistrationError, match="not here"):
@@ -418,7 +421,7 @@ def test_what_is_no_rule_or_zone_is_refused():
     ):
         with pytest.raises(ScheduleError):
             attempt()
-    assert get_sources() == ()
+    assert get_triggers() == ()
 
 
 # listing, changing, removing
@@ -429,24 +432,24 @@ def test_sources_can_be_changed_and_removed(heliograph_engine: InlineEngine):
     register_timer(3600, name="slow", target="mule1")(handler)
     num = only().num
     change_period("slow", 2)
-    assert only().what == Timer(2.0)
+    assert only().spec == Timer(2.0)
     heliograph_engine.clock.sleep(5)
     assert ran(heliograph_engine) == [(num, "mule1")] * 2
-    unregister("slow")
+    unregister_trigger("slow")
     heliograph_engine.clock.sleep(100)
-    assert (get_sources(), len(heliograph_engine.handled)) == ((), 2)
+    assert (get_triggers(), len(heliograph_engine.handled)) == ((), 2)
     Signal(num).send()
     assert len(heliograph_engine.handled) == 3
 
 
 def test_an_error_lists_what_there_is():
     """For a name that is none, and for a rule that has no period."""
-    for attempt in (lambda: unregister("mine"), lambda: change_period("mine", 5)):
+    for attempt in (lambda: unregister_trigger("mine"), lambda: change_period("mine", 5)):
         with pytest.raises(ScheduleError, match="no source named 'mine'; there are: none"):
             attempt()
     register_cron(hour=3, name="nightly")(handler)
     register_timer(5, name="often")(handler)
-    for attempt in (lambda: unregister("mine"), lambda: change_period("mine", 5)):
+    for attempt in (lambda: unregister_trigger("mine"), lambda: change_period("mine", 5)):
         with pytest.raises(ScheduleError, match="there are: nightly, often"):
             attempt()
     with pytest.raises(ScheduleError, match="'nightly' is no timer"):
@@ -469,7 +472,7 @@ def test_next_runs_are_merged_and_sorted(monkeypatch):
     assert seconds == [40, 60, 70, 80, 120, 120]
     assert all(run.when.tzinfo is dt.UTC for run in runs)
     assert {run.name: run.num for run in runs} == {
-        source.name: source.num for source in get_sources() if source.name != "f"
+        trigger.name: trigger.num for trigger in get_triggers() if trigger.name != "f"
     }
     assert [len(next_runs(count)) for count in (0, 1, 5, 100, -3)] == [0, 1, 5, 100, 0]
 
@@ -487,10 +490,10 @@ def test_declarations_wait_for_an_engine():
         register_timer(10, name="early", target="mule1")(handler)
         register_timer_rb(10, repeat=1, name="gone")(handler)
         change_period("early", 5)
-        unregister("gone")
+        unregister_trigger("gone")
     engine = InlineEngine()
     with engines.using(engine):
-        signals.announce(engine)
-        sources.announce_sources(engine)
+        signals.register_all(engine)
+        triggers.add_all_triggers(engine)
         engine.clock.sleep(10)
     assert [str(run.by) for run in engine.handled] == ["mule1"] * 2

@@ -36,9 +36,9 @@ from heliograph.exceptions import (
     TargetError,
     WaitTimeout,
 )
+from heliograph.models import NO_OPTIONS, HandlerOptions
 from heliograph.runtime import signals
-from heliograph.runtime.signals import TABLE, announce
-from heliograph.values import NO_OPTIONS, HandlerOptions
+from heliograph.runtime.signals import REGISTRY, register_all
 
 pytestmark = pytest.mark.usefixtures("heliograph_engine")
 
@@ -46,19 +46,19 @@ pytestmark = pytest.mark.usefixtures("heliograph_engine")
 @pytest.fixture
 def _alone() -> Generator[None]:
     """A process that knows no signal yet, whatever was registered before."""
-    before = dict(TABLE.registered), set(TABLE.claimed), dict(TABLE.names)
-    TABLE.clear()
+    before = dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names)
+    REGISTRY.clear()
     yield
-    TABLE.registered.update(before[0])
-    TABLE.claimed.update(before[1])
-    TABLE.names.update(before[2])
+    REGISTRY.registered.update(before[0])
+    REGISTRY.claimed.update(before[1])
+    REGISTRY.names.update(before[2])
 
 
 def everything() -> tuple[Any, ...]:
     """All that this process, and its engine, know of signals."""
     engine = engines.current()
     routed = [num for num in range(256) if engine.signal_registered(num)]
-    return dict(TABLE.registered), set(TABLE.claimed), dict(TABLE.names), dict(signals._CALLS), routed
+    return dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names), dict(signals._HANDLERS), routed
 
 
 def handler() -> None:
@@ -141,7 +141,7 @@ def test_names_that_want_one_number_are_two_signals() -> None:
 def test_a_name_gets_no_number_that_something_else_has(heliograph_engine: InlineEngine) -> None:
     """S2: registered here, claimed here, or registered by other means."""
     Signal(67).register_handler()(handler)
-    TABLE.claimed.add(68)
+    REGISTRY.claimed.add(68)
     heliograph_engine.register_signal(69, "worker", lambda _num: None)
     assert Signal(name="a").num == 70
 
@@ -149,7 +149,7 @@ def test_a_name_gets_no_number_that_something_else_has(heliograph_engine: Inline
 @pytest.mark.usefixtures("_alone")
 def test_the_number_of_a_name_is_claimed() -> None:
     """S2, S3: with those from 64 up taken, names get 63 and so on down, and `Signal()` passes over them."""
-    TABLE.claimed.update(set(range(256)) - {0, 5, 9})
+    REGISTRY.claimed.update(set(range(256)) - {0, 5, 9})
     assert [Signal(name=name).num for name in "ab"] == [9, 5]
     assert (get_available_num(), Signal().num) == (0, 0)
     before = everything()
@@ -181,10 +181,10 @@ def test_a_name_that_cannot_be_changes_nothing(arguments: dict[str, Any], error:
 class NamingEngine(InlineEngine):
     """A server whose other processes have named signals."""
 
-    def name_signal(self, name: str, free: Callable[[int], bool]) -> int:  # noqa: ARG002 - the port's shape
+    def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:  # noqa: ARG002 - the port's shape
         return {"refresh": 0, "report": 7}[name]
 
-    def signal_named(self, num: int) -> bool:
+    def has_name(self, num: int) -> bool:
         return num in (0, 7)
 
 
@@ -431,7 +431,7 @@ def test_registering_again_replaces(heliograph_engine: InlineEngine) -> None:
 class FixedEngine(InlineEngine):
     """An engine that cannot move a registered signal, as real uWSGI."""
 
-    reroutes = False
+    can_change_target = False
 
     def register_signal(self, num: int, *args: Any) -> None:
         assert not self.signal_registered(num), "the runtime asked for what this engine cannot do"
@@ -488,7 +488,7 @@ def test_a_new_engine_is_told_the_promises_too() -> None:
     """`announce` repeats them."""
     Signal(99).register_handler(redeliver=False, time_limit=0)(handler)
     engine = NotingEngine()
-    announce(engine)
+    register_all(engine)
     assert [(told.redeliver, told.time_limit) for told in engine.told if not told.redeliver] == [(False, 0)]
 
 
@@ -525,7 +525,7 @@ def test_a_new_engine_is_told_what_this_process_knows() -> None:
         Signal(7).register_handler(Mule(2))(handler)
         Signal(8)(handler)
     engine = InlineEngine()
-    announce(engine)
+    register_all(engine)
     with engines.using(engine):
         Signal(7).send()
     assert [num for num in range(256) if engine.signal_registered(num)] == [7, 8]
@@ -649,11 +649,11 @@ def test_after_a_wait_it_is_the_one_waited_for(heliograph_engine: InlineEngine) 
     """D5, D6, D7: `wait` and `wait_any`; a handler in between does not change it, nor does a wait in vain."""
     Signal(99)(handler)
     Signal(98)(handler)
-    with heliograph_engine.hold():
+    with heliograph_engine.paused():
         Signal(99).send()
         Signal(99).wait()
     assert get_last_received() == Signal(99)
-    with heliograph_engine.hold():
+    with heliograph_engine.paused():
         Signal(98).send()
         assert Signal.wait_any(timeout=1) == Signal(98)
     Signal(99).send()
@@ -667,7 +667,7 @@ def test_registered_signals_is_this_process_table() -> None:
     Signal(99).register_handler("mule1")(other_handler)
     num, target, func = REGISTERED_SIGNALS[99]
     assert (num, target, func) == (99, "mule1", other_handler)
-    assert REGISTERED_SIGNALS is TABLE.registered
+    assert REGISTERED_SIGNALS is REGISTRY.registered
 
 
 # wrappers

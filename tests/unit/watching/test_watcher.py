@@ -440,7 +440,7 @@ def test_a_tree_holds_on_to_nothing_that_went(told, tmp_path):
         told.wait("tree")
     assert len(watched(told.watcher)) == before
     (watch,) = told.watcher._watches.values()
-    assert len(watch.claims) == before
+    assert len(watch.watches) == before
     assert list(watch.tree.values()) == [str(tmp_path)]
 
 

@@ -24,18 +24,18 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-from heliograph._core.accounts import Slot
-from heliograph._core.records import DONE, HAND_BYTES, IN_HAND, INTERRUPTED, RECORD_BYTES, held
+from heliograph._core.signals.records import DONE, IN_FLIGHT_BYTES, INTERRUPTED, RECORD_BYTES, RUNNING, unfinished
+from heliograph._core.stats.counters import ProcessCounters
 from heliograph.exceptions import WaitFailed, WaitTimeout
-from heliograph.port import Handler, Unfinished
-from heliograph.values import SIGNALS
+from heliograph.interfaces import Handler, HandlerInterrupted
+from heliograph.models import SIGNALS
 
 _LOG = logging.getLogger("heliograph.local")
 
 LimitedHandler = tuple[Handler, float]
 """A handler, and the seconds that it may take; 0 for as long as it likes."""
 
-_IN_A_ROW = 32
+_SHARED_BATCH = 32
 """Signals that are taken from one shared queue before the others are looked at again."""
 
 
@@ -46,15 +46,15 @@ class Receiver:
         self,
         own: Sequence[int],
         shared: Sequence[int],
-        hand: memoryview,
-        slot: Slot,
+        in_flight: memoryview,
+        slot: ProcessCounters,
         handlers: Mapping[int, LimitedHandler],
         max_signals: int = 0,
     ) -> None:
         """`own` and `shared` are descriptors to read: of queues that nobody else reads, and of others."""
         self.thread = threading.get_ident()
         self._own = frozenset(own)
-        self._hand = hand
+        self._in_flight = in_flight
         self._slot = slot
         self._handlers = handlers
         self._left = max_signals or -1
@@ -64,7 +64,7 @@ class Receiver:
         self._next = self._end = 0
         self._arrived = threading.Condition()
         self._arrivals = [0] * SIGNALS
-        self._beside = 0
+        self._thread_waiters = 0
         self._latest: list[int] = []
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
@@ -97,19 +97,19 @@ class Receiver:
         """Return when `num` (or any signal) has arrived in this process and its handler has run."""
         deadline = None if timeout is None else time.monotonic() + timeout
         if num is not None:
-            self._slot.waiting[num] += 1
+            self._slot.waiters[num] += 1
         try:
             if threading.get_ident() == self.thread:
                 return self._wait_here(num, timeout, deadline)
-            return self._wait_beside(num, timeout)
+            return self._wait_in_thread(num, timeout)
         finally:
             if num is not None:
-                self._slot.waiting[num] -= 1
+                self._slot.waiters[num] -= 1
 
     def _take_signals(self) -> None:
-        self._take_over()
+        self._resume_predecessor()
         while not self._done():
-            self._turn(-1)
+            self._run_once(-1)
 
     def _on_sigterm(self, _signum: int, _frame: object) -> None:
         self.drain()
@@ -119,7 +119,7 @@ class Receiver:
     def _wait_here(self, num: int | None, timeout: float | None, deadline: float | None) -> int:
         """In the loop's own thread, so within a handler: run the loop a level deeper."""
         found: list[int] = []
-        with self._deeper(found):
+        with self._nested(found):
             while True:
                 for arrived in found:
                     if num in (None, arrived):
@@ -128,10 +128,10 @@ class Receiver:
                 left = -1.0 if deadline is None else deadline - time.monotonic()
                 if deadline is not None and left <= 0:
                     raise WaitTimeout(num, timeout or 0.0)
-                self._turn(left, only=1)
+                self._run_once(left, only=1)
 
     @contextmanager
-    def _deeper(self, found: list[int]) -> Generator[None]:
+    def _nested(self, found: list[int]) -> Generator[None]:
         outer, self._latest = self._latest, found
         self._depth += 1
         try:
@@ -140,10 +140,10 @@ class Receiver:
             self._depth -= 1
             self._latest = outer
 
-    def _wait_beside(self, num: int | None, timeout: float | None) -> int:
+    def _wait_in_thread(self, num: int | None, timeout: float | None) -> int:
         """In another thread: the loop tells."""
         with self._arrived:
-            self._beside += 1
+            self._thread_waiters += 1
             before = list(self._arrivals)
             candidates = range(SIGNALS) if num is None else (num,)
 
@@ -153,7 +153,7 @@ class Receiver:
             try:
                 found = self._arrived.wait_for(arrived, timeout)
             finally:
-                self._beside -= 1
+                self._thread_waiters -= 1
         if not found:
             raise WaitTimeout(num, timeout or 0.0)
         return found[0]
@@ -163,18 +163,18 @@ class Receiver:
     def _done(self) -> bool:
         return self._draining or self._left == 0
 
-    def _turn(self, timeout: float, only: int = 0) -> None:
+    def _run_once(self, timeout: float, only: int = 0) -> None:
         """Run what is in hand, or else wait for more at most `timeout` seconds (-1: for ever) and run that."""
         if self._next < self._end:
-            self._run_hand(only)
+            self._run_in_flight(only)
             return
         for fd, _ in self._epoll.poll(timeout):
             if fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(fd, 4096)
             elif fd in self._own:
-                self._read(fd, HAND_BYTES)
-                self._run_hand(only)
+                self._read(fd, IN_FLIGHT_BYTES)
+                self._run_in_flight(only)
             else:
                 self._empty_shared(fd, only)
             if self._done() and not self._depth:
@@ -183,17 +183,17 @@ class Receiver:
                 return
 
     def _empty_shared(self, fd: int, only: int) -> None:
-        for _ in range(only or _IN_A_ROW):
+        for _ in range(only or _SHARED_BATCH):
             if not self._read(fd, RECORD_BYTES):
                 return
-            self._run_hand(only)
+            self._run_in_flight(only)
             if self._done() and not self._depth:
                 return
 
     def _read(self, fd: int, most: int) -> bool:
         """Let the kernel put up to `most` bytes into the free part of the hand. False if there was nothing."""
         start = self._end * RECORD_BYTES
-        room = self._hand[start : start + most]
+        room = self._in_flight[start : start + most]
         if not room:
             raise WaitFailed("too many handlers of this process wait for signals within each other")
         try:
@@ -203,9 +203,9 @@ class Receiver:
         self._end += count // RECORD_BYTES
         return count > 0
 
-    def _run_hand(self, most: int = 0) -> None:
+    def _run_in_flight(self, most: int = 0) -> None:
         """Run what was read and not begun; at most so many, 0 for all."""
-        hand = self._hand
+        hand = self._in_flight
         run = 0
         while self._next < self._end and (self._depth or not (self._draining or self._left == 0)):
             offset = self._next * RECORD_BYTES
@@ -221,27 +221,27 @@ class Receiver:
     def _lowest_free(self) -> int:
         """Where to read on: over what is done, but not over what an outer level has in hand."""
         place = self._next
-        while place and self._hand[(place - 1) * RECORD_BYTES] == DONE:
+        while place and self._in_flight[(place - 1) * RECORD_BYTES] == DONE:
             place -= 1
         return place
 
     def _handle(self, offset: int) -> None:
         """Run one record of the hand. Each microsecond here is one that every signal takes longer."""
-        hand, slot = self._hand, self._slot
+        hand, slot = self._in_flight, self._slot
         num = hand[offset + 1]
-        hand[offset] = IN_HAND
-        slot.taken[num] += 1
+        hand[offset] = RUNNING
+        slot.started[num] += 1
         failure: Exception | None = None
         try:
             found = self._handlers.get(num)
             if found is not None:
                 handler, limit = found
                 failure = self._run_limited(offset, handler, limit) if limit else handler(num)
-            elif not slot.waiting[num]:
+            elif not slot.waiters[num]:
                 failure = LookupError(num)
                 _LOG.error("signal %d came, but nothing handles it and nobody waits for it any more", num)
         except BaseException as end:
-            self._note_end(offset, end)
+            self._record_exit(offset, end)
             raise
         if self._abandoned:
             raise SystemExit(0)  # a process that the handler forked has come back from it: it is none of the server's
@@ -254,23 +254,23 @@ class Receiver:
             slot.failed[num] += 1
         if self._left > 0:
             self._left -= 1
-        if self._depth or self._beside:
-            self._tell(num)
+        if self._depth or self._thread_waiters:
+            self._notify_waiters(num)
 
-    def _note_end(self, offset: int, end: BaseException) -> None:
+    def _record_exit(self, offset: int, end: BaseException) -> None:
         """What becomes of a signal whose handler has ended its process, or was ended with it."""
         if self._abandoned:
             return  # it stays in hand, for the parent
-        if isinstance(end, Unfinished):
-            self._hand[offset] = INTERRUPTED  # for a successor
+        if isinstance(end, HandlerInterrupted):
+            self._in_flight[offset] = INTERRUPTED  # for a successor
             return
         # The handler ended the process by itself: it has been handled.
-        self._hand[offset] = DONE
-        self._slot.failed[self._hand[offset + 1]] += 1
+        self._in_flight[offset] = DONE
+        self._slot.failed[self._in_flight[offset + 1]] += 1
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit: the kernel ends this process (SIGALRM) if it takes longer."""
-        num = self._hand[offset + 1]
+        num = self._in_flight[offset + 1]
         if self._depth:  # the outer handler's limit holds
             return handler(num)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -280,17 +280,17 @@ class Receiver:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _tell(self, num: int) -> None:
+    def _notify_waiters(self, num: int) -> None:
         """Wake who waits for it: an outer level of this loop, or other threads."""
         if self._depth:
             self._latest.append(num)
-        if self._beside:
+        if self._thread_waiters:
             with self._arrived:
                 self._arrivals[num] += 1
                 self._arrived.notify_all()
 
-    def _take_over(self) -> None:
+    def _resume_predecessor(self) -> None:
         """Begin with what a predecessor left in the hand, in its order."""
-        self._end = max((offset // RECORD_BYTES + 1 for offset, _ in held(self._hand)), default=0)
+        self._end = max((offset // RECORD_BYTES + 1 for offset, _ in unfinished(self._in_flight)), default=0)
         while self._next < self._end and not self._done():
-            self._run_hand()
+            self._run_in_flight()

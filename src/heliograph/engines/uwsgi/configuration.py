@@ -16,7 +16,7 @@ _WITH_A_VALUE = frozenset({"ini", "farm", "mules", "threads"})
 _LINE = re.compile(r"\s*(?P<key>[\w-]+)\s*(=\s*(?P<value>.*?)\s*)?")
 
 
-def given(name: str, opt: Mapping[str, Any], command: Sequence[str] | None = None) -> list[str]:
+def option_values(name: str, opt: Mapping[str, Any], command: Sequence[str] | None = None) -> list[str]:
     """All values of an option, in their order; an option without a value has an empty one."""
     words = _command_line() if command is None else command
     found = [value for key, value in _options(words) if key == name]

@@ -11,15 +11,14 @@ from typing import Any
 
 import uwsgi
 
-from heliograph._core.accounts import SLOT_BYTES, Accounts, Slot
-from heliograph._core.targets import parse, queues_read_by
-from heliograph.engines.clock import SystemClock
-from heliograph.engines.naming import OwnNames
-from heliograph.engines.unhosted import Unhosted
-from heliograph.engines.uwsgi import server
-from heliograph.engines.uwsgi.gates import FIRST_PAUSE, Gate, Gates
-from heliograph.engines.uwsgi.gauge import Gauge
-from heliograph.engines.uwsgi.ticker import Ticker
+from heliograph._core.signals.targets import parse, queues_read_by
+from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
+from heliograph.engines.local_names import ProcessLocalNames
+from heliograph.engines.no_web_server import NoWebServer
+from heliograph.engines.uwsgi import introspection
+from heliograph.engines.uwsgi.capacity import QueueCapacity
+from heliograph.engines.uwsgi.flow_control import INITIAL_PAUSE, FlowControl, TargetCredit
+from heliograph.engines.uwsgi.scheduler_thread import SchedulerThread
 from heliograph.exceptions import (
     AlreadyRegistered,
     NotSupported,
@@ -29,20 +28,21 @@ from heliograph.exceptions import (
     SignalQueueFull,
     WaitFailed,
 )
-from heliograph.port import Clock, Handler
-from heliograph.values import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Source, Topology
+from heliograph.interfaces import Clock, Handler
+from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Topology, Trigger
+from heliograph.timing.clocks import SystemClock
 
 _LOG = logging.getLogger("heliograph.uwsgi")
 
 _HEADER_BYTES = 64
-_PICKED_UP_WITHIN = 0.02
+_PICKUP_TIMEOUT = 0.02
 """Seconds after which an unregistered signal that nobody took is sent again to reach the one who waits."""
-_MOST_COPIES = 128
+_MAX_COPIES = 128
 
-_IN_VAIN, _FAILURES = 0.001, 1000
+_SPURIOUS_WAKEUP, _FAILURES = 0.001, 1000
 """So many waits in a row that ended in less than so many seconds are a failure, not bad luck."""
 
-_TICKING = Identity("worker", 1)
+_SCHEDULER_PROCESS = Identity("worker", 1)
 """The process that raises signals by itself."""
 
 _MODULE_LEVEL = (
@@ -51,49 +51,49 @@ _MODULE_LEVEL = (
 )
 
 
-class UwsgiEngine(OwnNames, Unhosted):
+class UwsgiEngine(ProcessLocalNames, NoWebServer):
     """Signals of the uWSGI server that this process belongs to."""
 
     name = "uwsgi"
-    reroutes = False
+    can_change_target = False
 
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
-        self._topology = server.read_topology()
+        self._topology = introspection.read_topology()
         top = self._topology
         self._slots = top.workers + top.mules + top.spoolers + 1
         memory = memoryview(mmap.mmap(-1, _HEADER_BYTES + self._slots * SLOT_BYTES))
-        self.accounts = Accounts(memory[_HEADER_BYTES:], self._slots)
-        loaded_late = server.is_lazy() and server.identify().role != "master"
-        self._gauge = Gauge(top, memory[:1], lazy=loaded_late)
-        self._gates: list[Gate | None] = [None] * SIGNALS
-        self._ways = Gates(top, self._gauge, self.clock)
+        self.counters = Counters(memory[_HEADER_BYTES:], self._slots)
+        loaded_late = introspection.is_lazy() and introspection.identify().role != "master"
+        self._capacity = QueueCapacity(top, memory[:1], lazy=loaded_late)
+        self._flow_control: list[TargetCredit | None] = [None] * SIGNALS
+        self._ways = FlowControl(top, self._capacity, self.clock)
         self._handlers: dict[int, Handler] = {}
         self._hooks: list[Callable[[], None]] = []
-        self._sources: dict[str, Source] = {}
-        self._ticker: Ticker | None = None
+        self._triggers: dict[str, Trigger] = {}
+        self._scheduler: SchedulerThread | None = None
         self._pid = 0
         self._hooked = 0
-        self._later: Callable[[], object] = _nothing
-        self._who = Identity("outside")
-        self._slot: Slot
+        self._foreign_hook: Callable[[], object] = _nothing
+        self._identity = Identity("external")
+        self._slot: ProcessCounters
         self._sent: memoryview[int]
         self._raise = uwsgi.signal
-        self._settle()
+        self._refresh_identity()
         earlier = getattr(uwsgi, "post_fork_hook", None)
         if earlier is not None:
             self._hooks.append(earlier)
         uwsgi.post_fork_hook = self._after_fork
-        self._share_the_hook()
-        os.register_at_fork(after_in_child=self._settle)
+        self._chain_post_fork_hook()
+        os.register_at_fork(after_in_child=self._refresh_identity)
 
     # who and what
 
     @property
     def identity(self) -> Identity:
         if os.getpid() != self._pid:
-            self._settle()
-        return self._who
+            self._refresh_identity()
+        return self._identity
 
     @property
     def topology(self) -> Topology:
@@ -106,10 +106,10 @@ class UwsgiEngine(OwnNames, Unhosted):
         return uwsgi.masterpid()
 
     def workers(self) -> tuple[Mapping[str, Any], ...]:
-        return server.worker_records()
+        return introspection.worker_records()
 
     def opt(self) -> Mapping[str, Any]:
-        return server.options()
+        return introspection.options()
 
     def version(self) -> str:
         return uwsgi.version.decode()
@@ -123,17 +123,17 @@ class UwsgiEngine(OwnNames, Unhosted):
     # registering
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
-        who = self.identity
+        process = self.identity
         if options.time_limit:
             raise NotSupported(
                 "uWSGI has one time limit for all handlers of a kind of process: leave out time_limit, and start it "
                 "with --harakiri, --mule-harakiri or --spooler-harakiri SECONDS"
             )
         _check_master(num)
-        if who.role in ("mule", "spooler", "outside"):
-            raise RegistrationError(num, f"this is a {who.role}; {_MODULE_LEVEL}")
-        if who.role == "worker":
-            self._check_in_worker(num, target, who)
+        if process.role in ("mule", "spooler", "external"):
+            raise RegistrationError(num, f"this is a {process.role}; {_MODULE_LEVEL}")
+        if process.role == "worker":
+            self._check_in_worker(num, target, process)
         elif uwsgi.signal_registered(num):
             raise AlreadyRegistered(
                 num,
@@ -143,15 +143,15 @@ class UwsgiEngine(OwnNames, Unhosted):
                 new=options.name,
             )
         try:
-            uwsgi.register_signal(num, target, self._take)
+            uwsgi.register_signal(num, target, self._handle)
         except ValueError as error:
             raise RegistrationError(num, f"uWSGI refused target {target!r}; its log says why") from error
         self._handlers[num] = handler
-        self._gates[num] = self._ways.to(target)
+        self._flow_control[num] = self._ways.to(target)
 
-    def _check_in_worker(self, num: int, target: str, who: Identity) -> None:
-        if not server.is_lazy():
-            raise RegistrationError(num, f"worker {who.number} is forked already; {_MODULE_LEVEL}")
+    def _check_in_worker(self, num: int, target: str, process: Identity) -> None:
+        if not introspection.is_lazy():
+            raise RegistrationError(num, f"worker {process.number} is forked already; {_MODULE_LEVEL}")
         if parse(target, self._topology).text != "worker":
             raise RegistrationError(
                 num,
@@ -162,48 +162,48 @@ class UwsgiEngine(OwnNames, Unhosted):
 
     # sources
 
-    def add_source(self, source: Source) -> None:
-        _check_master(source.num)
+    def add_trigger(self, trigger: Trigger) -> None:
+        _check_master(trigger.num)
         if not uwsgi.has_threads:
             raise NotSupported(
-                f"{source.name}: what raises signals by itself runs in a thread of worker 1, and this uWSGI has no "
+                f"{trigger.name}: what raises signals by itself runs in a thread of worker 1, and this uWSGI has no "
                 "threads; start it with --enable-threads"
             )
         if not self._topology.workers:
-            raise NotSupported(f"{source.name}: what raises signals by itself runs in worker 1; start some --workers")
-        who = self.identity
-        if who.role != "master" and not server.is_lazy():
-            raise RegistrationError(source.num, f"{who} is forked already; {_MODULE_LEVEL}")
-        self._sources[source.name] = source
-        if who == _TICKING:
-            self._tick(source)
+            raise NotSupported(f"{trigger.name}: what raises signals by itself runs in worker 1; start some --workers")
+        process = self.identity
+        if process.role != "master" and not introspection.is_lazy():
+            raise RegistrationError(trigger.num, f"{process} is forked already; {_MODULE_LEVEL}")
+        self._triggers[trigger.name] = trigger
+        if process == _SCHEDULER_PROCESS:
+            self._tick(trigger)
 
-    def remove_source(self, name: str) -> None:
-        self._at_the_ticker().remove(name)
-        self._sources.pop(name, None)
+    def remove_trigger(self, name: str) -> None:
+        self._scheduler_thread().remove(name)
+        self._triggers.pop(name, None)
 
     def change_period(self, name: str, period: float) -> None:
-        self._at_the_ticker().change_period(name, period)
+        self._scheduler_thread().change_period(name, period)
 
-    def _tick(self, source: Source) -> None:
-        if self._ticker is None:
-            self._ticker = Ticker(self._raise_at_once)
-        self._ticker.add(source)
+    def _tick(self, trigger: Trigger) -> None:
+        if self._scheduler is None:
+            self._scheduler = SchedulerThread(self._send_at_once)
+        self._scheduler.add(trigger)
 
-    def _raise_at_once(self, num: int) -> None:
+    def _send_at_once(self, num: int) -> None:
         """Raise a source's signal, or say that there is no room. No sender was refused then: that is not counted."""
-        gate = self._gates[num]
-        if gate is not None and gate.credit <= 0:
-            self._ways.open(gate, num, 0.0, self._who)
+        target_credit = self._flow_control[num]
+        if target_credit is not None and target_credit.credit <= 0:
+            self._ways.acquire(target_credit, num, 0.0, self._identity)
         self.signal(num, 0.0)
 
-    def _at_the_ticker(self) -> Ticker:
-        if self._ticker is None:
+    def _scheduler_thread(self) -> SchedulerThread:
+        if self._scheduler is None:
             raise NotSupported(
-                f"this is {self.identity}, and timers tick in {_TICKING}: change or remove them there, in a handler "
-                f"with the target {str(_TICKING)!r}"
+                f"this is {self.identity}, and timers tick in {_SCHEDULER_PROCESS}: change or remove them there, "
+                f"in a handler with the target {str(_SCHEDULER_PROCESS)!r}"
             )
-        return self._ticker
+        return self._scheduler
 
     def signal_registered(self, num: int) -> bool:
         return bool(uwsgi.signal_registered(num))
@@ -211,46 +211,46 @@ class UwsgiEngine(OwnNames, Unhosted):
     # sending
 
     def signal(self, num: int, timeout: float) -> None:
-        gate = self._gates[num]
-        if gate is None or gate.credit <= 0:
-            gate = self._open_gate(num, timeout)
-            if gate is None:
+        target_credit = self._flow_control[num]
+        if target_credit is None or target_credit.credit <= 0:
+            target_credit = self._acquire(num, timeout)
+            if target_credit is None:
                 return
-        gate.credit -= 1
+        target_credit.credit -= 1
         self._raise(num)
         self._sent[num] += 1
 
-    def _open_gate(self, num: int, timeout: float) -> Gate | None:
+    def _acquire(self, num: int, timeout: float) -> TargetCredit | None:
         """The gate to the number's target, with credit. None where the signal has been delivered already."""
         if os.getpid() != self._pid:
             # Credit ends with a fork (none is given in the master), so this is the place to notice one.
-            self._settle()
-        gate = self._gates[num]
-        if gate is None or self._who.role == "master":
-            gate = self._gate_for_unknown(num, timeout)
-        if gate is not None and gate.credit <= 0:
-            self._open(gate, num, timeout)
-        return gate
+            self._refresh_identity()
+        target_credit = self._flow_control[num]
+        if target_credit is None or self._identity.role == "master":
+            target_credit = self._acquire_unknown(num, timeout)
+        if target_credit is not None and target_credit.credit <= 0:
+            self._open(target_credit, num, timeout)
+        return target_credit
 
-    def _gate_for_unknown(self, num: int, timeout: float) -> Gate | None:
+    def _acquire_unknown(self, num: int, timeout: float) -> TargetCredit | None:
         """A number that was not registered here: somebody may wait for it, or it is raw uWSGI's."""
-        if self._who.role == "master":
+        if self._identity.role == "master":
             raise ServerNotReady(
                 f"signal {num} was not sent: the server is still loading the application, and nothing is there to "
                 "take it; send from a request, a handler or a post-fork hook"
             )
         if uwsgi.signal_registered(num):
-            return self._ways.somewhere  # registered by other means: who knows where it goes
-        if not self.accounts.total("waiting", num):
+            return self._ways.unknown_target  # registered by other means: who knows where it goes
+        if not self.counters.total("waiters", num):
             raise SignalNotRegistered(num)
         self._deliver_to_waiter(num, timeout)
         return None
 
-    def _open(self, gate: Gate, num: int, timeout: float) -> None:
+    def _open(self, target_credit: TargetCredit, num: int, timeout: float) -> None:
         try:
-            self._ways.open(gate, num, timeout, self._who)
+            self._ways.acquire(target_credit, num, timeout, self._identity)
         except SignalQueueFull:
-            self._slot.refuse()
+            self._slot.count_rejected()
             raise
 
     def _deliver_to_waiter(self, num: int, timeout: float) -> None:
@@ -259,34 +259,34 @@ class UwsgiEngine(OwnNames, Unhosted):
         uWSGI gives it to the first worker that is free; one that does not wait logs an error and drops it. So each
         attempt sends twice as many as the one before, until they are too many for the idle ones.
         """
-        gate = self._ways.to("worker")
-        before = self.accounts.total("taken", num)
+        target_credit = self._ways.to("worker")
+        before = self.counters.total("started", num)
         deadline = self.clock.monotonic() + timeout
         copies = 1
-        while self.accounts.total("waiting", num):
+        while self.counters.total("waiters", num):
             for _ in range(copies):
-                self._open(gate, num, timeout)
-                gate.credit -= 1
+                self._open(target_credit, num, timeout)
+                target_credit.credit -= 1
                 uwsgi.signal(num)
-            copies = min(2 * copies, _MOST_COPIES)
-            retry_at = min(self.clock.monotonic() + _PICKED_UP_WITHIN, deadline)
+            copies = min(2 * copies, _MAX_COPIES)
+            retry_at = min(self.clock.monotonic() + _PICKUP_TIMEOUT, deadline)
             while self.clock.monotonic() < retry_at:
-                if self.accounts.total("taken", num) > before:
+                if self.counters.total("started", num) > before:
                     self._slot.sent[num] += 1
                     return
-                self.clock.sleep(FIRST_PAUSE)
+                self.clock.sleep(INITIAL_PAUSE)
             if self.clock.monotonic() >= deadline:
                 break
-        self._slot.refuse()
+        self._slot.count_rejected()
         raise SignalNotRegistered(num)
 
     # receiving
 
-    def _take(self, num: int) -> None:
+    def _handle(self, num: int) -> None:
         if os.getpid() != self._pid:
-            self._settle()
+            self._refresh_identity()
         slot = self._slot
-        slot.taken[num] += 1
+        slot.started[num] += 1
         try:
             failure = self._handlers[num](num)
         except KeyboardInterrupt:
@@ -303,7 +303,7 @@ class UwsgiEngine(OwnNames, Unhosted):
                 "uWSGI cannot interrupt a wait: leave out the timeout, or raise the signal from a timer as well"
             )
         self._check_can_arrive(num)
-        waiting = self._slot.waiting
+        waiting = self._slot.waiters
         if num is not None:
             waiting[num] += 1
         try:
@@ -313,7 +313,7 @@ class UwsgiEngine(OwnNames, Unhosted):
                 waiting[num] -= 1
         received = uwsgi.signal_received()
         if received not in self._handlers:
-            self._slot.taken[received] += 1
+            self._slot.started[received] += 1
             self._slot.done[received] += 1
         return received
 
@@ -325,41 +325,45 @@ class UwsgiEngine(OwnNames, Unhosted):
             try:
                 uwsgi.signal_wait(*(() if num is None else (num,)))
             except SystemError as error:
-                failures = failures + 1 if self.clock.monotonic() - began < _IN_VAIN else 1
+                failures = failures + 1 if self.clock.monotonic() - began < _SPURIOUS_WAKEUP else 1
                 if failures >= _FAILURES:
                     raise WaitFailed("uWSGI failed to wait for a signal; its log says why") from error
             else:
                 return
 
     def _check_can_arrive(self, num: int | None) -> None:
-        who = self.identity
-        if who.role in ("master", "outside"):
+        process = self.identity
+        if process.role in ("master", "external"):
             raise ServerNotReady("nothing arrives in the master; wait in a worker, a mule or a spooler")
-        if who.role == "worker" and server.threads() > 1:
+        if process.role == "worker" and introspection.threads() > 1:
             raise NotSupported(
                 "with --threads any thread of this worker may take the signal, and the one that waits would miss it: "
                 "wait in a mule, or run the workers without --threads"
             )
         if num is None:
             return
-        gate = self._gates[num] or self._ways.to("worker")
-        mine = set(queues_read_by(who, self._topology))
-        if mine.isdisjoint(gate.queues):
-            where = gate.target.text if self._gates[num] else "worker (where uWSGI sends what nobody registered)"
-            raise NotSupported(f"signal {num} goes to {where} and never arrives in {who}: wait for it there")
-        if gate.target.kind == "farm":
+        target_credit = self._flow_control[num] or self._ways.to("worker")
+        mine = set(queues_read_by(process, self._topology))
+        if mine.isdisjoint(target_credit.queues):
+            where = (
+                target_credit.target.text
+                if self._flow_control[num]
+                else "worker (where uWSGI sends what nobody registered)"
+            )
+            raise NotSupported(f"signal {num} goes to {where} and never arrives in {process}: wait for it there")
+        if target_credit.target.kind == "farm":
             raise NotSupported("uWSGI's wait does not look at farms: wait for a signal that goes to mule or muleN")
 
     # forks
 
-    def _share_the_hook(self) -> None:
+    def _chain_post_fork_hook(self) -> None:
         """Have whoever sets uWSGI's one hook after us called by ours, instead of in its place: timers stand on it."""
         engine = self
 
         class Module(ModuleType):
             def __setattr__(self, name: str, value: Any) -> None:
                 if name == "post_fork_hook":
-                    engine._later = value
+                    engine._foreign_hook = value
                 else:
                     super().__setattr__(name, value)
 
@@ -370,32 +374,32 @@ class UwsgiEngine(OwnNames, Unhosted):
             return
         self._hooked = os.getpid()
         _keep_descriptor_0()
-        self._settle()
-        if self._who == _TICKING:
-            for source in self._sources.values():
-                self._tick(source)
-        for hook in (*self._hooks, self._later):
+        self._refresh_identity()
+        if self._identity == _SCHEDULER_PROCESS:
+            for trigger in self._triggers.values():
+                self._tick(trigger)
+        for hook in (*self._hooks, self._foreign_hook):
             try:
                 hook()
             except KeyboardInterrupt:  # uWSGI would print it and go on
                 raise SystemExit(130) from None
             except Exception:  # noqa: BLE001 - one that raises does not stop the others
-                _LOG.exception("a post-fork hook of another library failed in %s", self._who)
+                _LOG.exception("a post-fork hook of another library failed in %s", self._identity)
 
-    def _settle(self) -> None:
+    def _refresh_identity(self) -> None:
         """Find out who this process is, and where it counts."""
         self._pid = os.getpid()
-        self._who = server.identify()
-        self._slot = self.accounts.slots[self._slot_number()]
+        self._identity = introspection.identify()
+        self._slot = self.counters.slots[self._slot_number()]
         self._sent = self._slot.sent
-        self._ways.close_all()
-        if self._who.role != "master":
-            self._gauge.settle(self._who)
+        self._ways.reset()
+        if self._identity.role != "master":
+            self._capacity.after_fork(self._identity)
 
     def _slot_number(self) -> int:
-        top, who = self._topology, self._who
+        top, process = self._topology, self._identity
         before = {"worker": 0, "mule": top.workers, "spooler": top.workers + top.mules}
-        number = before.get(who.role, self._slots - 1) + who.number - (who.role in before)
+        number = before.get(process.role, self._slots - 1) + process.number - (process.role in before)
         return min(number, self._slots - 1)
 
 

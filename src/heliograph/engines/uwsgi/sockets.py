@@ -26,8 +26,8 @@ import stat
 import sys
 import termios
 
-from heliograph._core.targets import queues_read_by
-from heliograph.values import Identity, Queue, Topology
+from heliograph._core.signals.targets import queues_read_by
+from heliograph.models import Identity, Queue, Topology
 
 _INT = bytes(4)
 """What the kernel's answer is put in place of: each call gets a copy, so threads can ask side by side."""
@@ -63,7 +63,7 @@ def memory_per_signal() -> int:
         return max(1, unread_memory(left.fileno()))
 
 
-def capacity(fd: int, per_signal: int) -> int:
+def socket_capacity(fd: int, per_signal: int) -> int:
     """How many signals fit into the socket's buffer before uWSGI drops one."""
     with socket.socket(fileno=os.dup(fd)) as sock:
         return max(1, sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // per_signal)
@@ -94,12 +94,12 @@ class QueueSockets:
         self._inodes = {fd: _inode(fd) for pair in self._pairs.values() for fd in pair}
         self.readers = {queue: os.dup(pair[1]) for queue, pair in self._pairs.items()}
 
-    def confirmed_by(self, who: Identity) -> bool:
+    def confirmed_by(self, process: Identity) -> bool:
         """Whether the process, just forked, still has exactly the ends that it should have.
 
         uWSGI closes in each process the queues of the others (`core/master_utils.c` `uwsgi_fixup_fds`).
         """
-        mine = queues_read_by(who, self._topology)
+        mine = queues_read_by(process, self._topology)
         for queue, (master_end, reader_end) in self._pairs.items():
             owned = queue.kind == "worker" or (queue.kind == "mule" and queue.number)
             if owned and (self._is_open(master_end) or self._is_open(reader_end) != (queue in mine)):

@@ -24,10 +24,10 @@ from heliograph.exceptions import (
     SignalQueueFull,
     WaitTimeout,
 )
-from heliograph.testing.conformance.promises import promise
+from heliograph.testing.conformance.requirements import guarantee
 from heliograph.testing.conformance.signals import FIRST, send
-from heliograph.testing.stage.acts import hold_until
-from heliograph.testing.stage.plays import ServerStage, Stage, eventually
+from heliograph.testing.harness.agent import block_until
+from heliograph.testing.harness.harness import Harness, ServerHarness, eventually
 
 BURST = 5_000
 
@@ -53,125 +53,125 @@ def fill(num: int, timeout: float) -> tuple[int, float, str]:
 
 
 def counted(row: str, num: int) -> int:
-    """What the engine's accounts say."""
-    accounts: Any = getattr(engines.current(), "accounts", None)
-    return int(accounts.refused() if row == "refused" else accounts.total(row, num))
+    """What the engine's counters say."""
+    counters: Any = getattr(engines.current(), "counters", None)
+    return int(counters.rejected() if row == "rejected" else counters.total(row, num))
 
 
-@promise("D1")
+@guarantee("D1")
 @pytest.mark.parametrize(("num", "copies"), [(10, 1), (16, 2), (22, 1), (24, 2), (20, 1), (30, 1), (35, 1)])
-def test_d1_a_burst_loses_nothing(stage: Stage, num: int, copies: int) -> None:
+def test_d1_a_burst_loses_nothing(harness: Harness, num: int, copies: int) -> None:
     """Where uWSGI would drop most of it: every signal of a burst is handled, exactly once a receiver."""
-    if num != 10 and "mules" not in stage.features:
+    if num != 10 and "mules" not in harness.features:
         pytest.skip("workers only")
-    since = len(stage.events(num))
-    stage.call(FIRST, send_many, num, BURST)
-    stage.expect(BURST * copies, num, since=since)
-    assert len(stage.events(num)) == since + BURST * copies
+    since = len(harness.events(num))
+    harness.call(FIRST, send_many, num, BURST)
+    harness.expect(BURST * copies, num, since=since)
+    assert len(harness.events(num)) == since + BURST * copies
 
 
-@promise("D1", "mules", "server")
-def test_d1_several_senders_lose_nothing(stage: ServerStage) -> None:
+@guarantee("D1", "mules", "server")
+def test_d1_several_senders_lose_nothing(harness: ServerHarness) -> None:
     """Workers, the other mule and the spooler at once, to one mule."""
     senders = ["worker1", "worker2", "mule2", "spooler1"]
-    since = len(stage.events(22))
-    threads = [threading.Thread(target=stage.call, args=(who, send_many, 22, 2_000)) for who in senders]
+    since = len(harness.events(22))
+    threads = [threading.Thread(target=harness.call, args=(process, send_many, 22, 2_000)) for process in senders]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    stage.expect(8_000, 22, since=since)
-    assert len(stage.events(22)) == since + 8_000
+    harness.expect(8_000, 22, since=since)
+    assert len(harness.events(22)) == since + 8_000
 
 
-@promise("D1", "mules", "server")
-def test_d1_a_full_queue_holds_the_sender_back_then_refuses(stage: ServerStage) -> None:
+@guarantee("D1", "mules", "server")
+def test_d1_a_full_queue_holds_the_sender_back_then_refuses(harness: ServerHarness) -> None:
     """The refusal takes the timeout, is counted, and what was accepted before is handled."""
-    gate = str(stage.directory / f"gate-{time.monotonic_ns()}")
-    since, refused = len(stage.events(23)), stage.call(FIRST, counted, "refused", 0)
-    with busy(stage, "mule2", gate):
-        sent, waited, error = stage.call(FIRST, fill, 23, 0.2)
+    target_credit = str(harness.directory / f"gate-{time.monotonic_ns()}")
+    since, refused = len(harness.events(23)), harness.call(FIRST, counted, "rejected", 0)
+    with busy(harness, "mule2", target_credit):
+        sent, waited, error = harness.call(FIRST, fill, 23, 0.2)
         assert sent > 50
         assert waited >= 0.2
         assert "'mule2' is full" in error
-        assert stage.call(FIRST, counted, "refused", 0) == refused + 1
-    stage.expect(sent, 23, since=since)
-    assert len(stage.events(23)) == since + sent
+        assert harness.call(FIRST, counted, "rejected", 0) == refused + 1
+    harness.expect(sent, 23, since=since)
+    assert len(harness.events(23)) == since + sent
 
 
-@promise("D1", "mules", "server")
-def test_d1_a_full_queue_does_not_hold_back_others(stage: ServerStage) -> None:
+@guarantee("D1", "mules", "server")
+def test_d1_a_full_queue_does_not_hold_back_others(harness: ServerHarness) -> None:
     """With mule 2 full, mule 1 still gets its signals."""
-    gate = str(stage.directory / f"gate-{time.monotonic_ns()}")
-    since = len(stage.events(22))
-    with busy(stage, "mule2", gate):
-        stage.call(FIRST, fill, 23, 0.05)
-        stage.call(FIRST, send_many, 22, 500)
-        stage.expect(500, 22, since=since)
+    target_credit = str(harness.directory / f"gate-{time.monotonic_ns()}")
+    since = len(harness.events(22))
+    with busy(harness, "mule2", target_credit):
+        harness.call(FIRST, fill, 23, 0.05)
+        harness.call(FIRST, send_many, 22, 500)
+        harness.expect(500, 22, since=since)
 
 
-@promise("D1", "mules", "server")
-def test_d1_who_could_only_wait_for_itself_is_told_at_once(stage: ServerStage) -> None:
+@guarantee("D1", "mules", "server")
+def test_d1_who_could_only_wait_for_itself_is_told_at_once(harness: ServerHarness) -> None:
     """A handler of mule 1 fills the queue that only it reads; what it sent is handled afterwards."""
-    since = len(stage.events(22))
-    sent, waited, error = stage.handle("mule1", fill, 22, 20.0)
+    since = len(harness.events(22))
+    sent, waited, error = harness.handle("mule1", fill, 22, 20.0)
     assert waited < 10
     assert "only this process reads that queue" in error
-    stage.expect(sent, 22, since=since)
-    assert len(stage.events(22)) == since + sent
+    harness.expect(sent, 22, since=since)
+    assert len(harness.events(22)) == since + sent
 
 
-@promise("D1", "mules", "server")
-def test_d1_signals_that_others_raise_do_not_upset_the_count(stage: ServerStage) -> None:
+@guarantee("D1", "mules", "server")
+def test_d1_signals_that_others_raise_do_not_upset_the_count(harness: ServerHarness) -> None:
     """Hundreds from outside, more than a buffer holds in all, and the sender is neither blocked nor let loose."""
-    since = len(stage.events(22))
+    since = len(harness.events(22))
     for sent in range(1, 401):
-        Signal(22).send(remote=stage.remote)
+        Signal(22).send(remote=harness.remote)
         if sent % 100 == 0:  # nobody holds these back: more at once would be lost where the mule comes to nothing
-            stage.expect(sent, 22, since=since)
-    stage.call(FIRST, send_many, 22, BURST)
-    stage.expect(400 + BURST, 22, since=since)
-    assert len(stage.events(22)) == since + 400 + BURST
+            harness.expect(sent, 22, since=since)
+    harness.call(FIRST, send_many, 22, BURST)
+    harness.expect(400 + BURST, 22, since=since)
+    assert len(harness.events(22)) == since + 400 + BURST
 
 
-@promise("D1", "mules", "server")
-def test_d1_a_receiver_that_is_killed_does_not_block_senders(stage: ServerStage) -> None:
+@guarantee("D1", "mules", "server")
+def test_d1_a_receiver_that_is_killed_does_not_block_senders(harness: ServerHarness) -> None:
     """Killed again and again under load: what it had in hand may go (D3), senders never stop for good."""
-    done = threading.Thread(target=stage.call, args=(FIRST, send_many, 64, 20_000))
+    done = threading.Thread(target=harness.call, args=(FIRST, send_many, 64, 20_000))
     done.start()
     for _ in range(5):
-        before = stage.kill("mule2")
-        stage.await_successor("mule2", before)
+        before = harness.kill("mule2")
+        harness.await_successor("mule2", before)
     done.join(30)
     assert not done.is_alive()
-    since = len(stage.events(64))
-    stage.call(FIRST, send_many, 64, 1_000)
-    stage.expect(1_000, 64, since=since)
+    since = len(harness.events(64))
+    harness.call(FIRST, send_many, 64, 1_000)
+    harness.expect(1_000, 64, since=since)
 
 
 @contextmanager
-def busy(stage: Stage, who: str, gate: str) -> Generator[None]:
+def busy(harness: Harness, process: str, target_credit: str) -> Generator[None]:
     """Keep a process busy within a handler while the block runs."""
-    started = f"{gate}-started"
-    thread = threading.Thread(target=_hold, args=(stage, who, started, gate))
+    started = f"{target_credit}-started"
+    thread = threading.Thread(target=_hold, args=(harness, process, started, target_credit))
     thread.start()
     try:
-        eventually(f"{who} to be busy", Path(started).exists)
+        eventually(f"{process} to be busy", Path(started).exists)
         yield
     finally:
-        Path(gate).touch()
+        Path(target_credit).touch()
         thread.join()
 
 
-def _hold(stage: Stage, who: str, started: str, gate: str) -> None:
+def _hold(harness: Harness, process: str, started: str, target_credit: str) -> None:
     with contextlib.suppress(EOFError, OSError):  # it may be replaced before it answers
-        stage.handle(who, signal_and_hold, started, gate)
+        harness.handle(process, signal_and_hold, started, target_credit)
 
 
-def signal_and_hold(started: str, gate: str) -> None:
+def signal_and_hold(started: str, target_credit: str) -> None:
     """Say that the handler runs, and keep it running."""
     Path(started).touch()
-    hold_until(gate)
+    block_until(target_credit)
 
 
 def error_of_send(num: int) -> str:
@@ -183,13 +183,13 @@ def error_of_send(num: int) -> str:
     return "nothing"
 
 
-@promise("D2")
+@guarantee("D2")
 @pytest.mark.parametrize("who", ["worker1", "mule1"])
-def test_d2_an_unregistered_number_is_an_error_in_the_sender(stage: Stage, who: str) -> None:
+def test_d2_an_unregistered_number_is_an_error_in_the_sender(harness: Harness, process: str) -> None:
     """And costs no receiver anything."""
-    if who == "mule1" and "mules" not in stage.features:
+    if process == "mule1" and "mules" not in harness.features:
         pytest.skip("workers only")
-    said = stage.call(who, error_of_send, 250)
+    said = harness.call(process, error_of_send, 250)
     assert said.startswith(SignalNotRegistered.__name__) and "250" in said
 
 
@@ -207,14 +207,14 @@ def wait_any(started: str) -> int:
 
 
 @contextmanager
-def waiting(stage: Stage, who: str, func: Any, *args: Any) -> Generator[list[Any]]:
+def waiting(harness: Harness, process: str, func: Any, *args: Any) -> Generator[list[Any]]:
     """Let a process wait within a handler; gives the list that its result goes to when the block ends."""
     result: list[Any] = []
-    started = str(stage.directory / f"waits-{time.monotonic_ns()}")
-    thread = threading.Thread(target=lambda: result.append(stage.handle(who, func, *args, started)))
+    started = str(harness.directory / f"waits-{time.monotonic_ns()}")
+    thread = threading.Thread(target=lambda: result.append(harness.handle(process, func, *args, started)))
     thread.start()
     try:
-        eventually(f"{who} to wait", Path(started).exists)
+        eventually(f"{process} to wait", Path(started).exists)
         yield result
         thread.join(20)
         assert not thread.is_alive()
@@ -222,11 +222,11 @@ def waiting(stage: Stage, who: str, func: Any, *args: Any) -> Generator[list[Any
         thread.join(1)
 
 
-@promise("D2", "server", "serial workers")
-def test_d2_an_unregistered_number_is_delivered_to_who_waits(stage: ServerStage) -> None:
+@guarantee("D2", "server", "serial workers")
+def test_d2_an_unregistered_number_is_delivered_to_who_waits(harness: ServerHarness) -> None:
     """From another worker, although either worker could have got it."""
-    with waiting(stage, "worker1", wait_for, 250) as result:
-        stage.call("worker2", _send_when_awaited, 250)
+    with waiting(harness, "worker1", wait_for, 250) as result:
+        harness.call("worker2", _send_when_awaited, 250)
     assert result == [250]
 
 
@@ -244,63 +244,63 @@ def _send_when_awaited(num: int) -> None:
             return
 
 
-@promise("D3", "redelivery")
-def test_d3_what_a_killed_process_had_in_hand_is_given_out_again(stage: ServerStage) -> None:
+@guarantee("D3", "redelivery")
+def test_d3_what_a_killed_process_had_in_hand_is_given_out_again(harness: ServerHarness) -> None:
     """To its successor; what waited behind it follows in its order."""
-    since, others = len(stage.events(65)), len(stage.events(43))
-    stage.call(FIRST, send, 65)
-    stage.expect(1, 65, since=since)
-    stage.call(FIRST, send_many, 43, 10)
-    before = stage.kill("mule2")
-    (stage.directory / "let-go").touch()
-    again = stage.expect(2, 65, since=since)[1]
+    since, others = len(harness.events(65)), len(harness.events(43))
+    harness.call(FIRST, send, 65)
+    harness.expect(1, 65, since=since)
+    harness.call(FIRST, send_many, 43, 10)
+    before = harness.kill("mule2")
+    (harness.directory / "let-go").touch()
+    again = harness.expect(2, 65, since=since)[1]
     assert again.by == "mule2"
     assert again.pid != before
-    stage.expect(10, 43, since=others)
-    assert len(stage.events(65)) == since + 2
-    assert len(stage.events(43)) == others + 10
+    harness.expect(10, 43, since=others)
+    assert len(harness.events(65)) == since + 2
+    assert len(harness.events(43)) == others + 10
 
 
-@promise("D4", "redelivery")
-def test_d4_a_reload_loses_nothing_and_fires_nothing_twice(stage: ServerStage) -> None:
+@guarantee("D4", "redelivery")
+def test_d4_a_reload_loses_nothing_and_fires_nothing_twice(harness: ServerHarness) -> None:
     """Signals that wait in a busy mule's queue outlive it, and a one-shot timer has fired once and for all."""
-    assert stage.server is not None
-    stage.expect(3, 71)
-    gate = str(stage.directory / f"gate-{time.monotonic_ns()}")
-    since = len(stage.events(23))
-    before = {who: stage.pid(who) for who in ("worker1", "worker2", "mule1", "mule2", "spooler1")}
-    with busy(stage, "mule2", gate):
-        stage.call(FIRST, send_many, 23, 2_000)
-        os.kill(stage.server.pid, signal.SIGHUP)
-        stage.await_successor("worker1", before["worker1"])
-    for who, pid in before.items():
-        stage.await_successor(who, pid)
-    stage.call(FIRST, send_many, 23, 10)
-    stage.expect(2_010, 23, since=since)
-    assert len(stage.events(23)) == since + 2_010
-    assert len(stage.events(71)) == 3
+    assert harness.server is not None
+    harness.expect(3, 71)
+    target_credit = str(harness.directory / f"gate-{time.monotonic_ns()}")
+    since = len(harness.events(23))
+    before = {process: harness.pid(process) for process in ("worker1", "worker2", "mule1", "mule2", "spooler1")}
+    with busy(harness, "mule2", target_credit):
+        harness.call(FIRST, send_many, 23, 2_000)
+        os.kill(harness.server.pid, signal.SIGHUP)
+        harness.await_successor("worker1", before["worker1"])
+    for process, pid in before.items():
+        harness.await_successor(process, pid)
+    harness.call(FIRST, send_many, 23, 10)
+    harness.expect(2_010, 23, since=since)
+    assert len(harness.events(23)) == since + 2_010
+    assert len(harness.events(71)) == 3
 
 
-@promise("D5", "mules", "server")
+@guarantee("D5", "mules", "server")
 @pytest.mark.parametrize(("who", "num", "other"), [("worker2", 15, 41), ("mule1", 22, 42)])
-def test_d5_wait_returns_when_it_arrives(stage: ServerStage, who: str, num: int, other: int) -> None:
+def test_d5_wait_returns_when_it_arrives(harness: ServerHarness, process: str, num: int, other: int) -> None:
     """Other handlers run meanwhile, its own runs first."""
-    if who == "worker2" and "serial workers" not in stage.features:
+    if process == "worker2" and "serial workers" not in harness.features:
         pytest.skip("another thread of the worker may take it")
-    others, own = len(stage.events(other)), len(stage.events(num))
-    with waiting(stage, who, wait_for, num) as result:
-        stage.call(FIRST, send, other)
-        stage.expect(1, other, since=others)
+    others, own = len(harness.events(other)), len(harness.events(num))
+    with waiting(harness, process, wait_for, num) as result:
+        harness.call(FIRST, send, other)
+        harness.expect(1, other, since=others)
         assert not result
-        stage.call(FIRST, send, num)
+        harness.call(FIRST, send, num)
     assert result == [num]
-    assert len(stage.events(num)) == own + 1
+    assert len(harness.events(num)) == own + 1
 
 
-@promise("D5", "mules", "server", "limited wait")
-def test_d5_a_wait_can_be_limited(stage: ServerStage) -> None:
+@guarantee("D5", "mules", "server", "limited wait")
+def test_d5_a_wait_can_be_limited(harness: ServerHarness) -> None:
     """In seconds; then a `TimeoutError`."""
-    error = stage.call("mule1", wait_limited, 0.2)
+    error = harness.call("mule1", wait_limited, 0.2)
     assert isinstance(error, WaitTimeout)
 
 
@@ -313,22 +313,22 @@ def wait_limited(timeout: float | None) -> Any:
     return None
 
 
-@promise("D5", "uwsgi")
-def test_d5_uwsgi_cannot_limit_a_wait_and_says_so(stage: ServerStage) -> None:
+@guarantee("D5", "uwsgi")
+def test_d5_uwsgi_cannot_limit_a_wait_and_says_so(harness: ServerHarness) -> None:
     """`NotSupported`, at once."""
-    assert isinstance(stage.call(FIRST, wait_limited, 0.2), NotSupported)
+    assert isinstance(harness.call(FIRST, wait_limited, 0.2), NotSupported)
 
 
-@promise("D5", "threads")
-def test_d5_a_wait_that_another_thread_would_miss_is_refused(stage: ServerStage) -> None:
+@guarantee("D5", "threads")
+def test_d5_a_wait_that_another_thread_would_miss_is_refused(harness: ServerHarness) -> None:
     """On uWSGI with `--threads` every thread of a worker takes signals."""
-    assert isinstance(stage.call("worker1", wait_limited, None), NotSupported)
+    assert isinstance(harness.call("worker1", wait_limited, None), NotSupported)
 
 
-@promise("D5", "mules", "uwsgi")
-def test_d5_waiting_where_it_never_arrives_is_refused(stage: ServerStage) -> None:
+@guarantee("D5", "mules", "uwsgi")
+def test_d5_waiting_where_it_never_arrives_is_refused(harness: ServerHarness) -> None:
     """A signal for worker 2 cannot arrive in mule 1: no wait for ever."""
-    assert isinstance(stage.call("mule1", wait_for_elsewhere), NotSupported)
+    assert isinstance(harness.call("mule1", wait_for_elsewhere), NotSupported)
 
 
 def wait_for_elsewhere() -> Any:
@@ -340,11 +340,11 @@ def wait_for_elsewhere() -> Any:
     return None
 
 
-@promise("D6", "mules", "server")
-def test_d6_wait_any_returns_the_signal(stage: ServerStage) -> None:
+@guarantee("D6", "mules", "server")
+def test_d6_wait_any_returns_the_signal(harness: ServerHarness) -> None:
     """Whichever it is."""
-    with waiting(stage, "mule1", wait_any) as result:
-        stage.call(FIRST, send, 42)
+    with waiting(harness, "mule1", wait_any) as result:
+        harness.call(FIRST, send, 42)
     assert result == [42]
 
 
@@ -379,44 +379,44 @@ def send_remote(num: int, remote: str, timeout: float) -> Any:
     return None
 
 
-@promise("D8")
-def test_d8_the_packet_and_its_answers(stage: Stage) -> None:
+@guarantee("D8")
+def test_d8_the_packet_and_its_answers(harness: Harness) -> None:
     """`6e 00 00 NN`; 01 is taken, 00 is a `ValueError`, anything else an `OSError`."""
     with answering(b"\xff\0\0\1") as (remote, got):
-        assert stage.call(FIRST, send_remote, 17, remote, 10.0) is None
+        assert harness.call(FIRST, send_remote, 17, remote, 10.0) is None
     assert got == [b"\x6e\0\0\x11"]
     with answering(b"\xff\0\0\0") as (remote, _):
-        error = stage.call(FIRST, send_remote, 17, remote, 10.0)
+        error = harness.call(FIRST, send_remote, 17, remote, 10.0)
     assert isinstance(error, RemoteRejected) and isinstance(error, ValueError)
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (remote, _):
-        error = stage.call(FIRST, send_remote, 17, remote, 10.0)
+        error = harness.call(FIRST, send_remote, 17, remote, 10.0)
     assert isinstance(error, RemoteUnreachable) and isinstance(error, OSError)
 
 
-@promise("D8")
-def test_d8_no_server_or_no_answer_is_an_os_error(stage: Stage) -> None:
+@guarantee("D8")
+def test_d8_no_server_or_no_answer_is_an_os_error(harness: Harness) -> None:
     """Nobody there, nobody answering in time, no such socket."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         gone = "{}:{}".format(*server.getsockname())
-    assert isinstance(stage.call(FIRST, send_remote, 17, gone, 10.0), OSError)
+    assert isinstance(harness.call(FIRST, send_remote, 17, gone, 10.0), OSError)
     with answering(None) as (remote, _):
-        assert isinstance(stage.call(FIRST, send_remote, 17, remote, 0.2), OSError)
-    assert isinstance(stage.call(FIRST, send_remote, 17, str(stage.directory / "nowhere"), 10.0), OSError)
+        assert isinstance(harness.call(FIRST, send_remote, 17, remote, 0.2), OSError)
+    assert isinstance(harness.call(FIRST, send_remote, 17, str(harness.directory / "nowhere"), 10.0), OSError)
 
 
-@promise("D8", "local")
+@guarantee("D8", "local")
 @pytest.mark.parametrize("num", [23, 250])
-def test_d8_our_own_listener_refuses_what_is_not_allowed(stage: ServerStage, num: int) -> None:
+def test_d8_our_own_listener_refuses_what_is_not_allowed(harness: ServerHarness, num: int) -> None:
     """A number that is not registered, and one that may not be raised from outside, are answered 00."""
-    since = len(stage.events(num))
+    since = len(harness.events(num))
     with pytest.raises(RemoteRejected):
-        Signal(num).send(remote=stage.remote)
-    assert len(stage.events(num)) == since
+        Signal(num).send(remote=harness.remote)
+    assert len(harness.events(num)) == since
 
 
-@promise("D8", "mules", "server")
-def test_d8_a_real_server_takes_it(stage: ServerStage) -> None:
+@guarantee("D8", "mules", "server")
+def test_d8_a_real_server_takes_it(harness: ServerHarness) -> None:
     """From a process of another kind, over the socket."""
-    since = len(stage.events(22))
-    Signal(22).send(remote=stage.remote)
-    assert stage.expect(1, 22, since=since)[0].by == "mule1"
+    since = len(harness.events(22))
+    Signal(22).send(remote=harness.remote)
+    assert harness.expect(1, 22, since=since)[0].by == "mule1"

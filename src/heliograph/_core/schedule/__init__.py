@@ -1,0 +1,1 @@
+"""Triggers: when timers and cron rules run."""

@@ -1,0 +1,291 @@
+"""When sources fire: deadlines for any number of timers and cron rules. No clock: each call is told the time.
+
+Rules
+    A timer fires on the grid of its start: start + k x period, however late it was asked. A cron rule fires once a
+    matching minute, on the wall clock.
+    Runs that were passed over (the asker was late, the machine slept) are made up for by one run, the others count as
+    missed; with `coalesce=False` by all of them. A run later than `misfire_grace` is missed; jitter is not lateness.
+    After a clock change of more than three hours the new time holds at once, as Debian's cron has it; after a smaller
+    one skipped runs are made up for, and a clock that was set back repeats nothing.
+    A new set of sources (a reload) keeps what is the same by name and times, whichever signal it raises now: its grid,
+    its count, and that it has ended.
+
+How it works
+    Two heaps of (due, serial, name), one on each clock. An entry that was removed or moved leaves a stale item behind,
+    which is dropped when it comes up, or when there are more of them than of the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from operator import itemgetter
+from typing import NamedTuple
+
+from heliograph.models import CronRule, Timer, Trigger
+
+CLOCK_JUMP = 3 * 3600.0
+"""Seconds; a larger change of the wall clock is a correction."""
+CLOCK_CHECK_INTERVAL = 60.0
+"""Seconds between two looks at the wall clock, while there are cron rules: it may have been set."""
+MAX_CATCH_UP_RUNS = 1000
+"""Runs that are made up for at a time with `coalesce=False`. Beyond it a timer's count as missed; a rule's, each of
+which takes a look at the calendar, are not counted."""
+MAX_STALE_ITEMS = 64
+"""Stale items that a heap may have beside as many as there are sources."""
+
+_NOTHING: Mapping[str, float] = {}
+
+NextFire = Callable[[CronRule, float], float]
+"""The next time (seconds since 1970) after the given one at which a rule fires."""
+
+
+class ClockReading(NamedTuple):
+    """A time on both clocks, in seconds: `monotonic` never goes back, `wall` is since 1970 and may be set."""
+
+    monotonic: float
+    wall: float
+
+
+class Firing(NamedTuple):
+    """A source whose time has come, and how many times its signal is to be raised."""
+
+    trigger: Trigger
+    times: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """A source and where it stands. `due` is monotonic for a timer, wall for a rule; infinite once it has ended."""
+
+    trigger: Trigger
+    start: float
+    due: float = math.inf
+    delay: float = 0.0
+    """Seconds by which the next run is put off."""
+    tick: int = 0
+    """Of a timer: which k the next run is."""
+    runs_before_change: int = 0
+    """Of a timer: how many runs it had before it got its present period."""
+    fired: int = 0
+    missed: int = 0
+    serial: int = 0
+
+
+@dataclass(slots=True)
+class Schedule:
+    """All sources of a server. `chance()` gives numbers from 0 to 1, for jitter."""
+
+    next_fire: NextFire
+    chance: Callable[[], float]
+    glance: float = CLOCK_CHECK_INTERVAL
+    _entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    _timers: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
+    _rules: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
+    _serial: int = 0
+    _offset: float | None = None
+
+    def replace_all(
+        self, triggers: Iterable[Trigger], now: ClockReading, last_runs: Mapping[str, float] = _NOTHING
+    ) -> None:
+        """Have exactly these sources; what is the same as before goes on as it was.
+
+        `seen` says when rules were last seen to, on the wall clock: one with a `misfire_grace` makes up for what has
+        come up since.
+        """
+        before, self._entries = self._entries, {}
+        for trigger in triggers:
+            known = before.get(trigger.name)
+            if known is not None and known.trigger.spec == trigger.spec:
+                known.trigger = trigger
+                self._entries[trigger.name] = known
+            else:
+                self.add(trigger, now, last_runs.get(trigger.name))
+
+    def add(self, trigger: Trigger, now: ClockReading, last_run: float | None = None) -> None:
+        """A new source, or another one of that name."""
+        if self._offset is None:
+            self._offset = now.wall - now.monotonic
+        entry = Entry(trigger, now.monotonic, tick=1)
+        self._entries[trigger.name] = entry
+        since = now.wall if last_run is None or trigger.misfire_grace is None else min(last_run, now.wall)
+        self._plan(entry, since)
+
+    def remove(self, name: str) -> bool:
+        """Forget a source; False if there is none of that name."""
+        return self._entries.pop(name, None) is not None
+
+    def change_period(self, name: str, period: float, now: ClockReading) -> bool:
+        """Give a timer another period, on a new grid from now; False if there is no such timer.
+
+        One that repeats n times does so: the runs that it had count.
+        """
+        entry = self._entries.get(name)
+        if entry is None or not isinstance(entry.trigger.spec, Timer):
+            return False
+        entry.trigger = replace(entry.trigger, spec=replace(entry.trigger.spec, period=period))
+        entry.runs_before_change += entry.tick - 1
+        entry.start, entry.tick = now.monotonic, 1
+        self._plan(entry, now.wall)
+        return True
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All sources, and where they stand."""
+        return tuple(self._entries.values())
+
+    def entry(self, name: str) -> Entry | None:
+        """The source of that name, and where it stands."""
+        return self._entries.get(name)
+
+    def count_missed(self, name: str, times: int = 1) -> None:
+        """Count as missed, not as fired, what whoever raises the signals has left out."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            entry.fired -= times
+            entry.missed += times
+
+    def wait(self, now: ClockReading) -> float:
+        """Seconds until `due` should be asked again; infinite if never."""
+        self._drop_stale()
+        wait = self._timers[0][0] - now.monotonic if self._timers else math.inf
+        if self._rules:
+            wait = min(wait, self._rules[0][0] - now.wall, self.glance)
+        return max(0.0, wait)
+
+    def due(self, now: ClockReading) -> list[Firing]:
+        """What fires now, each source at most once; their next runs are planned."""
+        self._check_clock(now)
+        found: list[Firing] = []
+        for heap, time in ((self._timers, now.monotonic), (self._rules, now.wall)):
+            while heap and heap[0][0] <= time:
+                _, serial, name = heapq.heappop(heap)
+                entry = self._entries.get(name)
+                if entry is None or entry.serial != serial:
+                    continue
+                times = self._run_timer(entry, now) if heap is self._timers else self._run_rule(entry, now)
+                entry.fired += times
+                if times:
+                    found.append(Firing(entry.trigger, times))
+        return found
+
+    def upcoming(self, most: int, now: ClockReading) -> list[tuple[float, Trigger]]:
+        """The next `most` runs of all sources: wall-clock times, the soonest first. Jitter is left out."""
+        offset = now.wall - now.monotonic
+        ahead = [(_first_of(entry, offset), number, entry) for number, entry in enumerate(self._entries.values())]
+        soonest = heapq.nsmallest(most, (item for item in ahead if item[0] < math.inf))
+        runs = heapq.merge(*(self._runs_of(entry, offset) for _, _, entry in soonest), key=itemgetter(0))
+        return list(islice(runs, max(0, most)))
+
+    # within
+
+    def _plan(self, entry: Entry, wall: float) -> None:
+        """Put an entry's next run on its heap."""
+        self._serial += 1
+        entry.serial = self._serial
+        what = entry.trigger.spec
+        if isinstance(what, Timer):
+            ended = what.repeat and entry.runs_before_change + entry.tick > what.repeat
+            entry.due = math.inf if ended else entry.start + entry.tick * what.period
+            heap = self._timers
+        elif isinstance(what, CronRule):
+            entry.due = self.next_fire(what, wall)
+            heap = self._rules
+        else:
+            return
+        if entry.due < math.inf:
+            entry.delay = self.chance() * entry.trigger.jitter
+            heapq.heappush(heap, (entry.due + entry.delay, entry.serial, entry.trigger.name))
+            if len(heap) > 2 * len(self._entries) + MAX_STALE_ITEMS:
+                heap[:] = filter(self._is_current, heap)
+                heapq.heapify(heap)
+
+    def _run_timer(self, entry: Entry, now: ClockReading) -> int:
+        what = entry.trigger.spec
+        assert isinstance(what, Timer)
+        last = max(entry.tick, _tick_until(entry, what.period, now.monotonic))
+        if what.repeat:
+            last = min(last, what.repeat - entry.runs_before_change)
+        first = entry.tick
+        if entry.trigger.misfire_grace is not None:
+            oldest = now.monotonic - entry.delay - entry.trigger.misfire_grace
+            first = max(first, _tick_from(entry, what.period, oldest))
+        times = self._times(entry, passed=last - entry.tick + 1, in_time=max(0, last - first + 1))
+        entry.tick = last + 1
+        self._plan(entry, now.wall)
+        return times
+
+    def _run_rule(self, entry: Entry, now: ClockReading) -> int:
+        what, grace = entry.trigger.spec, entry.trigger.misfire_grace
+        assert isinstance(what, CronRule)
+        passed = in_time = self._count_runs(what, entry.due, now.wall)
+        if grace is not None and entry.due < (oldest := now.wall - entry.delay - grace):
+            in_time = self._count_runs(what, self.next_fire(what, math.ceil(oldest) - 1), now.wall)
+        times = self._times(entry, passed=max(passed, in_time), in_time=in_time)
+        self._plan(entry, max(now.wall, entry.due))
+        return times
+
+    def _count_runs(self, rule: CronRule, due: float, until: float) -> int:
+        """How many runs of a rule there are from its run at `due` on, MOST_AT_ONCE at most."""
+        runs = 0
+        while due <= until and runs < MAX_CATCH_UP_RUNS:
+            runs += 1
+            due = self.next_fire(rule, due)
+        return runs
+
+    def _times(self, entry: Entry, *, passed: int, in_time: int) -> int:
+        """How often to fire for runs that came up, of which some are not too late."""
+        times = min(in_time, 1 if entry.trigger.coalesce else MAX_CATCH_UP_RUNS)
+        entry.missed += passed - times
+        return times
+
+    def _check_clock(self, now: ClockReading) -> None:
+        offset = now.wall - now.monotonic
+        if self._offset is not None and abs(offset - self._offset) > CLOCK_JUMP:
+            self._rules.clear()
+            for entry in self._entries.values():
+                if isinstance(entry.trigger.spec, CronRule):
+                    self._plan(entry, now.wall)
+        self._offset = offset
+
+    def _is_current(self, item: tuple[float, int, str]) -> bool:
+        entry = self._entries.get(item[2])
+        return entry is not None and entry.serial == item[1]
+
+    def _drop_stale(self) -> None:
+        for heap in (self._timers, self._rules):
+            while heap and not self._is_current(heap[0]):
+                heapq.heappop(heap)
+
+    def _runs_of(self, entry: Entry, offset: float) -> Iterator[tuple[float, Trigger]]:
+        what, due = entry.trigger.spec, entry.due
+        if isinstance(what, Timer):
+            end = what.repeat - entry.runs_before_change + 1 if what.repeat else math.inf
+            for tick in count(entry.tick):
+                due = entry.start + tick * what.period
+                if tick >= end or due == math.inf:
+                    return
+                yield due + offset, entry.trigger
+        elif isinstance(what, CronRule):
+            while due < math.inf:
+                yield due, entry.trigger
+                due = self.next_fire(what, due)
+
+
+def _first_of(entry: Entry, offset: float) -> float:
+    """When a source fires next, on the wall clock; infinite if never, or if only what happens to a file says."""
+    return entry.due + offset if isinstance(entry.trigger.spec, Timer) else entry.due
+
+
+def _tick_until(entry: Entry, period: float, time: float) -> int:
+    """The last k whose time is not after `time`. The quotient may be off by one: the grid decides, not the division."""
+    about = int((time - entry.start) / period)
+    return next((k for k in (about + 1, about) if entry.start + k * period <= time), about - 1)
+
+
+def _tick_from(entry: Entry, period: float, time: float) -> int:
+    """The first k whose time is not before `time`."""
+    about = math.ceil((time - entry.start) / period)
+    return next((k for k in (about - 1, about) if entry.start + k * period >= time), about + 1)

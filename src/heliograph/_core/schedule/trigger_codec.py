@@ -1,0 +1,38 @@
+"""Sources as text, to cross from the process that loads the application to the one that raises its signals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from heliograph.models import CronRule, FileMonitor, Timer, Trigger
+
+_KINDS: dict[str, type[Timer | CronRule | FileMonitor]] = {
+    kind.__name__: kind for kind in (Timer, CronRule, FileMonitor)
+}
+
+
+def to_json(triggers: Iterable[Trigger]) -> str:
+    """All of them, one text."""
+    return json.dumps([{**asdict(trigger), "kind": type(trigger.spec).__name__} for trigger in triggers])
+
+
+def from_json(text: str) -> list[Trigger]:
+    """What `to_json` wrote; none from an empty text."""
+    facts: list[dict[str, Any]] = json.loads(text) if text else []
+    return [_trigger(**fact) for fact in facts]
+
+
+def describe_trigger(spec: Timer | CronRule | FileMonitor) -> str:
+    """For people: `every 0.5 s`, `0 3 * * * Europe/Berlin`, `changes of /etc/prices`."""
+    if isinstance(spec, Timer):
+        return f"every {spec.period:g} s" + (f", {spec.repeat} times" if spec.repeat else "")
+    if isinstance(spec, CronRule):
+        return f"{spec.minute} {spec.hour} {spec.day} {spec.month} {spec.weekday} {spec.tz}".rstrip()
+    return f"changes {'under' if spec.recursive else 'of'} {spec.path}"
+
+
+def _trigger(kind: str, spec: dict[str, Any], **rest: Any) -> Trigger:
+    return Trigger(spec=_KINDS[kind](**spec), **rest)

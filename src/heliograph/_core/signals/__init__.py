@@ -1,0 +1,1 @@
+"""Signals: numbers, names, targets, routes and the records that travel in queues."""

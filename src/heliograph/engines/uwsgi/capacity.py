@@ -1,0 +1,109 @@
+"""How much room a sender has: the rule that keeps uWSGI from dropping signals.
+
+A process may send while what lies in the receiver's queue, together with what the master has not yet passed on,
+stays under `limit`. Asking the kernel costs about a microsecond, so a process that found room may send a `burst`
+to that queue before it asks again. Every process may do so at once, and a timer or another server may raise signals
+that nobody held back; `limit` leaves room for all of that.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+
+from heliograph._core.signals.targets import all_queues
+from heliograph.engines.uwsgi import sockets
+from heliograph.engines.uwsgi.sockets import unread_memory, waiting_bytes
+from heliograph.models import Identity, Queue, Topology
+
+_WORKERS = Queue("worker", 0)
+_ENTRIES = (_WORKERS, Queue("mule", 0), Queue("spooler", 0))
+"""The pools' readers write to the master through the same socket: sender -> master."""
+
+
+class QueueCapacity:
+    """Knows, in every process of a server, how many more signals a queue takes.
+
+    `coarse` is one byte of shared memory: set once a process finds the sockets in another order than expected.
+    """
+
+    def __init__(self, topology: Topology, coarse: memoryview, *, lazy: bool) -> None:
+        processes = topology.workers + topology.mules + topology.spoolers + 1
+        self._topology = topology
+        self._coarse = coarse
+        self._per_signal = sockets.memory_per_signal()
+        self._handover: tuple[socket.socket, socket.socket] | None = None
+        self._sockets: sockets.QueueSockets | None = None
+        if lazy:
+            visible = tuple(sockets.stream_sockets())
+            self._readers: dict[Queue, tuple[int, ...]] = dict.fromkeys(all_queues(topology), visible)
+        else:
+            self._sockets = sockets.QueueSockets(topology)
+            self._readers = {queue: (fd,) for queue, fd in self._sockets.readers.items()}
+            left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            left.setblocking(False)
+            right.setblocking(False)
+            self._handover = (left, right)
+        self._entry_fds: tuple[int, ...] = ()
+        some = next(iter(self._readers.values()), ())
+        size = sockets.socket_capacity(some[0], self._per_signal) if some else 1
+        self.burst = max(1, size // (4 * processes))
+        self.limit = max(1, size * 5 // 6 - self.burst * processes)
+
+    def after_fork(self, process: Identity) -> None:
+        """Find the workers' entry and check the rest, in a process that was just forked."""
+        if self._sockets is None:
+            return
+        if not self._sockets.confirmed_by(process):
+            self._coarse[0] = 1
+        found = self._sockets.opened_since()
+        if not found:
+            return
+        self._readers[_WORKERS] = tuple(found)
+        self._entry_fds = ()
+        if process == Identity("worker", 1) and self._handover is not None:
+            for _ in range(self._topology.spoolers):
+                _give(self._handover[0], found[0])
+
+    def available(self, queues: Iterable[Queue]) -> int:
+        """How many more signals each of these queues takes now; 0 or less: none.
+
+        Raises `BlockingIOError` where the workers' entry is not known yet: no worker has started.
+        """
+        if _WORKERS not in self._readers:
+            self._readers[_WORKERS] = (self._receive_entry(),)
+        under_way = 0
+        for fd in self._entries():
+            under_way += unread_memory(fd)
+        if self._coarse[0]:
+            fullest = sum(map(waiting_bytes, {fd for fds in self._readers.values() for fd in fds}))
+        else:
+            fullest = 0
+            for queue in queues:
+                waiting = 0
+                for fd in self._readers[queue]:
+                    waiting += waiting_bytes(fd)
+                fullest = max(fullest, waiting)
+        return self.limit - fullest - under_way // self._per_signal
+
+    def _entries(self) -> tuple[int, ...]:
+        if not self._entry_fds:
+            self._entry_fds = tuple(fd for entry in _ENTRIES for fd in self._readers.get(entry, ()))
+        return self._entry_fds
+
+    def _receive_entry(self) -> int:
+        """The first spoolers are forked before the workers' entry is opened; worker 1 hands it to them."""
+        if self._handover is None:
+            raise BlockingIOError("no worker has started")
+        _, fds, _, _ = socket.recv_fds(self._handover[1], 1, 1)
+        return fds[0]
+
+
+def _give(channel: socket.socket, fd: int) -> None:
+    try:
+        socket.send_fds(channel, [b"\0"], [fd])
+    except BlockingIOError:
+        pass  # enough copies wait there already
+    except OSError as error:
+        raise RuntimeError(f"worker {os.getpid()} cannot hand over the workers' entry") from error

@@ -1,0 +1,101 @@
+"""Where a master's control socket is, and that there is one master to it.
+
+A server is found by its name, or by the directory that it was started in. The sockets are in a directory that only
+their owner can enter. The master holds a lock of the kernel's while it lives, so the address of a dead one is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+from heliograph.exceptions import ConfigError
+
+_NAME = re.compile(r"[\w][\w.-]{0,63}")
+
+
+def server_name(name: str | None, directory: Path) -> str:
+    """The name that was given, or one that stands for the directory. Raises `ConfigError` for a bad name."""
+    if name is not None:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"--name {name!r}: use letters, digits, dots and dashes, at most 64")
+        return name
+    path = directory.resolve()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:10]
+    slug = re.sub(r"[^\w.-]+", "-", path.name)[:40].lstrip(".-") or "root"
+    return f"{slug}-{digest}"
+
+
+def control_socket(name: str) -> Path:
+    """Path of the control socket of the server of that name."""
+    return _directory() / f"{name}.sock"
+
+
+def running_servers() -> tuple[str, ...]:
+    """The names of this user's servers that run."""
+    return tuple(path.stem for path in sorted(_directory().glob("*.sock")) if _is_served(path))
+
+
+class InstanceLock:
+    """Holds a server's name for this process."""
+
+    def __init__(self, name: str) -> None:
+        """Raises `ConfigError` if another master holds it."""
+        self._path = _directory() / f"{name}.lock"
+        self._fd = self._locked(name)
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def _locked(self, name: str) -> int:
+        while True:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                pid = os.read(fd, 32).decode().strip() or "?"
+                os.close(fd)
+                raise ConfigError(
+                    f"a server named {name!r} runs already (process {pid}): stop it, or give this one another --name"
+                ) from None
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_ino == os.fstat(fd).st_ino:
+                    return fd
+            os.close(fd)  # its last holder has removed the file meanwhile
+
+    def release(self) -> None:
+        """Give the name up."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._fd)
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return True  # too many others wait to be accepted
+        except OSError:
+            return False
+    return True
+
+
+def _directory() -> Path:
+    """The owner's directory of sockets; made if it is not there."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    path = Path(base) / "heliograph" if base else Path(tempfile.gettempdir()) / f"heliograph-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path}, where servers are found, cannot be made: {error.strerror or error}") from error
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ConfigError(f"{path} must be a directory that only you can enter (chmod 700), and yours")
+    return path

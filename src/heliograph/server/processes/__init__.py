@@ -1,0 +1,1 @@
+"""The processes that the master starts and watches."""

@@ -1,0 +1,163 @@
+"""The template: loads the application, then forks workers, mules and spoolers at the master's word.
+
+`python -m heliograph.server.processes.fork_server`, started by the master with the inherited state in its environment.
+A process is forked twice, so that it becomes the master's own child (the master is the subreaper of all that descends from it).
+It begins when the master has been told of it, or not at all: should the template be killed in between, nobody works
+behind the master's back. With `--lazy-apps` the application is loaded in each process, and here only in a child that
+is thrown away, to see that it can be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from setproctitle import setproctitle
+
+from heliograph import engines
+from heliograph._core.supervision.supervisor import EXIT_RECYCLED
+from heliograph.application import AppSpec, explain, load
+from heliograph.engines.local.engine import LocalEngine
+from heliograph.ipc.inherited import InheritedState, report_to_master
+from heliograph.ipc.prctl import set_parent_death_signal
+from heliograph.models import Identity
+
+_LOG = logging.getLogger("heliograph.local")
+_MAX_REASON_BYTES = 3000
+"""Bytes of a traceback that go into a report: the end of it."""
+
+
+def main() -> None:
+    """Load the application, report, and fork until the master closes the pipe of commands."""
+    inherited = InheritedState.inherited()
+    for fd in inherited.descriptors:
+        os.set_inheritable(fd, False)
+    set_parent_death_signal(inherited.master, signal.SIGKILL)
+    _ignore_the_terminal()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    setproctitle(f"heliograph: template of {inherited.app}")
+    engine = LocalEngine(inherited)
+    engine.memory.staged.clear()
+    with engines.using(engine):
+        failure = _check_load(engine) if inherited.lazy else _load(engine)
+        if failure is not None:
+            report_to_master(inherited, failed=_end_of(failure))
+            raise SystemExit(1)
+        report_to_master(inherited, ready=True)
+        _fork_on_command(engine)
+
+
+def _fork_on_command(engine: LocalEngine) -> None:
+    with os.fdopen(engine.inherited.commands, closefd=False) as commands:
+        for line in commands:
+            role, number = line.split()
+            _fork(engine, Identity(role, int(number)))  # type: ignore[arg-type]  # the master writes roles only
+
+
+def _fork(engine: LocalEngine, process: Identity) -> None:
+    told, tell = os.pipe()
+    pid = _fork_twice()
+    if not pid:
+        os.close(tell)
+        if not os.read(told, 1):
+            os._exit(1)  # the template has ended, and the master does not know of this process
+        os.close(told)
+        _serve(engine, process)
+    os.close(told)
+    report_to_master(engine.inherited, forked=[process.role, process.number], pid=pid)
+    with contextlib.suppress(BrokenPipeError):  # it was killed: the master will see
+        os.write(tell, b"\0")
+    os.close(tell)
+
+
+def _fork_twice() -> int:
+    """The grandchild's process id; 0 in the grandchild. Raises `ChildProcessError` if none can be forked."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(OSError):
+            if not (grandchild := os.fork()):
+                os.close(read)
+                os.close(write)
+                return 0
+            os.write(write, str(grandchild).encode())
+        os._exit(0)
+    os.close(write)
+    text = os.read(read, 32)
+    os.close(read)
+    os.waitpid(child, 0)
+    if not text:
+        raise ChildProcessError("no process can be forked: too many of them, or no memory")
+    return int(text)
+
+
+def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
+    """Be a worker, mule or spooler until told to drain."""
+    inherited = engine.inherited
+    set_parent_death_signal(inherited.master, signal.SIGKILL)
+    os.close(inherited.commands)
+    setproctitle(f"heliograph: {process} of {inherited.app}")
+    receiver = engine.become_process(process)
+    if inherited.lazy:
+        failure = _load(engine)
+        if failure is not None:
+            _LOG.error("%s cannot load the application:\n%s", process, failure)
+            raise SystemExit(1)
+    engine.start()
+    report_to_master(inherited, up=[process.role, process.number])
+    receiver.run()
+    raise SystemExit(EXIT_RECYCLED)
+
+
+def _load(engine: LocalEngine) -> str | None:
+    """Load the application; what went wrong if that fails."""
+    try:
+        load(AppSpec.parse(engine.inherited.app, Path.cwd()))
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: there is no application then
+        return explain(error, engine.inherited.app)
+    engine.freeze_registration()
+    return None
+
+
+def _check_load(engine: LocalEngine) -> str | None:
+    """Load the application in a child, which leaves behind the table of routes and nothing else."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    child = os.fork()
+    if not child:
+        os.write(write, (_load(engine) or "").encode(errors="replace")[-_MAX_REASON_BYTES:])
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    os.close(write)
+    try:
+        failure = os.read(read, _MAX_REASON_BYTES).decode(errors="replace")
+    except BlockingIOError:  # it wrote nothing, and has left behind processes that could
+        failure = ""
+    os.close(read)
+    code = os.waitstatus_to_exitcode(status)
+    return failure or (f"importing it ended the process (exit code {code})" if code else None)
+
+
+def _end_of(text: str) -> str:
+    """The end of a text, as much of it as goes into a report."""
+    room = _MAX_REASON_BYTES
+    while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > room:
+        text = text[len(text) // 4 + 1 :]
+    return text.encode(errors="replace").decode()
+
+
+def _ignore_the_terminal() -> None:
+    """Ctrl-C and a hangup are the master's to deal with."""
+    # Handled by doing nothing rather than ignored: programs that the application starts would go on ignoring them.
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, lambda _signum, _frame: None)
+
+
+if __name__ == "__main__":
+    sys.path[0:1] = [str(Path.cwd())]
+    main()

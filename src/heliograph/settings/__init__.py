@@ -1,0 +1,1 @@
+"""Options of a server: parsing, checks, defaults."""

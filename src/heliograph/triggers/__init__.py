@@ -1,0 +1,1 @@
+"""Running triggers: the scheduler and what it remembers across restarts."""

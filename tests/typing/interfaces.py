@@ -1,0 +1,66 @@
+"""Checked by mypy and pyright, not run: engines and clocks are what the port promises."""
+
+from typing import assert_type
+
+from heliograph import engines
+from heliograph.engines.detached import DetachedEngine
+from heliograph.engines.inline import Handled, InlineEngine
+from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.uwsgi import UwsgiEngine
+from heliograph.exceptions import SignalQueueFull, UwsgiconfException
+from heliograph.interfaces import Clock, Engine
+from heliograph.models import Topology
+from heliograph.testing import FakeClock as PublicFakeClock
+from heliograph.testing import InlineEngine as PublicInlineEngine
+from heliograph.timing.clocks import FakeClock, SystemClock
+
+
+def clocks() -> list[Clock]:
+    """Every clock."""
+    return [SystemClock(), FakeClock(), FakeClock(17.0)]
+
+
+def all_engines(local: LocalEngine) -> list[Engine]:
+    """Every engine."""
+    return [UwsgiEngine(), InlineEngine(), DetachedEngine(), local]
+
+
+class Unpunctual:
+    """A clock that cannot sleep is none."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def time(self) -> float:
+        return 0.0
+
+
+no_clock: Clock = Unpunctual()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+no_engine: Engine = FakeClock()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+assert_type(engines.current(), Engine)
+with engines.using(InlineEngine()) as nothing:
+    assert_type(nothing, None)
+engines.using(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+InlineEngine(Topology(workers=1), clock=SystemClock(), capacity=1)
+InlineEngine(clock=Unpunctual())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# What a test sees of the fixture's engine.
+
+engine = PublicInlineEngine(clock=PublicFakeClock())
+assert_type(engine, InlineEngine)
+assert_type(engine.take_failures(), tuple[Handled, ...])
+assert_type(engine.handled[0].failure, BaseException | None)
+assert_type(engine.queued("mule1"), tuple[int, ...])
+engine.as_process(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# Errors carry their facts, typed.
+
+
+def facts(error: SignalQueueFull) -> tuple[TimeoutError, UwsgiconfException]:
+    """Each is also the builtin that it means."""
+    assert_type((error.num, error.target, error.timeout), tuple[int, str, float])
+    return error, error

@@ -1,0 +1,98 @@
+"""The table of routes: what is written is read, nowhere else, and whatever a function is called."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph._core.signals.routes import ROUTE_BYTES, TABLE_BYTES, Route, Routes
+from heliograph._core.signals.targets import MAX_TARGET_BYTES
+from heliograph.models import SIGNALS
+
+ROOM = 184
+"""Bytes of a handler's name that a route has room for."""
+
+numbers = st.integers(0, SIGNALS - 1)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+targets = texts.map(lambda text: text.encode()[:MAX_TARGET_BYTES].decode(errors="ignore"))
+routes = st.builds(Route, targets, texts, st.booleans(), st.booleans())
+
+
+def table() -> Routes:
+    return Routes(memoryview(bytearray(TABLE_BYTES)))
+
+
+def test_an_empty_table_has_no_routes():
+    """All zero is empty."""
+    assert all(table()[num] is None for num in range(SIGNALS))
+
+
+@given(written=st.dictionaries(numbers, routes, max_size=20))
+def test_a_route_is_read_as_it_was_written(written):
+    """Target and promises exactly; a name as far as there is room. The others are not touched."""
+    found = table()
+    for num, route in written.items():
+        found[num] = route
+    for num in range(SIGNALS):
+        route, read = written.get(num), found[num]
+        assert (route is None) == (read is None)
+        if route is not None and read is not None:
+            assert read._replace(handler="") == route._replace(handler="")
+            if len(route.handler.encode()) <= ROOM:
+                assert read.handler == route.handler
+
+
+@given(first=routes, second=routes, num=numbers)
+def test_the_last_route_counts(first, second, num):
+    """Nothing of the one before shows through."""
+    once, twice = table(), table()
+    twice[num] = first
+    once[num] = twice[num] = second
+    assert once[num] == twice[num]
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=60, max_size=300))
+def test_a_long_name_is_cut(text):
+    """To as much as there is room for, wherever the cut falls: what is read begins as what was written."""
+    found = table()
+    found[5] = Route("worker", text)
+    read = found[5]
+    assert read is not None
+    kept = read.handler.rstrip("\N{REPLACEMENT CHARACTER}")
+    assert text.startswith((kept, read.handler))
+    assert len(text.encode()) <= ROOM or len(read.handler.encode()) >= ROOM - 4
+
+
+@pytest.mark.parametrize("num", [0, 128, 255])
+def test_the_largest_of_all_stays_within_its_entry(num):
+    """A target of 63 bytes and a name that is too long touch no neighbour, and not the byte after the table."""
+    buffer = bytearray(TABLE_BYTES + 8)
+    found = Routes(memoryview(buffer))
+    target, name = "farm_" + "é" * 29, "x" * 5000
+    assert len(target.encode()) == MAX_TARGET_BYTES
+    found[num] = Route(target, name, redeliver=False, remote=True)
+    assert found[num] == Route(target, name[:ROOM], redeliver=False, remote=True)
+    assert not any(buffer[: num * ROUTE_BYTES])
+    assert not any(buffer[(num + 1) * ROUTE_BYTES :])
+
+
+@given(written=st.dictionaries(numbers, routes, max_size=5), before=st.dictionaries(numbers, routes, max_size=5))
+def test_a_table_becomes_a_copy(written, before):
+    """What was there before is gone, and what is written to the other later does not show."""
+    live, staged = table(), table()
+    for num, route in before.items():
+        live[num] = route
+    for num, route in written.items():
+        staged[num] = route
+    live.copy_from(staged)
+    assert [live[num] for num in range(SIGNALS)] == [staged[num] for num in range(SIGNALS)]
+    staged.clear()
+    assert {num for num in range(SIGNALS) if live[num] is not None} == set(written)
+    assert all(staged[num] is None for num in range(SIGNALS))
+
+
+def test_two_tables_over_one_memory_are_one():
+    """As two processes have them."""
+    memory = memoryview(bytearray(TABLE_BYTES))
+    mine, theirs = Routes(memory), Routes(memory)
+    mine[7] = Route("mule1", "shop.refresh")
+    assert theirs[7] == Route("mule1", "shop.refresh")

@@ -1,0 +1,186 @@
+"""Where a server is found, and that there is one of each name."""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.exceptions import ConfigError
+from heliograph.ipc import instance
+from heliograph.ipc.instance import InstanceLock, control_socket, server_name
+
+BOUND = 108
+"""Bytes of a unix socket's path, with the zero at its end."""
+
+
+@pytest.fixture(autouse=True)
+def runtime(directory, monkeypatch):
+    """The directory in which the owner's one is made."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    return directory
+
+
+# names
+
+
+@pytest.mark.parametrize("name", ["shop", "Shop-2.test_a", "x" * 64, "0"])
+def test_a_name_is_taken_as_it_is(name, tmp_path):
+    """Letters, digits, dots and dashes."""
+    assert server_name(name, tmp_path) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "-x", "a/b", "../x", "a b", "a\n", "a\0", "x" * 65, "shop;ls"])
+def test_a_name_that_is_no_file_name_is_refused(name, tmp_path):
+    """It goes into a path: nothing in it leads elsewhere."""
+    with pytest.raises(ConfigError, match="use letters"):
+        server_name(name, tmp_path)
+
+
+def test_a_directory_stands_for_a_name(tmp_path, monkeypatch):
+    """The same one however it is reached; another one for another directory, also if it is called the same."""
+    one, two = tmp_path / "one" / "shop", tmp_path / "two" / "shop"
+    for directory in (one, two):
+        directory.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(one)
+    monkeypatch.chdir(one)
+    names = {server_name(None, path) for path in (one, tmp_path / "link", Path(), Path("../shop"))}
+    assert len(names) == 1
+    (name,) = names
+    assert re.fullmatch(r"shop-[0-9a-f]{10}", name)
+    assert server_name(None, two) != name
+    assert server_name(None, Path("/")).startswith("root-")
+
+
+@given(name=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=80))
+def test_any_directory_has_a_name_that_is_one(name):
+    """Whatever it is called: the name would be taken as `--name`, too."""
+    found = server_name(None, Path("/srv") / name)
+    assert server_name(found, Path("/")) == found
+
+
+# the directory
+
+
+def test_the_directory_is_its_owners(runtime):
+    """Made when it is not there, 0700 whatever the mask."""
+    before = os.umask(0)
+    try:
+        path = control_socket("shop")
+    finally:
+        os.umask(before)
+    assert path == runtime / "heliograph" / "shop.sock"
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert control_socket("shop") == path
+
+
+def test_without_a_runtime_directory_it_is_a_temporary_one(runtime, monkeypatch):
+    """One for each user."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(instance.tempfile, "gettempdir", lambda: str(runtime))
+    assert control_socket("shop") == runtime / f"heliograph-{os.getuid()}" / "shop.sock"
+
+
+@pytest.mark.parametrize("mode", [0o701, 0o710, 0o770, 0o755, 0o777])
+def test_a_directory_that_others_may_enter_is_refused(runtime, mode):
+    """What is in it could be somebody else's; it says what to do, and changes nothing."""
+    path = runtime / "heliograph"
+    path.mkdir()
+    path.chmod(mode)
+    for attempt in (lambda: control_socket("shop"), lambda: InstanceLock("shop")):
+        with pytest.raises(ConfigError, match="chmod 700"):
+            attempt()
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert list(path.iterdir()) == []
+
+
+def test_a_directory_of_somebody_else_is_refused(runtime, monkeypatch):
+    """However it may be entered."""
+    control_socket("shop")
+    monkeypatch.setattr(instance.os, "getuid", lambda: os.geteuid() + 1)
+    with pytest.raises(ConfigError, match="and yours"):
+        control_socket("shop")
+
+
+def test_a_link_to_a_directory_is_refused(runtime):
+    """Somebody who may write where it is made could lead it anywhere."""
+    (runtime / "mine").mkdir(mode=0o700)
+    (runtime / "heliograph").symlink_to(runtime / "mine")
+    with pytest.raises(ConfigError, match="must be a directory"):
+        control_socket("shop")
+
+
+def test_every_path_has_room_for_the_longest_name(runtime, tmp_path):
+    """Where the directory is where it usually is."""
+    usual = f"/run/user/{2**32}/heliograph/"
+    assert len(usual) + len(control_socket("x" * 64).name) < BOUND
+
+
+# the lock
+
+
+def test_one_server_of_a_name(descriptors):
+    """A second is refused, and told the process of the first; another name is another one."""
+    lock, before = InstanceLock("shop"), descriptors()
+    with pytest.raises(ConfigError, match=rf"a server named 'shop' runs already \(process {os.getpid()}\).*--name"):
+        InstanceLock("shop")
+    assert descriptors() == before
+    other = InstanceLock("other")
+    for held in (lock, other):
+        held.release()
+
+
+def test_a_name_is_free_again(runtime, descriptors):
+    """After a release, nothing is left."""
+    before = descriptors()
+    for _ in range(3):
+        InstanceLock("shop").release()
+    assert descriptors() == before
+    assert list((runtime / "heliograph").iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["", "4711\n", "999999999999\n", "x" * 100])
+def test_what_a_dead_master_left_is_no_lock(runtime, left):
+    """Its file is there, and says anything; the kernel knows that nobody holds it."""
+    control_socket("shop")
+    (runtime / "heliograph" / "shop.lock").write_text(left)
+    lock = InstanceLock("shop")
+    assert (runtime / "heliograph" / "shop.lock").read_text() == f"{os.getpid()}\n"
+    lock.release()
+
+
+def test_a_lock_whose_holder_has_not_said_who_it_is_holds(runtime):
+    """It is a moment old."""
+    lock = InstanceLock("shop")
+    os.ftruncate(lock._fd, 0)
+    with pytest.raises(ConfigError, match=r"process \?"):
+        InstanceLock("shop")
+    lock.release()
+
+
+def test_a_file_that_its_last_holder_removes_meanwhile_is_no_lock(runtime, monkeypatch):
+    """It was opened before and locked after it was removed: the next one would lock another file of that name."""
+    real, path, removed = instance.fcntl.flock, runtime / "heliograph" / "shop.lock", []
+
+    def late(fd, how):
+        if not removed:
+            removed.append(path.unlink())
+        real(fd, how)
+
+    monkeypatch.setattr(instance.fcntl, "flock", late)
+    lock = InstanceLock("shop")
+    assert path.stat().st_ino == os.fstat(lock._fd).st_ino
+    with pytest.raises(ConfigError, match="runs already"):
+        InstanceLock("shop")
+    lock.release()
+
+
+def test_the_lock_is_for_its_owner_and_not_inherited(runtime):
+    """0600, and closed where another program is started."""
+    lock = InstanceLock("shop")
+    assert stat.S_IMODE((runtime / "heliograph" / "shop.lock").stat().st_mode) == 0o600
+    assert not os.get_inheritable(lock._fd)
+    lock.release()

@@ -1,0 +1,245 @@
+"""Row D3: what happens to what a process had when it ended. Real pipes and memory, no process."""
+
+import logging
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph._core.signals.records import (
+    DONE,
+    FETCHED,
+    INTERRUPTED,
+    PREFETCH,
+    RECORD_BYTES,
+    RUNNING,
+    Record,
+    decode,
+    encode,
+    unfinished,
+)
+from heliograph._core.signals.routes import Route
+from heliograph.ipc.pipes import make_pipes, server_queues
+from heliograph.ipc.shared_memory import SharedMemory
+from heliograph.models import FarmSpec, Identity, Queue, Topology
+from heliograph.server.processes.redelivery import MAX_DELIVERY_ATTEMPTS, Redelivery
+
+SERVER = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=2)
+MULE = Identity("mule", 1)
+OWN, POOL, FARM = Queue("mule", 1), Queue("mule", 0), Queue("farm", 1)
+REDELIVERED, ONCE, GONE = 10, 11, 12
+"""Numbers: as by default, with redeliver=False, and registered no more."""
+
+
+class Server:
+    """Queues, memory and routes, as a master has them."""
+
+    def __init__(self):
+        self.memory = SharedMemory.create(SERVER)
+        self.queues = server_queues(SERVER)
+        self.pipes = make_pipes(SERVER)
+        self.slot = self.memory.counters.slots[self.memory.slot_number(Identity("master"))]
+        self.settlement = Redelivery(self.memory, SERVER, self.queues, self.pipes, self.slot)
+        self.memory.live[REDELIVERED] = Route("mule", "handler")
+        self.memory.live[ONCE] = Route("mule", "handler", redeliver=False)
+
+    def place(self, queue):
+        return self.queues.index(queue)
+
+    def give(self, *records, who=MULE):
+        """Put records into a process's hand, from its beginning."""
+        for number, record in enumerate(records):
+            self.memory.in_flight(who)[number * RECORD_BYTES : (number + 1) * RECORD_BYTES] = encode(record)
+
+    def recover(self, *, who=MULE, timed_out=False):
+        self.settlement.recover(who, timed_out=timed_out)
+
+    def in_flight(self, who=MULE):
+        return [record for _, record in unfinished(self.memory.in_flight(who))]
+
+    def queued(self, queue):
+        """What waits in a queue, taken from it."""
+        try:
+            data = os.read(self.pipes[self.place(queue)][0], 1 << 20)
+        except BlockingIOError:
+            return []
+        return [decode(data[i : i + RECORD_BYTES]) for i in range(0, len(data), RECORD_BYTES)]
+
+    def fill(self, queue):
+        block = encode(Record(99, self.place(queue))) * 256
+        try:
+            while True:
+                os.write(self.pipes[self.place(queue)][1], block)
+        except BlockingIOError:
+            return
+
+    def counted(self):
+        """What the master counted, row by row."""
+        rows = ("sent", "started", "done", "failed", "redelivered", "dropped")
+        return {row: found for row in rows if (found := {n: c for n, c in enumerate(getattr(self.slot, row)) if c})}
+
+    def close(self):
+        os.close(self.memory.fd)
+        for pipe in self.pipes:
+            for fd in pipe:
+                os.close(fd)
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+def test_an_empty_hand_is_settled(server, caplog):
+    """Nothing was there, nothing happens."""
+    server.recover()
+    assert (server.in_flight(), server.counted(), caplog.records) == ([], {}, [])
+
+
+@pytest.mark.parametrize("queue", [POOL, FARM, Queue("worker", 0), Queue("spooler", 0)], ids=str)
+@pytest.mark.parametrize("state", [FETCHED, RUNNING])
+def test_what_came_through_a_shared_queue_goes_back(server, queue, state):
+    """To whoever may run it; what was begun counts as redelivered, and a death more. What was not begun never was."""
+    server.give(Record(REDELIVERED, server.place(queue), 1, state))
+    server.recover()
+    began = state == RUNNING
+    assert server.queued(queue) == [Record(REDELIVERED, server.place(queue), 1 + began, FETCHED)]
+    assert server.in_flight() == []
+    assert server.counted() == ({"redelivered": {REDELIVERED: 1}} if began else {})
+
+
+@pytest.mark.parametrize("queue", [OWN, Queue("worker", 1), Queue("spooler", 1)], ids=str)
+@pytest.mark.parametrize("state", [FETCHED, RUNNING])
+def test_what_came_through_its_own_queue_is_its_successors(server, queue, state):
+    """It begins with it, before what waits in the queue: the order is kept (T9)."""
+    server.give(Record(REDELIVERED, server.place(queue), 1, state))
+    server.recover()
+    began = state == RUNNING
+    assert server.in_flight() == [Record(REDELIVERED, server.place(queue), 1 + began, FETCHED)]
+    assert server.queued(queue) == []
+    assert server.counted() == ({"redelivered": {REDELIVERED: 1}} if began else {})
+
+
+@pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
+def test_at_most_once(server, queue, caplog):
+    """redeliver=False: what was begun is dropped, counted and told; what was not begun is not lost by that."""
+    place = server.place(queue)
+    server.give(Record(ONCE, place, 0, RUNNING), Record(ONCE, place, 0, FETCHED))
+    with caplog.at_level(logging.ERROR):
+        server.recover()
+    assert [record.num for record in server.in_flight() + server.queued(queue)] == [ONCE]
+    assert server.counted() == {"dropped": {ONCE: 1}}
+    (line,) = caplog.messages
+    assert "signal 11" in line
+    assert "mule1" in line
+    assert "redeliver=False" in line
+
+
+def test_a_signal_that_nobody_handles_any_more_goes_back(server):
+    """Who gets it says so, and counts it as failed; here nothing is lost without a word."""
+    server.give(Record(GONE, server.place(POOL), 0, RUNNING))
+    server.recover()
+    assert server.queued(POOL) == [Record(GONE, server.place(POOL), 1, FETCHED)]
+
+
+@pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
+def test_who_was_told_to_end_did_not_die_of_it(server, queue):
+    """However often that happens to a long handler, its signal is not set aside; it had begun all the same."""
+    place = server.place(queue)
+    server.give(Record(REDELIVERED, place, MAX_DELIVERY_ATTEMPTS - 1, INTERRUPTED), Record(ONCE, place, 0, INTERRUPTED))
+    server.recover()
+    again = Record(REDELIVERED, place, MAX_DELIVERY_ATTEMPTS - 1, FETCHED)
+    assert server.in_flight() + server.queued(queue) == [again]
+    assert server.counted() == {"redelivered": {REDELIVERED: 1}, "dropped": {ONCE: 1}}
+
+
+@pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
+def test_three_deaths_in_a_row(server, queue, caplog):
+    """The third sets the signal aside, logged and counted."""
+    place = server.place(queue)
+    server.give(Record(REDELIVERED, place, 0, RUNNING))
+    for deaths in range(1, MAX_DELIVERY_ATTEMPTS):
+        server.recover()
+        (record,) = server.in_flight() + server.queued(queue)
+        assert record == Record(REDELIVERED, place, deaths, FETCHED)
+        server.give(record._replace(state=RUNNING))
+    with caplog.at_level(logging.ERROR):
+        server.recover()
+    assert server.in_flight() == server.queued(queue) == []
+    assert server.counted() == {"redelivered": {REDELIVERED: MAX_DELIVERY_ATTEMPTS - 1}, "dropped": {REDELIVERED: 1}}
+    assert "3 processes in a row" in caplog.text
+
+
+def test_deaths_of_those_that_did_not_begin_it_do_not_count(server):
+    """It only lay in their hands."""
+    server.give(Record(REDELIVERED, server.place(OWN), 2, FETCHED))
+    for _ in range(5):
+        server.recover()
+    assert server.in_flight() == [Record(REDELIVERED, server.place(OWN), 2, FETCHED)]
+
+
+@pytest.mark.parametrize("num", [REDELIVERED, ONCE])
+def test_a_handler_that_took_too_long(server, num, caplog):
+    """It failed, and is not given out again; what had not begun is, with no death more."""
+    server.give(Record(num, server.place(OWN), 0, RUNNING), Record(REDELIVERED, server.place(OWN), 0, FETCHED))
+    with caplog.at_level(logging.ERROR):
+        server.recover(timed_out=True)
+    assert server.in_flight() == [Record(REDELIVERED, server.place(OWN), 0, FETCHED)]
+    assert server.counted() == {"failed": {num: 1}, "dropped": {num: 1}}
+    assert "time limit" in caplog.text
+
+
+def test_a_shared_queue_that_is_full(server):
+    """What finds no room there is left to the successor, in whose hand it is; nothing is lost."""
+    server.fill(POOL)
+    server.give(Record(REDELIVERED, server.place(POOL), 0, RUNNING), Record(ONCE, server.place(FARM), 0, FETCHED))
+    server.recover()
+    assert server.in_flight() == [Record(REDELIVERED, server.place(POOL), 1, FETCHED)]
+    assert server.queued(FARM) == [Record(ONCE, server.place(FARM), 0, FETCHED)]
+    assert server.counted() == {"redelivered": {REDELIVERED: 1}}
+
+
+def test_another_process_keeps_what_it_has(server):
+    """Only the hand of who ended is looked at."""
+    other = Identity("mule", 2)
+    server.give(Record(REDELIVERED, server.place(POOL), 0, RUNNING), who=other)
+    server.recover()
+    assert server.in_flight(other) == [Record(REDELIVERED, server.place(POOL), 0, RUNNING)]
+    assert server.queued(POOL) == []
+
+
+records = st.builds(
+    Record,
+    st.sampled_from([REDELIVERED, ONCE, GONE]),
+    st.sampled_from([OWN, POOL, FARM]).map(server_queues(SERVER).index),
+    st.integers(0, MAX_DELIVERY_ATTEMPTS - 1),
+    st.sampled_from([DONE, FETCHED, RUNNING]),
+)
+
+
+@given(hand=st.lists(records, max_size=PREFETCH), timed_out=st.booleans())
+def test_every_record_is_somewhere_or_counted(hand, timed_out):
+    """Whatever was in hand: each is in its queue, in the hand, or dropped; in its order; never two times."""
+    server = Server()
+    try:
+        server.give(*hand)
+        server.recover(timed_out=timed_out)
+        there = [record for record in hand if record.state != DONE]
+        kept = [
+            record._replace(attempts=record.attempts + (record.state == RUNNING), state=FETCHED)
+            for record in there
+            if record.state == FETCHED
+            or (not timed_out and record.num != ONCE and record.attempts + 1 < MAX_DELIVERY_ATTEMPTS)
+        ]
+        assert server.in_flight() == [record for record in kept if record.queue == server.place(OWN)]
+        for queue in (POOL, FARM):
+            assert server.queued(queue) == [record for record in kept if record.queue == server.place(queue)]
+        assert sum(server.counted().get("dropped", {}).values()) == len(there) - len(kept)
+        assert sum(server.counted().get("redelivered", {}).values()) == len(kept) - sum(
+            record.state == FETCHED for record in there
+        )
+    finally:
+        server.close()

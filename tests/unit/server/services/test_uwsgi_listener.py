@@ -1,0 +1,222 @@
+"""Signals from outside (D8): only the packet is taken, whatever else comes in whatever pieces."""
+
+import itertools
+import logging
+import socket
+import struct
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from heliograph._core.signals.packet import PACKET_SIZE, encode_answer, encode_signal
+from heliograph.exceptions import ConfigError, RemoteRejected
+from heliograph.ipc.request_server import MAX_CLIENTS
+from heliograph.remote import send_signal
+from heliograph.server.services import uwsgi_listener
+from heliograph.server.services.uwsgi_listener import CLIENT_TIMEOUT, UwsgiListener
+
+ALLOWED = 17
+TAKEN, REFUSED = encode_answer(taken=True), encode_answer(taken=False)
+
+
+@pytest.fixture
+def path(directory):
+    return directory / "wire.sock"
+
+
+@pytest.fixture
+def taken():
+    """The numbers that the master took."""
+    return []
+
+
+@pytest.fixture
+def server(loop, path, taken):
+    def take(num):
+        if num != ALLOWED:
+            return "not allowed"
+        taken.append(num)
+        return None
+
+    server = UwsgiListener(str(path), loop.selector, take)
+    loop.fronts.append(server)
+    return server
+
+
+def answer(loop, server, path, *pieces: bytes, half: bool = True) -> bytes:
+    """What these bytes are answered, sent piece by piece."""
+    peer = loop.connect(path)
+    found = b""
+    try:
+        for piece in pieces:
+            peer.sendall(piece)
+            loop.turn(server)
+        if half:
+            peer.shutdown(socket.SHUT_WR)
+            loop.turn(server)
+        while chunk := peer.recv(64):
+            found += chunk
+    except OSError:  # it was closed before all was sent or read
+        pass
+    peer.close()
+    return found
+
+
+def test_the_packet_is_answered(loop, server, path, taken):
+    """01 when it was taken, 00 when not."""
+    assert answer(loop, server, path, encode_signal(ALLOWED), half=False) == TAKEN
+    assert answer(loop, server, path, encode_signal(18), half=False) == REFUSED
+    assert taken == [ALLOWED]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_the_packet_may_come_in_pieces(loop, server, path, taken, cut):
+    """Each in its own time."""
+    packet = encode_signal(ALLOWED)
+    assert answer(loop, server, path, packet[:cut], packet[cut:], half=False) == TAKEN
+    assert answer(loop, server, path, *(bytes((byte,)) for byte in packet), half=False) == TAKEN
+    assert taken == [ALLOWED] * 2
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(
+        st.binary(max_size=12),
+        st.tuples(st.sampled_from([110, 109, 0, 255]), st.integers(0, 1), st.integers(0, 1), st.integers(0, 255)).map(
+            bytes
+        ),
+        st.sampled_from(
+            [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\0\x05\0\0\x01\0a\0\0", b"SSH-2.0-x\r\n"]
+        ),
+    ),
+    cuts=st.sets(st.integers(1, 11), max_size=4),
+)
+def test_only_the_packet_is_taken(loop, server, path, taken, data, cuts):
+    """Any bytes in any pieces: an answer only to what begins with a signal packet, and never an error."""
+    taken.clear()
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    pieces = [data[a:b] for a, b in itertools.pairwise(bounds)]
+    found = answer(loop, server, path, *pieces)
+    packet = data[:PACKET_SIZE]
+    is_signal = len(packet) == PACKET_SIZE and packet[:3] == b"\x6e\0\0"
+    wanted = TAKEN if is_signal and packet[3] == ALLOWED else REFUSED if is_signal else b""
+    # What is sent on after the packet may cost the sender its answer: that is the kernel's, and their own doing.
+    assert found in ({wanted} if len(data) <= PACKET_SIZE else {wanted, b""})
+    assert taken == ([ALLOWED] if wanted == TAKEN else [])
+    assert server.deadline == float("inf")
+
+
+def test_a_flood_is_told_at_a_bounded_rate(loop, server, path, caplog, monkeypatch):
+    """A line a second at most, which counts the others."""
+    now = [1000.0]
+    monkeypatch.setattr(uwsgi_listener.time, "monotonic", lambda: now[0])
+    with caplog.at_level(logging.WARNING):
+        for number in range(300):
+            now[0] += 0.01
+            answer(loop, server, path, encode_signal(99) if number % 2 else b"GET ", half=False)
+    assert [message[:18] for message in caplog.messages] == ["refused from outsi"] * 3
+    assert "no signal packet (1 since" in caplog.messages[0]
+    told = sum(int(message.rpartition("(")[2].split()[0]) for message in caplog.messages)
+    assert 200 < told <= 300
+
+
+def test_half_packets_and_silence(loop, server, path, taken):
+    """They go when their time is over, and keep nobody out."""
+    for number in range(MAX_CLIENTS + 10):
+        loop.connect(path).sendall(encode_signal(ALLOWED)[: number % 4])
+        loop.turn(server)
+    assert answer(loop, server, path, encode_signal(ALLOWED), half=False) == TAKEN
+    loop.now += CLIENT_TIMEOUT
+    server.tick(loop.now)
+    assert server.deadline == float("inf")
+    assert taken == [ALLOWED]
+
+
+def test_a_sender_that_resets_the_connection(loop, taken):
+    """Before or after its packet: no error, and the next is served."""
+
+    def take(num):
+        taken.append(num)
+
+    server = UwsgiListener("127.0.0.1:0", loop.selector, take)
+    loop.fronts.append(server)
+    address = server._listener.getsockname()
+    for sent in (b"", b"\x6e\0", encode_signal(3)):
+        with socket.create_connection(address, timeout=5) as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.sendall(sent)
+        loop.turn(server)
+    with socket.create_connection(address, timeout=5) as peer:
+        peer.sendall(encode_signal(4))
+        while not taken or taken[-1] != 4:
+            loop.turn(server)
+        assert peer.recv(8) == TAKEN
+    assert server.deadline == float("inf")
+
+
+def test_heliograph_sends_to_it(loop, server, path, taken):
+    """The other side of the same protocol; a refusal is a `RemoteRejected`."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        for num, failure in ((ALLOWED, None), (18, RemoteRejected)):
+            sending = pool.submit(send_signal, num, str(path), 5.0)
+            while not sending.done():
+                for key, _ in loop.selector.select(0.01):
+                    key.data(loop.now)
+            assert isinstance(sending.exception(), failure or type(None))
+    assert taken == [ALLOWED]
+
+
+# where it listens
+
+
+def test_a_stale_socket_is_replaced_and_removed(loop, path):
+    """That nobody listens there was checked before; when it ends the path is free."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    server = UwsgiListener(str(path), loop.selector, lambda _num: None)
+    server.close()
+    assert not path.exists()
+
+
+def test_a_file_is_not_replaced(loop, path, descriptors):
+    """It may be somebody's: an error that says where, and the file as it was."""
+    path.write_text("mine")
+    before = descriptors()
+    with pytest.raises(ConfigError, match=r"cannot listen at .*wire\.sock"):
+        UwsgiListener(str(path), loop.selector, lambda _num: None)
+    assert path.read_text() == "mine"
+    assert (descriptors(), len(loop.selector.get_map())) == (before, 0)
+
+
+def test_a_port_that_is_taken(loop, descriptors):
+    """An error that says which."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        before = descriptors()
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"cannot listen at 127.0.0.1:{port}"):
+            UwsgiListener(f"127.0.0.1:{port}", loop.selector, lambda _num: None)
+        assert descriptors() == before
+
+
+def test_a_path_too_long_for_a_socket(loop, directory):
+    """Is an error of the settings."""
+    with pytest.raises(ConfigError, match="cannot listen at"):
+        UwsgiListener(str(directory / ("x" * 200)), loop.selector, lambda _num: None)
+
+
+def test_the_end_leaves_nothing_open(loop, directory, descriptors):
+    """Half a packet, an answer, the listener."""
+    before = descriptors()
+    server = UwsgiListener(str(directory / "w"), loop.selector, lambda _num: None)
+    peers = [loop.connect(directory / "w") for _ in range(3)]
+    peers[1].sendall(b"\x6e")
+    peers[2].sendall(encode_signal(1))
+    loop.turn(server)
+    server.close()
+    for peer in peers:
+        peer.close()
+    assert descriptors() == before
+    assert len(loop.selector.get_map()) == 0

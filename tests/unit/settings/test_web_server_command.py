@@ -1,0 +1,42 @@
+"""What is known of another server from its command."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from heliograph.settings.web_server_command import find_command, workers_of
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "count"),
+    [
+        ("", {"WEB_CONCURRENCY": "7"}, 1),
+        ("gunicorn shop:app", {}, 1),
+        ("gunicorn -w 4 shop:app", {}, 4),
+        ("gunicorn -w4 shop:app", {}, 4),
+        ("gunicorn --workers 3 shop:app", {}, 3),
+        ("gunicorn --workers=3 shop:app", {"WEB_CONCURRENCY": "7"}, 3),
+        ("gunicorn shop:app", {"WEB_CONCURRENCY": "7"}, 7),
+        ("/opt/venv/bin/gunicorn shop:app", {"WEB_CONCURRENCY": "7"}, 7),
+        ("python -m uvicorn shop:app", {"WEB_CONCURRENCY": "2"}, 2),
+        ("granian shop:app", {"GRANIAN_WORKERS": "5", "WEB_CONCURRENCY": "2"}, 5),
+        ("hypercorn shop:app", {"WEB_CONCURRENCY": "2"}, 1),
+        ("gunicorn shop:app -w", {}, 1),
+        ("gunicorn -w many shop:app", {}, 1),
+        ("gunicorn -w 0 shop:app", {}, 1),
+        ("gunicorn -wsgi 4 shop:app", {}, 1),
+        ("gunicorn shop:app", {"WEB_CONCURRENCY": "auto"}, 1),
+    ],
+)
+def test_how_many_processes_a_command_says(command, environment, count):
+    """In its flags, or in the variable that its server reads; else one."""
+    assert workers_of(shlex.split(command), environment) == count
+
+
+def test_a_command_beside_this_python_is_found(monkeypatch):
+    """Also when the environment that we are installed in is not activated."""
+    monkeypatch.setenv("PATH", "")
+    assert find_command(Path(sys.executable).name) is not None
+    assert find_command("no-such-command") is None
