@@ -2,5 +2,5 @@
 
 import pytest
 
-for room in ("promises", "sending", "signals", "targets"):
-    pytest.register_assert_rewrite(f"heliograph.testing.conformance.{room}")
+for module in ("requirements", "sending", "signals", "targets"):
+    pytest.register_assert_rewrite(f"heliograph.testing.conformance.{module}")

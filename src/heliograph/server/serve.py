@@ -38,7 +38,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     `app` is `package.module`, `package.module:callable` or `path/app.py`. It is never imported in this process. `farms`
     are names with the numbers of their mules. `name` is what `heliograph signals`, `reload` and `stop` find the server
     by; without it they find it by the directory. `graceful_timeout` and `time_limit` are in seconds. At `listen`
-    (`HOST:PORT` or a unix socket's path) signals are taken from outside, those of `allow_remote` only. See `heliograph run --help`.
+    (`HOST:PORT` or a unix socket's path) signals are taken from outside, those of `allow_remote` only.
+    See `heliograph run --help`.
 
     `command` starts another server (`["gunicorn", "-w", "4", "shop.wsgi"]`), whose processes are the workers then:
     `workers` says how many, as a rule; without it that is read from the command.

@@ -392,9 +392,9 @@ class Supervisor:
             return []
         text = (
             f"{', '.join(map(str, missing))}: nobody has joined within {JOIN_WARNING_AFTER:g} s. "
-            "Processes of gunicorn, uvicorn and granian join when what they serve uses heliograph; those of other servers at their first request, with a "
-            "middleware of heliograph.contrib, or by heliograph.join(). If there are fewer of them, say how many "
-            "before the two dashes: --workers N"
+            "Processes of gunicorn, uvicorn and granian join when what they serve uses heliograph; those of other "
+            "servers at their first request, with a middleware of heliograph.contrib, or by heliograph.join(). If "
+            "there are fewer of them, say how many before the two dashes: --workers N"
         )
         return [Log(logging.WARNING, text)]
 

@@ -1,10 +1,10 @@
-"""The template: loads the application, then forks workers, mules and spoolers at the master's word.
+"""The fork server: loads the application, then forks workers, mules and spoolers when the master asks.
 
-`python -m heliograph.server.processes.fork_server`, started by the master with the inherited state in its environment.
-A process is forked twice, so that it becomes the master's own child (the master is the subreaper of all that descends from it).
-It begins when the master has been told of it, or not at all: should the template be killed in between, nobody works
-behind the master's back. With `--lazy-apps` the application is loaded in each process, and here only in a child that
-is thrown away, to see that it can be.
+The master starts it as `python -m heliograph.server.processes.fork_server`, with the inherited state in its
+environment. A process is forked twice, so that it becomes the master's own child: the master is the subreaper of all
+its descendants. The new process begins only after the master has been told of it. If the fork server is killed in
+between, the new process exits. With `--lazy-apps` each process loads the application itself, and the fork server loads
+it only in a child that exits at once, to check that it can be loaded.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def error_of_send(num: int) -> str:
 
 
 @guarantee("D2")
-@pytest.mark.parametrize("who", ["worker1", "mule1"])
+@pytest.mark.parametrize("process", ["worker1", "mule1"])
 def test_d2_an_unregistered_number_is_an_error_in_the_sender(harness: Harness, process: str) -> None:
     """And costs no receiver anything."""
     if process == "mule1" and "mules" not in harness.features:

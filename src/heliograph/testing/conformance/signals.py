@@ -250,7 +250,7 @@ def register_late(num: int, target: str | None = None) -> str:
 
 
 @guarantee("S11", "mules", "server")
-@pytest.mark.parametrize("who", ["worker1", "mule1", "spooler1"])
+@pytest.mark.parametrize("process", ["worker1", "mule1", "spooler1"])
 def test_s11_a_process_that_cannot_register_for_all_says_where_to_put_it(harness: Harness, process: str) -> None:
     """It never half-registers."""
     said = harness.call(process, register_late, 247)
