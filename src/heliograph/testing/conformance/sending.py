@@ -282,7 +282,7 @@ def test_d4_a_reload_loses_nothing_and_fires_nothing_twice(harness: ServerHarnes
 
 
 @guarantee("D5", "mules", "server")
-@pytest.mark.parametrize(("who", "num", "other"), [("worker2", 15, 41), ("mule1", 22, 42)])
+@pytest.mark.parametrize(("process", "num", "other"), [("worker2", 15, 41), ("mule1", 22, 42)])
 def test_d5_wait_returns_when_it_arrives(harness: ServerHarness, process: str, num: int, other: int) -> None:
     """Other handlers run meanwhile, its own runs first."""
     if process == "worker2" and "serial workers" not in harness.features:

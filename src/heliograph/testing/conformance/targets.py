@@ -120,7 +120,7 @@ def send_each(nums: list[int]) -> None:
 
 
 @guarantee("T9", "mules")
-@pytest.mark.parametrize(("who", "first", "second"), [("mule1", 22, 42), ("worker2", 15, 41), ("spooler1", 35, 44)])
+@pytest.mark.parametrize(("process", "first", "second"), [("mule1", 22, 42), ("worker2", 15, 41), ("spooler1", 35, 44)])
 def test_t9_first_in_first_out(harness: Harness, process: str, first: int, second: int) -> None:
     """What one sender raises for one receiver arrives in order."""
     if process == "worker2" and "serial workers" not in harness.features:
