@@ -18,8 +18,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from setproctitle import setproctitle
-
 from heliograph._core.schedule.trigger_codec import from_json
 from heliograph._core.supervision import actions as do
 from heliograph._core.supervision.supervisor import EXIT_RECYCLED, WEB_SERVER, Supervisor
@@ -27,6 +25,7 @@ from heliograph.ipc import instance
 from heliograph.ipc.inherited import InheritedState
 from heliograph.ipc.pipes import make_pipes, server_queues
 from heliograph.ipc.prctl import set_child_subreaper
+from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import RequestServer
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import Identity
@@ -101,7 +100,7 @@ class Master:
         """Run the server, and return its exit code: 0 after a stop, 2 if the application does not load."""
         self._slot.pid = os.getpid()
         set_child_subreaper(True)
-        setproctitle(f"heliograph: master of {self._settings.app}")
+        set_process_title(f"heliograph: master of {self._settings.app}")
         restore = self._watch_signals()
         self._selector.register(self._reports, selectors.EVENT_READ, self._read_reports)
         try:

@@ -18,14 +18,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from setproctitle import setproctitle
-
 from heliograph import engines
 from heliograph._core.supervision.supervisor import EXIT_RECYCLED
 from heliograph.application import AppSpec, explain, load
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.ipc.prctl import set_parent_death_signal
+from heliograph.ipc.process_title import set_process_title
 from heliograph.models import Identity
 
 _LOG = logging.getLogger("heliograph.local")
@@ -41,7 +40,7 @@ def main() -> None:
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_the_terminal()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    setproctitle(f"heliograph: template of {inherited.app}")
+    set_process_title(f"heliograph: template of {inherited.app}")
     engine = LocalEngine(inherited)
     engine.memory.staged.clear()
     with engines.using(engine):
@@ -102,7 +101,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     inherited = engine.inherited
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     os.close(inherited.commands)
-    setproctitle(f"heliograph: {process} of {inherited.app}")
+    set_process_title(f"heliograph: {process} of {inherited.app}")
     receiver = engine.become_process(process)
     if inherited.lazy:
         failure = _load(engine)
