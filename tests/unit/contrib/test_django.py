@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_connections_are_closed_after_a_handler_that_fails(seen):
     assert seen == ["close", "close"]
 
 
+@pytest.fixture
+def own_executor(monkeypatch):
+    """Replace the thread of asgiref, which would outlive the test. Python 3.15 warns of a fork beside a thread."""
+    from asgiref.sync import SyncToAsync
+
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        monkeypatch.setattr(SyncToAsync, "single_thread_executor", executor)
+        yield
+
+
+@pytest.mark.usefixtures("own_executor")
 @pytest.mark.parametrize("failure", [None, LookupError])
 def test_connections_are_closed_around_an_async_handler(seen, failure):
     """And it stays one."""
