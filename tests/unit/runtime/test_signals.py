@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import inspect
 import logging
 import subprocess
 import sys
@@ -556,7 +557,7 @@ def test_an_async_handler_runs_to_its_end() -> None:
 
     Signal(99).send()
     assert ran == [(99, Signal(99))]
-    assert asyncio.iscoroutinefunction(slow)
+    assert inspect.iscoroutinefunction(slow)
 
 
 def test_an_async_handler_that_is_cancelled_has_failed(heliograph_engine: InlineEngine) -> None:
