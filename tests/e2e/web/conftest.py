@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -86,7 +87,13 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
-GUNICORN = ("gunicorn", "-w", "2", "-b", "127.0.0.1:{port}", "--no-control-socket", "web:wsgi")
+GUNICORN_VERSION = tuple(map(int, version("gunicorn").split(".")[:2]))
+"""Major and minor version of the gunicorn under test."""
+
+NO_CONTROL_SOCKET = ("--no-control-socket",) if GUNICORN_VERSION >= (25, 1) else ()
+"""gunicorn 25.1 and later open a control socket unless told otherwise."""
+
+GUNICORN = ("gunicorn", "-w", "2", "-b", "127.0.0.1:{port}", *NO_CONTROL_SOCKET, "web:wsgi")
 COMMANDS = {
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": (*GUNICORN, "-k", "gthread", "--threads", "3"),
