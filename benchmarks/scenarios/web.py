@@ -56,7 +56,7 @@ def run(plan: Plan) -> Report:
     """Start every server anew for each repetition. Raises `Skipped` where something is not installed."""
     wrk.find()
     if missing():
-        raise Skipped(f"{', '.join(missing())} not found beside this Python; install heliograph[bench]")
+        raise Skipped(f"{', '.join(missing())} not found beside this Python; install heliograph[servers]")
     seconds = plan.size(3, 1)
     found = _rounds(plan, seconds)
     tables = {placement: _table(found, placement) for placement in _PLACEMENTS}
