@@ -2,8 +2,8 @@
 
 python benchmarks/run.py [--quick] [--write | --no-write] [SCENARIO ...]
 
-Prints a table per scenario and writes it to `results/`. `--quick` runs each scenario for a few seconds and writes
-nothing unless told to: it shows that the benchmarks run, not how fast anything is.
+Print a report per scenario and write it to `results/`. `--quick` runs each scenario for a few seconds and writes
+nothing unless you add `--write`. It checks that the benchmarks run. Its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """The command line."""
+    """Run the scenarios that the command line selects."""
     options = _parse()
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGHUP, _leave)
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGHUP, _exit)
     plan = Plan(repetitions=1 if options.quick else options.repetitions, quick=options.quick)
     for name in options.scenarios or SCENARIOS:
         about = environment.describe()
@@ -42,21 +42,23 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare heliograph with its peers on this machine.")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="once and briefly, for CI")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="run one short repetition, write nothing")
     parser.add_argument(
-        "--write", action=argparse.BooleanOptionalAction, help="write results/ (default: not with --quick)"
+        "--write", action=argparse.BooleanOptionalAction, help="write results/ (default: yes, with --quick no)"
     )
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each measurement; default: 5")
+    parser.add_argument(
+        "--repetitions", type=int, default=5, metavar="N", help="repetitions of each measurement (default: 5)"
+    )
     options = parser.parse_args()
     unknown = set(options.scenarios) - set(SCENARIOS)
     if unknown:
-        parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+        parser.error(f"unknown scenario: {', '.join(sorted(unknown))}. Choose from: {', '.join(SCENARIOS)}.")
     return options
 
 
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does, so that every server is ended too."""
+def _exit(number: int, _frame: FrameType | None) -> NoReturn:
+    """Exit as on Ctrl-C, so that every server is stopped too."""
     raise SystemExit(128 + number)
 
 

@@ -1,12 +1,12 @@
-"""A server under fire: `python -m chaos`, and under load for long: `python -m chaos.soak`.
+"""Fault injection (`python -m chaos`) and a load test (`python -m chaos.soak`) for a heliograph server.
 
-mix          what the application and the server around it agree on: numbers, targets, processes, places
-history       who counts what, in files that outlive any process
-app          the application: handlers and senders that count
-server       the server around it, started with `heliograph run`, and nothing of it left behind
-footprint    what processes use: descriptors, memory
-storm        kills and reloads
-verdict      the history's sums against what was promised
-__main__     the storm on our own server, and on uWSGI beside it
-soak         ten minutes under load; what is used at the end as at the beginning
+app        the application: handlers and senders that count
+checks     compare the counts with what heliograph guarantees
+faults     kills and reloads
+history    counts in files that outlive the processes
+resources  descriptors and memory of processes
+server     start the server with `heliograph run`, and stop it
+soak       ten minutes of load: resources at the end as at the start
+workload   constants that the application and the server share: signals, targets, processes, paths
+__main__   inject faults into each kind of server
 """

@@ -1,8 +1,8 @@
-"""Signals while receivers are killed and the server is reloaded: nothing lost, and at most one run again a kill.
+"""Send signals while processes are killed and the server reloads, and check that no signal is lost.
 
-Receivers send too, so senders are killed as well; the master and its template are not. Victims have lived for more
-than a second: the successor of one that ends sooner is delayed, as in any crash loop. Exit code 0 if our own server
-kept every promise; what uWSGI loses beside it is shown, and is no failure.
+Receivers also send, so senders are killed as well. The master and the fork server are not killed. A process is killed
+only when it is older than a second, because the master delays the replacement of younger ones. The exit code is 0 if
+the heliograph server passed all checks. uWSGI is run for comparison, and its losses do not count as failures.
 """
 
 from __future__ import annotations
@@ -17,61 +17,61 @@ from typing import Any
 
 from .checks import Line, lines, table
 from .faults import FaultPlan, Progress, inject_faults, wait_until_stable
-from .resources import Footprint, footprint
-from .server import ENGINES, PATIENCE, Server, ServerExited
+from .resources import Usage, usage
+from .server import ENGINES, TIMEOUT, Server, ServerExited
 from .workload import SENDERS
 
-GROWTH = 1024
-"""kB that the master may have grown by: what its allocator has in reserve; a leak of 100 bytes a signal is more."""
+MAX_GROWTH = 1024
+"""Limit for the growth of the master in kB: reserves of the allocator. A leak of 100 bytes per signal exceeds it."""
 
 
 class Report:
-    """Tells how it went, and remembers what was promised and not kept."""
+    """Print progress and checks, and keep the failed checks."""
 
     def __init__(self) -> None:
-        self.broken: list[str] = []
-        self._told = 0.0
+        self.failed: list[str] = []
+        self._printed_at = 0.0
 
-    def progress(self, weather: Progress) -> None:
-        """A line every few seconds."""
-        if time.monotonic() - self._told >= 5:
-            self._told = time.monotonic()
-            print(f"  {weather.sent} signals, {weather.kills} kills, {weather.reloads} reloads", flush=True)
+    def progress(self, progress: Progress) -> None:
+        """Print a line every five seconds."""
+        if time.monotonic() - self._printed_at >= 5:
+            self._printed_at = time.monotonic()
+            print(f"  {progress.sent} signals, {progress.kills} kills, {progress.reloads} reloads", flush=True)
 
-    def check(self, what: str, *, kept: bool) -> None:
-        """Print one promise, and whether it was kept."""
-        print(f"  {'ok ' if kept else 'NOT'}  {what}")
-        if not kept:
-            self.broken.append(what)
+    def check(self, what: str, *, passed: bool) -> None:
+        """Print a check and its result."""
+        print(f"  {'ok    ' if passed else 'FAILED'}  {what}")
+        if not passed:
+            self.failed.append(what)
 
 
-def run(engine: str, storm: FaultPlan, report: Report) -> None:
-    """One engine in the storm."""
-    shown = "" if engine != "uwsgi" else ", to show what is lost there; it is no failure"
-    print(f"\n{engine}: {storm.signals} signals, {storm.kills} kills, {storm.reloads} reloads{shown}", flush=True)
+def run(engine: str, plan: FaultPlan, report: Report) -> None:
+    """Run the plan on one engine."""
+    note = "" if engine != "uwsgi" else " (for comparison, losses are not failures)"
+    print(f"\n{engine}: {plan.signals} signals, {plan.kills} kills, {plan.reloads} reloads{note}", flush=True)
     with tempfile.TemporaryDirectory(prefix="heliograph-chaos-") as directory:
-        with Server(engine, Path(directory), storm.rate / len(SENDERS)) as server:
-            began = time.monotonic()
-            weather = inject_faults(server, storm, report.progress)
-            seconds = time.monotonic() - began
-            wait_until_stable(server, PATIENCE)
-            state = _await_empty(server)
-            after = footprint([server.master])
+        with Server(engine, Path(directory), plan.rate / len(SENDERS)) as server:
+            start = time.monotonic()
+            progress = inject_faults(server, plan, report.progress)
+            seconds = time.monotonic() - start
+            wait_until_stable(server, TIMEOUT)
+            state = _wait_until_idle(server)
+            after = usage([server.master])
             code = server.stop()
-            left = server.left_behind()
+            remaining = server.remaining()
         found = lines(server.history.sums())
         print(table(found))
-        print(f"  {weather.sent} signals, {weather.kills} kills, {weather.reloads} reloads in {seconds:.1f} s")
-        report.check("all of it happened", kept=weather.satisfies(storm))
-        _judge(report, found, weather, state)
-        _judge_the_end(report, weather.before, after, code, left)
-        if report.broken and engine != "uwsgi":
+        print(f"  {progress.sent} signals, {progress.kills} kills, {progress.reloads} reloads in {seconds:.1f} s")
+        report.check("plan complete", passed=progress.satisfies(plan))
+        _check_signals(report, found, progress, state)
+        _check_resources(report, progress.before, after, code, remaining)
+        if report.failed and engine != "uwsgi":
             print(server.log[-5000:], file=sys.stderr)
 
 
-def _await_empty(server: Server) -> dict[str, Any] | None:
-    """Nothing waits, and nobody is missing."""
-    deadline = time.monotonic() + PATIENCE
+def _wait_until_idle(server: Server) -> dict[str, Any] | None:
+    """Wait until no signal is queued and all processes run. Return the state of the server."""
+    deadline = time.monotonic() + TIMEOUT
     while (state := server.state()) is not None and time.monotonic() < deadline:
         if state["complete"] and not state["queued"]:
             break
@@ -79,57 +79,64 @@ def _await_empty(server: Server) -> dict[str, Any] | None:
     return state
 
 
-def _judge(report: Report, found: list[Line], weather: Progress, state: dict[str, Any] | None) -> None:
+def _check_signals(report: Report, found: list[Line], progress: Progress, state: dict[str, Any] | None) -> None:
     lost, again = sum(line.lost for line in found), sum(line.again for line in found)
     interrupted = sum(line.interrupted for line in found)
-    report.check(f"nothing lost: {lost}", kept=not lost)
-    report.check(f"begun again at most once a kill: {again} of {weather.kills}", kept=again <= weather.kills)
+    report.check(f"signals lost: {lost}", passed=not lost)
     report.check(
-        f"interrupted at most once a kill: {interrupted} of {weather.kills}", kept=interrupted <= weather.kills
+        f"handlers run again: {again} (at most one per kill, {progress.kills})", passed=again <= progress.kills
+    )
+    report.check(
+        f"handlers interrupted: {interrupted} (at most one per kill, {progress.kills})",
+        passed=interrupted <= progress.kills,
     )
     if state is None:
         return
     rows = state["signals"]
     redelivered, dropped = (sum(row[key] for row in rows) for key in ("redelivered", "dropped"))
-    waiting = state["queued"] + sum(row["queued"] for row in rows)
-    report.check(f"nothing waits at the end: {waiting}", kept=not waiting)
-    report.check(f"nothing set aside: {dropped}", kept=not dropped)
+    queued = state["queued"] + sum(row["queued"] for row in rows)
+    report.check(f"signals queued at the end: {queued}", passed=not queued)
+    report.check(f"signals dropped: {dropped}", passed=not dropped)
     report.check(
-        f"given out again: {redelivered}, of which {redelivered - interrupted} had not begun or had ended",
-        kept=interrupted <= redelivered <= weather.kills,
+        f"signals redelivered: {redelivered}, {redelivered - interrupted} of them not started or already finished",
+        passed=interrupted <= redelivered <= progress.kills,
     )
 
 
-def _judge_the_end(report: Report, before: Footprint, after: Footprint, code: int | None, left: list[int]) -> None:
+def _check_resources(report: Report, before: Usage, after: Usage, code: int | None, remaining: list[int]) -> None:
     growth = after.rss - before.rss
-    report.check(f"the master's memory: {before.rss} kB, then {after.rss} kB", kept=growth <= GROWTH)
+    report.check(f"memory of the master: {before.rss} kB, then {after.rss} kB", passed=growth <= MAX_GROWTH)
     same = before.descriptors == after.descriptors
-    report.check(f"its descriptors: {before.descriptors}, then {after.descriptors}", kept=same)
-    report.check(f"the server's exit code: {code}", kept=code == 0)
-    report.check(f"processes left behind: {len(left)}", kept=not left)
+    report.check(f"descriptors of the master: {before.descriptors}, then {after.descriptors}", passed=same)
+    report.check(f"exit code: {code}", passed=code == 0)
+    report.check(f"processes left: {len(remaining)}", passed=not remaining)
 
 
 def main() -> int:
-    """Read the command line and let it happen."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--engine", choices=(*ENGINES, "all"), default="all")
-    parser.add_argument("--signals", type=int, default=200_000, metavar="N", help="at least (default: 200000)")
-    parser.add_argument("--kills", type=int, default=200, metavar="N", help="default: 200")
-    parser.add_argument("--reloads", type=int, default=5, metavar="N", help="default: 5")
-    parser.add_argument("--seconds", type=float, default=180.0, metavar="S", help="at most, an engine (default: 180)")
+    parser.add_argument("--engine", choices=(*ENGINES, "all"), default="all", help="server to test (default: all)")
+    parser.add_argument(
+        "--signals", type=int, default=200_000, metavar="N", help="minimum number of signals (default: 200000)"
+    )
+    parser.add_argument("--kills", type=int, default=200, metavar="N", help="number of kills (default: 200)")
+    parser.add_argument("--reloads", type=int, default=5, metavar="N", help="number of reloads (default: 5)")
+    parser.add_argument(
+        "--seconds", type=float, default=180.0, metavar="S", help="time limit per engine (default: 180)"
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    storm = FaultPlan(options.signals, options.kills, options.reloads, options.seconds)
+    plan = FaultPlan(options.signals, options.kills, options.reloads, options.seconds)
     report = Report()
     try:
         for engine in ENGINES if options.engine == "all" else (options.engine,):
             try:
-                run(engine, storm, report if engine != "uwsgi" else Report())
-            except ServerExited as gone:
-                report.check(f"{engine}: {gone}", kept=engine == "uwsgi")
+                run(engine, plan, report if engine != "uwsgi" else Report())
+            except ServerExited as error:
+                report.check(f"{engine}: {error}", passed=engine == "uwsgi")
     except KeyboardInterrupt:
         return 130
-    return 1 if report.broken else 0
+    return 1 if report.failed else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The application: handlers and senders that count what they do. It runs in the server, on any engine."""
+"""The application: handlers and senders that count what they do. It runs on every engine."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from heliograph import Signal, engines, uwsgi
 from heliograph.exceptions import SignalQueueFull
 
 from .history import Counts, open_counts
-from .workload import DIRECTORY, HISTORY, OVER, RATE, SENDERS, WORKLOAD
+from .workload import DIRECTORY, HISTORY, RATE, SENDERS, STOP, WORKLOAD
 
 _LOADED = time.monotonic_ns()
 _PAUSE = 0.01
 """Seconds between two bursts of a sender."""
 _WORK = 0.0002
-"""Seconds that a handler takes: long enough that a kill often finds a process in the midst of one."""
+"""Duration of a handler in seconds, long enough that a kill often interrupts one."""
 _FLOOD = 30
-"""How much longer one burst in fifty is, all of one number, so that queues and hands fill."""
+"""Factor for one burst in fifty. All its signals have the same number, so that a queue fills."""
 
 _counts: Counts
 
@@ -40,25 +40,25 @@ for _num, _kind in WORKLOAD.items():
 
 @uwsgi.postfork_hooks.add()
 def start() -> None:
-    """Begin to count, and to send."""
+    """Start to count and, in a sender, to send."""
     global _counts
-    who = str(engines.current().identity)
-    _counts = open_counts(Path(os.environ[DIRECTORY]) / HISTORY, who, os.getpid(), _LOADED)
-    if who in SENDERS:
+    process = str(engines.current().identity)
+    _counts = open_counts(Path(os.environ[DIRECTORY]) / HISTORY, process, os.getpid(), _LOADED)
+    if process in SENDERS:
         threading.Thread(target=_send, name="chaos-sender", daemon=True).start()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:  # noqa: ARG001
-    """For a web server: it answers every request with nothing."""
+    """Answer 204 to every request (WSGI entry point for web servers)."""
     start_response("204 No Content", [])
     return []
 
 
 def _send() -> None:
-    over = Path(os.environ[DIRECTORY]) / OVER
+    stop = Path(os.environ[DIRECTORY]) / STOP
     burst = max(1, round(float(os.environ[RATE]) * _PAUSE))
-    while not over.exists():
-        flood = random.random() < 1 / 50  # noqa: S311 - no secret
+    while not stop.exists():
+        flood = random.random() < 1 / 50  # noqa: S311 - not for cryptography
         nums = random.choices(tuple(WORKLOAD)) * (burst * _FLOOD) if flood else random.choices(tuple(WORKLOAD), k=burst)  # noqa: S311
         for num in nums:
             _send_one(num)
@@ -70,5 +70,5 @@ def _send_one(num: int) -> None:
     try:
         Signal(num).send()
     except SignalQueueFull:
-        return  # attempted and not taken: of a broadcast, some may have got theirs
+        return  # attempted, not accepted: some receivers of a broadcast may have got it
     _counts.accepted[num] += 1

@@ -1,13 +1,14 @@
-"""The history's sums against what was promised.
+"""Compare the counts with what heliograph guarantees.
 
-Of each number at least `taken` and at most `attempted` signals were sent, each of so many copies. So
+At least `accepted` and at most `attempted` signals of each number were sent, and each is handled `copies` times. Hence:
 
-    lost    copies that were surely sent and whose handler never came to its end: taken x copies - ended
-    again   handlers begun beyond all that can have been sent: begun - attempted x copies
+    lost    signals that were certainly sent and not handled: accepted x copies - finished
+    again   handlers started more often than signals can have been sent: started - attempted x copies
 
-A signal that is handled twice may hide one that is lost, in the sum of their number. Twice is handled what was killed
-after the handler's end and before the server noted it: at most what the server gave out again (`redelivered`) less
-what the history saw interrupted (`begun - ended`). That difference is printed; the kills are spread over all numbers.
+These are sums, so a signal that is handled twice can hide one that is lost. A signal is handled twice if its process is
+killed after the handler finished and before the server recorded that. This happens at most as often as the server
+redelivered a signal (`redelivered`) without an interrupted handler (`started - finished`). The report prints this
+difference. The kills are spread over all numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .workload import WORKLOAD
 
 
 class Line(NamedTuple):
-    """What became of one number."""
+    """Counts of one signal number."""
 
     num: int
     target: str
@@ -28,28 +29,28 @@ class Line(NamedTuple):
 
     @property
     def lost(self) -> int:
-        """Copies that were surely sent and not handled."""
+        """Signals that were certainly sent and not handled."""
         return max(0, self.sums.accepted * self.copies - self.sums.finished)
 
     @property
     def again(self) -> int:
-        """Handlers begun beyond what can have been sent."""
+        """Handlers started more often than signals can have been sent."""
         return max(0, self.sums.started - self.sums.attempted * self.copies)
 
     @property
     def interrupted(self) -> int:
-        """Handlers begun that did not come to their end."""
+        """Handlers that started and did not finish."""
         return self.sums.started - self.sums.finished
 
 
 def lines(sums: dict[int, Sums]) -> list[Line]:
-    """A line for each number, and one for all."""
+    """Return a line for each number."""
     return [Line(num, kind.target, kind.copies, sums[num]) for num, kind in WORKLOAD.items()]
 
 
 def table(found: list[Line]) -> str:
-    """For people."""
-    head = ("num", "target", "copies", "accepted", "unsure", "to handle", "begun", "ended", "lost", "again")
+    """Format the lines and their sum as a table."""
+    head = ("num", "target", "copies", "accepted", "unsure", "to handle", "started", "finished", "lost", "again")
     rows = [head, *(_row(line) for line in found)]
     total = [sum(int(row[i]) for row in rows[1:]) for i in range(3, len(head))]
     rows.append(("", "all", "", *map(str, total)))

@@ -1,4 +1,4 @@
-"""Kills and reloads: processes chosen at random end with SIGKILL while the server is reloaded again and again."""
+"""Inject faults: kill random processes with SIGKILL while the server reloads repeatedly."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .history import ProcessRecord
-from .resources import Footprint, footprint
+from .resources import Usage, usage
 from .server import Server
 
 MIN_AGE = 1.2
-"""Seconds that a victim has lived: our master delays the successor of one that ends within a second of its start."""
-PERIOD = 0.17
-"""Seconds between two kills, on average."""
+"""Minimum age in seconds of a process to kill. The master delays the replacement of younger ones."""
+MEAN_KILL_INTERVAL = 0.17
+"""Mean time between two kills in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """What is to happen at least, and the seconds that it may take."""
+    """Minimum numbers of signals, kills and reloads, and the maximum duration in seconds."""
 
     signals: int
     kills: int
@@ -28,63 +28,65 @@ class FaultPlan:
 
     @property
     def rate(self) -> float:
-        """Signals a second to send, so that they are sent by the time that the kills take."""
-        return self.signals / max(3.0, self.kills * PERIOD)
+        """Signals per second, so that the signals take as long as the kills."""
+        return self.signals / max(3.0, self.kills * MEAN_KILL_INTERVAL)
 
 
 @dataclass(slots=True)
 class Progress:
-    """What has happened so far."""
+    """Signals, kills and reloads so far."""
 
     kills: int = 0
     reloads: int = 0
     sent: int = 0
-    before: Footprint = field(default_factory=Footprint)
-    """The master's, when the storm had just begun."""
+    before: Usage = field(default_factory=Usage)
+    """Resources of the master after a tenth of the kills."""
 
-    def satisfies(self, storm: FaultPlan) -> bool:
-        """Whether all of it has happened."""
-        return self.sent >= storm.signals and self.kills >= storm.kills and self.reloads >= storm.reloads
+    def satisfies(self, plan: FaultPlan) -> bool:
+        """Return True if the plan is complete."""
+        return self.sent >= plan.signals and self.kills >= plan.kills and self.reloads >= plan.reloads
 
 
-def inject_faults(server: Server, storm: FaultPlan, tell: Callable[[Progress], None]) -> Progress:
-    """Let the storm rage until all of it has happened, or its time is over. Raises `Gone` if the server ends."""
-    weather = Progress()
-    deadline = time.monotonic() + storm.seconds
+def inject_faults(server: Server, plan: FaultPlan, report: Callable[[Progress], None]) -> Progress:
+    """Inject faults until the plan is complete or its time is over. Raises `ServerExited` if the server exits."""
+    progress = Progress()
+    deadline = time.monotonic() + plan.seconds
     next_kill, reloading = 0.0, 0
-    while not weather.satisfies(storm) and time.monotonic() < deadline:
+    while not progress.satisfies(plan) and time.monotonic() < deadline:
         server.check()
         if reloading and server.all_loaded_after(reloading):
-            weather.reloads, reloading = weather.reloads + 1, 0
-        elif not reloading and _reload_is_due(weather, storm):
+            progress.reloads, reloading = progress.reloads + 1, 0
+        elif not reloading and _is_reload_due(progress, plan):
             reloading = time.monotonic_ns()
             server.reload()
-        if time.monotonic() >= next_kill and weather.kills < storm.kills:
-            weather.kills += _kill_one(server)
-            next_kill = time.monotonic() + random.expovariate(1 / PERIOD)
-        if not weather.before.processes and weather.kills >= storm.kills / 10 and server.complete():
-            weather.before = footprint([server.master])
-        weather.sent = sum(sums.accepted for sums in server.history.sums().values())
-        tell(weather)
+        if time.monotonic() >= next_kill and progress.kills < plan.kills:
+            progress.kills += _kill_one(server)
+            next_kill = time.monotonic() + random.expovariate(1 / MEAN_KILL_INTERVAL)
+        if not progress.before.processes and progress.kills >= plan.kills / 10 and server.is_complete():
+            progress.before = usage([server.master])
+        progress.sent = sum(sums.accepted for sums in server.history.sums().values())
+        report(progress)
         time.sleep(0.02)
-    return weather
+    return progress
 
 
-def _reload_is_due(weather: Progress, storm: FaultPlan) -> bool:
-    """They are spread over the kills."""
-    if weather.reloads >= storm.reloads:
+def _is_reload_due(progress: Progress, plan: FaultPlan) -> bool:
+    """Return True if a reload is due. Reloads are spread evenly over the kills."""
+    if progress.reloads >= plan.reloads:
         return False
-    return weather.kills >= storm.kills * (weather.reloads + 1) / (storm.reloads + 1)
+    return progress.kills >= plan.kills * (progress.reloads + 1) / (plan.reloads + 1)
 
 
 def _kill_one(server: Server) -> bool:
-    born_before = time.monotonic_ns() - int(MIN_AGE * 1e9)
-    adults: list[ProcessRecord] = [life for life in server.history.newest().values() if life.born < born_before]
-    return bool(adults) and server.kill(random.choice(adults))  # noqa: S311 - no secret
+    started_before = time.monotonic_ns() - int(MIN_AGE * 1e9)
+    candidates: list[ProcessRecord] = [
+        record for record in server.history.newest().values() if record.started < started_before
+    ]
+    return bool(candidates) and server.kill(random.choice(candidates))  # noqa: S311 - not for cryptography
 
 
 def wait_until_stable(server: Server, seconds: float) -> None:
-    """Stop the senders, and wait until nothing is sent or handled any more: for half a second, all counts the same."""
+    """Stop the senders, and wait until no count has changed for half a second, for at most `seconds`."""
     server.stop_senders()
     deadline = time.monotonic() + seconds
     last, since = server.history.sums(), time.monotonic()

@@ -1,16 +1,15 @@
-"""Who counts what, in files that outlive any process.
+"""Counts in files that outlive the processes.
 
-Rules
-    A signal is nothing but its number, so what is proven is proven by sums over all processes that ever lived, a
-    number at a time. Each process counts in a file of its own, which it maps: a count is one store of a word into
-    memory that the kernel keeps when the process is killed, and nobody else writes there.
-    A process may be killed between an act and its count. So each act is counted before and after:
+A signal carries no data, so the checks use sums per number over all processes that ever ran. Each process maps a file
+of its own and is the only one that writes to it. A count is one store of a word, and the kernel keeps the page when
+the process is killed. A process can be killed between an action and its count, so each action is counted before and
+after:
 
-        attempted  a send was begun        accepted  it came back: the signal is accepted
-        started    a handler was entered   finished  it came to its end
+    attempted  send() was called       accepted  send() returned
+    started    a handler was entered   finished  it returned
 
-    What was sent is at least `accepted` and at most `attempted`. A kill is seen as `attempted - accepted`, or as
-    `started - finished`.
+The number of signals sent is at least `accepted` and at most `attempted`. A kill shows as `attempted - accepted` or as
+`started - finished`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _BYTES = 8 * NUMBERS * len(ROWS)
 
 
 class Counts(NamedTuple):
-    """Rows of a word for each number."""
+    """Rows of counts. A row has a word for each signal number."""
 
     attempted: memoryview[int]
     accepted: memoryview[int]
@@ -35,16 +34,16 @@ class Counts(NamedTuple):
 
 
 class ProcessRecord(NamedTuple):
-    """One process: who it was, since when, and when its code was loaded; nanoseconds, monotonic."""
+    """A process. `loaded` is when its code was loaded, `started` when it started: nanoseconds, monotonic clock."""
 
-    who: str
+    process: str
     pid: int
     loaded: int
-    born: int
+    started: int
 
 
 class Sums(NamedTuple):
-    """What all processes together counted for one number."""
+    """Counts of all processes for one signal number."""
 
     attempted: int = 0
     accepted: int = 0
@@ -52,9 +51,9 @@ class Sums(NamedTuple):
     finished: int = 0
 
 
-def open_counts(directory: Path, who: str, pid: int, loaded: int) -> Counts:
-    """Begin to count for a process; all zero."""
-    path = directory / f"{who}-{pid}-{loaded}-{time.monotonic_ns()}"
+def open_counts(directory: Path, process: str, pid: int, loaded: int) -> Counts:
+    """Create the counts of a process, all zero."""
+    path = directory / f"{process}-{pid}-{loaded}-{time.monotonic_ns()}"
     unfinished = directory / f".{path.name}"
     unfinished.write_bytes(bytes(_BYTES))
     unfinished.rename(path)
@@ -63,22 +62,22 @@ def open_counts(directory: Path, who: str, pid: int, loaded: int) -> Counts:
 
 
 class History:
-    """Reads what the processes count."""
+    """Read the counts of all processes."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
         self.directory = directory
 
-    def lives(self) -> list[ProcessRecord]:
-        """All processes that ever lived."""
-        return [_life(path) for path in self._paths()]
+    def records(self) -> list[ProcessRecord]:
+        """Return the records of all processes that ever ran."""
+        return [_record(path) for path in self._paths()]
 
     def newest(self) -> dict[str, ProcessRecord]:
-        """The latest process of each name."""
-        return {life.who: life for life in sorted(self.lives(), key=lambda life: life.born)}
+        """Return the latest process of each name."""
+        return {record.process: record for record in sorted(self.records(), key=lambda record: record.started)}
 
     def sums(self) -> dict[int, Sums]:
-        """What was counted so far, by number."""
+        """Return the counts so far, by signal number."""
         total = [[0] * NUMBERS for _ in ROWS]
         for path in self._paths():
             for into, row in zip(total, _rows(path.read_bytes()), strict=True):
@@ -95,6 +94,6 @@ def _rows(buffer: mmap.mmap | bytes) -> Counts:
     return Counts(*(words[i * NUMBERS : (i + 1) * NUMBERS] for i in range(len(ROWS))))
 
 
-def _life(path: Path) -> ProcessRecord:
-    who, pid, loaded, born = path.name.split("-")
-    return ProcessRecord(who, int(pid), int(loaded), int(born))
+def _record(path: Path) -> ProcessRecord:
+    process, pid, loaded, started = path.name.split("-")
+    return ProcessRecord(process, int(pid), int(loaded), int(started))

@@ -1,4 +1,4 @@
-"""What processes use: descriptors and memory, as the kernel tells."""
+"""Descriptors and memory of processes, read from `/proc`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 PROC = Path("/proc")
 
 
-class Footprint(NamedTuple):
-    """What some processes use together. `rss` counts shared memory in each, `pss` its share; kB."""
+class Usage(NamedTuple):
+    """Sums over processes, in kB. `rss` counts shared memory in each process, `pss` divides it among them."""
 
     processes: int = 0
     descriptors: int = 0
@@ -18,33 +18,33 @@ class Footprint(NamedTuple):
     pss: int = 0
 
 
-def footprint(pids: Iterable[int]) -> Footprint:
-    """What these processes use now; who has ended uses nothing."""
-    found = [use for pid in pids if (use := _footprint_of(pid)) is not None]
-    return Footprint(*(sum(column) for column in zip(*found, strict=True))) if found else Footprint()
+def usage(pids: Iterable[int]) -> Usage:
+    """Return what these processes use now. Processes that have exited are left out."""
+    found = [used for pid in pids if (used := _usage_of(pid)) is not None]
+    return Usage(*(sum(column) for column in zip(*found, strict=True))) if found else Usage()
 
 
 def session(number: int) -> list[int]:
-    """The processes of a session that have not ended."""
+    """Return the running processes of a session."""
     pids = [int(path.name) for path in PROC.iterdir() if path.name.isdigit()]
     return sorted(pid for pid in pids if _session_of(pid) == number)
 
 
 def _session_of(pid: int) -> int:
-    """The session of a process; 0 if it is gone, a zombie too."""
+    """Return the session of a process, or 0 if it has exited or is a zombie."""
     try:
-        # After the name, which stands in parentheses and may hold any character: state ppid pgrp session.
+        # Fields after the name, which is in parentheses and can contain any character: state ppid pgrp session.
         state, _, _, number = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[:4]
     except OSError:
         return 0
     return 0 if state in "ZX" else int(number)
 
 
-def _footprint_of(pid: int) -> Footprint | None:
+def _usage_of(pid: int) -> Usage | None:
     try:
         descriptors = len(list((PROC / str(pid) / "fd").iterdir()))
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
         return None
     sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
-    return Footprint(1, descriptors, sizes["Rss"], sizes["Pss"])
+    return Usage(1, descriptors, sizes["Rss"], sizes["Pss"])

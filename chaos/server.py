@@ -1,4 +1,4 @@
-"""The server around the application, started with `heliograph run`, and nothing of it left behind."""
+"""Start the server with `heliograph run`, and stop it with all its processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from .history import History, ProcessRecord
 from .resources import session
-from .workload import DIRECTORY, FARMS, HISTORY, MULES, OVER, PROCESSES, RATE, WORKERS
+from .workload import DIRECTORY, FARMS, HISTORY, MULES, PROCESSES, RATE, STOP, WORKERS
 
 _ROOT = Path(__file__).parents[1]
 _NAME = "chaos"
@@ -27,20 +27,20 @@ _OPTIONS = {
     "uwsgi": ("--engine", "uwsgi", "--", "--worker-reload-mercy", "10", "--mule-reload-mercy", "10"),
 }
 ENGINES = tuple(_OPTIONS)
-"""Our own server, the same with workers that are gunicorn's, and real uWSGI."""
-PATIENCE = 30.0
-"""Seconds to start, to drain and to end."""
+"""The heliograph server alone, the same with gunicorn, and uWSGI."""
+TIMEOUT = 30.0
+"""Seconds to start, to become idle and to stop."""
 
 
 class ServerExited(Exception):
-    """The server has ended, or does not come up."""
+    """The server exited or did not start."""
 
 
 class Server:
-    """A server in a session of its own, which ends with the block."""
+    """A server in its own session. The end of the block kills it."""
 
     def __init__(self, engine: str, directory: Path, rate: float) -> None:
-        """`rate` is how many signals a second each sender sends."""
+        """Set up the server. `rate` is the number of signals per second of each sender."""
         self.engine = engine
         self.history = History(directory / HISTORY)
         self._directory = directory
@@ -54,7 +54,7 @@ class Server:
         for name, mules in FARMS.items():
             command += ["--farm", f"{name}={','.join(map(str, mules))}"]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, *_OPTIONS[self.engine]],
                 cwd=_ROOT,
                 env=self._env,
@@ -64,7 +64,7 @@ class Server:
                 start_new_session=True,
             )
         try:
-            self.await_all_loaded_after(0)
+            self.wait_until_all_loaded_after(0)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -73,54 +73,56 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pid in self.left_behind():
+        for pid in self.remaining():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
     @property
     def master(self) -> int:
-        """Process id of the master, and number of its session."""
+        """Process id of the master, which is also the id of its session."""
         return self._process.pid
 
     @property
     def log(self) -> str:
-        """What the server said so far."""
+        """Log of the server so far."""
         return self._log.read_text(errors="replace")
 
     def all_loaded_after(self, moment: int) -> bool:
-        """Whether every seat is taken by a process whose code was loaded after that moment (ns, monotonic)."""
+        """Return True if every process has loaded its code after `moment` (nanoseconds, monotonic clock)."""
         newest = self.history.newest()
-        return all(who in newest and newest[who].loaded > moment for who in PROCESSES)
+        return all(name in newest and newest[name].loaded > moment for name in PROCESSES)
 
-    def await_all_loaded_after(self, moment: int) -> None:
-        """Wait for that. Raises `Gone` if it does not come."""
-        deadline = time.monotonic() + PATIENCE
+    def wait_until_all_loaded_after(self, moment: int) -> None:
+        """Wait until `all_loaded_after(moment)`. Raises `ServerExited` if the server exits or the time is over."""
+        deadline = time.monotonic() + TIMEOUT
         while not self.all_loaded_after(moment):
             self.check()
             if time.monotonic() > deadline:
                 raise ServerExited(
-                    f"not all processes came up within {PATIENCE:g} s; the server said:\n{self.log[-3000:]}"
+                    f"not all processes started within {TIMEOUT:g} s. The log ends with:\n{self.log[-3000:]}"
                 )
             time.sleep(0.02)
 
     def check(self) -> None:
-        """Raises `Gone` if the server has ended."""
+        """Raise `ServerExited` if the server has exited."""
         if self._process.poll() is not None:
-            raise ServerExited(f"the server ended with {self._process.returncode} and said:\n{self.log[-3000:]}")
+            raise ServerExited(
+                f"server exited with code {self._process.returncode}. The log ends with:\n{self.log[-3000:]}"
+            )
 
     def reload(self) -> None:
-        """As an operator does it."""
+        """Send SIGHUP to the master."""
         os.kill(self.master, signal.SIGHUP)
 
-    def kill(self, life: ProcessRecord) -> bool:
-        """End a process of this server with SIGKILL; False if it had ended, or its number is somebody else's by now."""
+    def kill(self, process: ProcessRecord) -> bool:
+        """Kill a process of this server with SIGKILL. Return False if it has exited or its id was reused."""
         try:
-            fd = os.pidfd_open(life.pid)
+            fd = os.pidfd_open(process.pid)
         except ProcessLookupError:
             return False
         try:
-            if life.pid not in session(self.master):
+            if process.pid not in session(self.master):
                 return False
             signal.pidfd_send_signal(fd, signal.SIGKILL)
         except ProcessLookupError:
@@ -130,31 +132,31 @@ class Server:
         return True
 
     def stop_senders(self) -> None:
-        """Tell the senders to stop."""
-        (self._directory / OVER).touch()
+        """Make the senders stop."""
+        (self._directory / STOP).touch()
 
     def state(self) -> dict[str, Any] | None:
-        """What `heliograph signals` says; None where the engine has no such command."""
+        """Return what `heliograph signals --json` prints, or None on uWSGI, which has no such command."""
         if self.engine == "uwsgi":
             return None
         command = [sys.executable, "-m", "heliograph", "signals", "--json", "--name", _NAME]
-        done = subprocess.run(command, env=self._env, capture_output=True, check=True, timeout=PATIENCE)  # noqa: S603
+        done = subprocess.run(command, env=self._env, capture_output=True, check=True, timeout=TIMEOUT)  # noqa: S603
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    def complete(self) -> bool:
-        """Whether nobody is missing just now: for each process that joined the master has a descriptor."""
+    def is_complete(self) -> bool:
+        """Return True if all processes run now. The master then has one descriptor for each process that joined."""
         state = self.state()
         return state is None or bool(state["complete"])
 
     def stop(self) -> int | None:
-        """End the server as an operator does: its exit code, None if it does not end."""
+        """Stop the server with SIGTERM. Return its exit code, or None if it does not exit."""
         self._process.terminate()
         try:
-            return self._process.wait(PATIENCE)
+            return self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             return None
 
-    def left_behind(self) -> list[int]:
-        """The processes of the server that have not ended."""
+    def remaining(self) -> list[int]:
+        """Return the process ids of the server that still run."""
         return session(self.master)

@@ -1,24 +1,24 @@
-"""What the application and the server around it agree on: numbers, targets, processes, places."""
+"""Constants that the application and the server share: signals, targets, processes, paths."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 WORKERS, MULES = 2, 4
-FARMS = {"crew": (2, 3, 4)}
-"""One: of several, uWSGI 2.0.30 tells the application the last only (`uwsgi.opt`)."""
+FARMS = {"team": (2, 3, 4)}
+"""A single farm, because uWSGI 2.0.30 reports only the last one to the application (`uwsgi.opt`)."""
 PROCESSES = ("worker1", "worker2", "mule1", "mule2", "mule3", "mule4", "spooler1")
-"""The processes of the server."""
+"""All processes of the server that run handlers."""
 SENDERS = frozenset(PROCESSES) - {"spooler1"}
 
 DIRECTORY, RATE = "CHAOS_DIRECTORY", "CHAOS_RATE"
-"""Environment variables: where to count, and how many signals a second each sender sends."""
-HISTORY, OVER = "history", "over"
-"""Names in that directory: of the history, and of a file that tells the senders to stop."""
+"""Environment variables: the directory for the counts, and the signals per second of each sender."""
+HISTORY, STOP = "history", "stop"
+"""Names in that directory: the directory of the counts, and a file that makes the senders stop."""
 
 
 class Kind(NamedTuple):
-    """A signal number's target; one send of it is handled `copies` times."""
+    """The target of a signal. One send is handled `copies` times."""
 
     target: str
     copies: int = 1
@@ -34,6 +34,6 @@ WORKLOAD = {
     7: Kind("worker"),
     8: Kind("worker1"),
     9: Kind("workers", WORKERS),
-    10: Kind("farm_crew"),
+    10: Kind("farm_team"),
     11: Kind("spooler"),
 }

@@ -1,25 +1,26 @@
-"""What all scenarios stand on.
+"""The library that all scenarios use.
 
+api_adapters     adapters for the peers' APIs: how to register handlers and how to send
+app              the application that every server loads
+control          requests to the control socket of a heliograph server
+cpu_affinity     pin the processes of a server to cores
+environment      describe the machine and the versions
+idle_servers     servers of `minimal_app`, to measure what an idle server costs
+job_socket       a Unix socket for jobs, for servers that take no requests
+load_generators  the load generators, which run inside a worker
+minimal_app      the smallest application with a signal
+peers            the peers to compare, and their interface
+pipe_baseline    a pipe without a server, as a baseline
+process_usage    count how often processes wake up and how much CPU time they use
+processes        start a server in its own session, list its processes, kill them
+repetitions      interleaved repetitions and the statistics over them
+report           Markdown reports
+servers          servers that run jobs: uWSGI, heliograph, the pipe
 shared_counters  counters that all processes of a server share
-api_adapters  one API a peer: how the application registers its handlers and what its sender calls
-load_generators  the load generators; they run inside a worker and are the same for every peer
-cpu_affinity  which cores the processes of a server run on
-app        the application that every server loads
-job_socket  where a server without requests takes jobs
-pipe_baseline  a server that is a pipe and nothing else, as a yardstick
-processes  a server's processes: started, seen, ended
-servers    a server that runs jobs: real uWSGI, heliograph's own, the bare pipe
-minimal_app  the smallest application with a signal
-idle_servers  servers of that one, as people start them, for what they cost before they do anything
-timer_app  the application whose timers are measured
-timer_servers  servers of that one
-stdlib_peers  two or three plain Python processes with a pipe, a queue or an executor between them
-web_app  the application that web servers serve
-webservers web servers that serve that one, alone and beside heliograph
-wrk        what asks for the page
-process_usage  how often processes wake up, and their time on a CPU
-peers      who is compared, and the contract of a peer
-repetitions  interleaved repetitions, and what is made of their figures
-environment  where and on what this ran
-report     tables in Markdown
+stdlib_peers     Python processes that communicate through a pipe, a queue or an executor
+timer_app        the application whose timers are measured
+timer_servers    servers of `timer_app`
+web_app          the application that web servers serve
+webservers       web servers that serve `web_app`, with and without heliograph
+wrk              the HTTP load generator
 """

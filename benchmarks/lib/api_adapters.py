@@ -1,7 +1,7 @@
-"""How the application of each peer registers its handlers, and what its sender calls.
+"""Adapters for the peers' APIs: how to register handlers and how to send.
 
-Every binding gives a `send` and, by name, what to hand to it, so that the loop `send(what)` is the same for all and
-adds no frame to any: `uwsgi.signal` with a number, `Signal.send` with a `Signal`.
+Each binding has a `send` function and its arguments by name. The measured loop `send(signal)` is therefore the same for
+all peers and adds no stack frame: it calls `uwsgi.signal` with a number or `Signal.send` with a `Signal`.
 """
 
 from __future__ import annotations
@@ -12,82 +12,86 @@ from importlib import import_module
 from time import monotonic_ns
 from typing import Any
 
-from lib.shared_counters import TIMES, Memory
+from lib.shared_counters import MAX_TIMES, SharedCounters
 
 TARGETS = {"one": "mule1", "pool": "mule", "all": "mules", "timed": "mule1"}
-"""What the signals are for: to count in one mule, in any, in each; to note when its handler starts."""
+"""Signal name -> target. The handler of `timed` records when it starts, the others only count."""
 
 NUMBERS = {"one": 17, "pool": 18, "timed": 19, "all": 21}
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The sender's side: `send(signals["one"])`."""
+    """The sender's side of an API: call `send(signals["one"])`."""
 
     send: Callable[[Any], object]
     signals: Mapping[str, Any]
 
 
-def bind(name: str, memory: Memory) -> Binding:
-    """Register the handlers through the API of that name, and say how to send."""
-    return _BINDINGS[name](memory)
+def bind(name: str, counters: SharedCounters) -> Binding:
+    """Register the handlers through the named API and return its binding."""
+    return _BINDINGS[name](counters)
 
 
-def _raw(memory: Memory) -> Binding:
-    import uwsgi  # noqa: PLC0415 - exists within a server only
+def _raw(counters: SharedCounters) -> Binding:
+    import uwsgi  # noqa: PLC0415 - the module exists only inside uWSGI
 
-    for name, handler in _handlers(memory, uwsgi.mule_id).items():
+    for name, handler in _handlers(counters, uwsgi.mule_id).items():
         uwsgi.register_signal(NUMBERS[name], TARGETS[name], handler)
     return Binding(uwsgi.signal, NUMBERS)
 
 
-def _uwsgiconf(memory: Memory) -> Binding:
-    signals, mules = (import_module(f"uwsgiconf.runtime.{name}") for name in ("signals", "mules"))  # has no types
-    return _objects(signals.Signal, mules.Mule.get_current_id, memory)
+def _uwsgiconf(counters: SharedCounters) -> Binding:
+    signals, mules = (import_module(f"uwsgiconf.runtime.{name}") for name in ("signals", "mules"))  # no type hints
+    return _objects(signals.Signal, mules.Mule.get_current_id, counters)
 
 
-def _heliograph(memory: Memory) -> Binding:
-    from heliograph import Mule, Signal  # noqa: PLC0415 - only its own server pays for it
+def _heliograph(counters: SharedCounters) -> Binding:
+    from heliograph import Mule, Signal  # noqa: PLC0415 - other peers must not import it
 
-    return _objects(Signal, Mule.get_current_id, memory)
+    return _objects(Signal, Mule.get_current_id, counters)
 
 
-def _objects(signal: Any, mule_id: Callable[[], int], memory: Memory) -> Binding:
-    """The two libraries with a `Signal` have the same names."""
+def _objects(signal: Any, mule_id: Callable[[], int], counters: SharedCounters) -> Binding:
+    """Bind a library that has a `Signal` class: uwsgiconf and heliograph use the same names."""
     signals = {name: signal(number) for name, number in NUMBERS.items()}
-    for name, handler in _handlers(memory, mule_id).items():
+    for name, handler in _handlers(counters, mule_id).items():
         signals[name].register_handler(target=TARGETS[name])(handler)
     return Binding(signal.send, signals)
 
 
-_BINDINGS: dict[str, Callable[[Memory], Binding]] = {"raw": _raw, "uwsgiconf": _uwsgiconf, "heliograph": _heliograph}
+_BINDINGS: dict[str, Callable[[SharedCounters], Binding]] = {
+    "raw": _raw,
+    "uwsgiconf": _uwsgiconf,
+    "heliograph": _heliograph,
+}
 
 
-def _handlers(memory: Memory, mule_id: Callable[[], int]) -> dict[str, Callable[[int], None]]:
-    """One handler for each name in `TARGETS`; a mule finds its counter at its first signal."""
-    words, times = memory.words, memory.times
+def _handlers(counters: SharedCounters, mule_id: Callable[[], int]) -> dict[str, Callable[[int], None]]:
+    """Return one handler for each name in `TARGETS`. A mule looks up its counter at its first signal."""
+    words, times = counters.words, counters.times
     mine = 0
 
     def one(_num: int) -> None:
         nonlocal mine
-        mine = mine or memory.counter(mule_id())
+        mine = mine or counters.counter(mule_id())
         words[mine] += 1
 
     def pool(_num: int) -> None:
         nonlocal mine
-        mine = mine or memory.counter(mule_id())
+        mine = mine or counters.counter(mule_id())
         words[mine] += 1
 
     def each(_num: int) -> None:
         nonlocal mine
-        mine = mine or memory.counter(mule_id())
+        mine = mine or counters.counter(mule_id())
         words[mine] += 1
 
     def timed(_num: int) -> None:
         now = monotonic_ns()
         nonlocal mine
-        mine = mine or memory.counter(mule_id())
-        times[words[mine] % TIMES] = now
+        mine = mine or counters.counter(mule_id())
+        times[words[mine] % MAX_TIMES] = now
         words[mine] += 1
 
     return {"one": one, "pool": pool, "all": each, "timed": timed}

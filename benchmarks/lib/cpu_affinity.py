@@ -1,8 +1,8 @@
-"""On which cores the processes of a server run.
+"""Pin the processes of a server to cores.
 
-Where the kernel puts them decides more than which library they use: a write that wakes a process on another core costs
-the writer a microsecond that one on the same core does not. Left alone it changes from one server to the next, so what
-is measured in microseconds is measured in all placements.
+The kernel's choice of cores affects the results more than the library does: a write that wakes a process on another
+core costs the writer about a microsecond more. Without pinning the choice differs from one server to the next. The
+scenarios that measure microseconds therefore use all placements.
 """
 
 from __future__ import annotations
@@ -15,27 +15,31 @@ from typing import Literal
 
 from lib.processes import session
 
-Placement = Literal["together", "apart", "free"]
-"""All on one core; the sender on one, and all others, the master among them, on another; wherever the kernel likes."""
+Placement = Literal["same_core", "separate_cores", "unpinned"]
+"""Where processes run.
+
+`same_core`: all on one core. `separate_cores`: the sender on one core, all other processes (including the master) on
+another. `unpinned`: the kernel decides.
+"""
 
 PLACEMENTS: dict[Placement, str] = {
-    "together": "all on one core",
-    "apart": "the sender on a core of its own",
-    "free": "not pinned",
+    "same_core": "all on one core",
+    "separate_cores": "the sender on a core of its own",
+    "unpinned": "not pinned",
 }
 
 _CORES = sorted(os.sched_getaffinity(0))
-"""Those that this process might use before it was placed."""
+"""Cores that this process was allowed to use at the start."""
 
 
 @contextmanager
 def placed(server: Iterable[int], placement: Placement) -> Generator[None]:
-    """Place the processes of a server with all their threads, and on the other core what this process starts."""
+    """Pin a server's processes and threads, and pin what this process starts to the other core."""
     for pid in server:
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), _CORES if placement == "free" else {_CORES[0]})
+            os.sched_setaffinity(int(thread.name), _CORES if placement == "unpinned" else {_CORES[0]})
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {_CORES[-1]} if placement == "apart" else before)
+    os.sched_setaffinity(0, {_CORES[-1]} if placement == "separate_cores" else before)
     try:
         yield
     finally:
@@ -43,10 +47,10 @@ def placed(server: Iterable[int], placement: Placement) -> Generator[None]:
 
 
 def pin(placement: Placement) -> None:
-    """Place this process, which is the sender, and all others of its session.
+    """Pin this process, which is the sender, and all other processes of its session.
 
-    On a machine of one core both placements are the same.
+    On a machine with one core, `same_core` and `separate_cores` are the same.
     """
     for pid in session(os.getsid(0)):
-        alone = placement == "apart" and pid == os.getpid()
-        os.sched_setaffinity(pid, _CORES if placement == "free" else {_CORES[-1 if alone else 0]})
+        alone = placement == "separate_cores" and pid == os.getpid()
+        os.sched_setaffinity(pid, _CORES if placement == "unpinned" else {_CORES[-1 if alone else 0]})

@@ -1,4 +1,4 @@
-"""Where and on what a benchmark ran."""
+"""Describe the machine and the versions that a benchmark ran with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def describe() -> str:
-    """One paragraph: date, machine, versions."""
+    """Return one paragraph with the date, the machine and the versions."""
     machine = f"{_cpu()}, {os.cpu_count()} cores, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
     versions = f"Python {platform.python_version()}, uWSGI {version('pyuwsgi')} (pyuwsgi wheel)"
     libraries = f"heliograph {version('heliograph')} ({_commit()}), uwsgiconf {version('uwsgiconf')}"
@@ -26,7 +26,7 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    """The last commit of the library itself, `+` where it was changed since."""
+    """Return the last commit that changed `src`, followed by `+` if there are uncommitted changes."""
     try:
         last = _git("log", "-1", "--format=%h", "--", "src")
         return last + ("+" if _git("status", "--porcelain", "--", "src") else "")

@@ -1,4 +1,4 @@
-"""Servers of the smallest application, started as people start them: what they cost before they do anything."""
+"""Servers of `lib.minimal_app`, started as users start them, to measure what an idle server costs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lib.processes import HERE, running, session, tail
 
 WORKERS = MULES = 2
 
-_START = 20.0
-"""Seconds that a server may take until its processes are there and the first signal is handled."""
+_START_TIMEOUT = 20.0
+"""Seconds until all processes of a server run and the first signal is handled."""
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """A command that starts a server; it is given a directory of its own."""
+class ServerCommand:
+    """A command that starts a server in a directory."""
 
     name: str
     binding: str
@@ -34,9 +34,9 @@ class StartedServer:
     """A server that has handled its first signal."""
 
     first_ms: float
-    """Milliseconds from the start of the command until then."""
+    """Milliseconds from the start of the command to the first handled signal."""
     roles: dict[int, str]
-    """Process id -> master, template, worker or mule."""
+    """Process id -> master, fork server, worker or mule."""
 
 
 def _raw(folder: Path) -> list[str]:
@@ -50,42 +50,44 @@ def _heliograph(engine: str, *extra: str) -> list[str]:
     return [*command, "--workers", str(WORKERS), "--mules", str(MULES), *extra]
 
 
-HOSTS = (
-    Host("raw uwsgi", "raw", _raw),
-    Host("heliograph run --engine uwsgi", "heliograph", lambda _folder: _heliograph("uwsgi")),
-    Host("heliograph run", "heliograph", lambda _folder: _heliograph("local", "--name", f"bench-{os.getpid()}")),
+SERVERS = (
+    ServerCommand("raw uwsgi", "raw", _raw),
+    ServerCommand("heliograph run --engine uwsgi", "heliograph", lambda _folder: _heliograph("uwsgi")),
+    ServerCommand(
+        "heliograph run", "heliograph", lambda _folder: _heliograph("local", "--name", f"bench-{os.getpid()}")
+    ),
 )
-"""The first is what the others are measured by."""
+"""The servers to compare. The first one is the reference."""
 
 
 @contextmanager
-def awake(host: Host) -> Generator[StartedServer]:
-    """A server that has handled its first signal and now has nothing to do; ended with the block."""
+def started(server: ServerCommand) -> Generator[StartedServer]:
+    """Start a server, wait until it has handled its first signal and is idle, and stop it with the block."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         events, log = folder / "events", folder / "log"
         events.touch()
-        environment = {"BENCH_BINDING": host.binding, "BENCH_EVENTS": str(events), "XDG_RUNTIME_DIR": name}
+        environment = {"BENCH_BINDING": server.binding, "BENCH_EVENTS": str(events), "XDG_RUNTIME_DIR": name}
         before = time.monotonic_ns()
-        with running(host.command(folder), log, environment) as process:
-            noted = _wait(events, process, log)
-            time.sleep(1)  # what starting leaves behind is over then
-            first = next(at for what, _, at in noted if what == "handled")
-            yield StartedServer((first - before) / 1e6, _roles(noted, process.pid))
+        with running(server.command(folder), log, environment) as process:
+            recorded = _wait(events, process, log)
+            time.sleep(1)  # wait until the work of the start is over
+            first = next(at for what, _, at in recorded if what == "handled")
+            yield StartedServer((first - before) / 1e6, _roles(recorded, process.pid))
 
 
 def _wait(events: Path, process: subprocess.Popen[bytes], log: Path) -> list[tuple[str, int, int]]:
-    deadline = time.monotonic() + _START
+    deadline = time.monotonic() + _START_TIMEOUT
     while True:
-        noted = [(what, int(pid), int(at)) for what, pid, at in map(str.split, events.read_text().splitlines())]
-        if len(noted) == WORKERS + MULES + 1:
-            return noted
+        recorded = [(what, int(pid), int(at)) for what, pid, at in map(str.split, events.read_text().splitlines())]
+        if len(recorded) == WORKERS + MULES + 1:
+            return recorded
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the server did not start: {noted}\n{tail(log)}")
+            raise RuntimeError(f"server did not start, recorded events: {recorded}\n{tail(log)}")
         time.sleep(0.02)
 
 
-def _roles(noted: list[tuple[str, int, int]], master: int) -> dict[int, str]:
-    """Who did not note itself is the master, or what it forks the others from."""
-    known = {pid: what for what, pid, _ in noted if what != "handled"} | {master: "master"}
-    return {pid: known.get(pid, "template") for pid in session(master)}
+def _roles(recorded: list[tuple[str, int, int]], master: int) -> dict[int, str]:
+    """Map process ids to roles. The master and the fork server record no event."""
+    known = {pid: what for what, pid, _ in recorded if what != "handled"} | {master: "master"}
+    return {pid: known.get(pid, "fork server") for pid in session(master)}

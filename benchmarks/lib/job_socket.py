@@ -1,6 +1,6 @@
-"""Where a server without requests takes jobs: a unix socket, served in the handler of a signal that is raised outside.
+"""A Unix socket for jobs, for servers that take no requests. The handler of a remote signal serves it.
 
-So a job runs in the worker's main thread, as a request does in uWSGI, and is placed on a core with it.
+The job therefore runs in the worker's main thread, as a request does in uWSGI, and is pinned to a core with it.
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ import os
 import socket
 from collections.abc import Callable
 
-NUMBER = 20
-"""The signal that calls the worker to the desk."""
+JOB_SIGNAL = 20
+"""The signal that makes the worker accept one job."""
 
-VARIABLE = "BENCH_DESK"
-"""Environment variable: path of the socket; unset where jobs come as requests."""
+SOCKET_ENV = "BENCH_JOB_SOCKET"
+"""Environment variable with the path of the socket. It is not set if jobs arrive as requests."""
 
-_PATIENCE = 5.0
-"""Seconds that the one who called may take to say what for."""
+_REQUEST_TIMEOUT = 5.0
+"""Seconds to wait for the client after the signal."""
 
 
-def open_desk(work: Callable[[str], str]) -> None:
-    """Register the handler; `work` answers the text of a job."""
-    from heliograph import Signal  # noqa: PLC0415 - only its own server has a desk
+def listen(work: Callable[[str], str]) -> None:
+    """Register the handler of the job signal. `work` takes the text of a job and returns the answer."""
+    from heliograph import Signal  # noqa: PLC0415 - other peers must not import it
 
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(os.environ[VARIABLE])
+    listener.bind(os.environ[SOCKET_ENV])
     listener.listen()
-    listener.settimeout(_PATIENCE)
-    Signal(NUMBER).register_handler("worker1", remote=True)(lambda: answer(listener, work))
+    listener.settimeout(_REQUEST_TIMEOUT)
+    Signal(JOB_SIGNAL).register_handler("worker1", remote=True)(lambda: answer(listener, work))
 
 
 def answer(listener: socket.socket, work: Callable[[str], str]) -> None:
-    """Serve the next caller."""
-    caller, _ = listener.accept()
-    with caller, caller.makefile("rw") as text:
+    """Serve the next client."""
+    client, _ = listener.accept()
+    with client, client.makefile("rw") as text:
         text.write(work(text.read()))

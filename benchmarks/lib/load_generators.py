@@ -1,7 +1,7 @@
-"""The load generators. They run inside a worker and are the same for every peer; times are nanoseconds.
+"""The load generators. They run inside a worker and are the same for every peer. Times are in nanoseconds.
 
-Garbage collection is off in the sender while a job runs. The sender sleeps, and does not spin, while it waits: the
-processes of a server outnumber the cores of a small machine.
+Garbage collection is off in the sender while a job runs. The sender sleeps while it waits instead of spinning, because
+a server has more processes than a small machine has cores.
 """
 
 from __future__ import annotations
@@ -16,156 +16,156 @@ from time import monotonic_ns, perf_counter_ns
 
 from lib.api_adapters import Binding
 from lib.cpu_affinity import pin
-from lib.shared_counters import TIMES, Memory
+from lib.shared_counters import MAX_TIMES, SharedCounters
 
 Figures = dict[str, list[float]]
-"""What a job found, by name."""
+"""The results of a job, by name."""
 
 _POLL = 0.0002
-"""Seconds between two looks at the counters while nothing is to be sent."""
-_MAKE_ROOM = 0.00005
-"""Seconds that a sender with a window sleeps while that is full; heliograph's own first pause."""
-_PATIENCE = 0.5
-"""Seconds after which a count that does not move is taken to be final."""
+"""Seconds between two reads of the counters while nothing is sent."""
+_WINDOW_POLL = 0.00005
+"""Seconds that a sender sleeps while its window is full. heliograph's first pause is as long."""
+_SETTLE_TIME = 0.5
+"""Seconds without change after which a count is final."""
 
 
 class Sender:
-    """One worker's means to send, and to see what was handled."""
+    """Send from one worker, and count what was handled."""
 
-    def __init__(self, binding: Binding, memory: Memory) -> None:
+    def __init__(self, binding: Binding, counters: SharedCounters) -> None:
         self._binding = binding
-        self._memory = memory
+        self._counters = counters
 
-    def together(self) -> Figures:
-        """Let all processes of this server share a core from now on."""
-        pin("together")
+    def same_core(self) -> Figures:
+        """Pin all processes of this server to one core."""
+        pin("same_core")
         return {}
 
-    def apart(self) -> Figures:
-        """Let this process have a core of its own from now on."""
-        pin("apart")
+    def separate_cores(self) -> Figures:
+        """Pin this process to one core, and all others to another."""
+        pin("separate_cores")
         return {}
 
-    def free(self) -> Figures:
-        """Let the kernel place all processes from now on."""
-        pin("free")
+    def unpinned(self) -> Figures:
+        """Let the kernel choose the cores of all processes."""
+        pin("unpinned")
         return {}
 
-    def rounds(self, rounds: int, batch: int) -> Figures:
-        """Cost of a send, averaged over each `batch`; the queue is empty when a batch begins."""
+    def batches(self, count: int, batch: int) -> Figures:
+        """Measure the mean cost of a send in each batch. The queue is empty when a batch starts."""
         send, what = self._binding.send, self._binding.signals["one"]
         costs: list[float] = []
-        for _ in range(rounds):
-            goal = self._memory.handled() + batch
+        for _ in range(count):
+            goal = self._counters.handled() + batch
             before = perf_counter_ns()
             for _ in repeat(None, batch):
                 send(what)
             costs.append((perf_counter_ns() - before) / batch)
-            self._settle(goal, strict=True)
+            self._wait_until_handled(goal, strict=True)
         return {"ns": costs}
 
     def paced(self, count: int, pause_us: int) -> Figures:
-        """Cost of one send after a pause, so of a send with cold caches."""
+        """Measure the cost of one send after a pause, so with cold caches."""
         send, what = self._binding.send, self._binding.signals["one"]
         costs: list[float] = []
-        goal = self._memory.handled() + count
+        goal = self._counters.handled() + count
         for _ in range(count):
             time.sleep(pause_us / 1e6)
             before = perf_counter_ns()
             send(what)
             costs.append(perf_counter_ns() - before)
-        self._settle(goal, strict=True)
+        self._wait_until_handled(goal, strict=True)
         return {"ns": costs}
 
     def latency(self, count: int) -> Figures:
-        """From before the send to the first line of the handler, one at a time; the processes sleep in between."""
-        send, what, memory = self._binding.send, self._binding.signals["timed"], self._memory
+        """Measure from before the send to the first line of the handler, one signal at a time, all processes asleep."""
+        send, what, counters = self._binding.send, self._binding.signals["timed"], self._counters
         waits: list[float] = []
         for _ in range(count):
-            place = memory.handled()
+            place = counters.handled()
             before = monotonic_ns()
             send(what)
-            self._settle(place + 1, strict=True)
-            waits.append(memory.times[place % TIMES] - before)
+            self._wait_until_handled(place + 1, strict=True)
+            waits.append(counters.times[place % MAX_TIMES] - before)
         return {"ns": waits}
 
     def load(self, count: int, window: int) -> Figures:
-        """The same while signals follow each other as in `flood`; `count` is at most `TIMES`."""
-        send, what, memory = self._binding.send, self._binding.signals["timed"], self._memory
-        base = memory.handled()
+        """Measure the latency under load, with signals sent as in `flood`. `count` is at most `MAX_TIMES`."""
+        send, what, counters = self._binding.send, self._binding.signals["timed"], self._counters
+        base = counters.handled()
         before: list[int] = []
         for portion in self._portions(base, count, window):
             for _ in repeat(None, portion):
                 before.append(monotonic_ns())
                 send(what)
-        self._settle(base + count, strict=True)
-        return {"ns": [memory.times[(base + i) % TIMES] - then for i, then in enumerate(before)]}
+        self._wait_until_handled(base + count, strict=True)
+        return {"ns": [counters.times[(base + i) % MAX_TIMES] - then for i, then in enumerate(before)]}
 
     def flood(self, count: int, window: int, to: int) -> Figures:
-        """Send `count` as fast as the sender can, or, with a window, with at most so many in flight.
+        """Send `count` signals as fast as possible, or with at most `window` in flight (0: no limit).
 
-        `to` is 0 for one mule, 1 for any, and N for each of N, who then handle N times as many.
+        `to` selects the target: 0 is one mule, 1 is any mule, N is each of N mules, which handle N times as many.
         """
         send, what = self._binding.send, self._binding.signals[("one", "pool", "all")[min(to, 2)]]
-        base = self._memory.handled()
+        base = self._counters.handled()
         before = perf_counter_ns()
         for portion in self._portions(base, count, window):
             for _ in repeat(None, portion):
                 send(what)
         sent = perf_counter_ns()
-        ended = self._settle(base + count * max(to, 1))
-        handled = self._memory.handled() - base
+        ended = self._wait_until_handled(base + count * max(to, 1))
+        handled = self._counters.handled() - base
         return {"handled": [handled], "send_ns": [sent - before], "all_ns": [ended - before]}
 
     def _portions(self, base: int, count: int, window: int) -> Generator[int]:
-        """How many to send next: all of them, or as many as the window has room for."""
+        """Yield how many signals to send next: all of them, or as many as fit in the window."""
         sent = 0
         while sent < count:
-            room = window - (sent + base - self._memory.handled()) if window else count
-            if room <= 0:
-                time.sleep(_MAKE_ROOM)
+            free = window - (sent + base - self._counters.handled()) if window else count
+            if free <= 0:
+                time.sleep(_WINDOW_POLL)
                 continue
-            portion = min(room, count - sent)
+            portion = min(free, count - sent)
             yield portion
             sent += portion
 
-    def _settle(self, goal: int, *, strict: bool = False) -> int:
-        """Wait until `goal` signals are handled, or the count has stopped; when it last moved."""
+    def _wait_until_handled(self, goal: int, *, strict: bool = False) -> int:
+        """Wait until `goal` signals are handled or the count stops. Return the time of its last change."""
         handled, moved = -1, perf_counter_ns()
         while handled < goal:
             now = perf_counter_ns()
-            seen = self._memory.handled()
+            seen = self._counters.handled()
             if seen != handled:
                 handled, moved = seen, now
-            elif now - moved > _PATIENCE * 1e9:
+            elif now - moved > _SETTLE_TIME * 1e9:
                 break
             else:
                 time.sleep(_POLL)
         if strict and handled != goal:
-            raise RuntimeError(f"{goal} signals should be handled by now, {handled} are")
+            raise RuntimeError(f"{handled} of {goal} signals were handled")
         return moved
 
 
 def run(job: str, sender: Sender, arguments: dict[str, int]) -> Figures:
-    """Run one of the jobs below."""
-    with _quiet():
+    """Run the named job and return its figures."""
+    with _without_gc():
         return _JOBS[job](sender, **arguments)
 
 
-def work(sender: Sender, text: str) -> str:
-    """Run a job that came as JSON; its figures are JSON too, or a text if it failed."""
+def run_request(sender: Sender, text: str) -> str:
+    """Run a job given as JSON. Return its figures, or the error as a string, as JSON."""
     job, arguments = json.loads(text)
     try:
         return json.dumps(run(job, sender, arguments))
-    except Exception as failure:  # noqa: BLE001 - the one who asked is told, whatever it was
+    except Exception as failure:  # noqa: BLE001 - the client gets every error
         return json.dumps(f"{type(failure).__name__}: {failure}")
 
 
 _JOBS: dict[str, Callable[..., Figures]] = {
-    "together": Sender.together,
-    "apart": Sender.apart,
-    "free": Sender.free,
-    "rounds": Sender.rounds,
+    "same_core": Sender.same_core,
+    "separate_cores": Sender.separate_cores,
+    "unpinned": Sender.unpinned,
+    "batches": Sender.batches,
     "paced": Sender.paced,
     "latency": Sender.latency,
     "load": Sender.load,
@@ -174,7 +174,7 @@ _JOBS: dict[str, Callable[..., Figures]] = {
 
 
 @contextmanager
-def _quiet() -> Generator[None]:
+def _without_gc() -> Generator[None]:
     gc.collect()
     gc.disable()
     try:

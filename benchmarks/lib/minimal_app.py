@@ -1,7 +1,7 @@
-"""The smallest application with a signal: worker 1 sends it as soon as it is forked, mule 1 handles it.
+"""The smallest application with a signal: worker 1 sends it as soon as it is forked, and mule 1 handles it.
 
-Each process says who it is, and mule 1 that it has handled the signal, as a line of the file BENCH_EVENTS:
-`what pid nanoseconds`, monotonic.
+Each process appends its role to the file BENCH_EVENTS, and mule 1 appends `handled`. A line has three fields: event,
+process id, and nanoseconds on the monotonic clock.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ _NUMBER = 17
 
 
 def application(_environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-    """uWSGI wants one."""
+    """Answer 204. uWSGI needs a WSGI entry point."""
     start_response("204 No Content", [])
     return []
 
 
-def _note(what: str) -> None:
+def _record(what: str) -> None:
     line = f"{what} {os.getpid()} {monotonic_ns()}\n"
-    with open(os.environ["BENCH_EVENTS"], "a") as events:  # noqa: PTH123 - pathlib would be the bigger half of this
+    with open(os.environ["BENCH_EVENTS"], "a") as events:  # noqa: PTH123 - importing pathlib would dominate the cost
         events.write(line)
 
 
 def _handle(_num: int) -> None:
-    _note("handled")
+    _record("handled")
 
 
 def _with_uwsgi() -> None:
-    import uwsgi  # noqa: PLC0415 - exists within a server only
+    import uwsgi  # noqa: PLC0415 - the module exists only inside uWSGI
 
     def hook() -> None:
-        _begin(uwsgi.worker_id(), lambda: uwsgi.signal(_NUMBER))
+        _start(uwsgi.worker_id(), lambda: uwsgi.signal(_NUMBER))
 
     uwsgi.register_signal(_NUMBER, "mule1", _handle)
     uwsgi.post_fork_hook = hook
@@ -46,11 +46,11 @@ def _with_heliograph() -> None:
     platform = import_module("heliograph.runtime.platform").uwsgi
     signal = library.Signal(_NUMBER)
     signal.register_handler("mule1")(_handle)
-    platform.postfork_hooks.add()(lambda: _begin(platform.worker_id, signal.send))
+    platform.postfork_hooks.add()(lambda: _start(platform.worker_id, signal.send))
 
 
-def _begin(worker: int, send: Callable[[], None]) -> None:
-    _note("worker" if worker else "mule")
+def _start(worker: int, send: Callable[[], None]) -> None:
+    _record("worker" if worker else "mule")
     if worker == 1:
         send()
 

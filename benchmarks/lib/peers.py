@@ -1,4 +1,4 @@
-"""Who is compared. A peer knows how to start a server; a server knows how to run a job."""
+"""The peers to compare. A peer starts a server, and a server runs jobs."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lib import stdlib_peers
-from lib.servers import Server, bare_server, local_server, uwsgi_server
+from lib.servers import Server, local_server, pipe_server, uwsgi_server
 
 
 class Peer(Protocol):
-    """One way to get a function run in another process."""
+    """A way to run a function in another process."""
 
     @property
     def name(self) -> str:
-        """As it stands in the tables."""
+        """Name in the tables."""
         ...
 
     @property
     def drops(self) -> bool:
-        """Whether it loses signals when sent faster than they are handled, so that the sender must pace itself."""
+        """True if it loses signals that are sent faster than they are handled, so that the sender must be paced."""
         ...
 
     def start(self, mules: int) -> AbstractContextManager[Server]:
-        """A server with so many receivers, ended with the block."""
+        """Start a server with `mules` receivers, and stop it with the block."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class UwsgiPeer:
-    """An API on real uWSGI; `binding` is its name in `lib.api_adapters`."""
+    """An API on uWSGI. `binding` is its name in `lib.api_adapters`."""
 
     name: str
     binding: str
@@ -43,7 +43,7 @@ class UwsgiPeer:
 
 @dataclass(frozen=True, slots=True)
 class LocalPeer:
-    """heliograph's own server; the application is the same as on uWSGI."""
+    """The heliograph server with the same application as on uWSGI."""
 
     name: str
     drops: bool = False
@@ -53,8 +53,8 @@ class LocalPeer:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelPeer:
-    """Plain Python processes; those of `lib.stdlib_peers` take the job `flood` only."""
+class StdlibPeer:
+    """Python processes without a server. Those of `lib.stdlib_peers` run only the job `flood`."""
 
     name: str
     open: Callable[[int], AbstractContextManager[Server]]
@@ -70,17 +70,17 @@ HELIOGRAPH = UwsgiPeer("heliograph on uWSGI", "heliograph", drops=False)
 LOCAL = LocalPeer("heliograph local")
 
 SIGNAL_PEERS: tuple[Peer, ...] = (RAW, UWSGICONF, HELIOGRAPH, LOCAL)
-"""All that have signals; the first is what the others are measured by."""
+"""Peers with signals. The first one is the reference."""
 
-PIPE = ChannelPeer("pipe, 16-byte records", stdlib_peers.pipe)
-EXECUTOR = ChannelPeer("ProcessPoolExecutor", stdlib_peers.executor)
+PIPE = StdlibPeer("pipe, 16-byte records", stdlib_peers.pipe)
+EXECUTOR = StdlibPeer("ProcessPoolExecutor", stdlib_peers.executor)
 
-BARE = ChannelPeer("bare pipe", bare_server)
-"""For what is measured in microseconds: a pipe between two processes that can be placed."""
+BARE = StdlibPeer("bare pipe", pipe_server)
+"""Baseline for the scenarios that measure microseconds: a pipe between two processes that can be pinned."""
 
-CHANNEL_PEERS: tuple[Peer, ...] = (
+STDLIB_PEERS: tuple[Peer, ...] = (
     PIPE,
-    ChannelPeer("multiprocessing.Queue", stdlib_peers.queue),
+    StdlibPeer("multiprocessing.Queue", stdlib_peers.queue),
     EXECUTOR,
 )
-"""What else Python has to get work to another process: a yardstick for throughput."""
+"""Other ways to pass work to another process in Python, for comparison of the throughput."""

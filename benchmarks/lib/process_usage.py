@@ -1,4 +1,4 @@
-"""What processes have used: how often they woke up, and their time on a CPU."""
+"""Count how often processes wake up and how much CPU time they use."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 METHOD = (
-    "context switches of all threads of a role's processes, from `/proc/PID/task/*/status`, and their time on a CPU, "
-    "from `schedstat`"
+    "context switches of all threads of a role's processes, from `/proc/PID/task/*/status`, and their CPU time, from "
+    "`schedstat`"
 )
 
 
 class Usage(NamedTuple):
-    """Over all threads of a process, or of many."""
+    """Context switches and CPU time of all threads of one or more processes."""
 
     voluntary: int
     involuntary: int
@@ -22,24 +22,24 @@ class Usage(NamedTuple):
 
 
 def watch(pids: Iterable[int], seconds: float) -> dict[int, Usage]:
-    """What each of these processes uses in the next seconds."""
+    """Return what each process uses during the next `seconds`."""
     before = {pid: usage(pid) for pid in pids}
     time.sleep(seconds)
     return {pid: since(then, usage(pid)) for pid, then in before.items()}
 
 
 def since(then: Usage, now: Usage) -> Usage:
-    """What was used in between."""
+    """Return the difference of two readings."""
     return Usage(*(a - b for a, b in zip(now, then, strict=True)))
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """Of many processes or threads."""
+    """Return the sum over processes or threads."""
     return Usage(*map(sum, zip(*usages, strict=True)))
 
 
 def usage(pid: int) -> Usage:
-    """Of a process, since it began."""
+    """Return what a process has used since its start."""
     return total(_usage_of_thread(task) for task in Path(f"/proc/{pid}/task").iterdir())
 
 

@@ -1,4 +1,4 @@
-"""A server's processes: started in a session of their own, seen, ended together."""
+"""Start a server in its own session, list its processes, and kill them all."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
-"""Where `lib` can be imported from; every server starts here."""
+"""Directory that contains `lib`. Every server starts in it."""
 
-_STOP = 5.0
-"""Seconds that a killed server may take to be gone."""
+_STOP_TIMEOUT = 5.0
+"""Seconds to wait for a killed server to exit."""
 
 
 @contextmanager
 def running(command: Sequence[str], log: Path, environment: dict[str, str]) -> Generator[subprocess.Popen[bytes]]:
-    """Start a server whose output goes to `log`, and end all its processes with the block."""
+    """Start a server that writes to `log`, and kill all its processes when the block ends."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
@@ -27,7 +27,7 @@ def running(command: Sequence[str], log: Path, environment: dict[str, str]) -> G
             stderr=out,
             cwd=HERE,
             env=os.environ | environment,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we end the server
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops the server
         )
     try:
         yield process
@@ -36,12 +36,12 @@ def running(command: Sequence[str], log: Path, environment: dict[str, str]) -> G
 
 
 def tail(log: Path) -> str:
-    """What a server said last."""
+    """Return the end of a server's log."""
     return log.read_text(errors="replace")[-2000:]
 
 
 def session(leader: int) -> list[int]:
-    """Every process of the session that this one leads."""
+    """Return the ids of all processes in the session of `leader`."""
     pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
     return sorted(pid for pid in pids if _session_of(pid) == leader)
 
@@ -49,13 +49,13 @@ def session(leader: int) -> list[int]:
 def _session_of(pid: int) -> int:
     try:
         return os.getsid(pid)
-    except ProcessLookupError:  # ended while we looked
+    except ProcessLookupError:  # it exited in the meantime
         return 0
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the master and its children at once: nothing of theirs outlives them, and a kind stop takes a second."""
-    for pid in session(process.pid):  # not only its process group: a server beside another has one of its own
-        with suppress(ProcessLookupError):  # ended by itself, as one does whose application fails
+    """Kill the master and its children at once. A graceful stop takes a second longer and is not measured."""
+    for pid in session(process.pid):  # a web server that heliograph starts has its own process group
+        with suppress(ProcessLookupError):  # it has already exited
             os.kill(pid, signal.SIGKILL)
-    process.wait(_STOP)
+    process.wait(_STOP_TIMEOUT)

@@ -1,4 +1,4 @@
-"""Interleaved repetitions, and what is made of their figures."""
+"""Interleaved repetitions and the statistics over them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from lib.servers import Server
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How thoroughly to measure."""
+    """How many repetitions to measure, and how large each one is."""
 
     repetitions: int
     quick: bool
 
     def size(self, full: int, quick: int) -> int:
-        """How many of something to do."""
+        """Return `full`, or `quick` in a quick run."""
         return quick if self.quick else full
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A peer and what its server is asked to do; `name` stands in the tables."""
+    """A peer and the measurement to run on its server. `name` is the name in the tables."""
 
     name: str
     peer: Peer
@@ -33,26 +33,26 @@ class Case:
     mules: int = 1
 
 
-def interleave(contestants: Sequence[Case], repetitions: int) -> dict[str, list[Figures]]:
-    """A B C A B C ..., each time on a fresh server: what drifts on the machine hits all of them."""
-    found: dict[str, list[Figures]] = {contestant.name: [] for contestant in contestants}
+def interleave(cases: Sequence[Case], repetitions: int) -> dict[str, list[Figures]]:
+    """Measure in the order A B C A B C ..., each time on a fresh server, so that drift affects all cases equally."""
+    found: dict[str, list[Figures]] = {case.name: [] for case in cases}
     for _ in range(repetitions):
-        for contestant in contestants:
-            with contestant.peer.start(contestant.mules) as server:
-                found[contestant.name].append(contestant.measure(server))
+        for case in cases:
+            with case.peer.start(case.mules) as server:
+                found[case.name].append(case.measure(server))
     return found
 
 
 def each(found: Mapping[str, list[Figures]], figure: Callable[[Figures], float]) -> dict[str, list[float]]:
-    """One number a repetition, for every contestant."""
+    """Return one number per repetition for every case."""
     return {name: [figure(figures) for figures in repetitions] for name, repetitions in found.items()}
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The smallest value that `percent` of all (1-100) do not exceed."""
+    """Return the nearest-rank percentile of `values`, with `percent` from 1 to 100."""
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def ratio(values: Sequence[float], reference: Sequence[float]) -> float:
-    """Median of the ratios within each repetition, so that a slow minute counts for both."""
+    """Return the median of the ratios within each repetition, so that a slow minute affects both values."""
     return median([value / other for value, other in zip(values, reference, strict=True)])

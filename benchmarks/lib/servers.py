@@ -1,4 +1,4 @@
-"""A server with the benchmark's application: started, asked to run a job, ended."""
+"""Start and stop servers with the benchmark's application, and run jobs on them."""
 
 from __future__ import annotations
 
@@ -21,59 +21,63 @@ from lib import job_socket
 from lib.load_generators import Figures
 from lib.processes import HERE, running, tail
 
-_START, _JOB = 20.0, 90.0
-"""Seconds that a server may take to start, and to run one job."""
+_START_TIMEOUT, _JOB_TIMEOUT = 20.0, 90.0
+"""Seconds for the start of a server, and for one job."""
 
 FLAGS = ("--master", "--need-app", "--processes", "1", "--enable-threads", "--disable-logging")
-"""The same for every peer on uWSGI; no buffer is enlarged."""
+"""Options of every peer on uWSGI. Buffers have their default sizes."""
 
 
 class Server(Protocol):
-    """One worker and some mules that run the benchmark's application."""
+    """One worker and one or more mules that run the benchmark's application."""
 
-    def ask(self, job: str, **arguments: int) -> Figures:
-        """Have the worker run a job of `lib.load_generators`. Raises `RuntimeError` with the server's error."""
+    def run_job(self, job: str, **arguments: int) -> Figures:
+        """Run a job of `lib.load_generators` in the worker.
+
+        Raises:
+            RuntimeError: The job failed. The message has the server's error.
+        """
         ...
 
 
 class UwsgiServer:
-    """Real uWSGI; a job is a request."""
+    """uWSGI. A job is a request."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "socket"
 
-    def ask(self, job: str, **arguments: int) -> Figures:
+    def run_job(self, job: str, **arguments: int) -> Figures:
         answer = _exchange(self._path, _request(json.dumps([job, arguments])))
         return _figures(job, answer.partition(b"\r\n\r\n")[2])
 
 
 class LocalServer:
-    """heliograph's own server; a job is a signal from outside, whose handler then serves `lib.job_socket`."""
+    """The heliograph server. A remote signal makes the worker accept one job on `lib.job_socket`."""
 
     def __init__(self, folder: Path) -> None:
-        self._outside, self._desk = folder / "socket", folder / "desk"
+        self._remote, self._job_socket = folder / "socket", folder / "jobs"
 
-    def ask(self, job: str, **arguments: int) -> Figures:
+    def run_job(self, job: str, **arguments: int) -> Figures:
         try:
-            send_signal(job_socket.NUMBER, str(self._outside))
+            send_signal(job_socket.JOB_SIGNAL, str(self._remote))
         except RemoteRejected as error:
             raise RuntimeError(f"{job}: {error}") from error
-        return _figures(job, _exchange(self._desk, json.dumps([job, arguments]).encode()))
+        return _figures(job, _exchange(self._job_socket, json.dumps([job, arguments]).encode()))
 
 
-class BareServer:
-    """`lib.pipe_baseline`; a job comes to its job_socket."""
+class PipeServer:
+    """`lib.pipe_baseline`. A job goes to its socket."""
 
     def __init__(self, folder: Path) -> None:
-        self._desk = folder / "desk"
+        self._job_socket = folder / "jobs"
 
-    def ask(self, job: str, **arguments: int) -> Figures:
-        return _figures(job, _exchange(self._desk, json.dumps([job, arguments]).encode()))
+    def run_job(self, job: str, **arguments: int) -> Figures:
+        return _figures(job, _exchange(self._job_socket, json.dumps([job, arguments]).encode()))
 
 
 @contextmanager
 def uwsgi_server(binding: str, mules: int) -> Generator[Server]:
-    """Real uWSGI, whose application uses that binding."""
+    """Start uWSGI with the application that uses this binding."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         command = [str(Path(sys.executable).with_name("pyuwsgi")), *FLAGS, "--mules", str(mules)]
@@ -84,14 +88,14 @@ def uwsgi_server(binding: str, mules: int) -> Generator[Server]:
 
 @contextmanager
 def local_server(mules: int) -> Generator[Server]:
-    """`heliograph run --engine local`."""
+    """Start `heliograph run --engine local`."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         command = [sys.executable, "-m", "heliograph", "run", "lib.app", "--engine", "local", "--mules", str(mules)]
         command += ["--name", f"bench-{os.getpid()}", "--socket", str(folder / "socket")]
         environment = {
             "BENCH_BINDING": "heliograph",
-            job_socket.VARIABLE: str(folder / "desk"),
+            job_socket.SOCKET_ENV: str(folder / "jobs"),
             "XDG_RUNTIME_DIR": name,
         }
         with running(command, folder / "log", environment) as process:
@@ -99,38 +103,38 @@ def local_server(mules: int) -> Generator[Server]:
 
 
 @contextmanager
-def bare_server(_mules: int) -> Generator[Server]:
-    """A pipe between two processes."""
+def pipe_server(_mules: int) -> Generator[Server]:
+    """Start `lib.pipe_baseline`."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with running([sys.executable, "-m", "lib.pipe_baseline", str(folder / "desk")], folder / "log", {}) as process:
-            yield _ready(process, BareServer(folder), folder / "log")
+        with running([sys.executable, "-m", "lib.pipe_baseline", str(folder / "jobs")], folder / "log", {}) as process:
+            yield _ready(process, PipeServer(folder), folder / "log")
 
 
 def _ready(process: subprocess.Popen[bytes], server: Server, log: Path) -> Server:
-    """Wait until the application answers and a signal was handled."""
-    deadline = time.monotonic() + _START
+    """Wait until the application answers and has handled a signal."""
+    deadline = time.monotonic() + _START_TIMEOUT
     while True:
         try:
-            server.ask("rounds", rounds=1, batch=1)
+            server.run_job("batches", count=1, batch=1)
         except (OSError, RuntimeError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start: {error}\n{tail(log)}") from error
+                raise RuntimeError(f"server did not start: {error}\n{tail(log)}") from error
             time.sleep(0.05)
         else:
             return server
 
 
 def _figures(job: str, answer: bytes) -> Figures:
-    found = json.loads(answer or b'"no answer"')
+    found = json.loads(answer or b'"the server closed the connection"')
     if not isinstance(found, dict):
-        raise RuntimeError(f"{job}: {found}")  # noqa: TRY004 - a text is what a failed job answers
+        raise RuntimeError(f"{job}: {found}")  # noqa: TRY004 - a failed job returns a string
     return cast("Figures", found)
 
 
 def _exchange(path: Path, request: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(_JOB)
+        sock.settimeout(_JOB_TIMEOUT)
         sock.connect(str(path))
         sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)

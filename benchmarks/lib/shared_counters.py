@@ -1,37 +1,37 @@
-"""Counters that all processes of a server share; made while the application is loaded, before it forks."""
+"""Counters that all processes of a server share. They are created before the server forks."""
 
 from __future__ import annotations
 
 import mmap
 
-MULES = 8
-"""As many receivers as there is room for."""
+MAX_MULES = 8
+"""Maximum number of mules."""
 
-TIMES = 65_536
-"""Starts of handlers that are remembered."""
+MAX_TIMES = 65_536
+"""Number of handler starts that are kept."""
 
 _LINE = 8
-"""Words of a cache line: two writers never share one."""
+"""Words in a cache line. Two writers never share a cache line."""
 
 
-class Memory:
-    """How many signals each mule has handled, and when mule 1 started those that it was asked to time.
+class SharedCounters:
+    """How many signals each mule has handled, and when mule 1 started the handler `timed`.
 
-    A word has one writer, so nothing needs a lock.
+    Each word has one writer, so no lock is needed.
     """
 
     def __init__(self) -> None:
-        counters = _LINE * (MULES + 1)
-        self.words = memoryview(mmap.mmap(-1, 8 * (counters + TIMES))).cast("Q")
+        counters = _LINE * (MAX_MULES + 1)
+        self.words = memoryview(mmap.mmap(-1, 8 * (counters + MAX_TIMES))).cast("Q")
         self.times = self.words[counters:]
-        """When the N-th signal of mule 1 started, at N modulo `TIMES`: nanoseconds, monotonic."""
-        self._counters = tuple(self.counter(mule) for mule in range(1, MULES + 1))
+        """Start of the N-th handler in mule 1, at index N modulo `MAX_TIMES`: nanoseconds, monotonic clock."""
+        self._counters = tuple(self.counter(mule) for mule in range(1, MAX_MULES + 1))
 
     def counter(self, mule: int) -> int:
-        """Index of the word in which mule N (from 1) counts."""
+        """Return the index of the counter of a mule (from 1)."""
         return _LINE * mule
 
     def handled(self) -> int:
-        """Signals handled so far, by all mules."""
+        """Return how many signals all mules have handled so far."""
         words = self.words
         return sum([words[index] for index in self._counters])

@@ -1,4 +1,4 @@
-"""Servers of `lib.timer_app`: started, left alone while their timers tick, looked at, ended."""
+"""Start and stop servers of `lib.timer_app`, and read what their timers did."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from heliograph.exceptions import ConfigError
-from heliograph.ipc.control_client import request
+from lib import control
 from lib.processes import HERE, running, tail
 from lib.servers import FLAGS
 from lib.timer_app import RECORD, Timers
 
 _T = TypeVar("_T")
 
-_START = 60.0
-"""Seconds that a server may take until its timers are known, and the first tick of a second has come."""
-_NAME = f"bench-ticks-{os.getpid()}"
+_START_TIMEOUT = 60.0
+"""Seconds until the timers of a server are registered and the first one has fired."""
+_NAME = f"bench-timers-{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Clockwork:
-    """A command that starts a server, whose application uses that binding; it is given a directory of its own."""
+class TimerPeer:
+    """A way to run timers: a command that starts a server in a directory, and the binding that its application uses."""
 
     name: str
     binding: str
@@ -36,46 +35,43 @@ class Clockwork:
 
 
 class Ticks(NamedTuple):
-    """When handlers started, in seconds on the monotonic clock: signal -> times, the earliest first."""
+    """Starts of handlers in seconds on the monotonic clock: signal -> times, earliest first."""
 
     by_signal: dict[int, list[float]]
 
 
-class Ticking:
-    """A server that runs; `pid` is its master's."""
+class TimerServer:
+    """A running server. `pid` is the process id of its master."""
 
     def __init__(self, pid: int, folder: Path) -> None:
         self.pid = pid
         self._folder = folder
 
     def ticks(self) -> Ticks:
-        """All so far."""
+        """Return all ticks so far."""
         found: dict[int, list[float]] = {}
         data = (self._folder / "records").read_bytes()
         for num, at in RECORD.iter_unpack(data[: len(data) // RECORD.size * RECORD.size]):
             found.setdefault(num, []).append(at / 1e9)
         return Ticks(found)
 
-    def declared(self) -> tuple[float, int]:
-        """Seconds and kilobytes that it took to declare the timers."""
-        took, kilobytes = json.loads((self._folder / "declared").read_text())
-        return float(took), int(kilobytes)
+    def registration(self) -> tuple[float, int]:
+        """Return how many seconds and kB the registration of the timers took."""
+        seconds, kilobytes = json.loads((self._folder / "registration").read_text())
+        return float(seconds), int(kilobytes)
 
     def first_run(self) -> float | None:
-        """Of our own server: when the next timer is due, on the monotonic clock; None while none is known."""
+        """Return when the next timer is due (monotonic clock), or None while none is known. heliograph server only."""
         try:
-            runs = self._ask("next", count=1)["next"]
-        except ConfigError:
+            runs = control.next_runs(self._folder, _NAME, 1)
+        except control.ConfigError:
             return None
         return float(runs[0][0]) - time.time() + time.monotonic() if runs else None
 
     def missed(self) -> tuple[int, int]:
-        """Of our own server: how many ticks there were in all, and how many of them were left out."""
-        rows = self._ask("signals")["triggers"]
+        """Return how often timers fired and how many of these runs were left out. heliograph server only."""
+        rows = control.server_state(self._folder, _NAME)["triggers"]
         return sum(row["fired"] for row in rows), sum(row["missed"] for row in rows)
-
-    def _ask(self, do: str, **details: int) -> dict[str, Any]:
-        return request(self._folder / "heliograph" / f"{_NAME}.sock", {"do": do, **details})
 
 
 def _raw(folder: Path) -> list[str]:
@@ -88,35 +84,35 @@ def _heliograph(engine: str, *extra: str) -> list[str]:
     return [*command, *extra]
 
 
-RAW = Clockwork("uwsgi.add_timer", "raw", _raw)
-ON_UWSGI = Clockwork("heliograph on uWSGI", "heliograph", lambda _folder: _heliograph("uwsgi"))
-LOCAL = Clockwork("heliograph local", "heliograph", lambda _folder: _heliograph("local", "--name", _NAME))
+RAW = TimerPeer("uwsgi.add_timer", "raw", _raw)
+ON_UWSGI = TimerPeer("heliograph on uWSGI", "heliograph", lambda _folder: _heliograph("uwsgi"))
+LOCAL = TimerPeer("heliograph local", "heliograph", lambda _folder: _heliograph("local", "--name", _NAME))
 
 
 @contextmanager
-def ticking(clockwork: Clockwork, timers: Timers) -> Generator[Ticking]:
-    """A server with these timers, ended with the block."""
+def timer_server(peer: TimerPeer, timers: Timers) -> Generator[TimerServer]:
+    """Start a server with these timers, and stop it with the block."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "records").touch()
         environment = {
-            "BENCH_BINDING": clockwork.binding,
-            "BENCH_TICKS": json.dumps(asdict(timers)),
+            "BENCH_BINDING": peer.binding,
+            "BENCH_TIMERS": json.dumps(asdict(timers)),
             "BENCH_RECORDS": str(folder / "records"),
-            "BENCH_DECLARED": str(folder / "declared"),
+            "BENCH_REGISTRATION": str(folder / "registration"),
             "XDG_RUNTIME_DIR": name,
         }
-        with running(clockwork.command(folder), folder / "log", environment) as process:
-            yield Ticking(process.pid, folder)
+        with running(peer.command(folder), folder / "log", environment) as process:
+            yield TimerServer(process.pid, folder)
             if process.poll() is not None:
-                raise RuntimeError(f"the server has ended\n{tail(folder / 'log')}")
+                raise RuntimeError(f"server exited\n{tail(folder / 'log')}")
 
 
-def await_first(what: Callable[[], _T | None]) -> _T:
-    """Wait until there is one. Raises `TimeoutError` after a minute."""
-    deadline = time.monotonic() + _START
+def wait_for(what: Callable[[], _T | None]) -> _T:
+    """Call `what` until it returns a value. Raises `TimeoutError` after a minute."""
+    deadline = time.monotonic() + _START_TIMEOUT
     while (found := what()) is None:
         if time.monotonic() > deadline:
-            raise TimeoutError("the server's timers are not there")
+            raise TimeoutError("timers were not registered in time")
         time.sleep(0.02)
     return found

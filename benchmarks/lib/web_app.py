@@ -1,7 +1,7 @@
-"""The application that web servers serve: a page of some 1 KB, made for each request from prices that signals replace.
+"""The application that web servers serve: a page of about 1 KB, built per request from prices that signals replace.
 
-Under `heliograph run` a mule raises those signals when it is asked to, from outside, at a steady pace: `RATE` a second
-for BENCH_SECONDS. What it is late it makes good, so that their number is certain.
+With `heliograph run`, the remote signal `PACE` makes a mule send these signals: `RATE` per second for BENCH_SECONDS.
+The mule catches up if it is late, so the number of signals is known.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from heliograph import Signal
 
 RATE = 1000
-"""Signals a second."""
+"""Signals per second."""
 
 REPLACE, PACE = Signal(17), Signal(18)
 
@@ -28,13 +28,13 @@ _HEADERS = {"Content-Type": "application/json"}
 
 @REPLACE.register_handler("workers")
 def replace_price() -> None:
-    """Each worker has prices of its own."""
+    """Replace one price. Each worker has its own prices."""
     _PRICES[next(_TURN)] = {"price": next(_SERIAL) * 1.25, "currency": "EUR"}
 
 
 @PACE.register_handler("mule1", remote=True)
-def raise_steadily() -> None:
-    """On a grid of the monotonic clock."""
+def send_steadily() -> None:
+    """Send `RATE` signals per second, at a fixed rate on the monotonic clock."""
     start = time.monotonic()
     for number in range(RATE * int(os.environ["BENCH_SECONDS"])):
         time.sleep(max(0.0, start + number / RATE - time.monotonic()))
@@ -42,14 +42,14 @@ def raise_steadily() -> None:
 
 
 def wsgi(_environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-    """The page for gunicorn."""
+    """Answer with the page (WSGI entry point, for gunicorn)."""
     body = _page()
     start_response("200 OK", [*_HEADERS.items(), ("Content-Length", str(len(body)))])
     return [body]
 
 
 async def asgi(scope: dict[str, Any], _receive: object, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-    """The same for uvicorn and granian."""
+    """Answer with the page (ASGI entry point, for uvicorn and granian)."""
     assert scope["type"] == "http"
     body = _page()
     headers = {**_HEADERS, "Content-Length": str(len(body))}

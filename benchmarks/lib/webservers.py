@@ -1,4 +1,4 @@
-"""Web servers that serve `lib.web_app`, alone or beside heliograph: started, asked, signalled, ended."""
+"""Start and stop web servers that serve `lib.web_app`, alone or with heliograph, and send signals to their workers."""
 
 from __future__ import annotations
 
@@ -16,33 +16,32 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from heliograph.exceptions import ConfigError
-from heliograph.ipc.control_client import request
 from heliograph.remote import send_signal
+from lib import control
 from lib.processes import HERE, running, session, tail
 from lib.web_app import PACE, REPLACE
 
 WORKERS = 2
 
-_START, _HANDLE = 20.0, 20.0
-"""Seconds until a server serves and its workers have joined, and until the last signal is handled."""
+_START_TIMEOUT, _HANDLE_TIMEOUT = 20.0, 20.0
+"""Seconds until a server is ready, and until the last signal is handled."""
 _NAME = f"bench-web-{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """A server of two processes; `flags` are what its command has but for the address."""
+    """A web server with two processes. `flags` are its arguments without the address."""
 
     name: str
     command: str
     flags: Sequence[str]
     closes: bool = False
-    """Whether to have it close the connection after each request."""
+    """True if the client asks it to close the connection after each request."""
 
     def at(self, port: int) -> list[str]:
-        """The command that serves there."""
-        where = ["--bind", f"127.0.0.1:{port}"] if self.command == "gunicorn" else ["--port", str(port)]
-        return [str(_program(self.command)), *self.flags, *where]
+        """Return the command that serves on `port`."""
+        address = ["--bind", f"127.0.0.1:{port}"] if self.command == "gunicorn" else ["--port", str(port)]
+        return [str(_program(self.command)), *self.flags, *address]
 
 
 _TWO = ("--workers", str(WORKERS))
@@ -56,68 +55,68 @@ WEB_SERVERS = (SYNC, GTHREAD, UVICORN, GRANIAN)
 
 
 def versions() -> str:
-    """Of all that are measured."""
+    """Return the names and versions of all measured web servers."""
     return ", ".join(f"{name} {version(name)}" for name in dict.fromkeys(server.command for server in WEB_SERVERS))
 
 
 def missing() -> list[str]:
-    """The commands that are not installed here."""
+    """Return the commands that are not installed."""
     return sorted({server.command for server in WEB_SERVERS if not _program(server.command).exists()})
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the signals that the workers handle, at a moment."""
+    """Counters of the signals that the workers handle, at one moment."""
 
     at: float
-    """Seconds, monotonic."""
+    """Seconds on the monotonic clock."""
     sent: int
     done: int
     paced: int
-    """How often the mule has finished a run of them."""
+    """How often the mule has finished sending them."""
     wrong: int
-    """Failed, redelivered, dropped or refused."""
+    """Failed, redelivered, dropped or rejected."""
 
 
-class Serving:
-    """A web server that serves; `port` is of 127.0.0.1."""
+class RunningWebServer:
+    """A running web server on 127.0.0.1."""
 
     def __init__(self, port: int, master: int, folder: Path) -> None:
-        """`master` is the process that was started."""
+        """Set up access to a server. `master` is the id of the process that was started."""
         self.port = port
         self._master = master
         self._folder = folder
 
     @property
     def processes(self) -> list[int]:
-        """All of them."""
+        """Process ids of the server, including heliograph."""
         return session(self._master)
 
     def workers(self, *, joined: bool) -> list[int]:
-        """Those that serve; `joined` where they are heliograph's workers."""
+        """Return the process ids that serve requests. Set `joined` if they joined heliograph."""
         if joined:
-            return [pid for who, pid in self._state()["processes"].items() if who.startswith("worker")]
+            return [pid for process, pid in self._state()["processes"].items() if process.startswith("worker")]
         return [pid for pid in self.processes if _parent(pid) == self._master]
 
     def counts(self) -> Counts:
-        """Beside heliograph: what `heliograph signals --json` shows."""
+        """Return the counters of the server (only with heliograph)."""
         state = self._state()
         rows = {row["num"]: row for row in state["signals"]}
-        ours = rows[REPLACE.num]
-        wrong = sum(row[what] for row in rows.values() for what in ("failed", "redelivered", "dropped"))
+        replace = rows[REPLACE.num]
+        wrong = sum(row[column] for row in rows.values() for column in ("failed", "redelivered", "dropped"))
         return Counts(
-            time.monotonic(), ours["sent"], ours["done"], rows[PACE.num]["done"], wrong + int(state["rejected"])
+            time.monotonic(), replace["sent"], replace["done"], rows[PACE.num]["done"], wrong + int(state["rejected"])
         )
 
-    def begin_signals(self) -> Counts:
-        """Have the mule raise its signals; the counts before."""
+    def start_signals(self) -> Counts:
+        """Make the mule send its signals. Return the counters from before."""
         before = self.counts()
         send_signal(PACE.num, str(self._folder / "socket"))
         return before
 
-    def end_signals(self, before: Counts, count: int) -> None:
-        """Wait for the last. Raises `RuntimeError` if not all were raised, or not handled once in each worker."""
-        deadline = time.monotonic() + _HANDLE
+    def finish_signals(self, before: Counts, count: int) -> None:
+        """Wait for the last signal. Raises `RuntimeError` unless all were sent and handled once in each worker."""
+        deadline = time.monotonic() + _HANDLE_TIMEOUT
         while True:
             now = self.counts()
             sent, done = now.sent - before.sent, now.done - before.done
@@ -127,39 +126,39 @@ class Serving:
                 break
             time.sleep(0.02)
         if (sent, done, now.wrong) != (count, WORKERS * count, 0):
-            raise RuntimeError(f"of {count} signals {sent} were sent, {done} done in {WORKERS} workers; {now}")
+            raise RuntimeError(f"{sent} of {count} signals were sent and {done} handled by {WORKERS} workers: {now}")
 
     def is_ready(self, *, joined: bool) -> bool:
-        """Whether it answers requests, and has its workers."""
+        """Return True if the server answers requests and, with `joined`, its workers have joined."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=2) as answer:
                 answer.read()
             return not joined or bool(self._state()["complete"])
-        except (OSError, ConfigError):
+        except (OSError, control.ConfigError):
             return False
 
     def _state(self) -> dict[str, Any]:
-        return request(self._folder / "heliograph" / f"{_NAME}.sock", {"do": "signals"})
+        return control.server_state(self._folder, _NAME)
 
 
 @contextmanager
-def serving(server: WebServer, seconds: int, *, beside: bool) -> Generator[Serving]:
-    """The server alone, or `beside` heliograph with a mule that can raise signals for so long; ended with the block."""
+def web_server(server: WebServer, seconds: int, *, with_heliograph: bool) -> Generator[RunningWebServer]:
+    """Start a web server, alone or with heliograph and a mule that sends for `seconds`, and stop it with the block."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, port = Path(name), _free_port()
-        command = [*(_heliograph(folder) if beside else []), *server.at(port)]
+        command = [*(_heliograph(folder) if with_heliograph else []), *server.at(port)]
         environment = {"XDG_RUNTIME_DIR": name, "BENCH_SECONDS": str(seconds), "PYTHONPATH": _path()}
         with running(command, folder / "log", environment) as process:
-            yield _ready(process, Serving(port, process.pid, folder), folder / "log", joined=beside)
+            yield _ready(process, RunningWebServer(port, process.pid, folder), folder / "log", joined=with_heliograph)
             if process.poll() is not None:
-                raise RuntimeError(f"{server.name} has ended\n{tail(folder / 'log')}")
+                raise RuntimeError(f"{server.name} exited\n{tail(folder / 'log')}")
 
 
-def _ready(process: subprocess.Popen[bytes], server: Serving, log: Path, *, joined: bool) -> Serving:
-    deadline = time.monotonic() + _START
+def _ready(process: subprocess.Popen[bytes], server: RunningWebServer, log: Path, *, joined: bool) -> RunningWebServer:
+    deadline = time.monotonic() + _START_TIMEOUT
     while not server.is_ready(joined=joined):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the server did not start\n{tail(log)}")
+            raise RuntimeError(f"server did not start\n{tail(log)}")
         time.sleep(0.05)
     return server
 
@@ -178,7 +177,7 @@ def _program(command: str) -> Path:
 
 
 def _path() -> str:
-    """Where `lib` is found, also by servers that do not look where they were started."""
+    """Return a PYTHONPATH with `lib`, for servers that do not add the current directory."""
     return os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 

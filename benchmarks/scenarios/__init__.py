@@ -1,4 +1,4 @@
-"""One file a scenario; each has `run(plan)`, which answers a report."""
+"""The scenarios, one module each. `run(plan)` measures and returns a report."""
 
 from collections.abc import Callable
 
@@ -19,4 +19,4 @@ SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "imports": imports.run,
     "web": web.run,
 }
-"""By name, in the order in which they run."""
+"""Scenarios by name, in the order in which they run."""

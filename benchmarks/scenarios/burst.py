@@ -1,4 +1,4 @@
-"""Bursts as fast as the sender can: how many signals are lost, and how long it takes."""
+"""Send bursts as fast as possible: how many signals are lost, and how long it takes."""
 
 from __future__ import annotations
 
@@ -8,37 +8,45 @@ from statistics import median
 from lib.load_generators import Figures
 from lib.peers import LOCAL, SIGNAL_PEERS
 from lib.repetitions import Case, Plan, each, interleave
-from lib.report import Report, Table, spread, verdict
+from lib.report import Report, Table, Target, spread
 from lib.servers import FLAGS, Server
+
+_NOTES = ["A burst that loses most of its signals ends sooner. Compare the rates of handled signals."]
 
 
 def run(plan: Plan) -> Report:
-    """Measure all peers, to one mule."""
+    """Measure all peers with one mule."""
     sizes = (1_000, 10_000) if plan.quick else (1_000, 10_000, 100_000)
-    contestants = [Case(peer.name, peer, partial(_measure, sizes=sizes)) for peer in SIGNAL_PEERS]
-    found = interleave(contestants, plan.repetitions)
+    cases = [Case(peer.name, peer, partial(_measure, sizes=sizes)) for peer in SIGNAL_PEERS]
+    found = interleave(cases, plan.repetitions)
     tables = [_table(size, found) for size in sizes]
     return Report(
         "Bursts to one mule",
-        f"uWSGI with {' '.join(FLAGS)} --mules 1 and default buffers. A worker sends with nothing to hold it back but "
-        "the peer itself; the mule's handler counts in shared memory; what is not handled when the count has stood "
-        f"still for half a second is lost. {plan.repetitions} interleaved repetitions, each on a fresh server: medians "
-        "over them, and the range of the losses.",
+        _method(plan),
         tables,
         [
             *(
-                verdict(f"{size:,}, lost on heliograph local", t.figure(LOCAL.name, 1), 0)
+                Target(f"lost of {size:,}, heliograph local", 0, t.figure(LOCAL.name, 1))
                 for size, t in zip(sizes, tables, strict=True)
             ),
-            "A burst that loses most of its signals ends sooner: compare the rates of what was handled.",
         ],
+        _NOTES,
+    )
+
+
+def _method(plan: Plan) -> str:
+    return (
+        f"uWSGI with {' '.join(FLAGS)} --mules 1 and default buffers. A worker sends as fast as the peer lets it. "
+        "The mule's handler counts in shared memory. Signals that are not handled when the count has not changed "
+        f"for half a second are lost. {plan.repetitions} interleaved repetitions, each on a fresh server. The "
+        "tables show the median, and the range of the losses."
     )
 
 
 def _measure(server: Server, sizes: tuple[int, ...]) -> Figures:
     figures: Figures = {}
     for size in sizes:
-        answer = server.ask("flood", count=size, window=0, to=0)
+        answer = server.run_job("flood", count=size, window=0, to=0)
         figures |= {f"{name} {size}": values for name, values in answer.items()}
     return figures
 

@@ -1,33 +1,42 @@
-"""What a server with nothing to do does: how often its processes wake up, and the CPU time that takes."""
+"""Idle servers: how often their processes wake up, and how much CPU time they use."""
 
 from __future__ import annotations
 
-from lib.idle_servers import HOSTS, MULES, WORKERS, StartedServer, awake
+from lib.idle_servers import MULES, SERVERS, WORKERS, StartedServer, started
 from lib.process_usage import METHOD, Usage, total, watch
 from lib.repetitions import Plan
 from lib.report import Report, Table, spread
 
+_NOTES = ["A process that never wakes up has 0 switches."]
+
 
 def run(plan: Plan) -> Report:
-    """Start every server, and leave it alone."""
+    """Start every server and watch it while it is idle."""
     seconds = plan.size(10, 2)
     repetitions = min(plan.repetitions, 3)
-    found: dict[str, list[dict[str, Usage]]] = {host.name: [] for host in HOSTS}
+    found: dict[str, list[dict[str, Usage]]] = {command.name: [] for command in SERVERS}
     for _ in range(repetitions):
-        for host in HOSTS:
-            with awake(host) as server:
-                found[host.name].append(_watch(server, seconds))
+        for command in SERVERS:
+            with started(command) as server:
+                found[command.name].append(_watch(server, seconds))
     return Report(
         "An idle server",
-        f"{WORKERS} workers and {MULES} mules that have handled one signal, a second before. Over {seconds} seconds: "
-        f"{METHOD}. {repetitions} interleaved repetitions: medians, and the range.",
+        _method(plan),
         [_table(found)],
-        ["A process that sleeps all the time has 0 switches."],
+        notes=_NOTES,
+    )
+
+
+def _method(plan: Plan) -> str:
+    return (
+        f"{WORKERS} workers and {MULES} mules that handled one signal a second earlier. For {plan.size(10, 2)} "
+        f"seconds: {METHOD}. {min(plan.repetitions, 3)} interleaved repetitions. The tables show the median and "
+        "the range."
     )
 
 
 def _watch(server: StartedServer, seconds: float) -> dict[str, Usage]:
-    """By role, and in all."""
+    """Return the usage per role and in total."""
     spent = watch(server.roles, seconds)
     roles = sorted(set(server.roles.values()))
     by_role = {role: total(use for pid, use in spent.items() if server.roles[pid] == role) for role in roles}

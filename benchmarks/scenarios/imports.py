@@ -1,4 +1,4 @@
-"""What `import heliograph` costs, and what it brings along."""
+"""The cost of `import heliograph`, and the modules that it imports."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _HELIOGRAPH, _UWSGICONF = "import heliograph", "import uwsgiconf.runtime.signals
 _STATEMENTS = ("pass", _UWSGICONF, _HELIOGRAPH)
 
 _NEVER = ("click", "heliograph.cli", "heliograph.remote", "heliograph.testing", "heliograph.engines.uwsgi")
-"""Parts of ours that whoever only sends signals must not pay for."""
+"""Modules that `import heliograph` must not import, because a process that only sends does not need them."""
 _HEAVY = ("asyncio", "multiprocessing", "concurrent.futures", "ssl", "subprocess", "socket", "unittest", "email")
-"""Parts of Python that take long to import."""
+"""Modules of the standard library that are slow to import."""
 
 _LINE = re.compile(r"import time: +(\d+) \| +(\d+) \| ( *)(\S+)")
 _HEAVIEST = 8
 
 
 class Module(NamedTuple):
-    """One line of `-X importtime`: microseconds of its own, and with what it imports first."""
+    """One line of `-X importtime`: microseconds of the module alone, and with the modules that it imports first."""
 
     own: float
     whole: float
@@ -35,7 +35,7 @@ Trace = dict[str, Module]
 
 
 def run(plan: Plan) -> Report:
-    """Trace the imports, and find out what they cost without the heavy parts."""
+    """Trace the imports, with and without the slow modules."""
     repetitions = 3 * plan.repetitions
     traces: dict[str, list[Trace]] = {statement: [] for statement in _STATEMENTS}
     for _ in range(repetitions):
@@ -46,15 +46,21 @@ def run(plan: Plan) -> Report:
     heavy = [name for name in _HEAVY if name in brought]
     notes = [_never(brought)]
     if heavy:
-        notes.append(f"Heavy parts of Python that come along: {', '.join(heavy)}.")
+        notes.append(f"Slow modules of the standard library that are imported: {', '.join(heavy)}.")
     return Report(
-        "What an import costs",
-        f"`python -X importtime -c ...`; microseconds beyond what Python itself imports, {repetitions} interleaved "
-        "repetitions: medians, and their range. `whole` counts a module with all that it is the first to import; "
-        "tracing itself slows imports somewhat. To see what a heavy part really costs, the import is repeated with "
-        "an empty module in its place.",
+        "Import time",
+        _method(plan),
         [_totals(traces), _heaviest(ours, brought), _without(heavy, ours, repetitions)],
-        notes,
+        notes=notes,
+    )
+
+
+def _method(plan: Plan) -> str:
+    return (
+        "`python -X importtime -c ...`. Microseconds in addition to what Python itself imports. "
+        f"{3 * plan.repetitions} interleaved repetitions. The tables show the median and the range. `total` "
+        "includes the modules that a module imports first. Tracing slows imports down somewhat. To find the real "
+        "cost of a slow module, the import is repeated with an empty module in its place."
     )
 
 
@@ -78,14 +84,14 @@ def _totals(traces: Mapping[str, list[Trace]]) -> Table:
         [f"`{statement}`", *spread(cost, 1, 0), f"{ratio(cost, costs[_UWSGICONF]):.2f}"]
         for statement, cost in costs.items()
     ]
-    return Table("In all:", ["statement", "µs", "range", "x uwsgiconf"], rows)
+    return Table("Total:", ["statement", "µs", "range", "x uwsgiconf"], rows)
 
 
 def _heaviest(traces: list[Trace], brought: Iterable[str]) -> Table:
     costs = {name: _median(traces, name) for name in brought}
     names = sorted(costs, key=lambda name: costs[name].whole, reverse=True)[:_HEAVIEST]
     rows = [[name, f"{costs[name].whole:,.0f}", f"{costs[name].own:,.0f}"] for name in names]
-    return Table(f"The heaviest {_HEAVIEST} modules of `{_HELIOGRAPH}`:", ["module", "µs, whole", "µs, own"], rows)
+    return Table(f"The slowest {_HEAVIEST} modules of `{_HELIOGRAPH}`:", ["module", "µs, total", "µs, own"], rows)
 
 
 def _median(traces: list[Trace], name: str) -> Module:
@@ -101,14 +107,14 @@ def _without(heavy: list[str], ours: list[Trace], repetitions: int) -> Table:
         try:
             saved = full - median([_total(_trace(fake)) for _ in range(repetitions)])
         except subprocess.CalledProcessError:
-            continue  # another part needs it, and is in the list itself
+            continue  # another module needs it, and is listed itself
         rows.append([name, f"{saved:,.0f}"])
-    return Table("Saved by importing it later:", ["part", "µs"], rows or [["none", "0"]])
+    return Table("Saved if the module is imported later:", ["module", "µs"], rows or [["none", "0"]])
 
 
 def _never(brought: set[str]) -> str:
-    """Raises `RuntimeError` for what must not be imported, so that a quick run in CI fails."""
+    """Return a note. Raises `RuntimeError` if a module of `_NEVER` is imported, so that a quick run in CI fails."""
     wrong = sorted(brought.intersection(_NEVER))
     if wrong:
         raise RuntimeError(f"`{_HELIOGRAPH}` imports {', '.join(wrong)}")
-    return f"Not imported, as it should be: {', '.join(_NEVER)}."
+    return f"Not imported, as intended: {', '.join(_NEVER)}."

@@ -1,44 +1,53 @@
-"""What a server costs that does nothing yet: memory of each process, and the time until it handles a signal."""
+"""Memory of each process of an idle server, and the time from its start to the first handled signal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from statistics import mean, median
 
-from lib.idle_servers import HOSTS, MULES, WORKERS, Host, StartedServer, awake
+from lib.idle_servers import MULES, SERVERS, WORKERS, ServerCommand, StartedServer, started
 from lib.repetitions import Plan, ratio
 from lib.report import Report, Table, spread
 
 _MB = 1024.0
-"""kB, as `/proc` counts, in a MB."""
+"""kB (the unit of `/proc`) per MB."""
 
-_ROLES = ("master", "template", "worker", "mule")
+_ROLES = ("master", "fork server", "worker", "mule")
 
 Sizes = dict[str, list[tuple[float, float]]]
-"""RSS and PSS in kB of each process, by role."""
+"""Role -> RSS and PSS in kB of each process."""
+
+
+_NOTES = [
+    "`heliograph run --engine uwsgi` imports the application once first, to check it. The time includes that.",
+    "`heliograph run` has one more process: the fork server, which forks the workers and mules.",
+]
 
 
 def run(plan: Plan) -> Report:
     """Start every server anew for each repetition."""
-    firsts: dict[str, list[float]] = {host.name: [] for host in HOSTS}
-    sizes: dict[str, list[Sizes]] = {host.name: [] for host in HOSTS}
+    firsts: dict[str, list[float]] = {server.name: [] for server in SERVERS}
+    sizes: dict[str, list[Sizes]] = {server.name: [] for server in SERVERS}
     for _ in range(plan.repetitions):
-        for host in HOSTS:
-            with awake(host) as server:
-                firsts[host.name].append(server.first_ms)
-                sizes[host.name].append(_sizes(server))
+        for command in SERVERS:
+            with started(command) as server:
+                firsts[command.name].append(server.first_ms)
+                sizes[command.name].append(_sizes(server))
     return Report(
         "Memory and start",
-        f"{WORKERS} workers and {MULES} mules that loaded a module with one handler. RSS and PSS as `smaps_rollup` has "
-        "them, a second after the first signal was handled; PSS counts a page that N processes share as 1/N, so it "
-        "can be added up. Time is from the start of the command to the first line of the handler, in mule 1, of a "
-        "signal that worker 1 sends as soon as it is forked. "
-        f"{plan.repetitions} interleaved repetitions: medians, and the range.",
-        [_per_process(sizes), _in_all(sizes), _starts(firsts)],
-        [
-            "`heliograph run --engine uwsgi` imports the application once before, to check it: that is in its time.",
-            "`heliograph run` has one process more: the template, from which the others are forked.",
-        ],
+        _method(plan),
+        [_per_process(sizes), _per_server(sizes), _starts(firsts)],
+        notes=_NOTES,
+    )
+
+
+def _method(plan: Plan) -> str:
+    return (
+        f"{WORKERS} workers and {MULES} mules that loaded a module with one handler. RSS and PSS are from "
+        "`smaps_rollup`, a second after the first signal was handled. PSS counts a page that N processes share as "
+        "1/N, so you can add it up. The start takes from the command to the first line of the handler, in mule 1, "
+        f"of a signal that worker 1 sends as soon as it is forked. {plan.repetitions} interleaved repetitions. The "
+        "tables show the median and the range."
     )
 
 
@@ -53,22 +62,22 @@ def _sizes(server: StartedServer) -> Sizes:
 
 def _per_process(sizes: dict[str, list[Sizes]]) -> Table:
     rows: list[list[str]] = []
-    for host in HOSTS:
+    for server in SERVERS:
         for role in _ROLES:
-            found = [repetition[role] for repetition in sizes[host.name] if role in repetition]
+            found = [repetition[role] for repetition in sizes[server.name] if role in repetition]
             if found:
-                rows.append([f"{host.name}: {role}", str(len(found[0])), *_both(found)])
-    return Table("Each process:", ["process", "how many", "RSS, MB", "PSS, MB"], rows)
+                rows.append([f"{server.name}: {role}", str(len(found[0])), *_both(found)])
+    return Table("Per process:", ["process", "count", "RSS, MB", "PSS, MB"], rows)
 
 
 def _both(found: list[list[tuple[float, float]]]) -> list[str]:
-    """RSS and PSS: the mean over the processes of a role, the median over the repetitions."""
+    """Return RSS and PSS in MB: the mean over the processes of a role, the median over the repetitions."""
     return [f"{median(mean(size[i] for size in sizes) for sizes in found) / _MB:.1f}" for i in (0, 1)]
 
 
-def _in_all(sizes: dict[str, list[Sizes]]) -> Table:
-    totals = {host.name: [_total(repetition) for repetition in sizes[host.name]] for host in HOSTS}
-    return Table("A server in all:", ["server", "PSS, MB", "range", "x raw"], _rows(HOSTS, totals, _MB, 1))
+def _per_server(sizes: dict[str, list[Sizes]]) -> Table:
+    totals = {server.name: [_total(repetition) for repetition in sizes[server.name]] for server in SERVERS}
+    return Table("Per server:", ["server", "PSS, MB", "range", "x raw"], _rows(SERVERS, totals, _MB, 1))
 
 
 def _total(sizes: Sizes) -> float:
@@ -76,12 +85,14 @@ def _total(sizes: Sizes) -> float:
 
 
 def _starts(firsts: dict[str, list[float]]) -> Table:
-    return Table("Start to the first handled signal:", ["server", "ms", "range", "x raw"], _rows(HOSTS, firsts, 1, 0))
+    return Table("Start to the first handled signal:", ["server", "ms", "range", "x raw"], _rows(SERVERS, firsts, 1, 0))
 
 
-def _rows(hosts: tuple[Host, ...], found: dict[str, list[float]], scale: float, digits: int) -> list[list[str]]:
-    reference = found[hosts[0].name]
+def _rows(
+    servers: tuple[ServerCommand, ...], found: dict[str, list[float]], scale: float, digits: int
+) -> list[list[str]]:
+    reference = found[servers[0].name]
     return [
-        [host.name, *spread(found[host.name], scale, digits), f"{ratio(found[host.name], reference):.2f}"]
-        for host in hosts
+        [server.name, *spread(found[server.name], scale, digits), f"{ratio(found[server.name], reference):.2f}"]
+        for server in servers
     ]

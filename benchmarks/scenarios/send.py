@@ -1,4 +1,4 @@
-"""What a send costs its sender while nothing presses: microseconds."""
+"""The cost of a send for the sender in microseconds, while the queue is empty."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from lib.cpu_affinity import PLACEMENTS, Placement
 from lib.load_generators import Figures
 from lib.peers import BARE, HELIOGRAPH, LOCAL, RAW, SIGNAL_PEERS
 from lib.repetitions import Case, Plan, each, interleave, percentile, ratio
-from lib.report import Report, Table, spread, verdict
+from lib.report import Report, Table, Target, spread
 from lib.servers import FLAGS, Server
 
 _ON_UWSGI, _LOCAL = 1.5, 0.6
-"""Times raw uWSGI that heliograph may cost: on uWSGI, in the first case; on its own server."""
+"""Targets relative to raw uWSGI: heliograph on uWSGI in the first case, and the heliograph server."""
 
-_TIMES = -1
-"""Column of the ratios."""
+_RATIO = -1
+"""Table column of the ratios."""
 
 
 class SendCase(NamedTuple):
-    """`batch` sends at a time, timed together; 1 is alone, a millisecond after the last."""
+    """Time `batch` sends together. A batch of 1 is a single send, a millisecond after the previous one."""
 
     batch: int
     placement: Placement
@@ -29,64 +29,71 @@ class SendCase(NamedTuple):
 
     @property
     def caption(self) -> str:
-        """What stands above the table."""
-        what = f"Batches of {self.batch}, the queue empty before each"
+        """Caption of the table."""
+        what = f"Batches of {self.batch}, queue empty before each"
         if self.batch == 1:
-            what = "One send a millisecond, each timed alone, so with cold caches and a receiver to wake"
-        mules = f"; {self.mules} mules, of which one receives" if self.mules > 1 else ""
+            what = "Single sends, one per millisecond, with cold caches and a sleeping receiver"
+        mules = f"; {self.mules} mules, one of which receives" if self.mules > 1 else ""
         return f"{what}; {PLACEMENTS[self.placement]}{mules}:"
 
-    def measure(self, server: Server, rounds: int) -> list[float]:
-        """Nanoseconds a send, for each round."""
-        server.ask(self.placement)
-        server.ask("rounds", rounds=_WARM_UP, batch=20)
+    def measure(self, server: Server, batches: int) -> list[float]:
+        """Return the nanoseconds per send for each batch."""
+        server.run_job(self.placement)
+        server.run_job("batches", count=_WARM_UP, batch=20)
         if self.batch == 1:
-            return server.ask("paced", count=rounds, pause_us=1000)["ns"]
-        return server.ask("rounds", rounds=rounds, batch=self.batch)["ns"]
+            return server.run_job("paced", count=batches, pause_us=1000)["ns"]
+        return server.run_job("batches", count=batches, batch=self.batch)["ns"]
 
 
-_PINNED: tuple[Placement, ...] = ("together", "apart")
-_SMALL = (*(SendCase(batch, placement) for batch in (20, 100, 1) for placement in _PINNED), SendCase(1, "free"))
-_LARGE = (SendCase(20, "together", mules=7),)
-"""A server of nine processes: what depends on their number shows."""
+_PINNED: tuple[Placement, ...] = ("same_core", "separate_cores")
+_SMALL = (*(SendCase(batch, placement) for batch in (20, 100, 1) for placement in _PINNED), SendCase(1, "unpinned"))
+_LARGE = (SendCase(20, "same_core", mules=7),)
+"""A server with nine processes, to show costs that depend on their number."""
 
 _WARM_UP = 20
 
 
 def run(plan: Plan) -> Report:
     """Measure all peers in all cases."""
-    rounds = plan.size(200, 20)
-    tables = [*_tables(plan, rounds, _SMALL), *_tables(plan, rounds, _LARGE)]
+    batches = plan.size(200, 20)
+    tables = [*_tables(plan, batches, _SMALL), *_tables(plan, batches, _LARGE)]
     return Report(
         "Cost of a send",
-        f"uWSGI with {' '.join(FLAGS)} --mules 1 (or 7) and default buffers; a worker runs `send(what)` in the same "
-        f"loop for all, from a request, to one mule that counts. {rounds} rounds a repetition and case after "
-        f"{_WARM_UP} to warm up; garbage collection off. {plan.repetitions} interleaved repetitions, each on a fresh "
-        "server: medians over them, and the range of the medians; ratios are medians of the ratios within a "
-        "repetition. p99 is over the rounds of a repetition. Processes are pinned where it is said, "
-        "because the kernel's choice of cores would outweigh all else. The bare pipe is a yardstick: `os.write` in one "
-        "Python process, `os.read` in another, no server, a record at a time.",
+        _method(plan),
         tables,
         [
-            verdict("first table, heliograph on uWSGI x raw", tables[0].figure(HELIOGRAPH.name, _TIMES), _ON_UWSGI),
-            *(_goal(table) for table in tables),
+            Target("heliograph on uWSGI x raw, first table", _ON_UWSGI, tables[0].figure(HELIOGRAPH.name, _RATIO)),
+            *(_target(table) for table in tables),
         ],
     )
 
 
-def _goal(table: Table) -> str:
-    ours, bare = (table.figure(peer.name, _TIMES) for peer in (LOCAL, BARE))
-    return verdict(f"heliograph local x raw ({table.caption[:-1]})", ours, _LOCAL, beside=f"a bare pipe: {bare:g}")
+def _method(plan: Plan) -> str:
+    return (
+        f"uWSGI with {' '.join(FLAGS)} --mules 1 (or 7) and default buffers. In a request, a worker calls "
+        f"`send(signal)` in the same loop for all peers, to one mule that counts. {plan.size(200, 20)} batches per "
+        f"repetition and case after {_WARM_UP} as warm-up. Garbage collection is off. {plan.repetitions} "
+        "interleaved repetitions, each on a fresh server. The tables show the median over the repetitions and the "
+        "range of their medians. Ratios are medians of the ratios within a repetition. p99 is over the batches of "
+        "a repetition. The captions say where processes are pinned, because the kernel's choice of cores would "
+        "affect the cost more than anything else. The bare pipe is the baseline: `os.write` in one Python "
+        "process, `os.read` in another, no server, one record at a time."
+    )
 
 
-def _tables(plan: Plan, rounds: int, cases: tuple[SendCase, ...]) -> list[Table]:
-    """One table a case; all cases are of the same number of mules and share the servers."""
+def _target(table: Table) -> Target:
+    ours, bare = (table.figure(peer.name, _RATIO) for peer in (LOCAL, BARE))
+    return Target(f"heliograph local x raw: {table.caption[:-1]}", _LOCAL, ours, context=f"bare pipe: {bare:g}")
+
+
+def _tables(plan: Plan, batches: int, cases: tuple[SendCase, ...]) -> list[Table]:
+    """Return one table per case. All cases have the same number of mules and share the servers."""
 
     def measure(server: Server) -> Figures:
-        return {case.caption: case.measure(server, rounds) for case in cases}
+        return {case.caption: case.measure(server, batches) for case in cases}
 
-    contestants = [Case(peer.name, peer, measure, cases[0].mules) for peer in (*SIGNAL_PEERS, BARE)]
-    found = interleave(contestants, plan.repetitions)
+    servers = [Case(peer.name, peer, measure, cases[0].mules) for peer in (*SIGNAL_PEERS, BARE)]
+    found = interleave(servers, plan.repetitions)
     return [_table(case.caption, found) for case in cases]
 
 

@@ -1,4 +1,4 @@
-"""Timers: how far ticks are from their grid, and what timers cost that have nothing to do."""
+"""Timers: how late they fire, and the cost of timers that wait."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from statistics import median
 from typing import NamedTuple
 
 from lib.repetitions import Plan, percentile
-from lib.report import Report, Table, spread, verdict
+from lib.report import Report, Table, Target, spread
 from lib.timer_app import Timers, resident_kb
-from lib.timer_servers import LOCAL, ON_UWSGI, RAW, Clockwork, Ticking, await_first, ticking
+from lib.timer_servers import LOCAL, ON_UWSGI, RAW, TimerPeer, TimerServer, timer_server, wait_for
 
 _FEW = (1, 64)
 _JITTER = ["p50", "range", "p99", "range", "max"]
@@ -21,45 +21,59 @@ _IDLE = 10_000
 _MANY = 100_000
 
 
+_NOTES = [
+    "The one mule handles timers that are due at the same time one after another.",
+    "uwsgi.add_timer is limited to 64 timers and whole seconds.",
+]
+
+
 def run(plan: Plan) -> Report:
-    """Measure the peers at few timers, and our own server at many."""
+    """Measure all peers with few timers, and the heliograph server with many."""
     repetitions = min(plan.repetitions, 3)
     seconds = plan.size(10, 2)
     idle, switches = _idle(plan)
     return Report(
         "Timers",
-        f"One worker and one mule, whose handlers note when they start. `--processes 1 --mules 1` and default buffers "
-        f"with uwsgi.add_timer, `heliograph run --mules 1` for the others; {repetitions} interleaved repetitions of "
-        f"{seconds} s or more, each on a fresh server: medians, and the range. A tick's lateness is the time from its "
-        "place on the grid of start + k x period to the first line of the handler in the other process. uWSGI does "
-        "not tell when a timer was started, so in the first table the grid of each timer is laid through its own "
-        "earliest tick, for all peers: it shows how evenly they tick. In the second the master is asked for its grid.",
+        _method(plan),
         [_few(repetitions, seconds), _many(plan, repetitions, seconds), idle, _registering(plan)],
         [
-            verdict(f"context switches of a master with {_IDLE:,} timers that wait", switches, 0),
-            "Timers that are due at the same moment are handled one after another by the one mule.",
-            "uwsgi.add_timer has 64 places and whole seconds; more than that cannot be compared.",
+            Target(f"context switches of the master with {_IDLE:,} waiting timers", 0, switches),
         ],
+        _NOTES,
+    )
+
+
+def _method(plan: Plan) -> str:
+    return (
+        "One worker and one mule. Handlers record when they start. `--processes 1 --mules 1` and default buffers "
+        f"with uwsgi.add_timer, `heliograph run --mules 1` for the others. {min(plan.repetitions, 3)} interleaved "
+        f"repetitions of at least {plan.size(10, 2)} s, each on a fresh server. The tables show the median and the "
+        "range. The lateness of a tick is the time from when it was due (start + k x period) to the first line of "
+        "the handler in the mule. uWSGI does not report when a timer was started. The first table therefore uses "
+        "the earliest tick of each timer as its start, for all peers, so it shows how regular the ticks are. The "
+        "second table uses the start that the master reports."
     )
 
 
 def _few(repetitions: int, seconds: float) -> Table:
-    contests = [(clockwork, Timers(n, 1.0, signals=n)) for n in _FEW for clockwork in (RAW, ON_UWSGI, LOCAL)]
+    cases = [(peer, Timers(n, 1.0, signals=n)) for n in _FEW for peer in (RAW, ON_UWSGI, LOCAL)]
     found: dict[str, list[list[float]]] = {}
     ticks: dict[str, int] = {}
     for _ in range(repetitions):
-        for clockwork, timers in contests:
-            name = f"{timers.count} x 1 s, {clockwork.name}"
-            late = _unevenness(clockwork, timers, seconds)
+        for peer, timers in cases:
+            name = f"{timers.count} x 1 s, {peer.name}"
+            late = _unevenness(peer, timers, seconds)
             found.setdefault(name, []).append(late)
             ticks[name] = ticks.get(name, 0) + len(late)
     rows = [[name, f"{ticks[name]:,}", *_percentiles(late)] for name, late in found.items()]
-    return Table("Lateness beyond that of a timer's earliest tick, ms; a signal each:", ["", "ticks", *_JITTER], rows)
+    return Table(
+        "Lateness relative to the earliest tick of each timer, ms; one signal per timer:", ["", "ticks", *_JITTER], rows
+    )
 
 
-def _unevenness(clockwork: Clockwork, timers: Timers, seconds: float) -> list[float]:
-    with ticking(clockwork, timers) as server:
-        await_first(lambda: server.ticks().by_signal or None)
+def _unevenness(peer: TimerPeer, timers: Timers, seconds: float) -> list[float]:
+    with timer_server(peer, timers) as server:
+        wait_for(lambda: server.ticks().by_signal or None)
         time.sleep(seconds)
         found = server.ticks().by_signal
     late: list[float] = []
@@ -70,7 +84,7 @@ def _unevenness(clockwork: Clockwork, timers: Timers, seconds: float) -> list[fl
 
 
 class _Late(NamedTuple):
-    """What one server of our own did."""
+    """Lateness (seconds) and rate (ticks per second) of one heliograph server."""
 
     late: list[float]
     rate: float
@@ -89,30 +103,32 @@ def _many(plan: Plan, repetitions: int, seconds: float) -> Table:
         name = f"{timers.count:,} x {timers.period:g}{to} s"
         rate = f"{median(one.rate for one in found):,.0f}"
         rows.append([name, rate, *_percentiles([one.late for one in found]), _missed(timers, seconds)])
-    caption = "heliograph local, lateness, ms; all timers raise one signal, every tick is handled. Missed: ticks left "
-    caption += "out because one was waiting, with `coalesce=True` (the default):"
+    caption = (
+        "heliograph local, lateness, ms; all timers send one signal, and every tick is handled. Missed: ticks that "
+    )
+    caption += "were skipped because one was queued, with `coalesce=True` (the default):"
     return Table(caption, ["timers", "ticks/s", *_JITTER, "missed"], rows)
 
 
 def _lateness(timers: Timers, seconds: float) -> _Late:
-    """The n-th handled is the n-th of the grid: there is one queue, and nothing is left out."""
-    with ticking(LOCAL, timers) as server:
-        start = await_first(server.first_run) - timers.period
+    """Compare the n-th handled tick with the n-th due time: there is one queue, and no tick is skipped."""
+    with timer_server(LOCAL, timers) as server:
+        start = wait_for(server.first_run) - timers.period
         _sleep_until(start + timers.period + seconds)
         times = server.ticks().by_signal[0]
-    late = [at - due for at, due in zip(times, _grid(timers, start), strict=False)]
+    late = [at - due for at, due in zip(times, _due_times(timers, start), strict=False)]
     return _Late(late, (len(times) - 1) / (times[-1] - times[0]))
 
 
 def _missed(timers: Timers, seconds: float) -> str:
-    with ticking(LOCAL, timers) as server:
-        start = await_first(server.first_run) - timers.period
+    with timer_server(LOCAL, timers) as server:
+        start = wait_for(server.first_run) - timers.period
         _sleep_until(start + timers.period + seconds)
         fired, missed = server.missed()
     return f"{missed / fired:.2%}"
 
 
-def _grid(timers: Timers, start: float) -> Iterator[float]:
+def _due_times(timers: Timers, start: float) -> Iterator[float]:
     return heapq.merge(*(itertools.count(start + p, p) for p in map(timers.period_of, range(timers.count))))
 
 
@@ -126,23 +142,23 @@ def _percentiles(repetitions: Sequence[Sequence[float]]) -> list[str]:
 
 
 def _idle(plan: Plan) -> tuple[Table, int]:
-    """The table, and how often the master woke up with timers that wait."""
+    """Return the table, and how often the master woke up with many waiting timers."""
     seconds = plan.size(10, 2)
     rows: list[list[str]] = []
     for count in (1, _IDLE):
-        with ticking(LOCAL, Timers(count, 3600.0)) as server:
-            await_first(server.first_run)
-            time.sleep(1)  # what starting leaves behind is over then
+        with timer_server(LOCAL, Timers(count, 3600.0)) as server:
+            wait_for(server.first_run)
+            time.sleep(1)  # wait until the work of the start is over
             before = _usage(server)
             time.sleep(seconds)
             spent = [now - then for now, then in zip(_usage(server), before, strict=True)]
         rows.append([f"{count:,} x 1 h", *(f"{number:,}" for number in spent[:3]), f"{spent[3] / 1e6:.2f}"])
     columns = ["timers", "voluntary switches", "involuntary", "CPU ticks", "CPU, ms"]
-    return Table(f"The master while all wait, in {seconds} s:", columns, rows), int(rows[-1][1].replace(",", ""))
+    return Table(f"The master while all timers wait, {seconds} s:", columns, rows), int(rows[-1][1].replace(",", ""))
 
 
-def _usage(server: Ticking) -> list[int]:
-    """Of the master, which has one thread: context switches, CPU ticks (1/100 s), nanoseconds on a CPU."""
+def _usage(server: TimerServer) -> list[int]:
+    """Return the context switches, CPU ticks (1/100 s) and CPU nanoseconds of the master, which has one thread."""
     proc = Path(f"/proc/{server.pid}")
     facts = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
     user, system = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
@@ -155,11 +171,11 @@ def _registering(plan: Plan) -> Table:
     rows: list[list[str]] = []
     for count in (1, plan.size(_MANY // 10, 100), plan.size(_MANY, 10_000)):
         before = time.monotonic()
-        with ticking(LOCAL, Timers(count, 3600.0)) as server:
-            await_first(server.first_run)
+        with timer_server(LOCAL, Timers(count, 3600.0)) as server:
+            wait_for(server.first_run)
             up = time.monotonic() - before
-            took, grown = server.declared()
-            cells = [f"{took:.2f}", f"{up:.2f}", f"{grown / 1024:,.1f}", f"{resident_kb(server.pid) / 1024:,.1f}"]
+            seconds, growth = server.registration()
+            cells = [f"{seconds:.2f}", f"{up:.2f}", f"{growth / 1024:,.1f}", f"{resident_kb(server.pid) / 1024:,.1f}"]
         rows.append([f"{count:,}", *cells])
-    columns = ["timers", "s to declare", "s until all are scheduled", "application grows, MB", "master's RSS, MB"]
-    return Table("heliograph local, registering timers of an hour:", columns, rows)
+    columns = ["timers", "s to register", "s until all are scheduled", "application growth, MB", "master RSS, MB"]
+    return Table("heliograph local, registration of hourly timers:", columns, rows)

@@ -1,4 +1,4 @@
-"""What signals cost a web server: requests a second alone, beside heliograph, and while its workers handle signals."""
+"""Requests per second of web servers: alone, with heliograph, and while their workers handle signals."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from lib import wrk
 from lib.cpu_affinity import Placement, placed
 from lib.process_usage import METHOD, Usage, since, total, usage, watch
 from lib.repetitions import Plan, ratio
-from lib.report import Report, Skipped, Table, spread, verdict
+from lib.report import Report, Skipped, Table, Target, spread
 from lib.web_app import RATE
-from lib.webservers import WEB_SERVERS, WORKERS, Serving, WebServer, missing, serving, versions
+from lib.webservers import WEB_SERVERS, WORKERS, RunningWebServer, WebServer, missing, versions, web_server
 
-Variant = Literal["alone", "beside heliograph", "with signals"]
+Variant = Literal["alone", "with heliograph", "with signals"]
 
-_VARIANTS: tuple[Variant, ...] = ("alone", "beside heliograph", "with signals")
+_VARIANTS: tuple[Variant, ...] = ("alone", "with heliograph", "with signals")
 _PLACEMENTS: dict[Placement, str] = {
-    "apart": "the server and all that belongs to it on one core, wrk on another",
-    "free": "not pinned",
+    "separate_cores": "all server processes on one core, wrk on another",
+    "unpinned": "not pinned",
 }
 
-_GOAL = 0.9
-"""Of the requests that the server answers alone."""
+_TARGET = 0.9
+"""Target for the request rate with signals, relative to the server alone."""
 
-_CLOSING = (
-    "uvicorn is asked to close each connection: while it keeps them, a page of two pieces waits 40 ms for the client's "
-    "acknowledgement (Nagle's algorithm), and nothing else is measured. gunicorn sync always closes."
-)
+_NOTES = [
+    "With all processes on one core, the figures include the mule that sends and the threads that handle the signals.",
+    "wrk asks uvicorn to close connections. With keep-alive, Nagle's algorithm delays a page in two pieces by 40 ms.",
+    "gunicorn sync always closes connections.",
+]
 
 _WARM_UP, _LEAD = 1, 0.3
-"""Seconds of requests before all, and of signals before the requests."""
-_CALM = 3
-"""Seconds until kept connections are closed, and what starting leaves behind is over."""
-_SPARE = 2
-"""Seconds that signals go on for when the requests are over."""
+"""Seconds of requests as warm-up, and of signals before the requests start."""
+_SETTLE_TIME = 3
+"""Seconds until kept-alive connections are closed and the work of the start is over."""
+_EXTRA = 2
+"""Seconds that the signals continue after the requests."""
 
 
 class Run(NamedTuple):
@@ -44,85 +45,97 @@ class Run(NamedTuple):
 
     load: wrk.Load
     cpu_ns: float
-    """Of all processes of the server, for each request."""
+    """CPU nanoseconds of all server processes per request."""
     signals: float
-    """Raised a second, meanwhile."""
+    """Signals sent per second during the load."""
 
 
 Runs = dict[tuple[str, Variant, Placement], list[Run]]
 
 
 def run(plan: Plan) -> Report:
-    """Start every server anew for each repetition. Raises `Skipped` where something is not installed."""
+    """Start every server anew for each repetition. Raises `Skipped` if a program is not installed."""
     wrk.find()
     if missing():
-        raise Skipped(f"{', '.join(missing())} not found beside this Python; install heliograph[servers]")
+        raise Skipped(f"{', '.join(missing())} not found next to this Python. Install heliograph[servers].")
     seconds = plan.size(3, 1)
-    found = _rounds(plan, seconds)
+    found = _measure_all(plan, seconds)
     tables = {placement: _table(found, placement) for placement in _PLACEMENTS}
     return Report(
-        "Signals beside requests",
-        f"{versions()}; {WORKERS} processes each (gthread: of 4 threads), a page of JSON, 1 KB, made for each "
-        "request. Alone: the application with its signals and no server for them. Beside heliograph: `heliograph run "
-        f"--mules 1 -- COMMAND`, no signals. With signals: the mule raises {RATE:,} a second to `workers`, each worker "
-        "handles each, and replaces a dict's entry; a run fails if not all were sent, handled once in each worker, and "
-        f"none failed, by what `heliograph signals --json` says. `wrk -t1 -c{wrk.CONNECTIONS} -d{seconds}s "
-        f"--latency` after a second to warm up. {plan.repetitions} repetitions, each with fresh servers of all "
-        "variants, asked in turn while the others sleep: medians over them, and their range; ratios are medians of the "
-        "ratios within a repetition.",
+        "Web servers that handle signals",
+        _method(plan),
         [*tables.values(), _idle(plan)],
         [
-            *(_verdict(tables[placement], server, placement) for placement in _PLACEMENTS for server in WEB_SERVERS),
-            "On one core the server pays for all: the mule that raises signals, and the threads that handle them.",
-            _CLOSING,
+            *(_target(tables[placement], server, placement) for placement in _PLACEMENTS for server in WEB_SERVERS),
         ],
+        _NOTES,
     )
 
 
-def _rounds(plan: Plan, seconds: int) -> Runs:
+def _method(plan: Plan) -> str:
+    seconds = plan.size(3, 1)
+    return (
+        f"{versions()}, {WORKERS} processes each (gthread: 4 threads each). Each request builds a JSON page of 1 "
+        "KB. Alone: the application with its signals, but without a heliograph server. With heliograph: "
+        f"`heliograph run --mules 1 -- COMMAND`, no signals. With signals: the mule sends {RATE:,} signals per "
+        "second to `workers`, and each worker handles each of them, which replaces an entry of a dict. A run "
+        "fails unless `heliograph signals --json` shows that all signals were sent, handled once in each worker, "
+        f"and that no handler failed. `wrk -t1 -c{wrk.CONNECTIONS} -d{seconds}s --latency` after a second of "
+        f"warm-up. {plan.repetitions} repetitions, each with fresh servers of all variants, which are measured in "
+        "turn while the others are idle. The tables show the median and the range. Ratios are medians of the "
+        "ratios within a repetition."
+    )
+
+
+def _measure_all(plan: Plan, seconds: int) -> Runs:
     found: Runs = {}
     for _ in range(plan.repetitions):
         for server in WEB_SERVERS:
             with ExitStack() as stack:
-                hosts = _start(stack, server, seconds + _SPARE, _VARIANTS)
+                servers = _start(stack, server, seconds + _EXTRA, _VARIANTS)
                 for placement in _PLACEMENTS:
-                    for variant, host in hosts.items():
-                        measured = _measure(host, server, variant, placement, seconds)
+                    for variant, running in servers.items():
+                        measured = _measure(running, server, variant, placement, seconds)
                         found.setdefault((server.name, variant, placement), []).append(measured)
     return found
 
 
-def _start(stack: ExitStack, server: WebServer, signals: int, variants: Sequence[Variant]) -> dict[Variant, Serving]:
-    """All variants at once: those that are not asked have nothing to do. `signals` is in seconds."""
-    hosts = {variant: stack.enter_context(serving(server, signals, beside=variant != "alone")) for variant in variants}
-    for host in hosts.values():
-        wrk.load(host.port, _WARM_UP, close=server.closes)
-    return hosts
+def _start(
+    stack: ExitStack, server: WebServer, signals: int, variants: Sequence[Variant]
+) -> dict[Variant, RunningWebServer]:
+    """Start all variants at once. Those that are not measured are idle. `signals` is a duration in seconds."""
+    servers = {
+        variant: stack.enter_context(web_server(server, signals, with_heliograph=variant != "alone"))
+        for variant in variants
+    }
+    for running in servers.values():
+        wrk.load(running.port, _WARM_UP, close=server.closes)
+    return servers
 
 
-def _measure(host: Serving, server: WebServer, variant: Variant, placement: Placement, seconds: int) -> Run:
-    with placed(host.processes, placement):
+def _measure(running: RunningWebServer, server: WebServer, variant: Variant, placement: Placement, seconds: int) -> Run:
+    with placed(running.processes, placement):
         if variant == "with signals":
-            return _load_and_signals(host, server, seconds)
-        return _load(host, server, seconds)
+            return _load_and_signals(running, server, seconds)
+        return _load(running, server, seconds)
 
 
-def _load(host: Serving, server: WebServer, seconds: int) -> Run:
-    pids = host.processes
+def _load(running: RunningWebServer, server: WebServer, seconds: int) -> Run:
+    pids = running.processes
     before = total(map(usage, pids))
-    load = wrk.load(host.port, seconds, close=server.closes)
+    load = wrk.load(running.port, seconds, close=server.closes)
     return Run(load, since(before, total(map(usage, pids))).cpu_ns / load.requests, 0.0)
 
 
-def _load_and_signals(host: Serving, server: WebServer, seconds: int) -> Run:
-    start = host.begin_signals()
+def _load_and_signals(running: RunningWebServer, server: WebServer, seconds: int) -> Run:
+    start = running.start_signals()
     time.sleep(_LEAD)
-    before = host.counts()
-    run = _load(host, server, seconds)
-    after = host.counts()
-    host.end_signals(start, (seconds + _SPARE) * RATE)
+    before = running.counts()
+    run = _load(running, server, seconds)
+    after = running.counts()
+    running.finish_signals(start, (seconds + _EXTRA) * RATE)
     if after.paced > start.paced:
-        raise RuntimeError("the signals were over before the requests")
+        raise RuntimeError("the mule stopped sending before the requests ended")
     return run._replace(signals=(after.sent - before.sent) / (after.at - before.at))
 
 
@@ -132,7 +145,7 @@ def _table(found: Runs, placement: Placement) -> Table:
         alone = found[server.name, "alone", placement]
         rows += [[_row(server, v), *_cells(found[server.name, v, placement], alone)] for v in _VARIANTS]
     columns = ["", "requests/s", "range", "x alone", "ms, p50", "ms, p99", "CPU, µs", "x alone", "signals/s"]
-    caption = f"Requests, and CPU time of all the server's processes for each; {_PLACEMENTS[placement]}:"
+    caption = f"Requests, and CPU time of all server processes per request; {_PLACEMENTS[placement]}:"
     return Table(caption, columns, rows)
 
 
@@ -150,37 +163,37 @@ def _row(server: WebServer, variant: Variant) -> str:
     return f"{server.name}, {variant}"
 
 
-def _verdict(table: Table, server: WebServer, placement: Placement) -> str:
-    where = "on one core" if placement == "apart" else _PLACEMENTS[placement]
+def _target(table: Table, server: WebServer, placement: Placement) -> Target:
+    where = "on one core" if placement == "separate_cores" else _PLACEMENTS[placement]
     row = _row(server, "with signals")
-    what = f"{server.name} with {RATE:,} signals/s x alone, {where}"
-    cpu = f"CPU for each request x {table.figure(row, 7):g}"
-    return verdict(what, table.figure(row, 3), _GOAL, at_least=True, beside=cpu)
+    metric = f"{server.name} with {RATE:,} signals/s x alone, {where}"
+    cpu = f"CPU per request x {table.figure(row, 7):g}"
+    return Target(metric, _TARGET, table.figure(row, 3), at_least=True, context=cpu)
 
 
 def _idle(plan: Plan) -> Table:
-    """What the workers use while nobody asks for anything."""
+    """Measure what the workers use without requests."""
     seconds, repetitions = plan.size(5, 1), min(plan.repetitions, 3)
     found: dict[str, list[Usage]] = {}
     for _ in range(repetitions):
         with ExitStack() as stack:
             workers = _workers(stack, seconds)
-            time.sleep(_CALM)
+            time.sleep(_SETTLE_TIME)
             spent = watch([pid for pids in workers.values() for pid in pids], seconds)
         for name, pids in workers.items():
             found.setdefault(name, []).append(total(spent[pid] for pid in pids))
     rows = [[name, *_uses(uses)] for name, uses in found.items()]
     columns = ["workers", "voluntary", "range", "involuntary", "range", "CPU, ms", "range"]
-    caption = f"The {WORKERS} workers while nothing comes, in {seconds} s, {repetitions} repetitions: {METHOD}:"
+    caption = f"The {WORKERS} workers without requests, {seconds} s, {repetitions} repetitions: {METHOD}:"
     return Table(caption, columns, rows)
 
 
 def _workers(stack: ExitStack, signals: int) -> dict[str, list[int]]:
-    """Processes of servers that have answered requests, by the name of the row."""
+    """Return the worker processes of servers that have answered requests, by table row."""
     return {
-        _row(server, variant): host.workers(joined=variant != "alone")
+        _row(server, variant): running.workers(joined=variant != "alone")
         for server in WEB_SERVERS
-        for variant, host in _start(stack, server, signals, _VARIANTS[:2]).items()
+        for variant, running in _start(stack, server, signals, _VARIANTS[:2]).items()
     }
 
 
