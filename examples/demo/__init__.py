@@ -1,8 +1,8 @@
-"""Every kind of target on a real server, and who handled what: `python -m examples.demo`.
+"""Send a signal to every kind of target on a running server: `python -m examples.demo`.
 
-cases.py     which signal goes where, and who should get it
 app.py       the application: plain WSGI, with heliograph signals
-server.py    the server around it, started with `heliograph run`
-reports.py   what comes back from it
-__main__.py  raise all signals, wait for what comes back, print the table
+cases.py     the signals, their targets, and the processes that should handle them
+reports.py   reports from the application
+server.py    the server, started with `heliograph run`
+__main__.py  send all signals, wait for the reports, print the table
 """

@@ -1,7 +1,7 @@
-"""The application: plain WSGI, with heliograph signals. Every handler reports who it ran in.
+"""The application: plain WSGI, with heliograph signals. Every handler reports the process that it runs in.
 
-It talks with the demo through two datagram sockets in the directory DEMO_DIRECTORY: numbers to raise come in by one,
-reports go out by the other. So the demo needs no HTTP, and runs on any engine.
+The demo needs no HTTP and runs on every engine: it uses two datagram sockets in the directory DEMO_DIRECTORY. The
+application receives the numbers of the signals to send on one, and sends reports to the other.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .cases import ALL, FROM_OUTSIDE
 
 DIRECTORY = "DEMO_DIRECTORY"
 COMMANDS, REPORTS = "commands", "reports"
-"""Names of the sockets: numbers to raise, and what came of them."""
+"""Names of the sockets: signal numbers to send, and reports."""
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # noqa: ARG001
-    """Served where the engine serves HTTP; the demo does without."""
+    """Answer with the worker number. The demo itself makes no requests."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"worker {uwsgi.worker_id} of {uwsgi.workers_count}\n".encode()]
 
 
 def handle(num: int) -> None:
-    """The handler of all signals."""
+    """Report the signal and the process that handles it."""
     report(f"handled {num} {engines.current().identity}")
 
 
@@ -39,32 +39,32 @@ for case in ALL:
 
 @uwsgi.postfork_hooks.add()
 def listen() -> None:
-    """Each process says that it is there; worker 1 raises what it is told to."""
+    """Report that the process has started. In worker 1, start the thread that sends signals."""
     report(f"ready {engines.current().identity}")
     if uwsgi.worker_id == 1:
-        threading.Thread(target=_obey, daemon=True).start()
+        threading.Thread(target=_receive_commands, daemon=True).start()
 
 
 def report(text: str) -> None:
-    """One datagram to the demo."""
+    """Send a report to the demo."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(text.encode(), _path(REPORTS))
 
 
-def _obey() -> None:
+def _receive_commands() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        # A worker that takes the place of a dead one finds the name taken.
+        # If this worker replaces one that exited, the socket already exists.
         Path(_path(COMMANDS)).unlink(missing_ok=True)
         sock.bind(_path(COMMANDS))
-        report("ready to raise")
+        report("ready to send")
         while True:
-            _raise(int(sock.recv(16)))
+            _send(int(sock.recv(16)))
 
 
-def _raise(num: int) -> None:
+def _send(num: int) -> None:
     try:
         Signal(num).send()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the demo shows it
+    except Exception as error:  # noqa: BLE001 - the demo prints every error
         report(f"failed {num} {error}")
 
 

@@ -1,4 +1,4 @@
-"""Which signal goes where, and who should get it: rows T1-T7 of the promises."""
+"""The signals, their targets, and the processes that should handle them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ WORKERS = ("worker1", "worker2")
 MULES = ("mule1", "mule2")
 SPOOLER = "spooler1"
 FARM = "crunchers"
-"""The farm of both mules."""
+"""The farm with both mules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Signal `num` is registered to `target`; each of `receivers` should get it, or one of them."""
+    """A signal and its target. One of `receivers` should handle it, or with `each` all of them."""
 
     num: int
     target: TypeTarget
@@ -24,15 +24,15 @@ class Case:
 
     @property
     def expected(self) -> str:
-        """For people: `worker1` or `mule1 + mule2` or `mule1 | mule2`."""
+        """Text for the table: `worker1`, `mule1 + mule2` (both) or `mule1 | mule2` (one of them)."""
         return (" + " if self.each else " | ").join(self.receivers)
 
     def complete(self, handled: list[str]) -> bool:
-        """Whether as many have handled it as should."""
+        """Return True if enough processes have handled it."""
         return len(handled) >= (len(self.receivers) if self.each else 1)
 
     def correct(self, handled: list[str]) -> bool:
-        """Whether exactly those have handled it who should, once each."""
+        """Return True if exactly the expected processes have handled it, once each."""
         if self.each:
             return sorted(handled) == sorted(self.receivers)
         return len(handled) == 1 and handled[0] in self.receivers
@@ -57,9 +57,9 @@ CASES = (
     Case(16, Farm(FARM), MULES),
     Case(17, "spooler", (SPOOLER,)),
 )
-"""Raised in worker 1."""
+"""Signals that worker 1 sends."""
 
 FROM_OUTSIDE = Case(18, "mule1", ("mule1",))
-"""Raised by another process, over the server's socket."""
+"""Signal that another process sends through the remote socket of the server."""
 
 ALL = (*CASES, FROM_OUTSIDE)

@@ -1,4 +1,4 @@
-"""What comes back from the application, and the wait for it."""
+"""Receive reports from the application."""
 
 from __future__ import annotations
 
@@ -15,40 +15,44 @@ from .server import Server
 
 
 class Outcome:
-    """What came back: who handled which signal, and what went wrong."""
+    """The processes that handled each signal, and the errors."""
 
     def __init__(self) -> None:
-        self._there: set[str] = set()
+        self._ready: set[str] = set()
         self.handled: dict[int, list[str]] = defaultdict(list)
         self.problems: list[str] = []
 
-    def note(self, text: str) -> None:
-        """Take in one report of the application."""
+    def add(self, text: str) -> None:
+        """Add a report of the application."""
         word, _, rest = text.partition(" ")
         if word == "handled":
-            num, who = rest.split()
-            self.handled[int(num)].append(who)
+            num, process = rest.split()
+            self.handled[int(num)].append(process)
         elif word == "ready":
-            self._there.add(rest)
+            self._ready.add(rest)
         else:
             self.problems.append(text)
 
     @property
     def ready(self) -> bool:
-        """Whether every process is there, and worker 1 listens."""
-        return self._there >= {*WORKERS, *MULES, SPOOLER, "to raise"}
+        """True if every process has started and worker 1 accepts commands."""
+        return self._ready >= {*WORKERS, *MULES, SPOOLER, "to send"}
 
     def complete(self) -> bool:
-        """Whether nothing more is to be waited for."""
+        """Return True if no more reports are expected."""
         return bool(self.problems) or all(case.complete(self.handled[case.num]) for case in ALL)
 
+    def correct_cases(self) -> int:
+        """Return how many signals the expected processes have handled."""
+        return sum(case.correct(self.handled[case.num]) for case in ALL)
+
     def correct(self) -> bool:
-        """Whether all is as it should be."""
-        return not self.problems and all(case.correct(self.handled[case.num]) for case in ALL)
+        """Return True if the expected processes have handled all signals, without errors."""
+        return not self.problems and self.correct_cases() == len(ALL)
 
 
 class Reports:
-    """The socket that the application reports to."""
+    """The socket that receives the reports."""
 
     def __init__(self, directory: Path, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -57,7 +61,7 @@ class Reports:
         self._sock.setblocking(False)
 
     def wait(self, server: Server, deadline: float, done: str) -> bool:
-        """Take in reports until the outcome is `done` ("ready" or "complete"), or the server or the time has ended."""
+        """Receive reports until the outcome is `done` ("ready" or "complete"), the server exits or the time is over."""
         with selectors.DefaultSelector() as selector:
             pidfd = os.pidfd_open(server.process.pid)
             try:
@@ -73,15 +77,15 @@ class Reports:
         return self._is(done)
 
     def drain(self) -> None:
-        """Take in what has arrived."""
+        """Receive the reports that have arrived."""
         while True:
             try:
-                self._outcome.note(self._sock.recv(4096).decode())
+                self._outcome.add(self._sock.recv(4096).decode())
             except BlockingIOError:
                 return
 
     def close(self) -> None:
-        """No more reports."""
+        """Close the socket."""
         self._sock.close()
 
     def _is(self, done: str) -> bool:

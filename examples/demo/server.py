@@ -1,4 +1,4 @@
-"""The server of the demo: started with `heliograph run`, ended by SIGTERM, its log in the demo's directory."""
+"""Start the server of the demo with `heliograph run`, and stop it with SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from .cases import FARM
 
 _ROOT = Path(__file__).parents[2]
 _HELIOGRAPH = (sys.executable, "-m", "heliograph")
-_PATIENCE = 20.0
-"""Seconds that the server may take to end."""
+_STOP_TIMEOUT = 20.0
+"""Seconds to wait for the server to exit."""
 
 
 class Server:
-    """Two workers, two mules, a farm and a spooler, while the block lasts; all its files are in `directory`."""
+    """A server with two workers, two mules, a farm and a spooler. The end of the block stops it.
+
+    All its files are in `directory`.
+    """
 
     def __init__(self, engine: str, directory: Path) -> None:
         self.socket = directory / "uwsgi.sock"
@@ -28,8 +31,8 @@ class Server:
         command += ["--workers", "2", "--mules", "2", "--farm", f"{FARM}=1,2"]
         command += ["--spooler", str(directory / "spool"), "--socket", str(self.socket)]
         with self._log.open("wb") as log:
-            # A session of its own: Ctrl-C reaches the demo, which then ends the server, and the group can be ended
-            # as one if the server does not do it itself.
+            # In its own session, Ctrl-C does not reach the server, so the demo stops it. If the server does not exit,
+            # the demo kills its process group.
             self.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 command,
                 cwd=_ROOT,
@@ -47,19 +50,19 @@ class Server:
         self.stop()
 
     def stop(self) -> int:
-        """End the server and answer its exit code; again once it has ended."""
+        """Stop the server and return its exit code. Later calls return it again."""
         self.process.terminate()
         try:
-            return self.process.wait(_PATIENCE)
+            return self.process.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
 
     def log(self) -> str:
-        """What the server wrote."""
+        """Return the log of the server."""
         return self._log.read_text(errors="replace")
 
     def send_from_outside(self, num: int) -> subprocess.Popen[str]:
-        """Let another process raise a signal, with `heliograph send`; who calls waits for its end."""
+        """Start `heliograph send` in another process. The caller must wait for it."""
         command = [*_HELIOGRAPH, "send", str(num), str(self.socket)]
         return subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True)  # noqa: S603

@@ -1,5 +1,5 @@
-"""Live prices on FastAPI: whoever listens hears of a change, whichever process it came to.
+"""Live stock on FastAPI: every client that listens receives each change, whichever worker handled the request.
 
-tasks.py   what happens at signals; handlers are `async def`, and run on the server's loop
+tasks.py   signals and their `async def` handlers, which run on the event loop of the server
 web.py     the pages
 """

@@ -1,4 +1,4 @@
-"""The pages. The lifespan has handlers come to their end before the loop does."""
+"""The pages. The lifespan lets running handlers finish before the event loop stops."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/")
 def stock() -> dict[str, object]:
-    """What there is, and who answers."""
+    """Return the stock and the number of this worker."""
     return {"worker": uwsgi.worker_id, "stock": tasks.read_stock()}
 
 
 @app.put("/stock/{name}/{number}", status_code=202)
 def change_stock(name: Annotated[str, Path(pattern="^[a-z]+$")], number: int) -> None:
-    """Write it down, and have it counted; then all listeners are told."""
+    """Store the quantity. The mule then computes the total, and all workers notify their listeners."""
     tasks.write(tasks.STOCK / name, number)
     tasks.count.send()
 
 
 @app.get("/changes")
 async def changes() -> StreamingResponse:
-    """A line for each change, as it happens: `curl -N`."""
+    """Stream a line for each change. Try it with `curl -N`."""
     return StreamingResponse(_listen(), media_type="application/x-ndjson")
 
 

@@ -1,5 +1,5 @@
-"""A shop on Flask: prices in every process, a report made by a mule, a rule for the night.
+"""A shop on Flask: prices in every worker, a report by the mule, a cron rule for the night.
 
-tasks.py   what happens at signals; the server loads it, and so do the web processes
+tasks.py   signals and their handlers
 web.py     the pages
 """

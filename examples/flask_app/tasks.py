@@ -1,4 +1,4 @@
-"""What happens at signals. Imported by the server, and by every process that serves pages."""
+"""Signals and their handlers. The heliograph server and every web worker import this module."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from heliograph import Signal, engines
-from heliograph.runtime.scheduling import register_cron
+from heliograph import Signal, engines, register_cron
 
 DIRECTORY = Path(os.environ.get("SHOP_DIRECTORY", "."))
 PRICE_LIST, REPORT = DIRECTORY / "prices.csv", DIRECTORY / "report.txt"
 
 PRICES: dict[str, float] = {}
-"""Of this process: pages look nothing up in a file or a database."""
+"""Prices in the memory of this process. Pages need no lookup."""
 
 refresh = Signal()
 report = Signal()
@@ -22,7 +21,7 @@ report = Signal()
 
 @refresh.register_handler("workers")
 def read_prices() -> None:
-    """In every web process, since each has prices of its own."""
+    """Read the price list, in every web worker."""
     if PRICE_LIST.exists():
         with PRICE_LIST.open(newline="") as lines:
             PRICES.update((name, float(price)) for name, price in csv.reader(lines))
@@ -31,8 +30,8 @@ def read_prices() -> None:
 
 @report.register_handler("mule1")
 def write_report() -> None:
-    """In the mule: it may take its time, no page waits for it."""
-    read_prices()  # a mule has a memory of its own, too
+    """Write the report, in the mule. No request waits for it."""
+    read_prices()  # the mule has its own copy
     lines = [f"{name}: {price:.2f}\n" for name, price in sorted(PRICES.items())]
     unfinished = REPORT.with_suffix(".part")
     unfinished.write_text(f"{datetime.now(UTC):%Y-%m-%d} by {engines.current().identity}\n{''.join(lines)}")
@@ -41,7 +40,7 @@ def write_report() -> None:
 
 @register_cron("0 3 * * *", tz="Europe/Berlin", name="nightly", misfire_grace=3600)
 def close_the_day() -> None:
-    """At three, in whichever web process is free."""
+    """Request the report every night at three, in one web worker."""
     report.send()
 
 

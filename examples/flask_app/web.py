@@ -1,4 +1,4 @@
-"""The pages. They raise signals, and read what this process has in memory."""
+"""The pages. They send signals and read prices from the memory of the worker."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ app = Flask(__name__)
 
 @app.get("/")
 def prices() -> Response:
-    """The prices, as the process has them that answers."""
+    """Return the prices that this worker has in memory."""
     return jsonify(worker=uwsgi.worker_id, prices=tasks.PRICES)
 
 
 @app.put("/prices/<name>/<float:price>")
 def change_price(name: str, price: float) -> tuple[str, int]:
-    """Write it down, and have it read by all."""
+    """Store the price and make every worker read the list."""
     with tasks.PRICE_LIST.open("a", newline="") as lines:
         fcntl.flock(lines, fcntl.LOCK_EX)
         csv.writer(lines).writerow([name, price])
@@ -31,15 +31,15 @@ def change_price(name: str, price: float) -> tuple[str, int]:
 
 
 @app.post("/report")
-def order_report() -> tuple[str, int]:
-    """The answer does not wait for it."""
+def request_report() -> tuple[str, int]:
+    """Request a report. The response does not wait for it."""
     tasks.report.send()
     return "", 202
 
 
 @app.get("/report")
 def show_report() -> Response | tuple[str, int]:
-    """The last one."""
+    """Return the last report."""
     if not tasks.REPORT.exists():
-        return "There is no report yet: POST /report\n", 404
+        return "There is no report yet. Request one: POST /report\n", 404
     return Response(tasks.REPORT.read_text(), mimetype="text/plain")

@@ -1,6 +1,6 @@
-"""The web examples, shown: `python -m examples.walkthrough flask` (or django, fastapi).
+"""Run a web example and show what it does: `python -m examples.walkthrough flask` (or django, fastapi).
 
-site.py      an example that runs: started with its one command on a free port, asked, stopped
-tours.py     what is shown of each
-__main__.py  start it, show it, stop it
+scripts.py   what to show of each example
+server.py    start an example on a free port, send requests, stop it
+__main__.py  the command
 """

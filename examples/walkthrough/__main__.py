@@ -1,6 +1,6 @@
-"""Start a web example with its one command, show what it does, and stop it.
+"""Start a web example with its command, show what it does, and stop it.
 
-Exit code 0 if everything was as it should be and the server ended cleanly, else 1.
+The exit code is 0 if everything worked and the server exited cleanly, else 1.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from .server import ExampleServer
 
 
 def main() -> int:
-    """Read the command line and show the example."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m examples.walkthrough", description=__doc__)
-    parser.add_argument("example", choices=SCRIPTS)
-    tour = SCRIPTS[parser.parse_args().example]
+    parser.add_argument("example", choices=SCRIPTS, help="the example to run")
+    script = SCRIPTS[parser.parse_args().example]
     with (
-        tempfile.TemporaryDirectory(prefix="heliograph-tour-") as directory,
-        ExampleServer(Path(directory), tour.where) as site,
+        tempfile.TemporaryDirectory(prefix="heliograph-walkthrough-") as directory,
+        ExampleServer(Path(directory), script.working_directory) as server,
     ):
-        if tour.prepare:
-            site.run(tour.prepare)
-        site.start(tour.command)
-        tour.show(site)
-        code = site.stop()
+        if script.prepare:
+            server.run(script.prepare)
+        server.start(script.command)
+        script.show(server)
+        code = server.stop()
         print(f"stopped, exit code {code}")
         if code:
-            print(f"\nThe log:\n{site.log}", file=sys.stderr)
+            print(f"\nThe log:\n{server.log}", file=sys.stderr)
     return int(code != 0)
 
 

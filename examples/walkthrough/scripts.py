@@ -1,4 +1,4 @@
-"""What is shown of each example: a page is asked, a signal goes out, every process has heard of it."""
+"""Scripts of the web examples: request a page, which sends a signal, and show that every process handled it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .server import PATIENCE, ROOT, ExampleServer
+from .server import ROOT, TIMEOUT, ExampleServer
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """An example: how it is started, and what is shown of it. Commands follow Python; PORT is a free port."""
+    """How to start an example, and what to show. Commands are arguments of Python. PORT stands for a free port."""
 
     command: tuple[str, ...]
     show: Callable[[ExampleServer], None]
     prepare: tuple[str, ...] = ()
-    """A command that comes before."""
-    where: Path = ROOT
-    """The directory of both."""
+    """Command to run before the server starts."""
+    working_directory: Path = ROOT
+    """Working directory of the commands."""
 
 
-def show_flask(site: ExampleServer) -> None:
-    """Prices in both processes; a report by the mule."""
-    site.ask("PUT", "/prices/tea/3.5")
-    site.until_said("worker1: 1 prices", "worker2: 1 prices")
-    site.ask("GET", "/")
-    site.ask("POST", "/report")
-    site.until("the report", (site.directory / "report.txt").exists)
-    site.ask("GET", "/report")
+def show_flask(server: ExampleServer) -> None:
+    """Show the prices in both workers, and the report of the mule."""
+    server.request("PUT", "/prices/tea/3.5")
+    server.wait_for_log("worker1: 1 prices", "worker2: 1 prices")
+    server.request("GET", "/")
+    server.request("POST", "/report")
+    server.wait_for("the report", (server.directory / "report.txt").exists)
+    server.request("GET", "/report")
 
 
-def show_django(site: ExampleServer) -> None:
-    """An order, confirmed by the mule, counted by both processes."""
-    site.ask("POST", "/orders/tea")
-    site.until_said("mule1: 1 confirmed", "worker1: 1 counted", "worker2: 1 counted")
-    site.ask("GET", "/")
+def show_django(server: ExampleServer) -> None:
+    """Show an order that the mule confirms and both workers count."""
+    server.request("POST", "/orders/tea")
+    server.wait_for_log("mule1: 1 confirmed", "worker1: 1 counted", "worker2: 1 counted")
+    server.request("GET", "/")
 
 
-def show_fastapi(site: ExampleServer) -> None:
-    """A change, told to who listens, whichever process it came to."""
-    with urllib.request.urlopen(f"{site.address}/changes", timeout=PATIENCE) as changes:  # noqa: S310 - our own
+def show_fastapi(server: ExampleServer) -> None:
+    """Show a change that every listener receives."""
+    with urllib.request.urlopen(f"{server.address}/changes", timeout=TIMEOUT) as changes:  # noqa: S310 - a local server
         print(f"GET  /changes         {changes.readline().decode().strip()}")
-        site.ask("PUT", "/stock/tea/3")
+        server.request("PUT", "/stock/tea/3")
         print(f"     /changes         {changes.readline().decode().strip()}")
-    site.until_said("worker1: told ", "worker2: told ")
+    server.wait_for_log("worker1: notified ", "worker2: notified ")
 
 
 _RUN = ("-m", "heliograph", "run", "--mules", "1")
@@ -61,7 +61,7 @@ SCRIPTS = {
         ("manage.py", "heliograph", "run", "--mules", "1", "--", *_GUNICORN, "project.wsgi"),
         show_django,
         prepare=("manage.py", "migrate", "-v0"),
-        where=ROOT / "examples/django_site",
+        working_directory=ROOT / "examples/django_site",
     ),
     "fastapi": Script(
         (*_RUN, "examples.fastapi_app.tasks", "--", *_UVICORN, "examples.fastapi_app.web:app"),

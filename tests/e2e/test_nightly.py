@@ -1,4 +1,4 @@
-"""`examples/nightly.py` as a person starts it: cron, timer, file change and spooler, through a reload."""
+"""`examples/nightly.py`: cron rule, timers, file monitor and spooler, also across a reload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENGINES = pytest.mark.parametrize("engine", ["local", "uwsgi"])
 
 
 def start(server, engine="local"):
-    """With the command of the example's first lines; back when the schedule runs."""
+    """Start the example, and wait until the schedule runs."""
     named = ["--name", server.name] if engine == "local" else []
     command = [sys.executable, "-m", "heliograph", "run", str(APP), "--engine", engine, *named]
     server.process = server.popen(*command, "--workers", "2", "--mules", "1", "--spooler", "spool")
@@ -28,7 +28,7 @@ def start(server, engine="local"):
 
 @ENGINES
 def test_a_timer_ticks_in_the_mule(server, monkeypatch, engine):
-    """Again and again, and there only."""
+    """The timer fires repeatedly, and only in the mule."""
     monkeypatch.setenv("FAST", "1")
     start(server, engine)
     server.await_log("mule1: baskets are clean\n", 3)
@@ -38,7 +38,7 @@ def test_a_timer_ticks_in_the_mule(server, monkeypatch, engine):
 
 @ENGINES
 def test_a_file_change_reaches_both_workers(server, engine):
-    """Made, replaced and removed, and each worker reads it each time."""
+    """Each worker reads the file when it is created, replaced and removed."""
     start(server, engine)
     for lines in ("tea 3\n", "tea 3\ncoffee 4\n"):
         (server.directory / "new").write_text(lines)
@@ -51,17 +51,17 @@ def test_a_file_change_reaches_both_workers(server, engine):
     assert server.end() == 0
 
 
-def test_the_night_comes_and_the_spooler_writes_the_report(server, monkeypatch):
-    """Within a minute, with FAST=1: a worker closes the day and leaves the report to the spooler."""
+def test_the_nightly_job_runs_and_the_spooler_writes_the_report(server, monkeypatch):
+    """With FAST=1, a worker closes the day within a minute, and the spooler writes the report."""
     monkeypatch.setenv("FAST", "1")
     start(server)
-    eventually("a night", lambda: "the day is closed" in server.log, 75)
+    eventually("the nightly job", lambda: "the day is closed" in server.log, 75)
     server.await_log(r"worker\d: the day is closed\n(.*\n)*?spooler1: the report is written\n")
     assert server.end() == 0
 
 
 def test_the_next_runs_are_listed(server):
-    """`heliograph signals --next 5`: the night at three in Berlin, and the timer every six hours from the start."""
+    """`heliograph signals --next 5` lists the cron rule at three in Berlin, and the six-hour timer."""
     before = datetime.now(UTC)
     start(server)
     done = server.command("signals", "--next", "5", "--json")
@@ -80,8 +80,8 @@ def test_the_next_runs_are_listed(server):
     assert server.end() == 0
 
 
-def test_a_reload_goes_on_with_the_schedule(server, monkeypatch):
-    """D4, K11: what was to run once has run, the timer keeps its grid, and both are there once."""
+def test_a_reload_keeps_the_schedule(server, monkeypatch):
+    """D4, K11: the one-shot timer does not run again, and the other timer keeps its fixed rate."""
     monkeypatch.setenv("FAST", "1")
     start(server)
     server.await_log("baskets are clean")
@@ -92,18 +92,18 @@ def test_a_reload_goes_on_with_the_schedule(server, monkeypatch):
     assert server.log.count("mule1: warm") == 1
     assert {row["name"]: row["fired"] for row in server.state()["triggers"]}["warm up"] == 1
     moved = abs((ticks(server) - first) / 2 - round((ticks(server) - first) / 2)) * 2
-    assert moved < 0.1, "the grid has moved"
+    assert moved < 0.1, "the timer has shifted"
     assert server.end() == 0
 
 
 def ticks(server):
-    """When the timer ticks next, in seconds since 1970."""
+    """Return the next time of the timer as a Unix timestamp."""
     runs = json.loads(server.command("signals", "--next", "9", "--json").stdout)
     return next(when for when, name, _ in runs if name == "clean")
 
 
-def test_a_reload_on_uwsgi_starts_the_schedule_anew(server, monkeypatch):
-    """D4 as uWSGI has it: the timer goes on, and what was to run once runs once more."""
+def test_a_reload_on_uwsgi_restarts_the_schedule(server, monkeypatch):
+    """D4 on uWSGI: the timer continues, and the one-shot timer runs again."""
     monkeypatch.setenv("FAST", "1")
     start(server, "uwsgi")
     server.await_log("baskets are clean")

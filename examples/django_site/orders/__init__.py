@@ -1,1 +1,1 @@
-"""Orders: taken by a page, confirmed by a mule, counted in every web process."""
+"""Orders: a page stores them, a mule confirms them, every web worker counts them."""

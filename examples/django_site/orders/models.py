@@ -1,10 +1,10 @@
-"""What is in the database."""
+"""Database models."""
 
 from django.db import models
 
 
 class Order(models.Model):
-    """Something that somebody wants."""
+    """An order for one item."""
 
     what = models.SlugField()
     confirmed = models.BooleanField(default=False)

@@ -1,11 +1,11 @@
-"""What happens at signals. `heliograph.contrib.django` imports it in every process."""
+"""Signals and their handlers. `heliograph.contrib.django` imports this module in every process."""
 
 from heliograph import Signal, engines, uwsgi
 
 from .models import Order
 
 CONFIRMED: dict[str, int] = {}
-"""How many of each are confirmed, as this process knows it: pages ask no database."""
+"""Item -> confirmed orders. Each process has its own copy, so pages need no database query."""
 
 placed = Signal()
 confirmed = Signal()
@@ -13,7 +13,7 @@ confirmed = Signal()
 
 @placed.register_handler("mule1")
 def confirm_orders() -> None:
-    """In the mule: it may take its time, no page waits for it."""
+    """Confirm all orders, in the mule. No request waits for it."""
     done = Order.objects.filter(confirmed=False).update(confirmed=True)
     print(f"{engines.current().identity}: {done} confirmed\n", end="", flush=True)
     confirmed.send()
@@ -22,7 +22,7 @@ def confirm_orders() -> None:
 @uwsgi.postfork_hooks.add()
 @confirmed.register_handler("workers")
 def count_orders() -> None:
-    """In every web process, in a thread beside the requests; and once in each process when it begins."""
+    """Count the confirmed orders, in a thread of every web worker, and in each process when it starts."""
     CONFIRMED.clear()
     for what in Order.objects.filter(confirmed=True).values_list("what", flat=True):
         CONFIRMED[what] = CONFIRMED.get(what, 0) + 1

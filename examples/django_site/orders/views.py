@@ -12,13 +12,13 @@ from .tasks import CONFIRMED, placed
 
 @require_GET
 def totals(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
-    """What is confirmed, as the process knows it that answers."""
+    """Return the confirmed orders from the memory of this worker."""
     return JsonResponse({"worker": uwsgi.worker_id, "confirmed": CONFIRMED})
 
 
 @require_POST
 def order(request: HttpRequest, what: str) -> HttpResponse:  # noqa: ARG001
-    """Take an order. The signal goes out when it is in the database, or the mule would not find it."""
+    """Store an order. Send the signal after the commit, so that the mule finds the order."""
     with transaction.atomic():
         Order.objects.create(what=what)
         transaction.on_commit(placed.send)

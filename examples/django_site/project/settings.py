@@ -1,4 +1,4 @@
-"""As few as possible."""
+"""The minimal settings of the example."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 BASE_DIR = Path(__file__).parents[1]
 DIRECTORY = Path(os.environ.get("SITE_DIRECTORY", BASE_DIR))
 
-SECRET_KEY = os.environ.get("SECRET_KEY", "of an example, and no secret")
+SECRET_KEY = os.environ.get("SECRET_KEY", "example-only")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 
 INSTALLED_APPS = ["orders", "heliograph.contrib.django"]
@@ -16,7 +16,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DIRECTORY / "db.sqlite3",
-        # Web processes and mule write to one file: each waits until the others are done.
+        # Web workers and mule write to the same file, so each waits for the others.
         "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
     }
 }

@@ -1,4 +1,4 @@
-"""The pages of the site."""
+"""URLs of the site."""
 
 from django.urls import path
 from orders import views

@@ -1,4 +1,4 @@
-"""For gunicorn, and any other WSGI server."""
+"""WSGI application for gunicorn and other WSGI servers."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""Tables."""
+"""Database migrations."""
