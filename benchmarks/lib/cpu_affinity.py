@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -53,4 +53,5 @@ def pin(placement: Placement) -> None:
     """
     for pid in session(os.getsid(0)):
         alone = placement == "separate_cores" and pid == os.getpid()
-        os.sched_setaffinity(pid, _CORES if placement == "unpinned" else {_CORES[-1 if alone else 0]})
+        with suppress(ProcessLookupError):  # it has exited in the meantime
+            os.sched_setaffinity(pid, _CORES if placement == "unpinned" else {_CORES[-1 if alone else 0]})
