@@ -16,7 +16,7 @@ from typing import Literal
 from lib.processes import session
 
 Placement = Literal["same_core", "separate_cores", "unpinned"]
-"""Where processes run.
+"""Placement of the processes of a server.
 
 `same_core`: all on one core. `separate_cores`: the sender on one core, all other processes (including the master) on
 another. `unpinned`: the kernel decides.

@@ -13,7 +13,7 @@ from lib.servers import Server
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many repetitions to measure, and how large each one is."""
+    """Number and size of the repetitions."""
 
     repetitions: int
     quick: bool

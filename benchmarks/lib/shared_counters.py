@@ -15,7 +15,7 @@ _LINE = 8
 
 
 class SharedCounters:
-    """How many signals each mule has handled, and when mule 1 started the handler `timed`.
+    """Count the signals that each mule handles, and record when mule 1 starts the handler `timed`.
 
     Each word has one writer, so no lock is needed.
     """

@@ -73,7 +73,7 @@ class Counts:
     sent: int
     done: int
     paced: int
-    """How often the mule has finished sending them."""
+    """Number of times that the mule has finished sending them."""
     wrong: int
     """Failed, redelivered, dropped or rejected."""
 

@@ -12,7 +12,7 @@ from .server import ROOT, TIMEOUT, ExampleServer
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How to start an example, and what to show. Commands are arguments of Python. PORT stands for a free port."""
+    """Commands to start an example (arguments of Python, with PORT for a free port), and a function that shows it."""
 
     command: tuple[str, ...]
     show: Callable[[ExampleServer], None]

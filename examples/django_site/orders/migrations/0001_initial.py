@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """As makemigrations wrote it."""
+    """Create the table of orders (written by makemigrations)."""
 
     initial = True
     dependencies = ()
