@@ -113,10 +113,10 @@ def run(engine: str, directory: Path, minutes: float, rate: float) -> list[str]:
         remaining = server.remaining()
     found = lines(server.history.sums())
     lost, again = sum(line.lost for line in found), sum(line.again for line in found)
-    print(f"lost {lost}, handled again {again}, exit code {code}, processes left {len(remaining)}")
-    return failed + [
-        text for text, bad in (("lost", lost), ("again", again), ("exit code", code), ("left", remaining)) if bad
-    ]
+    counts = {"lost": lost, "handled again": again, "exit code": code, "processes left": len(remaining)}
+    texts = {f"{name}: {count}": count for name, count in counts.items()}
+    print(", ".join(texts))
+    return failed + [text for text, count in texts.items() if count != 0]
 
 
 if __name__ == "__main__":

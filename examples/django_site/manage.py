@@ -1,4 +1,4 @@
-"""`python manage.py heliograph run --mules 1 -- gunicorn -w 2 project.wsgi`, and all that Django has."""
+"""Django's management commands, and `python manage.py heliograph run --mules 1 -- gunicorn -w 2 project.wsgi`."""
 
 import os
 
