@@ -15,7 +15,7 @@ refresh, crunch = Signal(1), Signal(2)
 
 @refresh.register_handler("workers", remote=True)
 def note_it():
-    note("refreshed")
+    record("refreshed")
 """
 
 PREFORK = """
@@ -27,7 +27,7 @@ import tasks
 
 
 def application(environ, start_response):
-    tasks.note("asked")
+    tasks.record("asked")
     start_response("200 OK", [])
     return [b"hello"]
 
@@ -52,14 +52,14 @@ slow = Signal(1)
 
 @slow.register_handler("worker", remote=True)
 async def take_long():
-    note("begun")
+    record("begun")
     receiver = engines.current().receiver
     while not receiver._draining and not Path("gate").exists():
         await asyncio.sleep(0.01)
-    note("leaving")
+    record("leaving")
     while not Path("gate").exists():
         await asyncio.sleep(0.01)
-    note("finished")
+    record("finished")
 """
 
 ASGI = """
@@ -70,7 +70,7 @@ async def bare(scope, receive, send):
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
-            tasks.note(message["type"])
+            tasks.record(message["type"])
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -98,20 +98,20 @@ import tasks
 
 if not (child := os.fork()):
     os.setpgid(0, 0)
-tasks.note("started")
+tasks.record("started")
 threads = [threading.Thread(target=join) for _ in range(8)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-tasks.note(f"serves-in-{sum(thread.name == 'heliograph' for thread in threading.enumerate())}")
+tasks.record(f"serves-in-{sum(thread.name == 'heliograph' for thread in threading.enumerate())}")
 while not uwsgi.worker_id and not Path("leave").exists():
     time.sleep(0.01)
 if not uwsgi.worker_id:
     leave()
     while any(thread.name == "heliograph" for thread in threading.enumerate()):
         time.sleep(0.01)
-    tasks.note("left")
+    tasks.record("left")
 while not Path("end").exists():
     time.sleep(0.01)
 """
@@ -130,8 +130,8 @@ def listens(port):
 def launch(server, app, *command, workers="1"):
     """A server of ours with this file beside `tasks.py`, and this command beside it."""
     (server.directory / "web.py").write_text(app)
-    wire = ["--socket", server.wire, "--allow-remote", "1,2"]
-    server.launch(*wire, "--workers", workers, "--", *command)
+    options = ["--socket", server.remote_socket, "--allow-remote", "1,2"]
+    server.launch(*options, "--workers", workers, "--", *command)
     return server
 
 
@@ -170,11 +170,11 @@ def test_an_async_handler_finishes_before_its_loop_ends(server, app):
     os.kill(begun[0].pid, signal.SIGTERM)
     server.expect(1, "leaving")
     server.send(1)  # for its successor
-    server.open("gate")
+    server.release("gate")
     finished = server.expect(2, "finished")
     assert begun[0].pid == finished[0].pid
     assert finished[1].pid != begun[0].pid
-    server.await_row(1, taken=2, done=2, redelivered=0, failed=0)
+    server.await_row(1, started=2, done=2, redelivered=0, failed=0)
     assert server.end() == 0
 
 
@@ -198,9 +198,9 @@ def test_who_leaves_while_there_is_no_seat_does_not_take_the_next(server):
     server.await_log("ready: worker1")
     server.expect(2, "serves-in-1")
     worker = server.pids()["worker1"]
-    server.open("leave")
+    server.release("leave")
     left = server.expect(1, "left")
     assert left[0].pid != worker
     assert server.pids()["worker1"] == worker
-    server.open("end")
+    server.release("end")
     server.wait()

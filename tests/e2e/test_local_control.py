@@ -16,7 +16,7 @@ from heliograph.testing.harness.harness import eventually
 WORK = """
 @Signal(1).register_handler("worker")
 def work():
-    note("work")
+    record("work")
 """
 
 
@@ -166,7 +166,7 @@ def test_idle_costs_nothing(server):
     server.start(WORK, "--workers", "2", "--mules", "2", "--farm", "crew=1,2", "--spooler", "spool")
     server.send(1)
     server.expect(1, "work")
-    pids = {"master": server.master(), "template": server.template(), **server.pids()}
+    pids = {"master": server.master(), "fork server": server.fork_server(), **server.pids()}
     _let_pass(0.3)  # until all have gone to sleep after the question
     before = {who: _switches(pid) for who, pid in pids.items()}
     _let_pass(3.0)

@@ -13,28 +13,28 @@ from heliograph.testing.harness.harness import eventually
 WORK = """
 @Signal(1).register_handler("mule1")
 def work(num):
-    note("begun")
-    hold("gate")
-    note("done")
+    record("begun")
+    block_on("gate")
+    record("done")
 
 @Signal(2).register_handler("mule1")
 def other():
-    note("other")
+    record("other")
 
 @Signal(3).register_handler("mule1", redeliver=False)
 def once():
-    note("once")
-    hold("gate")
+    record("once")
+    block_on("gate")
 
 @Signal(4).register_handler("mule")
 def pooled():
-    note("pooled")
-    hold("gate")
-    note("pooled-done")
+    record("pooled")
+    block_on("gate")
+    record("pooled-done")
 
 @Signal(5).register_handler("worker")
 def alive():
-    note("alive")
+    record("alive")
 """
 
 
@@ -68,7 +68,7 @@ def hook():
         os._exit(3)
 """
     server.write(WORK + code)
-    server.launch("--mules", "1", "--socket", server.wire, "--allow-remote", "5")
+    server.launch("--mules", "1", "--socket", server.remote_socket, "--allow-remote", "5")
     server.await_log("mule1 ended .exit code 3.", 5)
     pauses = [float(pause) for pause in re.findall(r"mule1 ended .* the next in ([0-9.]+) s", server.log)]
     assert pauses[:5] == [0.05, 0.1, 0.2, 0.4, 0.8]
@@ -86,10 +86,10 @@ def test_what_was_in_hand_is_run_again_by_the_successor(server):
     assert server.kill("mule1") == first.pid
     again = server.expect(2, "begun")[1]
     assert again.pid != first.pid
-    server.open("gate")
+    server.release("gate")
     server.expect(3, "other")
     assert [event.what for event in server.events()] == ["begun", "begun", "done", "other", "other", "other"]
-    server.await_row(1, sent=1, taken=2, done=1, failed=0, redelivered=1, dropped=0, waiting=0)
+    server.await_row(1, sent=1, started=2, done=1, failed=0, redelivered=1, dropped=0, queued=0)
     assert server.end() == 0
 
 
@@ -98,11 +98,11 @@ def test_what_was_taken_and_not_begun_keeps_its_order(server):
     code = """
 @Signal(1).register_handler("mule1")
 def first():
-    note("first")
-    hold("gate")
+    record("first")
+    block_on("gate")
 
 def numbered(num):
-    note(f"n{num}")
+    record(f"n{num}")
 
 for num in range(10, 250):
     Signal(num).register_handler("mule1")(numbered)
@@ -112,7 +112,7 @@ def send():
     Signal(1).send()
     for num in range(10, 250):
         Signal(num).send()
-    note("sent")
+    record("sent")
 """
     server.start(code, "--mules", "1")
     server.send(2)
@@ -123,7 +123,7 @@ def send():
         server.await_successor("mule1", pid)
     server.expect(3, "first")
     assert not server.events("n10")
-    server.open("gate")
+    server.release("gate")
     server.expect(1, "n249")
     numbered = [event.what for event in server.events() if event.what.startswith("n")]
     assert numbered == [f"n{num}" for num in range(10, 250)]
@@ -138,9 +138,9 @@ def test_what_was_in_hand_of_a_pool_is_run_again_by_another(server):
     os.kill(first.pid, signal.SIGKILL)
     second = server.expect(2, "pooled")[1]
     assert second.pid != first.pid
-    server.open("gate")
+    server.release("gate")
     server.expect(1, "pooled-done")
-    server.await_row(4, sent=1, taken=2, done=1, redelivered=1, waiting=0)
+    server.await_row(4, sent=1, started=2, done=1, redelivered=1, queued=0)
     assert server.end() == 0
 
 
@@ -152,7 +152,7 @@ def test_at_most_once_if_the_handler_says_so(server):
     server.send(2)
     server.kill("mule1")
     server.expect(1, "other")
-    server.await_row(3, sent=1, taken=1, done=0, redelivered=0, dropped=1, waiting=0)
+    server.await_row(3, sent=1, started=1, done=0, redelivered=0, dropped=1, queued=0)
     assert len(server.events("once")) == 1
     assert (
         "signal 3, which mule1 had in hand, is not given out again: it was registered with redeliver=False"
@@ -166,7 +166,7 @@ def test_a_signal_that_kills_its_process_three_times_is_set_aside(server, num):
     """D3: logged and counted; the others are handled."""
     code = """
 def deadly(num):
-    note("deadly")
+    record("deadly")
     os.kill(os.getpid(), signal.SIGKILL)
 
 Signal(6).register_handler("mule1")(deadly)
@@ -178,7 +178,7 @@ Signal(7).register_handler("mule")(deadly)
     server.await_log(f"signal {num}, which mule1 had in hand, is not given out again: 3 processes in a row ended")
     server.expect(1, "other")
     assert len(server.events("deadly")) == 3
-    server.await_row(num, sent=1, taken=3, done=0, failed=0, redelivered=2, dropped=1, waiting=0)
+    server.await_row(num, sent=1, started=3, done=0, failed=0, redelivered=2, dropped=1, queued=0)
     assert server.end() == 0
 
 
@@ -187,7 +187,7 @@ def test_a_handler_that_ends_its_process_has_been_handled(server):
     code = """
 @Signal(6).register_handler("mule1")
 def leave():
-    note("leaves")
+    record("leaves")
     sys.exit(4)
 """
     server.start(WORK + code, "--mules", "1", remote="2,6")
@@ -195,7 +195,7 @@ def leave():
     server.await_log("mule1 ended .exit code 4.")
     server.send(2)
     server.expect(1, "other")
-    server.await_row(6, sent=1, taken=1, failed=1, redelivered=0, dropped=0)
+    server.await_row(6, sent=1, started=1, failed=1, redelivered=0, dropped=0)
     assert len(server.events("leaves")) == 1
     assert server.end() == 0
 
@@ -203,15 +203,15 @@ def leave():
 def test_the_server_goes_on_without_the_process_that_forks(server):
     """Its template is killed, and a mule at the same moment: both are replaced; reloads work."""
     server.start(WORK, "--mules", "1", "--workers", "2")
-    before, template = server.pids(), server.template()
-    os.kill(template, signal.SIGKILL)
+    before, fork_server = server.pids(), server.fork_server()
+    os.kill(fork_server, signal.SIGKILL)
     os.kill(before["mule1"], signal.SIGKILL)
     server.await_log("the process that forks the others ended .killed by signal 9.; loading the application again")
     server.await_successor("mule1", before["mule1"])
     server.send(2)
     server.expect(1, "other")
-    eventually("a new template serves", lambda: server.state()["complete"] and server.state()["generation"] == 2)
-    assert server.template() != template
+    eventually("a new fork server", lambda: server.state()["complete"] and server.state()["generation"] == 2)
+    assert server.fork_server() != fork_server
     assert server.command("reload").returncode == 0
     assert server.end() == 0
 
@@ -221,7 +221,7 @@ def test_the_server_goes_on_while_nothing_can_be_forked(server):
     server.start(WORK, "--mules", "1")
     before = server.pids()
     server.write("import nothing_of_that_name")
-    os.kill(server.template(), signal.SIGKILL)
+    os.kill(server.fork_server(), signal.SIGKILL)
     server.await_log("the application does not load, so that nobody is replaced; again in 10 s")
     server.kill("mule1")
     eventually("the mule is missed", lambda: "mule1" not in server.pids())
@@ -239,7 +239,7 @@ def test_descriptors_do_not_leak(server):
     server.start(WORK, "--mules", "4", "--farm", "crew=1,2", "--spooler", "spool", "--workers", "2")
 
     def count() -> dict[str, int]:
-        pids = {"master": server.master(), "template": server.template(), **server.pids()}
+        pids = {"master": server.master(), "fork server": server.fork_server(), **server.pids()}
         return {who: len(os.listdir(f"/proc/{pid}/fd")) for who, pid in pids.items()}  # noqa: PTH208 - counted only
 
     before = count()

@@ -12,12 +12,12 @@ import multiprocessing, subprocess, threading
 
 @Signal(1).register_handler("mule1")
 def work():
-    note("work")
+    record("work")
 
 def send(times):
     for _ in range(times):
         Signal(1).send()
-    note("sent")
+    record("sent")
 """
 
 
@@ -29,7 +29,7 @@ def by_multiprocessing():
     child = multiprocessing.get_context("fork").Process(target=send, args=(100,))
     child.start()
     child.join()
-    note(f"code{child.exitcode}")
+    record(f"code{child.exitcode}")
 
 @Signal(3).register_handler("worker")
 def by_fork():
@@ -49,7 +49,7 @@ def by_thread():
         server.expect(100 * number, "work")
     server.expect(3, "sent")
     assert server.events("code0")
-    server.await_row(1, sent=300, taken=300, done=300, waiting=0)
+    server.await_row(1, sent=300, started=300, done=300, queued=0)
     assert len({event.pid for event in server.events("sent")}) == 3
     assert {event.pid for event in server.events("work")} == {server.pids()["mule1"]}
     assert server.end() == 0
@@ -66,10 +66,10 @@ def crowd():
     Path("crowded").touch()
     for child in children:
         child.join()
-    note("crowd-over")
+    record("crowd-over")
 
 def wait_and_send():
-    hold("crowded")
+    block_on("crowded")
     send(5)
 
 @Signal(3).register_handler("worker")
@@ -97,20 +97,20 @@ def test_a_child_receives_nothing_and_can_be_terminated(server):
 def start():
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
     child.start()
-    note("started")
-    hold("go")
+    record("started")
+    block_on("go")
     child.terminate()
     child.join()
-    note(f"child{child.exitcode}")
+    record(f"child{child.exitcode}")
 """
     server.start(WORK + code, "--mules", "1")
     server.send(2)
     server.expect(1, "started")
     server.send(1, 5)
-    server.open("go")
+    server.release("go")
     server.expect(1, f"child{-signal.SIGTERM}")
     assert {event.pid for event in server.expect(5, "work")} == {server.pids()["mule1"]}
-    server.await_row(1, done=5, waiting=0)
+    server.await_row(1, done=5, queued=0)
     assert server.end() == 0
 
 
@@ -121,21 +121,21 @@ def test_a_fork_that_comes_back_from_its_handler_ends(server):
 def returns():
     if os.fork():
         os.wait()
-        note("parent")
+        record("parent")
 
 @Signal(3).register_handler("mule1")
 def leaves():
     if not os.fork():
         sys.exit(1)
     os.wait()
-    note("parent")
+    record("parent")
 
 @Signal(4).register_handler("mule1")
 def fails():
     if not os.fork():
         raise LookupError
     os.wait()
-    note("parent")
+    record("parent")
 """
     server.start(WORK + code, "--mules", "1")
     pid = server.pids()["mule1"]
@@ -144,7 +144,7 @@ def fails():
         server.send(1)
         assert {event.pid for event in server.expect(count, "parent")} == {pid}
         server.expect(count, "work")
-        server.await_row(num, taken=1, done=1, failed=0, redelivered=0)
+        server.await_row(num, started=1, done=1, failed=0, redelivered=0)
     assert {event.pid for event in server.events("work")} == {pid}
     assert server.end() == 0
 
@@ -163,7 +163,7 @@ print(*(int(signal.getsignal(signum) is signal.SIG_IGN) for signum in (signal.SI
 def run():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, close_fds=False)
     Path("said").write_text(done.stdout + done.stderr)
-    note("ran")
+    record("ran")
 """
     server.start(WORK + code, "--mules", "1")
     server.send(2)
@@ -183,14 +183,14 @@ def orphans():
                 os._exit(0)
             os._exit(0)
         os.wait()
-    note("orphaned")
+    record("orphaned")
 """
     server.start(WORK + code, "--mules", "1")
     server.send(2)
     server.expect(1, "orphaned")
     server.send(1)
     server.expect(1, "work")
-    known = {server.template(), *server.pids().values()}
+    known = {server.fork_server(), *server.pids().values()}
     children = Path(f"/proc/{server.master()}/task/{server.master()}/children")
     eventually("all reaped", lambda: set(map(int, children.read_text().split())) == known)
     assert "ended" not in server.log

@@ -9,7 +9,7 @@ import asyncio
 
 @Signal(1).register_handler("mule1")
 def work():
-    note("work")
+    record("work")
 
 @Signal(2).register_handler("worker")
 def fill():
@@ -18,20 +18,20 @@ def fill():
 
 @Signal(3).register_handler("mule1")
 def slow():
-    note("slow")
+    record("slow")
     time.sleep(30)
-    note("never")
+    record("never")
 
 @Signal(4).register_handler("mule1", time_limit=0.2)
 def limited():
-    note("limited")
+    record("limited")
     time.sleep(30)
-    note("never")
+    record("never")
 
 @Signal(5).register_handler("mule1", time_limit=0)
 def unlimited():
     time.sleep(0.4)
-    note("unlimited")
+    record("unlimited")
 """
 
 
@@ -43,7 +43,7 @@ def test_max_signals_replaces_a_process_and_loses_nothing(server, target):
     work = server.expect(1000, "work")
     pids = [event.pid for event in work]
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [100] * 10
-    server.await_row(1, sent=1000, taken=1000, done=1000, redelivered=0, waiting=0)
+    server.await_row(1, sent=1000, started=1000, done=1000, redelivered=0, queued=0)
     assert "ended" not in server.log
     assert server.end() == 0
 
@@ -57,7 +57,7 @@ def test_a_time_limit_ends_the_process(server, num, said):
     first = server.expect(1, said)[0]
     server.send(1)
     assert server.expect(1, "work")[0].pid != first.pid
-    server.await_row(num, sent=1, taken=1, done=0, failed=1, redelivered=0, dropped=1, waiting=0)
+    server.await_row(num, sent=1, started=1, done=0, failed=1, redelivered=0, dropped=1, queued=0)
     assert "mule1 ended (its handler ran into its time limit)" in server.log
     assert (
         f"signal {num}, which mule1 had in hand, is not given out again: its handler ran into its time limit"
@@ -97,7 +97,7 @@ async def coroutine(num):
             tasks.append(asyncio.create_task(beside()))
         LOOPS.append(asyncio.get_running_loop())
         same = len(set(map(id, LOOPS)))
-        note(f"loops{same}")
+        record(f"loops{same}")
 
 @Signal(7).register_handler("mule1")
 async def fails():
@@ -122,8 +122,8 @@ from heliograph.exceptions import SignalQueueFull
 
 @Signal(6).register_handler("mule1")
 def held():
-    note("held")
-    hold("gate")
+    record("held")
+    block_on("gate")
 
 @Signal(7).register_handler("mule1")
 def counted():
@@ -131,7 +131,7 @@ def counted():
 
 @Signal(8).register_handler("mule2")
 def free():
-    note("free")
+    record("free")
 
 @Signal(9).register_handler("worker1")
 def flood():
@@ -144,17 +144,17 @@ def flood():
             Signal(7).send(timeout=0)
             sent += 1
     except SignalQueueFull:
-        note(f"sent{sent}")
+        record(f"sent{sent}")
     before = time.monotonic()
     try:
         Signal(7).send(timeout=0.3)
     except TimeoutError as error:
-        note("refused" if 0.3 <= time.monotonic() - before < 3 and "mule1" in str(error) else f"wrong{error!r}")
+        record("refused" if 0.3 <= time.monotonic() - before < 3 and "mule1" in str(error) else f"wrong{error!r}")
     Signal(8).send()
     before = time.monotonic()
-    note("tries")
+    record("tries")
     Signal(7).send(timeout=20)
-    note("accepted")
+    record("accepted")
 """
     server.start(WORK + code, "--mules", "2", remote="8,9")
     server.send(9)
@@ -166,7 +166,7 @@ def flood():
     server.expect(1, "tries")
     assert server.state()["rejected"] == 2
     assert server.row(7)["queued"] == 65_536
-    server.open("gate")
+    server.release("gate")
     server.expect(1, "accepted")
-    server.await_row(7, sent=65_537, done=65_537, waiting=0)
+    server.await_row(7, sent=65_537, done=65_537, queued=0)
     assert server.end() == 0

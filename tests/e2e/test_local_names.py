@@ -12,11 +12,11 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 """Some of them want one number: a and x, i and p, k and r."""
 MODULE = """
 from heliograph import Signal
-from tasks import note
+from tasks import record
 
 @Signal(name="NAME").register_handler("workers")
 def handle(num):
-    note(f"NAME={num}")
+    record(f"NAME={num}")
 """
 IN_THIS_ORDER = """
 import importlib
@@ -61,7 +61,7 @@ def test_processes_that_name_at_the_same_moment_agree(server):
 letters = {LETTERS!r}
 if me := uwsgi.worker_id:
     found = {{name: int(Signal(name=name)) for name in letters[4 * me:] + letters[:4 * me]}}
-    note(",".join(f"{{name}}={{found[name]}}" for name in letters))
+    record(",".join(f"{{name}}={{found[name]}}" for name in letters))
 """
     server.start(code, "--workers", "6", "--lazy-apps")
     said = {event.by: event.what for event in server.events()}
@@ -92,7 +92,7 @@ def test_a_name_that_is_gone_and_comes_back_has_its_number(server):
     """S2: a name keeps it as long as the server lives; nothing else gets it meanwhile, not even by `Signal()`."""
     modules(server, "a", "x")
     server.start(IN_THIS_ORDER.replace("ORDER", "['use_a']"))
-    claims = "note(str(67 in {int(Signal()) for _ in range(100)}))\n"
+    claims = "record(str(67 in {int(Signal()) for _ in range(100)}))\n"
     server.write(claims + IN_THIS_ORDER.replace("ORDER", "['use_x']"))
     assert server.command("reload").returncode == 0, server.log
     assert numbers(server) == {"x": 101}
@@ -108,8 +108,8 @@ import heliograph
 known = [heliograph.Signal(name=name).num for name in ("x", "a", "new")]
 import tasks
 heliograph.runtime.join()
-tasks.note(",".join(map(str, known)))
-tasks.hold("gate")
+tasks.record(",".join(map(str, known)))
+tasks.block_on("gate")
 """
 
 
@@ -117,7 +117,7 @@ def test_a_process_that_joins_agrees(server):
     """S2: it was not forked by the server, and names before it imports; a new name gets none of the others' numbers."""
     modules(server, "a", "x")
     (server.directory / "beside.py").write_text(BESIDE)
-    by_hand = f"Signal({next(candidates('new'))}).register_handler('mule1')(note)\n"
+    by_hand = f"Signal({next(candidates('new'))}).register_handler('mule1')(record)\n"
     code = by_hand + IN_THIS_ORDER.replace("ORDER", "['use_a', 'use_x']")
     command = ("--", sys.executable, "beside.py")
     server.start(code, "--workers", "1", "--mules", "1", *command, remote="67,68")
@@ -125,5 +125,5 @@ def test_a_process_that_joins_agrees(server):
     assert [int(num) for num in said.split(",")] == [68, 67, next(candidates("new")) + 1]
     server.send(68)
     assert server.expect(1, "x=68")[0].by == "worker1"
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0

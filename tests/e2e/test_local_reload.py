@@ -12,18 +12,18 @@ from heliograph.testing.harness.harness import eventually
 SERVING = """
 @Signal(1).register_handler("mule")
 def work():
-    note("VERSION")
+    record("VERSION")
 
 @Signal(2).register_handler("workers")
 def slow():
-    note("slow")
+    record("slow")
 """
 BROKEN = {
     "def (": "SyntaxError",
     "import nothing_of_that_name": "ModuleNotFoundError: No module named 'nothing_of_that_name'",
     "sys.exit('no, not now')": "SystemExit: no, not now",
     "os._exit(5)": "exit code 5",
-    "Signal(3).register_handler('mule9')(note)": "target 'mule9'",
+    "Signal(3).register_handler('mule9')(record)": "target 'mule9'",
     "raise RuntimeError('ä\\u20ac' * 4000)": "ä€",
 }
 MODES = {"plain": (), "lazy": ("--lazy-apps",)}
@@ -64,9 +64,9 @@ def test_who_is_busy_finishes_before_it_is_replaced(server):
     code = """
 @Signal(1).register_handler("mule1")
 def work():
-    note("begun")
-    hold("gate")
-    note("done")
+    record("begun")
+    block_on("gate")
+    record("done")
 """
     server.start(code, "--mules", "1")
     server.send(1)
@@ -76,7 +76,7 @@ def work():
     server.process.send_signal(signal.SIGHUP)
     eventually("the worker is replaced", lambda: server.state()["generation"] == 2)
     assert server.pids()["mule1"] == old
-    server.open("gate")
+    server.release("gate")
     done = server.expect(4, "done")
     assert [event.pid == old for event in done] == [True, False, False, False]
     assert server.row(1)["redelivered"] == 0
@@ -132,8 +132,8 @@ def test_a_server_ends_while_it_reloads(server):
 
 def test_the_table_of_routes_is_the_new_codes(server):
     """A number that moved goes where the new code says, from outside too; with --lazy-apps a late old process too."""
-    server.start("Signal(1).register_handler('mule1')(lambda: note('old'))", "--mules", "1", "--lazy-apps")
-    server.write("Signal(1).register_handler('worker')(lambda: note('new'))")
+    server.start("Signal(1).register_handler('mule1')(lambda: record('old'))", "--mules", "1", "--lazy-apps")
+    server.write("Signal(1).register_handler('worker')(lambda: record('new'))")
     assert server.command("reload").returncode == 0
     server.send(1)
     assert server.expect(1, "new")[0].by == "worker1"

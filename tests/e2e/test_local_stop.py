@@ -16,15 +16,15 @@ from heliograph.testing.harness.harness import eventually
 BUSY = """
 @Signal(1).register_handler("mule1")
 def work():
-    note("begun")
-    hold("gate")
-    note("done")
+    record("begun")
+    block_on("gate")
+    record("done")
 
 @Signal(2).register_handler("worker")
 def fill():
     for _ in range(200):
         Signal(1).send()
-    note("filled")
+    record("filled")
 """
 
 
@@ -45,13 +45,13 @@ def _make_busy(server):
 def test_a_signal_of_the_terminal_is_the_masters_only(busy):
     """Ctrl-C and a hangup reach all processes of a terminal: the others go on with what they do."""
     server = busy()
-    pids = [server.template(), *server.pids().values()]
+    pids = [server.fork_server(), *server.pids().values()]
     for pid in pids:
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGHUP)
-    server.open("gate")
+    server.release("gate")
     assert {event.pid for event in server.expect(201, "done")} == {server.pids()["mule1"]}
-    assert [server.template(), *server.pids().values()] == pids
+    assert [server.fork_server(), *server.pids().values()] == pids
     assert server.end() == 0
 
 
@@ -61,11 +61,11 @@ def test_what_waits_is_handled_before_the_end(busy, number):
     server = busy()
     server.process.send_signal(number)
     server.await_log("stopping: what waits is handled")
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert not (server.directory / "heliograph" / "e2e.sock").exists()
-    assert not (server.directory / "wire").exists()
+    assert not (server.directory / "remote.sock").exists()
     assert "are lost" not in server.log
 
 
@@ -74,7 +74,7 @@ def test_what_waits_is_handled_though_processes_are_replaced_meanwhile(busy):
     server = busy("--max-signals", "20")
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping")
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert len({event.pid for event in server.events("done")}) > 10
@@ -88,7 +88,7 @@ def test_what_waits_is_handled_though_its_process_is_killed_meanwhile(busy):
     server.await_log("stopping")
     assert server.kill("mule1") == mule
     server.await_successor("mule1", mule)
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
 
@@ -121,7 +121,7 @@ def test_a_sigterm_that_comes_twice_in_one_breath_is_one(busy):
     server.process.send_signal(signal.SIGTERM)
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping: what waits is handled")
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert "stopping at once" not in server.log
@@ -130,7 +130,7 @@ def test_a_sigterm_that_comes_twice_in_one_breath_is_one(busy):
 def test_the_command_stop_waits_for_the_end(busy):
     """`heliograph stop`: exit code 0, and the server has ended."""
     server = busy()
-    server.open("gate")
+    server.release("gate")
     done = server.command("stop")
     assert (done.returncode, done.stderr) == (0, "")
     assert server.wait() == 0
@@ -150,5 +150,5 @@ def test_sigusr1_logs_the_state(busy):
     row = {"num": 1, "target": "mule1", "handler": "tasks.work", "sent": 201, "started": 1, "done": 0, "failed": 0}
     row |= {"name": "", "redelivered": 0, "dropped": 0, "queued": 200}
     assert shown["signals"][0] == row == found["signals"][0]
-    server.open("gate")
+    server.release("gate")
     assert server.end() == 0

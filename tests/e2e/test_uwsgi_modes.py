@@ -15,7 +15,7 @@ MASTER = ("--master", *THREADS)
 
 UP = """
 @Signal(99).register_handler("workers")
-def up(): note("up")
+def up(): record("up")
 
 @uwsgi.postfork_hooks.add()
 def forked():
@@ -46,7 +46,7 @@ def fill(num, timeout):
             sent += 1
     except TimeoutError as error:
         Path("sent").write_text(str(sent))
-        note(type(error).__name__)
+        record(type(error).__name__)
 """
 """Send until it is refused; how many went before is in the file `sent`."""
 
@@ -64,7 +64,7 @@ class Uwsgi:
             (self.server.directory / name).write_text(text)
         installation = find()
         command = [*installation.command, *installation.flags, *flags, "--need-app", "--die-on-term", "--vacuum"]
-        command += ["--processes", str(workers), "--socket", "wire", "--pythonpath", str(self.server.directory)]
+        command += ["--processes", str(workers), "--socket", "remote.sock", "--pythonpath", str(self.server.directory)]
         self.server.process = self.server.popen(*command, "--module", "heliograph.cli.uwsgi_entry", "--set", APP)
         if up:
             self.server.expect(workers if up is True else up, "up")
@@ -105,7 +105,7 @@ def test_without_a_master_registering_is_an_error_that_says_what_to_start(uwsgi)
 from heliograph.runtime.scheduling import get_triggers, register_cron, register_timer
 from heliograph.runtime.monitoring import register_file_monitor
 
-def work(): note("work")
+def work(): record("work")
 
 for decorator in (Signal(1).register_handler(), register_timer(1), register_cron(hour=3), register_file_monitor(".")):
     attempt(decorator, work)
@@ -139,7 +139,7 @@ def more_workers(server, times):
 
 def test_active_workers_reaches_those_that_run(uwsgi):
     """T4: one of three, and all three when they are up."""
-    server = uwsgi.start('Signal(1).register_handler("active-workers")(lambda: note("active"))', *MASTER, *CHEAP,
+    server = uwsgi.start('Signal(1).register_handler("active-workers")(lambda: record("active"))', *MASTER, *CHEAP,
                          workers=3, up=1)  # fmt: skip
     server.send(1)
     assert server.expect(1, "active")[0].by == "worker1"
@@ -155,7 +155,7 @@ def test_a_worker_that_is_not_up_gets_its_signals_when_it_is(uwsgi):
     code = (
         FILL
         + """
-Signal(1).register_handler("workers")(lambda: note("work"))
+Signal(1).register_handler("workers")(lambda: record("work"))
 Signal(2).register_handler("mule1")(lambda: fill(1, 0.2))
 """
     )
@@ -184,22 +184,22 @@ def test_runs_that_find_their_queue_full_are_put_off(uwsgi):
 from heliograph.runtime.scheduling import change_period, register_timer_rb
 
 Signal(11).register_handler("worker")(lambda: None)
-register_timer_rb(3600, repeat=3, target="worker", coalesce=False, name="thrice")(lambda: note("ran"))
-register_timer_rb(3600, repeat=10, target="mule1", coalesce=False, name="later")(lambda: note("later"))
+register_timer_rb(3600, repeat=3, target="worker", coalesce=False, name="thrice")(lambda: record("ran"))
+register_timer_rb(3600, repeat=10, target="mule1", coalesce=False, name="later")(lambda: record("later"))
 
 @Signal(12).register_handler("worker1")
 def full():
     fill(11, 0)
     change_period("thrice", 0.01)
     change_period("later", 0.02)
-    hold("gate")
+    block_on("gate")
 """
     )
     server = uwsgi.start(code, *MASTER, "--mules", "1", workers=1)
     server.send(12)
     server.expect(10, "later")
     assert server.events("ran") == []
-    server.open("gate")
+    server.release("gate")
     assert len(server.expect(3, "ran")) == 3
     server.await_log("put off until there is room in a full queue: thrice")
     assert server.end() == 0
@@ -212,7 +212,7 @@ def test_uwsgi_has_threads_unasked(uwsgi):
     """In 2.0.30 `--enable-threads` changes nothing: what raises signals by itself needs no flag but --master."""
     code = """
 from heliograph.runtime.scheduling import register_timer
-register_timer(0.1, target="worker2")(lambda: note("tick"))
+register_timer(0.1, target="worker2")(lambda: record("tick"))
 """
     server = uwsgi.start(code, "--master")
     assert server.expect(3, "tick")[0].by == "worker2"
@@ -231,7 +231,7 @@ LEAVES = {"default": "while True: uwsgi.mule_get_msg()", "sleep": "import time\n
 TO_MULE = (
     FILL
     + """
-Signal(1).register_handler("mule1")(lambda: note("work"))
+Signal(1).register_handler("mule1")(lambda: record("work"))
 Signal(2).register_handler("worker1")(lambda: fill(1, 0.3))
 """
 )
@@ -266,8 +266,8 @@ def test_a_hook_that_another_library_had_set_runs_too(uwsgi):
     code = """
 import uwsgi as raw
 from heliograph.runtime.scheduling import register_timer
-register_timer(0.1, target="worker2")(lambda: note("tick"))
-uwsgi.postfork_hooks.add()(lambda: note("ours"))
+register_timer(0.1, target="worker2")(lambda: record("tick"))
+uwsgi.postfork_hooks.add()(lambda: record("ours"))
 """
     theirs = "import os, uwsgi\nuwsgi.post_fork_hook = lambda: os.close(os.open(f'theirs{os.getpid()}', os.O_CREAT))\n"
     server = uwsgi.start(code, *MASTER, "--shared-pyimport", "theirs", files=[("theirs.py", theirs)])
@@ -285,24 +285,24 @@ from heliograph.runtime.scheduling import register_timer
 
 @register_timer(0.1, target="mule1")
 def tick():
-    note("tick")
+    record("tick")
 
 @uwsgi.postfork_hooks.add()
 def ours():
-    note("ours")
+    record("ours")
 
 found = raw.post_fork_hook
 def theirs():
     found()
-    note("theirs")
-Signal(1).register_handler("mule1")(lambda: note("work"))
+    record("theirs")
+Signal(1).register_handler("mule1")(lambda: record("work"))
 
 @Signal(2).register_handler("worker1")
 def burst():
     for _ in range(2000):
         Signal(1).send(timeout=20)
 
-raw.post_fork_hook = lambda: note("replaced")
+raw.post_fork_hook = lambda: record("replaced")
 raw.post_fork_hook = theirs
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1", up=False)
@@ -321,9 +321,9 @@ def test_raw_signals_beside_ours(uwsgi):
         KEEP
         + """
 import uwsgi as raw
-raw.register_signal(10, "mule1", lambda num: note(f"raw{num}"))
-attempt(Signal(10).register_handler("mule1"), note)
-Signal(1).register_handler("mule1")(lambda: note("ours"))
+raw.register_signal(10, "mule1", lambda num: record(f"raw{num}"))
+attempt(Signal(10).register_handler("mule1"), record)
+Signal(1).register_handler("mule1")(lambda: record("ours"))
 
 @Signal(2).register_handler("worker1")
 def both():
@@ -350,20 +350,20 @@ def test_a_process_that_a_handler_forks(uwsgi):
     """It may send, it leaves its parent's accounts alone, and no timer ticks in it."""
     code = """
 from heliograph.runtime.scheduling import register_timer
-register_timer(0.05, target="mule1", name="tick")(lambda: note("tick"))
-Signal(1).register_handler("mule1")(lambda: note("work"))
+register_timer(0.05, target="mule1", name="tick")(lambda: record("tick"))
+Signal(1).register_handler("mule1")(lambda: record("work"))
 
 @Signal(2).register_handler("worker1")
 def fork():
     if os.fork():
         os.wait()
-        note("parent")
+        record("parent")
     else:
         time.sleep(0.3)
         Signal(1).send()
         os._exit(0)
 
-Signal(3).register_handler("worker1")(lambda: note(f"sent{engines.current().accounts.total('sent', 1)}"))
+Signal(3).register_handler("worker1")(lambda: record(f"sent{engines.current().counters.total('sent', 1)}"))
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1")
     server.expect(1, "tick")
@@ -382,9 +382,9 @@ def test_sources_outlive_worker_1(uwsgi):
     code = """
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import register_timer
-register_file_monitor("watched", target="mule1", name="file")(lambda: note("changed"))
-register_timer(0.1, target="mule1", name="tick")(lambda: note("tick"))
-uwsgi.postfork_hooks.add()(lambda: note("hook"))
+register_file_monitor("watched", target="mule1", name="file")(lambda: record("changed"))
+register_timer(0.1, target="mule1", name="tick")(lambda: record("tick"))
+uwsgi.postfork_hooks.add()(lambda: record("hook"))
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1", files=[("watched", "")])
     server.expect(1, "tick")
@@ -410,18 +410,18 @@ def test_after_a_reload_all_works_again(uwsgi):
 @Signal(1).register_handler("mule1")
 def work():
     if not Path("gate").exists():
-        note("holds")
-        hold("gate")
-    note("work")
+        record("holds")
+        block_on("gate")
+    record("work")
 
 Signal(2).register_handler("worker1")(lambda: fill(1, 0.2))
-Signal(3).register_handler("worker2")(lambda: note(f"done{engines.current().accounts.total('done', 1)}"))
+Signal(3).register_handler("worker2")(lambda: record(f"done{engines.current().counters.total('done', 1)}"))
 
 @Signal(4).register_handler("worker1")
 def burst():
     for _ in range(3000):
         Signal(1).send(timeout=20)
-    note("burst")
+    record("burst")
 """
     )
     server = uwsgi.start(code, *MASTER, "--mules", "1")
@@ -430,7 +430,7 @@ def burst():
     assert len(server.events("holds")) == 1
     server.process.send_signal(signal.SIGHUP)
     eventually("the mule is gone", lambda: not alive(pid_of(server, "mule1", "holds")))
-    server.open("gate")
+    server.release("gate")
     server.expect(4, "up")
     assert server.events("work") == []
     server.send(3)
@@ -468,7 +468,7 @@ def burst():
 
 def test_two_spoolers_share_a_burst(uwsgi):
     """T7, D1: each signal is handled once, by one of them."""
-    code = "Signal(3).register_handler('spooler')(lambda num: note(f'work{num}'))" + BURST
+    code = "Signal(3).register_handler('spooler')(lambda num: record(f'work{num}'))" + BURST
     (uwsgi.server.directory / "one").mkdir()
     (uwsgi.server.directory / "two").mkdir()
     server = uwsgi.start(code, *MASTER, "--spooler", "one", "--spooler", "two")
@@ -485,7 +485,7 @@ def test_several_farms_share_a_burst(uwsgi):
     """T6, D1: bursts to two farms; each signal is handled once, by a member."""
     code = """
 for num, target in ((1, "farm_big"), (2, "farm2")):
-    Signal(num).register_handler(target)(lambda num: note(f"work{num}"))
+    Signal(num).register_handler(target)(lambda num: record(f"work{num}"))
 """
     server = uwsgi.start(code + BURST, *MASTER, *FARMS)
     server.send(4, 2)
@@ -498,15 +498,15 @@ for num, target in ((1, "farm_big"), (2, "farm2")):
 def test_many_processes_lose_nothing(uwsgi):
     """D1: ten workers send to eight mules at once, and to each other."""
     code = """
-Signal(1).register_handler("mules")(lambda: note("each"))
-Signal(2).register_handler("mule")(lambda: note("any"))
+Signal(1).register_handler("mules")(lambda: record("each"))
+Signal(2).register_handler("mule")(lambda: record("any"))
 
 @Signal(3).register_handler("workers")
 def burst():
     for _ in range(200):
         Signal(1).send(timeout=20)
         Signal(2).send(timeout=20)
-    note("sent")
+    record("sent")
 """
     server = uwsgi.start(code, *MASTER, "--mules", "8", workers=10)
     server.send(3)

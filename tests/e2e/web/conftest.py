@@ -19,7 +19,7 @@ TARGETS = {10: "worker", 11: "worker1", 12: "worker2", 13: "workers", 14: "activ
            20: "mule", 21: "mule1", 22: "mules", 23: "farm_crunchers", 30: "spooler"}
 
 def listen(num, target):
-    Signal(num).register_handler(target)(lambda: note(num))
+    Signal(num).register_handler(target)(lambda: record(num))
 
 for num, target in TARGETS.items():
     listen(num, target)
@@ -34,29 +34,29 @@ def from_the_spooler():
 
 @Signal(50).register_handler("worker1")
 def hang():
-    note("hangs")
-    hold("gate")
-    note("unhangs")
+    record("hangs")
+    block_on("gate")
+    record("unhangs")
 
 @Signal(51).register_handler("workers")
 async def on_the_loop():
-    note(f"loop-{id(asyncio.get_running_loop())}")
+    record(f"loop-{id(asyncio.get_running_loop())}")
 
 @Signal(52).register_handler("worker1")
 async def hang_on_the_loop():
-    note("awaits")
+    record("awaits")
     while not Path("gate").exists():
         await asyncio.sleep(0.002)
-    note("awaited")
+    record("awaited")
 
 @Signal(53).register_handler("worker1", time_limit=0.3)
 def overlong():
-    note("overlong")
-    hold("gate")
+    record("overlong")
+    block_on("gate")
 
 @Signal(54).register_handler("worker1")
 def leave():
-    note("leaves")
+    record("leaves")
     sys.exit(3)
 
 def answer(path):

@@ -32,7 +32,7 @@ def test_max_requests_replaces_a_worker_and_loses_nothing(beside):
     workers = Counter(web.by(13, 120))
     assert workers == {"worker1": 60, "worker2": 60}
     assert len({event.pid for event in web.server.events("13")} - first) > 4
-    web.server.await_row(13, sent=60, done=120, redelivered=0, waiting=0)
+    web.server.await_row(13, sent=60, done=120, redelivered=0, queued=0)
     assert web.server.end() == 0
 
 
@@ -42,7 +42,7 @@ def test_a_handler_that_runs_while_its_process_ends_has_its_executors(beside, co
     web = beside(command, "--max-requests", "5").start(code=IN_A_THREAD)
     for _ in range(40):
         web.get(13)
-    web.server.await_row(13, sent=40, taken=80, done=80, failed=0, redelivered=0)
+    web.server.await_row(13, sent=40, started=80, done=80, failed=0, redelivered=0)
     assert web.server.end() == 0
 
 
@@ -57,7 +57,7 @@ def test_a_handler_that_ends_with_its_loop_is_begun_again(beside):
     for count in range(1, 5):
         web.server.expect(count, "awaits")
         assert web.server.command("reload").returncode == 0, web.server.log
-    web.server.open("gate")
+    web.server.release("gate")
     web.server.await_row(13, sent=1, done=1, failed=0, redelivered=4, dropped=0)
     assert web.server.end() == 0
 
@@ -90,7 +90,7 @@ import asyncio
 
 @Signal(13).register_handler("worker1")
 async def awaits():
-    note("awaits")
+    record("awaits")
     while not Path("gate").exists():
         await asyncio.sleep(0.01)
 
@@ -140,7 +140,7 @@ def test_a_server_of_one_process_is_its_own_worker(beside):
 ONE = """
 @Signal(13).register_handler("workers")
 def each():
-    note(13)
+    record(13)
 
 def answer(path):
     if path.isdigit():
@@ -157,7 +157,7 @@ def test_a_handler_may_end_its_process(beside, command, num):
     pid = web.workers()["worker1"]
     web.get(num)
     web.await_workers(lambda workers: workers["worker1"] != pid)
-    web.server.await_row(num, sent=1, taken=1, done=0, failed=1, redelivered=0, waiting=0)
+    web.server.await_row(num, sent=1, started=1, done=0, failed=1, redelivered=0, queued=0)
     web.get(11)
     assert web.by(11, 1) == ["worker1"]
     assert web.server.end() == 0
@@ -197,12 +197,12 @@ def test_what_is_no_command_is_refused(server, command, said):
 
 DISAGREEING = """
 def one():
-    note("one")
+    record("one")
 
 def other():
-    note("other")
+    record("other")
 
-here = "template" in sys.argv[0]
+here = "fork_server" in sys.argv[0]
 for func in (one, other) if here else (other, one):
     Signal().register_handler("workers")(func)
 
@@ -219,7 +219,7 @@ def test_two_functions_under_one_number_are_told_by_name(beside):
     web = beside("gunicorn-sync")
     web.server.write(DISAGREEING)
     web.server.launch(
-        "--socket", web.server.wire, "--allow-remote", "0", "--graceful-timeout", "0.5", "--", *web.command
+        "--socket", web.server.remote_socket, "--allow-remote", "0", "--graceful-timeout", "0.5", "--", *web.command
     )
     told = r"in tasks tasks\.one has it, with target 'workers'; here tasks\.other, .*Signal\(name="
     web.server.await_log(f"gets no signals: cannot register signal 0: {told}", 2)
@@ -238,11 +238,11 @@ from heliograph.runtime.scheduling import register_timer
 
 @Signal(77).register_handler("worker")
 def unknown():
-    note("unknown")
+    record("unknown")
 
 @register_timer(0.01, name="unheard")
 def tick():
-    note("tick")
+    record("tick")
 
 def wsgi(environ, start_response):
     start_response("200 OK", [])
@@ -291,7 +291,7 @@ def test_a_program_that_a_worker_starts_sends_and_receives_nothing(beside):
     web = beside("gunicorn-sync")
     web.start(code=ONE + STARTS)
     answered = web.get("run").json()
-    assert answered == {"identity": "outside", "topology": 2}
+    assert answered == {"identity": "external", "topology": 2}
     assert web.by(13, 2) == ["worker1", "worker2"]
     assert sorted(web.workers()) == ["worker1", "worker2"]
     assert web.server.end() == 0
@@ -346,18 +346,18 @@ from heliograph.runtime.scheduling import register_timer, register_timer_rb
 def first():
     @register_timer(0.05, target="workers", name="first")
     def tick():
-        note("first")
+        record("first")
 
 def second():
     @register_timer(0.05, target="mule1", name="second")
     def tock():
-        note("second")
+        record("second")
 
 @register_timer_rb(0.01, repeat=1, name="once")
 def once():
-    note("once")
+    record("once")
 
-here = "template" in sys.argv[0]
+here = "fork_server" in sys.argv[0]
 for declare in (first, second) if here else (second, first):
     declare()
 

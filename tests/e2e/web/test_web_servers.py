@@ -42,7 +42,7 @@ def test_a_handler_that_hangs_stops_no_request(web):
     for _ in range(20):
         web.get(10)
     assert web.by(10, 20) == ["worker2"] * 20
-    web.server.open("gate")
+    web.server.release("gate")
     web.server.expect(1, "unhangs")
     assert web.server.end() == 0
 
@@ -58,10 +58,10 @@ def test_a_worker_that_is_killed_loses_nothing(web):
     after = web.await_workers(lambda workers: workers["worker1"] != before["worker1"])
     assert after["worker2"] == before["worker2"]
     web.server.expect(2, "hangs")
-    web.server.open("gate")
+    web.server.release("gate")
     assert web.by(11, 1) == ["worker1"]
     assert web.server.events("11")[0].pid == after["worker1"]
-    web.server.await_row(50, sent=1, taken=2, done=1, redelivered=1)
+    web.server.await_row(50, sent=1, started=2, done=1, redelivered=1)
     assert web.server.end() == 0
 
 
@@ -101,17 +101,17 @@ def is_told():
 
 @Signal(13).register_handler("worker1")
 def until_told():
-    note("begins")
+    record("begins")
     while not is_told():
         time.sleep(0.01)
-    note("ends")
+    record("ends")
 
 @Signal(14).register_handler("worker1")
 async def until_told_on_the_loop():
-    note("begins")
+    record("begins")
     while not is_told():
         await asyncio.sleep(0.01)
-    await asyncio.to_thread(note, "ends")
+    await asyncio.to_thread(record, "ends")
 
 def answer(path):
     if path.isdigit():
@@ -138,7 +138,7 @@ def _reload_within(web, num):
     web.get(num)
     web.server.expect(done + 1, "begins")
     assert web.server.command("reload").returncode == 0, web.server.log
-    web.server.await_row(num, taken=done + 1, done=done + 1, failed=0, redelivered=0, dropped=0)
+    web.server.await_row(num, started=done + 1, done=done + 1, failed=0, redelivered=0, dropped=0)
 
 
 def test_the_web_servers_own_reload_changes_nothing_else(web):
@@ -163,7 +163,7 @@ def test_async_handlers_run_on_the_servers_loop(web):
     web.get(52)
     web.server.expect(1, "awaits")
     eventually("an answer of that process", lambda: web.get().json()["pid"] == web.workers()["worker1"])
-    web.server.open("gate")
+    web.server.release("gate")
     web.server.expect(1, "awaited")
     web.get(51)
     eventually("two more", lambda: len([e for e in web.server.events() if e.what.startswith("loop-")]) == 2)

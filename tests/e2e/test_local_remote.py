@@ -18,19 +18,19 @@ from heliograph.testing.harness.harness import eventually
 WORK = """
 @Signal(1).register_handler("mule1")
 def by_option():
-    note("by-option")
+    record("by-option")
 
 @Signal(2).register_handler("mule1", remote=True)
 def by_itself():
-    note("by-itself")
+    record("by-itself")
 
 @Signal(3).register_handler("mule1")
 def private():
-    note("private")
+    record("private")
 
 @Signal(4).register_handler("mules", remote=True)
 def each():
-    note("each")
+    record("each")
 """
 TAKEN, REFUSED = b"\xff\0\0\1", b"\xff\0\0\0"
 
@@ -40,17 +40,17 @@ def up(request, server):
     """A server that takes signal 1 from outside because it was told to, and 2 and 4 because they say so."""
     if request.param == "tcp":
         with socket.create_server(("127.0.0.1", 0)) as sock:
-            server.wire = f"127.0.0.1:{sock.getsockname()[1]}"
+            server.remote_socket = f"127.0.0.1:{sock.getsockname()[1]}"
     return server.start(WORK, "--mules", "2", remote="1")
 
 
 def _connect(server) -> socket.socket:
-    if server.wire.startswith("/"):
+    if server.remote_socket.startswith("/"):
         sock = socket.socket(socket.AF_UNIX)
-        sock.connect(server.wire)  # without a timeout the kernel waits where too many others do
+        sock.connect(server.remote_socket)  # without a timeout the kernel waits where too many others do
         sock.settimeout(20)
         return sock
-    host, _, port = server.wire.rpartition(":")
+    host, _, port = server.remote_socket.rpartition(":")
     return socket.create_connection((host, int(port)), 20)
 
 
@@ -148,7 +148,7 @@ def test_a_full_queue_is_answered_no(server):
     code = """
 @Signal(1).register_handler("mule1")
 def held():
-    hold("gate")
+    block_on("gate")
 
 @Signal(2).register_handler("worker")
 def fill():
@@ -156,7 +156,7 @@ def fill():
         while True:
             Signal(1).send(timeout=0)
     except TimeoutError:
-        note("full")
+        record("full")
 """
     server.start(code, "--mules", "1", remote="1,2")
     server.send(2)
@@ -164,9 +164,9 @@ def fill():
     with pytest.raises(RemoteRejected):
         server.send(1)
     server.await_log("signal 1: its queue is full")
-    server.open("gate")
+    server.release("gate")
     sent = server.row(1)["sent"]
-    server.await_row(1, done=sent, waiting=0)
+    server.await_row(1, done=sent, queued=0)
     server.send(1)
     server.await_row(1, sent=sent + 1, done=sent + 1)
     assert server.end() == 0
@@ -179,7 +179,7 @@ import os, uwsgi
 
 def said(num):
     try:
-        return uwsgi.signal(num, {server.wire!r})
+        return uwsgi.signal(num, {server.remote_socket!r})
     except Exception as error:
         return repr(error)
 
@@ -205,7 +205,7 @@ def test_the_binarys_own_option_sends_to_us(server):
     server.start(WORK, "--mules", "2", remote="1")
     uwsgi = str(Path(sys.executable).with_name("uwsgi"))
     done = subprocess.run(
-        [uwsgi, "--signal", f"{server.wire},1"], capture_output=True, text=True, timeout=20, check=False
+        [uwsgi, "--signal", f"{server.remote_socket},1"], capture_output=True, text=True, timeout=20, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     server.expect(1, "by-option")
@@ -215,9 +215,9 @@ def test_the_binarys_own_option_sends_to_us(server):
 def test_our_own_command_sends_to_us(server):
     """`heliograph send`: exit code 0 where it is taken, 1 where not; from the same machine, over TCP too."""
     server.start(WORK, "--mules", "2", remote="1")
-    send_signal(1, server.wire, 20.0)
+    send_signal(1, server.remote_socket, 20.0)
     for num, code in ((1, 0), (3, 1)):
-        command = [sys.executable, "-m", "heliograph", "send", str(num), server.wire]
+        command = [sys.executable, "-m", "heliograph", "send", str(num), server.remote_socket]
         assert subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == code
     server.expect(2, "by-option")
     assert server.end() == 0
