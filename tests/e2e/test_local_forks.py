@@ -1,4 +1,4 @@
-"""Applications under a server of our own that start processes themselves."""
+"""Applications that start processes themselves, on the heliograph server."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def send(times):
 """
 
 
-def test_a_child_of_the_application_sends_and_is_counted(server):
-    """`multiprocessing` and `os.fork`, from a handler and from a thread: what they send arrives and is counted."""
+def test_a_child_process_can_send(server):
+    """With `multiprocessing` or `os.fork()`, from a handler or a thread. Its signals arrive and are counted."""
     code = """
 @Signal(2).register_handler("worker")
 def by_multiprocessing():
@@ -55,8 +55,8 @@ def by_thread():
     assert server.end() == 0
 
 
-def test_more_children_than_there_are_slots_still_send(server):
-    """Twenty at a time: what some of them sent may not be counted, all of it arrives; later ones are counted again."""
+def test_more_children_than_counter_slots_can_send(server):
+    """With twenty at a time, all signals arrive, although some may not be counted. Later children are counted again."""
     code = """
 @Signal(2).register_handler("worker")
 def crowd():
@@ -90,8 +90,8 @@ def one():
     assert server.end() == 0
 
 
-def test_a_child_receives_nothing_and_can_be_terminated(server):
-    """It holds copies of the queues; signals go to the processes of the server, SIGTERM ends the child at once."""
+def test_a_child_process_receives_no_signals(server):
+    """The processes of the server receive them, although the child inherits the queues. SIGTERM ends the child."""
     code = """
 @Signal(2).register_handler("mule1")
 def start():
@@ -114,8 +114,8 @@ def start():
     assert server.end() == 0
 
 
-def test_a_fork_that_comes_back_from_its_handler_ends(server):
-    """By returning, by `sys.exit()` or by an error: it is no second mule, and the signal counts as the parent's."""
+def test_a_child_that_returns_from_the_handler_exits(server):
+    """After a return, `sys.exit()` or an exception. It is not a second mule, and the signal counts once."""
     code = """
 @Signal(2).register_handler("mule1")
 def returns():
@@ -149,8 +149,8 @@ def fails():
     assert server.end() == 0
 
 
-def test_a_program_of_the_application_does_not_hold_the_server(server):
-    """A subprocess inherits no descriptor of the server's, no signal ignored, nor the belief to be one of its own."""
+def test_a_subprocess_inherits_nothing_of_the_server(server):
+    """It has no descriptors of the server, ignores no Unix signals, and its engine is `detached`."""
     code = """
 PROGRAM = '''
 import os, signal, heliograph
@@ -172,8 +172,8 @@ def run():
     assert server.end() == 0
 
 
-def test_orphans_of_the_application_do_not_confuse_the_master(server):
-    """They become its children, end, and their process ids mean nothing to it."""
+def test_the_master_reaps_orphans_of_the_application(server):
+    """They become its children. The master does not take them for processes of the server."""
     code = """
 @Signal(2).register_handler("mule1")
 def orphans():
@@ -192,6 +192,6 @@ def orphans():
     server.expect(1, "work")
     known = {server.fork_server(), *server.pids().values()}
     children = Path(f"/proc/{server.master()}/task/{server.master()}/children")
-    eventually("all reaped", lambda: set(map(int, children.read_text().split())) == known)
+    eventually("all orphans to be reaped", lambda: set(map(int, children.read_text().split())) == known)
     assert "ended" not in server.log
     assert server.end() == 0

@@ -1,4 +1,4 @@
-"""What ends a process of a server of our own on purpose, `async def` handlers, and a queue that is full."""
+"""Limits of the heliograph server: signals for each process, time for each handler, signals in a queue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unlimited():
 
 @pytest.mark.parametrize("target", ["mule1", "mule"])
 def test_max_signals_replaces_a_process_and_loses_nothing(server, target):
-    """Of its own queue and of a pool: each process handles so many, and none is lost."""
+    """With an own queue and a shared queue: each process handles as many signals as allowed, and none is lost."""
     server.start(WORK.replace('"mule1")\ndef work', f'"{target}")\ndef work'), "--mules", "1", "--max-signals", "100")
     server.send(2)
     work = server.expect(1000, "work")
@@ -49,8 +49,8 @@ def test_max_signals_replaces_a_process_and_loses_nothing(server, target):
 
 
 @pytest.mark.parametrize(("num", "said"), [(3, "slow"), (4, "limited")], ids=["the server's", "the handler's"])
-def test_a_time_limit_ends_the_process(server, num, said):
-    """The signal counts as failed and is not run again; others go on."""
+def test_a_time_limit_kills_the_process(server, num, said):
+    """The signal counts as failed and is not redelivered. Later signals are handled."""
     limit = "0.2" if num == 3 else "20"
     server.start(WORK, "--mules", "1", "--time-limit", limit)
     server.send(num)
@@ -67,8 +67,8 @@ def test_a_time_limit_ends_the_process(server, num, said):
     assert server.end() == 0
 
 
-def test_a_handler_may_be_free_of_the_servers_limit(server):
-    """`time_limit=0`: it takes what it takes; and a limit that was kept ends nobody later."""
+def test_a_handler_can_disable_the_time_limit(server):
+    """With `time_limit=0` it takes as long as it needs. A limit of an earlier handler kills nobody later."""
     server.start(WORK, "--mules", "1", "--time-limit", "0.3")
     pid = server.pids()["mule1"]
     server.send(1)
@@ -78,14 +78,14 @@ def test_a_handler_may_be_free_of_the_servers_limit(server):
     assert server.end() == 0
 
 
-def test_async_handlers_run_to_their_end_on_one_loop(server):
-    """`async def`: the loop stays, and so does what was bound to it; a failure is counted, the process goes on."""
+def test_async_handlers_run_on_one_loop(server):
+    """The loop and its objects live as long as the process. A failure is counted, and the process continues."""
     code = """
 LOCK = asyncio.Lock()
 LOOPS = []
 tasks = []
 
-async def beside():
+async def background():
     while True:
         await asyncio.sleep(0)
 
@@ -94,7 +94,7 @@ async def coroutine(num):
     async with LOCK:
         await asyncio.sleep(0.001)
         if not tasks:
-            tasks.append(asyncio.create_task(beside()))
+            tasks.append(asyncio.create_task(background()))
         LOOPS.append(asyncio.get_running_loop())
         same = len(set(map(id, LOOPS)))
         record(f"loops{same}")
@@ -115,14 +115,14 @@ async def fails():
     assert server.end() == 0
 
 
-def test_a_full_queue_holds_the_sender_back_and_then_refuses(server):
-    """D1: 65,536 wait; the next waits for its timeout, is refused and counted; other receivers notice nothing."""
+def test_a_full_queue_blocks_the_sender_until_its_timeout(server):
+    """D1: A queue holds 65,536 signals. The next send is rejected after its timeout. Other receivers continue."""
     code = """
 from heliograph.exceptions import SignalQueueFull
 
 @Signal(6).register_handler("mule1")
-def held():
-    record("held")
+def blocking():
+    record("blocked")
     block_on("gate")
 
 @Signal(7).register_handler("mule1")
@@ -136,7 +136,7 @@ def free():
 @Signal(9).register_handler("worker1")
 def flood():
     Signal(6).send()
-    while not os.path.exists("taken"):
+    while not os.path.exists("fetched"):
         time.sleep(0.001)
     sent = 0
     try:
@@ -149,7 +149,7 @@ def flood():
     try:
         Signal(7).send(timeout=0.3)
     except TimeoutError as error:
-        record("refused" if 0.3 <= time.monotonic() - before < 3 and "mule1" in str(error) else f"wrong{error!r}")
+        record("rejected" if 0.3 <= time.monotonic() - before < 3 and "mule1" in str(error) else f"wrong{error!r}")
     Signal(8).send()
     before = time.monotonic()
     record("tries")
@@ -158,10 +158,10 @@ def flood():
 """
     server.start(WORK + code, "--mules", "2", remote="8,9")
     server.send(9)
-    server.expect(1, "held")
-    (server.directory / "taken").touch()
+    server.expect(1, "blocked")
+    (server.directory / "fetched").touch()
     server.expect(1, "sent65536")
-    server.expect(1, "refused")
+    server.expect(1, "rejected")
     server.expect(1, "free")
     server.expect(1, "tries")
     assert server.state()["rejected"] == 2

@@ -1,4 +1,4 @@
-"""How a server of our own starts, or does not; one master to a name; what becomes of its processes without it."""
+"""The start of the heliograph server: failures, names that are in use, and a master that is killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from heliograph.testing.harness.harness import eventually
 BUSY = """
 @Signal(1).register_handler("mule1")
 def work():
-    record("begun")
+    record("started")
     block_on("gate")
 
 @Signal(2).register_handler("worker")
@@ -36,8 +36,8 @@ def spin():
         ("Signal(1).register_handler('mule9')(record)", "target 'mule9'"),
     ],
 )
-def test_an_application_that_does_not_load_is_exit_code_two(server, lazy, code, says):
-    """The traceback is in the log, from the application's own line on; no process is left."""
+def test_an_application_that_cannot_be_loaded_is_exit_code_two(server, lazy, code, says):
+    """The log has the traceback of the application's own code. No process is left."""
     server.write(code)
     server.launch("--mules", "2", *lazy)
     assert server.wait() == 2
@@ -47,12 +47,12 @@ def test_an_application_that_does_not_load_is_exit_code_two(server, lazy, code, 
     assert "heliograph/application.py" not in server.log
 
 
-def test_processes_go_when_the_master_is_killed(server):
-    """Within a second, also one whose handler holds, or spins; the name is free again though its socket is there."""
+def test_all_processes_end_if_the_master_is_killed(server):
+    """Within a second, also with a blocked or spinning handler. Then a new server can use the name."""
     server.start(BUSY, "--mules", "1", "--workers", "2", "--spooler", "spool")
     server.send(1)
     server.send(2)
-    server.expect(1, "begun")
+    server.expect(1, "started")
     server.expect(1, "spins")
     assert len(server.session()) == 6
     os.kill(server.master(), signal.SIGKILL)
@@ -66,17 +66,17 @@ def test_processes_go_when_the_master_is_killed(server):
     server.launch("--mules", "1", "--socket", "remote.sock", "--allow-remote", "1")
     server.await_log("ready: ", 2)
     server.send(1)
-    server.expect(2, "begun")
+    server.expect(2, "started")
     assert server.end() == 0
 
 
-def test_processes_go_when_the_master_is_killed_while_they_start(server):
-    """In the midst of importing, and of the hooks after the fork."""
+def test_all_processes_end_if_the_master_is_killed_during_the_start(server):
+    """During the import, or during the post-fork hooks."""
     server.write(
         "Path('imports').touch()\nhold('gate')\n@uwsgi.postfork_hooks.add()\ndef hook(): record('hook'); block_on('no')"
     )
     server.launch("--mules", "1")
-    eventually("it imports", (server.directory / "imports").exists)
+    eventually("the import", (server.directory / "imports").exists)
     os.kill(server.master(), signal.SIGKILL)
     server.process.wait()
     eventually("no process left", lambda: not server.session(), 1)
@@ -88,8 +88,8 @@ def test_processes_go_when_the_master_is_killed_while_they_start(server):
     eventually("no process left", lambda: not server.session(), 1)
 
 
-def test_a_second_master_of_a_name_is_refused(server):
-    """Exit code 2 and one line, that names the first; which goes on."""
+def test_a_second_server_with_the_same_name_is_rejected(server):
+    """It exits with 2 and one line that names the first, which continues."""
     server.start("@Signal(1)\ndef work(): record('done')")
     first, before = server.process, server.log
     second = server.launch()
@@ -130,7 +130,7 @@ raise SystemExit(code + 7)
 
 
 def test_serve_does_what_the_command_does(server):
-    """In a program, twice: signals, reload, stop; the exit code is returned; nothing stays open, running or changed."""
+    """A program calls `serve()` twice. Signals, reload and stop work, and no descriptor, process or module stays."""
     server.write("@Signal(1).register_handler('farm_crew')\ndef work(): record('done')")
     (server.directory / "program.py").write_text(PROGRAM)
     server.process = server.popen(sys.executable, "program.py")
@@ -149,8 +149,8 @@ def test_serve_does_what_the_command_does(server):
 @pytest.mark.parametrize(
     "arguments", ["workers=0", "mules=-1", "farms={'a': [1]}", "graceful_timeout=-1", "app='no such'"]
 )
-def test_serve_refuses_what_cannot_be(server, arguments):
-    """A `ConfigError`, and nothing was started."""
+def test_serve_rejects_invalid_arguments(server, arguments):
+    """It raises `ConfigError` and starts nothing."""
     server.write("")
     program = f"import heliograph\noptions = dict(app='tasks', name='e2e')\noptions.update({arguments})\n"
     server.process = server.popen(sys.executable, "-c", program + "heliograph.serve(**options)")
