@@ -88,7 +88,7 @@ def test_a_reload_under_load_loses_nothing(web_server):
     assert before.keys() == after.keys()
     assert not set(web_server.workers().values()) & set(before.values())
     assert Counter(web_server.by(13, 2 * len(sent))) == {"worker1": len(sent), "worker2": len(sent)}
-    web_server.server.await_row(13, sent=len(sent), done=2 * len(sent), waiting=0)
+    web_server.server.await_row(13, sent=len(sent), done=2 * len(sent), queued=0)
     eventually("an answer", web_server.answers)
     assert web_server.server.end() == 0
 
@@ -218,5 +218,5 @@ def test_requests_are_answered_while_signals_arrive(web_server):
         asker.join()
     assert not failures
     assert Counter(web_server.by(13, 2 * sent)) == {"worker1": sent, "worker2": sent}
-    web_server.server.await_row(10, sent=len(answered), done=len(answered), waiting=0)
+    web_server.server.await_row(10, sent=len(answered), done=len(answered), queued=0)
     assert web_server.server.end() == 0
