@@ -77,6 +77,7 @@ def hook():
     assert server.end() == 0
 
 
+@pytest.mark.quick
 def test_a_running_signal_is_redelivered_to_the_successor(server):
     """D3, T9: The successor handles it once more, before all later signals."""
     server.start(WORK, "--mules", "1")

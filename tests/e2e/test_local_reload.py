@@ -29,6 +29,7 @@ BROKEN = {
 MODES = {"plain": (), "lazy": ("--lazy-apps",)}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_a_reload_under_load_loses_nothing(server, mode):
     """D4: Signals arrive during the reload. The old or the new code handles each once."""

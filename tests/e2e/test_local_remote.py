@@ -65,6 +65,7 @@ def _ask(server, *pieces: bytes) -> bytes:
     return found
 
 
+@pytest.mark.quick
 def test_allowed_signals_are_handled(up):
     """Allowed by `--allow-remote` or by the handler. A broadcast reaches each receiver. All signals are counted."""
     up.send(1, 3)

@@ -129,6 +129,7 @@ raise SystemExit(code + 7)
 """
 
 
+@pytest.mark.quick
 def test_serve_does_what_the_command_does(server):
     """A program calls `serve()` twice. Signals, reload and stop work, and no descriptor, process or module stays."""
     server.write("@Signal(1).register_handler('farm_crew')\ndef work(): record('done')")

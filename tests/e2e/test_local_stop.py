@@ -55,6 +55,7 @@ def test_only_the_master_reacts_to_the_terminal(busy):
     assert server.end() == 0
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_queued_signals_are_handled_before_the_stop(busy, number):
     """After SIGTERM or Ctrl-C. The exit code is 0, and nothing is left."""

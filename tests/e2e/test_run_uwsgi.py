@@ -170,6 +170,7 @@ def gone(pids) -> bool:
     return True
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_becomes_the_server(start, reports, number):
     """SIGTERM and Ctrl-C stop uWSGI with all its processes. The exit code is 0."""

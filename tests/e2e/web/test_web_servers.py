@@ -8,10 +8,12 @@ import threading
 from collections import Counter
 
 import httpx
+import pytest
 
 from heliograph.testing.harness.harness import eventually
 
 
+@pytest.mark.quick
 def test_every_target_is_reached(web_server):
     """From a request, a mule and the spooler. Each process of the web server is one worker."""
     web_server.start()
