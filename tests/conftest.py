@@ -16,20 +16,21 @@ ROOT = Path(__file__).parent
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker of `make quick`. pytest-xdist registers its own, if it is installed."""
     config.addinivalue_line("markers", "quick: run by make quick. All unit tests and the inline engine have it.")
+    config.addinivalue_line("markers", "early: starts first in a parallel run, because it waits for a long time.")
     if not config.pluginmanager.hasplugin("xdist"):
         config.addinivalue_line("markers", "xdist_group(name): run the tests of a group in one process.")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that share a server or a module in one group. Start with the groups that wait for full minutes."""
+    """Put tests that share a server or a module in one group. Start with the tests that wait for a long time."""
     for item in items:
         group = _group(item)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
         if item.path.is_relative_to(ROOT / "unit") or item.path.name == "test_inline.py":
             item.add_marker(pytest.mark.quick)
-    items.sort(key=_waits_for_full_minutes, reverse=True)
+    items.sort(key=_is_early, reverse=True)
 
 
 def _group(item: pytest.Item) -> str | None:
@@ -43,6 +44,6 @@ def _group(item: pytest.Item) -> str | None:
     return "/".join([kind, *rest])
 
 
-def _waits_for_full_minutes(item: pytest.Item) -> bool:
-    marker = item.get_closest_marker("xdist_group")
-    return item.path.name == "test_nightly.py" or (marker is not None and marker.args[0].endswith("-plain"))
+def _is_early(item: pytest.Item) -> bool:
+    group = item.get_closest_marker("xdist_group")
+    return item.get_closest_marker("early") is not None or (group is not None and group.args[0].endswith("-plain"))

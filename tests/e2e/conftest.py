@@ -57,6 +57,9 @@ class HeliographServer:
         self.remote_socket = str(directory / "remote.sock")
         """Address for external signals."""
         self.process: subprocess.Popen[bytes] | None = None
+        self._events: list[Event] = []
+        self._read_events = 0
+        """Bytes of the file that are in `_events`."""
 
     def write(self, code: str) -> None:
         """Write the application: the preamble and this code."""
@@ -105,9 +108,15 @@ class HeliographServer:
     def events(self, what: str = "") -> list[Event]:
         """Return the recorded events, or those with this text."""
         path = self.directory / "events"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        found = [Event(word, by, int(pid)) for word, by, pid in (line.split() for line in lines if line[-1] == "\n")]
-        return [event for event in found if event.what == what or not what]
+        if path.exists():
+            with path.open() as file:
+                file.seek(self._read_events)
+                complete = file.read().rpartition("\n")[0]
+            if complete:
+                self._read_events += len(complete.encode()) + 1
+                lines = (line.split() for line in complete.split("\n"))
+                self._events += [Event(word, by, int(pid)) for word, by, pid in lines]
+        return [event for event in self._events if event.what == what or not what]
 
     def expect(self, count: int, what: str) -> list[Event]:
         """Wait until the application has recorded `count` events with this text. Return them."""

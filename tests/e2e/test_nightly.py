@@ -51,6 +51,7 @@ def test_a_file_change_reaches_both_workers(server, engine):
     assert server.end() == 0
 
 
+@pytest.mark.early
 def test_the_night_comes_and_the_spooler_writes_the_report(server, monkeypatch):
     """Within a minute, with FAST=1: a worker closes the day and leaves the report to the spooler."""
     monkeypatch.setenv("FAST", "1")

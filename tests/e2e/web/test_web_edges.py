@@ -46,6 +46,7 @@ def test_a_handler_can_use_executors_while_its_process_exits(make_web_server, co
     assert web_server.server.end() == 0
 
 
+@pytest.mark.early
 @pytest.mark.skipif(GUNICORN_VERSION < (25, 0), reason="gunicorn has its asgi worker from 25.0 on")
 def test_a_handler_that_its_loop_cancels_is_redelivered(make_web_server):
     """A cancellation by the loop is neither a failure nor a crash, however slowly the other tasks end."""

@@ -148,12 +148,12 @@ def test_k7_a_cron_rule_fires_once_in_each_matching_minute(harness: InlineHarnes
     """It does not fire again if the clock is set back."""
     num = Triggered.EVERY_MINUTE
     since = len(harness.events(num))
-    harness.advance_time(3600)
-    assert len(harness.events(num)) == since + 60
+    harness.advance_time(1200)
+    assert len(harness.events(num)) == since + 20
     clock: Any = harness.engine.clock
     clock.set(clock.time() - 600)
     harness.advance_time(590)
-    assert len(harness.events(num)) == since + 60
+    assert len(harness.events(num)) == since + 20
 
 
 @guarantee("K8")
