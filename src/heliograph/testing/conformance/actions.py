@@ -1,4 +1,4 @@
-"""What the tests call in the processes of a server. An agent imports these functions by name."""
+"""Functions that the tests call in the processes of a server. An agent imports them by name."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ The letter of a guarantee is its subject: {letters}.
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What one test proves."""
+    """One test as the proof of a guarantee."""
 
     guarantee: str
     """Id of the guarantee."""

@@ -9,7 +9,7 @@ harness        `Harness`: the interface that the tests use
 inline         `InlineHarness`: one process, the inline engine and a fake clock
 server         `ServerHarness`: a real server and the agents in its processes
 servers        starts a uWSGI server or a heliograph server for tests
-agent          runs in each process: executes jobs for the test, and records handled signals
+agent          runs the test's jobs in each process, and records handled signals
 app            the application: registers handlers and triggers
-attempts       what the application tries while it is loaded, and what came of it
+attempts       registrations that the application tries while it is loaded, with their results
 """

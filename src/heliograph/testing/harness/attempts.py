@@ -1,4 +1,4 @@
-"""What the application tries while it is loaded.
+"""Registrations that the application tries while it is loaded.
 
 Registration is only possible while the application is loaded, so the application itself tries every registration that
 must fail. It keeps the results for the tests to check.

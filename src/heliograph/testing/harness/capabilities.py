@@ -18,7 +18,10 @@ class Limitation(NamedTuple):
 
 
 class Capability(Enum):
-    """What a test can need. The value is the reason why an engine lacks it. The most important reason comes first."""
+    """An ability or mode that a test can need. The value is the reason why an engine lacks it.
+
+    The most important reason comes first.
+    """
 
     MULES = Limitation(
         "any worker only",
