@@ -1,8 +1,49 @@
-"""What all tests share: pytest's own plugin for testing plugins, and one profile for Hypothesis."""
+"""Shared by all tests: pytest's plugin for testing plugins, the Hypothesis profile, and groups of parallel tests."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
 settings.register_profile("heliograph", deadline=None, max_examples=100, print_blob=True)
 settings.load_profile("heliograph")
+
+ROOT = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker of `make quick`. pytest-xdist registers its own, if it is installed."""
+    config.addinivalue_line("markers", "quick: run by make quick. All unit tests and the inline engine have it.")
+    config.addinivalue_line("markers", "early: starts first in a parallel run, because it waits for a long time.")
+    if not config.pluginmanager.hasplugin("xdist"):
+        config.addinivalue_line("markers", "xdist_group(name): run the tests of a group in one process.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that share a server or a module in one group. Start with the tests that wait for a long time."""
+    for item in items:
+        group = _group(item)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+        if item.path.is_relative_to(ROOT / "unit") or item.path.name == "test_inline.py":
+            item.add_marker(pytest.mark.quick)
+    items.sort(key=_is_early, reverse=True)
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Return the group of a test, or None for an end-to-end test. It has a server of its own."""
+    kind, *rest = item.path.relative_to(ROOT).parts
+    if kind == "e2e":
+        return None
+    if kind == "conformance" and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+        mode = item.callspec.params.get("harness", "")
+        return f"{item.path.stem}-{mode}"
+    return "/".join([kind, *rest])
+
+
+def _is_early(item: pytest.Item) -> bool:
+    group = item.get_closest_marker("xdist_group")
+    return item.get_closest_marker("early") is not None or (group is not None and group.args[0].endswith("-plain"))

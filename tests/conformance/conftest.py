@@ -1,6 +1,6 @@
-"""The suite lives in the package; its assertions explain themselves too."""
+"""The conformance suite is part of the package. pytest explains failed assertions in its modules too."""
 
 import pytest
 
-for module in ("requirements", "sending", "signals", "targets"):
+for module in ("delivery", "remote", "requirements", "signals", "targets", "triggers", "waiting"):
     pytest.register_assert_rewrite(f"heliograph.testing.conformance.{module}")

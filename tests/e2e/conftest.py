@@ -1,4 +1,4 @@
-"""A server of our own under test: `heliograph run` in a directory and a session of its own."""
+"""The heliograph server under test: `heliograph run` in its own directory and session."""
 
 from __future__ import annotations
 
@@ -19,54 +19,59 @@ from heliograph.remote import send_signal
 from heliograph.testing.harness.harness import eventually
 
 DEADLINE = 20.0
-"""Seconds after which a test gives up; none takes that long."""
+"""Seconds after which a test gives up."""
 
-PRELUDE = """
+APP_PREAMBLE = """
 import os, signal, sys, time
 from pathlib import Path
 from heliograph import Signal, engines, uwsgi
 
 EVENTS = os.open("events", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-def note(what):
+def record(what):
     os.write(EVENTS, f"{what} {engines.current().identity} {os.getpid()}\\n".encode())
 
-def hold(gate):
-    while not Path(gate).exists():
+def block_on(path):
+    while not Path(path).exists():
         time.sleep(0.002)
 """
-"""What every application under test begins with: say what happens, and stay within a handler until a gate opens."""
+"""The beginning of every application under test: functions to record an event, and to block until a file exists."""
 
 
 class Event(NamedTuple):
-    """What an application said, by whom, and the process id."""
+    """An event that the application recorded."""
 
     what: str
     by: str
+    """The process, for example `mule1`."""
     pid: int
 
 
-class Local:
-    """One server at a time, found by the name `e2e`; signals come in at the path `wire`."""
+class HeliographServer:
+    """One server at a time, with the name `e2e`."""
 
     name = "e2e"
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.wire = str(directory / "wire")
+        self.remote_socket = str(directory / "remote.sock")
+        """Address for external signals."""
         self.process: subprocess.Popen[bytes] | None = None
+        self._events: list[Event] = []
+        self._read_events = 0
+        """Bytes of the file that are in `_events`."""
 
     def write(self, code: str) -> None:
-        """The application: what stands after the prelude."""
-        (self.directory / "tasks.py").write_text(PRELUDE + code)
+        """Write the application: the preamble and this code."""
+        (self.directory / "tasks.py").write_text(APP_PREAMBLE + code)
 
     def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start the server, and do not wait for it."""
+        """Start the server without waiting until it is ready."""
         self.process = self.popen(sys.executable, "-m", "heliograph", "run", "tasks", "--name", self.name, *arguments)
         return self.process
 
     def popen(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start a program in the directory; what it says goes to the log."""
+        """Start a program in the directory. Its output goes to the log."""
         with (self.directory / "log").open("ab") as log:
             return subprocess.Popen(
                 command,
@@ -78,11 +83,11 @@ class Local:
                 start_new_session=True,
             )
 
-    def start(self, code: str, *arguments: str, remote: str = "1,2,3,4,5") -> Local:
-        """Start the server with this application, and wait until all its processes are up."""
+    def start(self, code: str, *arguments: str, remote: str = "1,2,3,4,5") -> HeliographServer:
+        """Start the server with this application and wait until all its processes are ready."""
         self.write(code)
-        self.launch("--socket", self.wire, "--allow-remote", remote, *arguments)
-        self.await_log("ready: ")
+        self.launch("--socket", self.remote_socket, "--allow-remote", remote, *arguments)
+        self.await_log("(?i)ready: ")
         return self
 
     @property
@@ -90,60 +95,67 @@ class Local:
         return (self.directory / "log").read_text(errors="replace")
 
     def await_log(self, pattern: str, count: int = 1) -> None:
-        """Wait until the log matches so often."""
+        """Wait until the log matches a pattern `count` times."""
         try:
-            eventually(f"{pattern!r} in the log", lambda: len(re.findall(pattern, self.log)) >= count or self._ended())
-        except AssertionError as failure:
-            raise AssertionError(f"{failure}; it is:\n{self.log}") from None
+            eventually(f"{pattern!r} in the log", lambda: len(re.findall(pattern, self.log)) >= count or self._exited())
+        except AssertionError as error:
+            raise AssertionError(f"{error} The log:\n{self.log}") from None
         assert len(re.findall(pattern, self.log)) >= count, self.log
 
-    def _ended(self) -> bool:
+    def _exited(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
     def events(self, what: str = "") -> list[Event]:
-        """What the application said; with this word only, if one is given."""
+        """Return the recorded events, or those with this text."""
         path = self.directory / "events"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        found = [Event(word, by, int(pid)) for word, by, pid in (line.split() for line in lines if line[-1] == "\n")]
-        return [event for event in found if event.what == what or not what]
+        if path.exists():
+            with path.open() as file:
+                file.seek(self._read_events)
+                complete = file.read().rpartition("\n")[0]
+            if complete:
+                self._read_events += len(complete.encode()) + 1
+                lines = (line.split() for line in complete.split("\n"))
+                self._events += [Event(word, by, int(pid)) for word, by, pid in lines]
+        return [event for event in self._events if event.what == what or not what]
 
     def expect(self, count: int, what: str) -> list[Event]:
-        """Wait until the application has said it so often."""
+        """Wait until the application has recorded `count` events with this text. Return them."""
         try:
             eventually(f"{what!r} {count} times", lambda: len(self.events(what)) >= count)
-        except AssertionError as failure:
-            raise AssertionError(f"{failure}; {len(self.events(what))} times; the log:\n{self.log}") from None
+        except AssertionError as error:
+            raise AssertionError(f"{error} It happened {len(self.events(what))} times. The log:\n{self.log}") from None
         return self.events(what)
 
     def send(self, num: int, times: int = 1) -> None:
-        """Raise a signal from outside."""
+        """Send an external signal."""
         for _ in range(times):
-            send_signal(num, self.wire, DEADLINE)
+            send_signal(num, self.remote_socket, DEADLINE)
 
-    def open(self, target_credit: str) -> None:
-        """Let go who holds there."""
-        (self.directory / target_credit).touch()
+    def release(self, path: str) -> None:
+        """Create the file that a handler blocks on."""
+        (self.directory / path).touch()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`heliograph signals` and the like, for this server."""
+        """Run a command such as `heliograph signals` for this server."""
         command = [sys.executable, "-m", "heliograph", *arguments, "--name", self.name]
         return subprocess.run(
             command, cwd=self.directory, capture_output=True, text=True, timeout=DEADLINE, check=False
         )
 
     def state(self) -> dict:
-        """What the master says of itself."""
+        """Return the state that the master reports."""
         return request(control_socket(self.name), {"do": "signals"})
 
     def pids(self) -> dict[str, int]:
+        """Return the process id of each process of the server, by name."""
         return self.state()["processes"]
 
     def row(self, num: int) -> dict:
-        """The counters of one signal."""
+        """Return the counters of a signal."""
         return next(row for row in self.state()["signals"] if row["num"] == num)
 
     def await_row(self, num: int, **expected: int) -> None:
-        """Wait until counters have these values."""
+        """Wait until counters of a signal have these values."""
 
         def found() -> dict:
             row = self.row(num)
@@ -151,51 +163,57 @@ class Local:
 
         try:
             eventually(f"{expected} of signal {num}", lambda: found() == expected)
-        except AssertionError as failure:
-            raise AssertionError(f"{failure}, but {found()}; the log:\n{self.log}") from None
+        except AssertionError as error:
+            raise AssertionError(f"{error} The counters: {found()}. The log:\n{self.log}") from None
 
-    def kill(self, who: str) -> int:
-        """End a process with SIGKILL; the process id that it had."""
-        pid = self.pids()[who]
+    def kill(self, process: str) -> int:
+        """Send SIGKILL to a process and return its process id."""
+        pid = self.pids()[process]
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def await_successor(self, who: str, pid: int) -> int:
-        """Wait until another process is up in its place."""
-        return eventually(f"a successor of {who}", lambda: self.pids().get(who, pid) != pid and self.pids()[who])
+    def await_successor(self, process: str, pid: int) -> int:
+        """Wait for the successor of `pid` and return its process id."""
+
+        def successor() -> int | None:
+            found = self.pids().get(process, pid)
+            return found if found != pid else None
+
+        return eventually(f"a successor of {process}", successor)
 
     def master(self) -> int:
+        """Return the process id of the master."""
         assert self.process is not None
         return self.process.pid
 
-    def template(self) -> int:
-        """The process that forks the others."""
+    def fork_server(self) -> int:
+        """Return the process id of the fork server."""
         known = {self.master(), *self.pids().values()}
-        return next(pid for pid in self.session() if pid not in known and "template" in _title(pid))
+        return next(pid for pid in self.session() if pid not in known and FORK_SERVER in _title(pid))
 
     def session(self) -> list[int]:
-        """The processes of the server's session that have not ended."""
+        """Return the running processes of the server's session."""
         pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
         return sorted(pid for pid in pids if _session(pid) == self.master())
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send it to the master; its exit code."""
+        """Send a Unix signal to the master and return the exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.wait()
 
     def wait(self) -> int:
-        """The server's exit code; nothing of it is left then."""
+        """Wait until no process of the server is left, and return the exit code."""
         assert self.process is not None
         try:
             code = self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the server does not end; it said:\n{self.log}") from None
+            raise AssertionError(f"The server does not exit. The log:\n{self.log}") from None
         eventually("no process left", lambda: not self.session())
         return code
 
     def clean(self) -> None:
-        """Leave nothing behind, whatever the test did: the session is ours."""
+        """Kill every process of the session."""
         if self.process is None:
             return
         for pid in self.session():
@@ -204,8 +222,12 @@ class Local:
         self.process.wait()
 
 
+FORK_SERVER = "fork server"
+"""Part of the fork server's process title."""
+
+
 def _session(pid: int) -> int:
-    """The session of a process; 0 if it has ended."""
+    """Return the session of a process, or 0 if it has exited."""
     try:
         state, _, _, number = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
     except OSError:
@@ -222,11 +244,11 @@ def _title(pid: int) -> str:
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A server that is not started yet; whatever becomes of it, nothing is left behind."""
+    """A server that the test starts. No process is left after the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("HELIOGRAPH_ENGINE", raising=False)
-    local = Local(tmp_path)
-    yield local
-    local.clean()
+    server = HeliographServer(tmp_path)
+    yield server
+    server.clean()

@@ -1,4 +1,4 @@
-"""`contrib` on a real server: processes of servers that are not known join, and leave with nothing unfinished."""
+"""`heliograph.contrib` on a real server: processes of unknown web servers join and leave."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ TASKS = """
 refresh, crunch = Signal(1), Signal(2)
 
 @refresh.register_handler("workers", remote=True)
-def note_it():
-    note("refreshed")
+def refresh_it():
+    record("refreshed")
 """
 
 PREFORK = """
@@ -27,7 +27,7 @@ import tasks
 
 
 def application(environ, start_response):
-    tasks.note("asked")
+    tasks.record("asked")
     start_response("200 OK", [])
     return [b"hello"]
 
@@ -44,7 +44,7 @@ signal.signal(signal.SIGTERM, lambda *_: [os.kill(child, signal.SIGTERM) for chi
 for child in children:
     os.waitpid(child, 0)
 """
-"""A WSGI server that nobody knows: two processes that were forked after the application was imported."""
+"""An unknown WSGI server: two processes that it forks after it has imported the application."""
 
 ASYNC_TASKS = """
 import asyncio
@@ -52,14 +52,14 @@ slow = Signal(1)
 
 @slow.register_handler("worker", remote=True)
 async def take_long():
-    note("begun")
+    record("started")
     receiver = engines.current().receiver
     while not receiver._draining and not Path("gate").exists():
         await asyncio.sleep(0.01)
-    note("leaving")
+    record("leaving")
     while not Path("gate").exists():
         await asyncio.sleep(0.01)
-    note("finished")
+    record("finished")
 """
 
 ASGI = """
@@ -70,7 +70,7 @@ async def bare(scope, receive, send):
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
-            tasks.note(message["type"])
+            tasks.record(message["type"])
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -84,13 +84,13 @@ except ImportError:
     pass
 """
 
-QUIET = """
+PLAIN_APP = """
 def application(environ, start_response):
     start_response("200 OK", [])
     return [b"hello"]
 """
 
-SEATS = """
+JOINING = """
 import os, sys, threading, time
 from pathlib import Path
 from heliograph import join, leave, uwsgi
@@ -98,20 +98,20 @@ import tasks
 
 if not (child := os.fork()):
     os.setpgid(0, 0)
-tasks.note("started")
+tasks.record("forked")
 threads = [threading.Thread(target=join) for _ in range(8)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-tasks.note(f"serves-in-{sum(thread.name == 'heliograph' for thread in threading.enumerate())}")
+tasks.record(f"serves-in-{sum(thread.name == 'heliograph' for thread in threading.enumerate())}")
 while not uwsgi.worker_id and not Path("leave").exists():
     time.sleep(0.01)
 if not uwsgi.worker_id:
     leave()
     while any(thread.name == "heliograph" for thread in threading.enumerate()):
         time.sleep(0.01)
-    tasks.note("left")
+    tasks.record("left")
 while not Path("end").exists():
     time.sleep(0.01)
 """
@@ -128,15 +128,15 @@ def listens(port):
 
 
 def launch(server, app, *command, workers="1"):
-    """A server of ours with this file beside `tasks.py`, and this command beside it."""
+    """Start a server with this web application and web server command."""
     (server.directory / "web.py").write_text(app)
-    wire = ["--socket", server.wire, "--allow-remote", "1,2"]
-    server.launch(*wire, "--workers", workers, "--", *command)
+    options = ["--socket", server.remote_socket, "--allow-remote", "1,2"]
+    server.launch(*options, "--workers", workers, "--", *command)
     return server
 
 
 def test_a_process_of_an_unknown_wsgi_server_joins_at_its_first_request(server):
-    """Each fork for itself, and not before; then signals reach it."""
+    """Each forked process joins by itself at its first request. Then it receives signals."""
     port = free_port()
     server.write(TASKS)
     launch(server, PREFORK, sys.executable, "web.py", str(port), workers="2")
@@ -148,7 +148,7 @@ def test_a_process_of_an_unknown_wsgi_server_joins_at_its_first_request(server):
 
     server.await_log("started ")
     eventually("the port", lambda: listens(port))
-    assert not [who for who in server.pids() if who.startswith("worker")]
+    assert not [process for process in server.pids() if process.startswith("worker")]
     eventually("both processes have answered", ask_until_both_have_answered)
     server.await_log("ready: worker1, worker2")
     server.send(1)
@@ -160,47 +160,47 @@ def test_a_process_of_an_unknown_wsgi_server_joins_at_its_first_request(server):
 
 
 @pytest.mark.parametrize("app", ["app", "framework"])
-def test_an_async_handler_finishes_before_its_loop_ends(server, app):
-    """The process is told to end while one runs: it takes no more, and that one comes to its end there."""
+def test_an_async_handler_finishes_before_its_loop_stops(server, app):
+    """After SIGTERM the process takes no further signals and finishes the running handler."""
     server.write(ASYNC_TASKS)
     launch(server, ASGI, "uvicorn", "--port", str(free_port()), f"web:{app}")
     server.await_log("ready: worker1")
     server.send(1)
-    begun = server.expect(1, "begun")
-    os.kill(begun[0].pid, signal.SIGTERM)
+    started = server.expect(1, "started")
+    os.kill(started[0].pid, signal.SIGTERM)
     server.expect(1, "leaving")
-    server.send(1)  # for its successor
-    server.open("gate")
+    server.send(1)  # Its successor handles this one.
+    server.release("gate")
     finished = server.expect(2, "finished")
-    assert begun[0].pid == finished[0].pid
-    assert finished[1].pid != begun[0].pid
-    server.await_row(1, taken=2, done=2, redelivered=0, failed=0)
+    assert started[0].pid == finished[0].pid
+    assert finished[1].pid != started[0].pid
+    server.await_row(1, started=2, done=2, redelivered=0, failed=0)
     assert server.end() == 0
 
 
-def test_gunicorns_hook_joins_for_an_application_that_knows_of_nothing(server):
-    """It imports nothing of ours; signals reach it all the same, since the tasks are loaded then."""
+def test_the_gunicorn_hook_joins_for_an_application_without_heliograph(server):
+    """The web application imports nothing of heliograph. The hook loads the tasks and joins."""
     server.write(TASKS)
     (server.directory / "gunicorn.conf.py").write_text(
         "from heliograph.contrib.gunicorn import post_worker_init\nworkers = 2\n"
     )
-    launch(server, QUIET, "gunicorn", "-b", f"127.0.0.1:{free_port()}", "web", workers="2")
+    launch(server, PLAIN_APP, "gunicorn", "-b", f"127.0.0.1:{free_port()}", "web", workers="2")
     server.await_log("ready: worker1, worker2")
     server.send(1)
     assert {event.by for event in server.expect(2, "refreshed")} == {"worker1", "worker2"}
     assert server.end() == 0
 
 
-def test_who_leaves_while_there_is_no_seat_does_not_take_the_next(server):
-    """Eight threads that join are one worker; and who waits for a seat in vain stops waiting."""
+def test_a_process_that_leaves_does_not_take_the_next_worker_number(server):
+    """Eight threads that join become one worker. A process that leaves before it got a number stops asking for one."""
     server.write(TASKS)
-    launch(server, SEATS, sys.executable, "web.py")
+    launch(server, JOINING, sys.executable, "web.py")
     server.await_log("ready: worker1")
     server.expect(2, "serves-in-1")
     worker = server.pids()["worker1"]
-    server.open("leave")
+    server.release("leave")
     left = server.expect(1, "left")
     assert left[0].pid != worker
     assert server.pids()["worker1"] == worker
-    server.open("end")
+    server.release("end")
     server.wait()

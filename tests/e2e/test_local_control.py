@@ -1,4 +1,4 @@
-"""The control socket of a server of our own: for its owner only, and no client hangs or grows the master."""
+"""The control socket of the heliograph server: only its owner can use it, and no client can block the master."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from heliograph.testing.harness.harness import eventually
 WORK = """
 @Signal(1).register_handler("worker")
 def work():
-    note("work")
+    record("work")
 """
 
 
 @pytest.fixture
 def up(server):
-    """A server that is up."""
+    """A running server."""
     return server.start(WORK)
 
 
@@ -35,20 +35,20 @@ def _descriptors(server) -> int:
 
 
 def _rss(server) -> int:
-    """kB that the master takes."""
+    """Return the memory of the master in kB."""
     lines = Path(f"/proc/{server.master()}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def _connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
-    sock.connect(path)  # without a timeout the kernel waits where too many others do
+    sock.connect(path)  # Without a timeout connect() waits while the backlog is full.
     sock.settimeout(20)
     return sock
 
 
 def _answer(sock: socket.socket) -> bytes:
-    """All that comes until the master closes the connection."""
+    """Return everything that the master sends until it closes the connection."""
     found = b""
     with contextlib.suppress(ConnectionResetError):
         while chunk := sock.recv(65_536):
@@ -56,8 +56,8 @@ def _answer(sock: socket.socket) -> bytes:
     return found
 
 
-def test_only_its_owner_can_ask(up):
-    """0600 in a directory of 0700; another that can be entered by others is refused at the start."""
+def test_only_the_owner_can_use_the_control_socket(up):
+    """Modes 0600 and 0700. A server does not start if others can enter the directory."""
     path = Path(_path(up))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -87,8 +87,8 @@ MALFORMED = (
 )
 
 
-def test_what_is_malformed_is_answered_by_an_error(up):
-    """A line of JSON with the reason."""
+def test_a_malformed_request_is_answered_with_an_error(up):
+    """The answer gives the reason."""
     for asked in MALFORMED:
         with _connect(_path(up)) as sock:
             sock.sendall(asked)
@@ -96,8 +96,8 @@ def test_what_is_malformed_is_answered_by_an_error(up):
     assert up.command("signals").returncode == 0
 
 
-def test_who_sends_too_much_is_sent_away(up):
-    """Megabytes without a newline: the connection is closed, and the master has not grown."""
+def test_a_request_that_is_too_long_is_closed(up):
+    """After megabytes without a newline, the master has closed the connection and uses no more memory."""
     before = _rss(up)
     for _ in range(20):
         with _connect(_path(up)) as sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -108,24 +108,24 @@ def test_who_sends_too_much_is_sent_away(up):
     assert up.command("signals").returncode == 0
 
 
-def test_who_is_silent_keeps_nobody_out(up):
-    """A hundred clients that say nothing, or half a line: the next is served at once; in the end they are sent away."""
+def test_silent_clients_do_not_block_others(up):
+    """A hundred clients send nothing or half a request. The next is served at once, and the silent ones are closed."""
     before = _descriptors(up)
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(_connect(_path(up))) for _ in range(100)]
         for sock in silent[::2]:
-            with contextlib.suppress(BrokenPipeError):  # one of the first, who have been sent away for the last
+            with contextlib.suppress(BrokenPipeError):  # The master closes the first ones to serve the last.
                 sock.sendall(b'{"do": ')
         done = up.command("signals")
         assert (done.returncode, done.stderr) == (0, "")
         assert _descriptors(up) <= before + 64
         for sock in silent:
             assert _answer(sock) == b""
-    eventually("the descriptors are back", lambda: _descriptors(up) == before)
+    eventually("the old number of descriptors", lambda: _descriptors(up) == before)
 
 
-def test_who_does_not_read_its_answer_is_sent_away(up):
-    """It takes its time, and the others are served meanwhile."""
+def test_a_client_that_does_not_read_its_answer_is_closed(up):
+    """The master serves other clients meanwhile."""
     before = _descriptors(up)
     with contextlib.ExitStack() as stack:
         for _ in range(30):
@@ -133,19 +133,19 @@ def test_who_does_not_read_its_answer_is_sent_away(up):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             sock.sendall(b'{"do": "signals"}\n')
         assert up.command("signals").returncode == 0
-    eventually("the descriptors are back", lambda: _descriptors(up) == before)
+    eventually("the old number of descriptors", lambda: _descriptors(up) == before)
 
 
-def test_a_line_may_come_a_byte_at_a_time(up):
-    """Slowly is not wrong."""
+def test_a_request_may_arrive_byte_by_byte(up):
+    """A slow request is valid."""
     with _connect(_path(up)) as sock:
         for byte in b'{"do": "signals"}\n':
             sock.sendall(bytes([byte]))
         assert b'"name": "e2e"' in _answer(sock)
 
 
-def test_thousands_of_connections_leave_nothing(up):
-    """Opened and closed at once, or with half a word: descriptors and memory are as before."""
+def test_thousands_of_connections_leak_nothing(up):
+    """After connections that close at once or after half a request, descriptors and memory are as before."""
     up.command("signals")
     before, rss = _descriptors(up), _rss(up)
     for number in range(3000):
@@ -155,36 +155,36 @@ def test_thousands_of_connections_leave_nothing(up):
             elif number % 3 == 1:
                 sock.sendall(b'{"do": "nothing"}\n')
     assert up.command("signals").returncode == 0
-    eventually("the descriptors are back", lambda: _descriptors(up) == before)
+    eventually("the old number of descriptors", lambda: _descriptors(up) == before)
     assert _rss(up) - rss < 1024
     up.send(1)
     up.expect(1, "work")
 
 
-def test_idle_costs_nothing(server):
-    """No process of an idle server wakes up: context switches over three seconds, and processor time."""
+def test_an_idle_server_does_not_wake_up(server):
+    """No process switches context or uses processor time during three seconds."""
     server.start(WORK, "--workers", "2", "--mules", "2", "--farm", "crew=1,2", "--spooler", "spool")
     server.send(1)
     server.expect(1, "work")
-    pids = {"master": server.master(), "template": server.template(), **server.pids()}
-    _let_pass(0.3)  # until all have gone to sleep after the question
-    before = {who: _switches(pid) for who, pid in pids.items()}
+    pids = {"master": server.master(), "fork server": server.fork_server(), **server.pids()}
+    _let_pass(0.3)  # Until all processes sleep again after the request.
+    before = {process: _switches(pid) for process, pid in pids.items()}
     _let_pass(3.0)
-    after = {who: _switches(pid) for who, pid in pids.items()}
-    woken = {who: after[who][0] - before[who][0] for who in pids}
+    after = {process: _switches(pid) for process, pid in pids.items()}
+    woken = {process: after[process][0] - before[process][0] for process in pids}
     assert max(woken.values()) <= 2, woken
-    ticks = {who: after[who][1] - before[who][1] for who in pids}
+    ticks = {process: after[process][1] - before[process][1] for process in pids}
     assert max(ticks.values()) == 0, ticks
     assert server.end() == 0
 
 
 def _let_pass(seconds: float) -> None:
-    """What is measured here is that nothing happens, so there is no event to wait for."""
+    """Sleep. The test measures that nothing happens, so there is no event to wait for."""
     select.select([], [], [], seconds)
 
 
 def _switches(pid: int) -> tuple[int, int]:
-    """How often a process went to sleep by itself, and the clock ticks of processor time that it took."""
+    """Return the voluntary context switches of a process and its processor time in clock ticks."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     switches = next(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Processes of a server of our own that are killed or die: who takes their place, and what becomes of their signals."""
+"""Processes of the heliograph server that crash: their successors, and the redelivery of their signals."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from heliograph.testing.harness.harness import eventually
 WORK = """
 @Signal(1).register_handler("mule1")
 def work(num):
-    note("begun")
-    hold("gate")
-    note("done")
+    record("started")
+    block_on("gate")
+    record("done")
 
 @Signal(2).register_handler("mule1")
 def other():
-    note("other")
+    record("other")
 
 @Signal(3).register_handler("mule1", redeliver=False)
 def once():
-    note("once")
-    hold("gate")
+    record("once")
+    block_on("gate")
 
 @Signal(4).register_handler("mule")
 def pooled():
-    note("pooled")
-    hold("gate")
-    note("pooled-done")
+    record("pooled")
+    block_on("gate")
+    record("pooled-done")
 
 @Signal(5).register_handler("worker")
 def alive():
-    note("alive")
+    record("alive")
 """
 
 
-def test_who_is_killed_is_replaced_at_once(server):
-    """The log says how it ended; its successor takes what comes next."""
+def test_a_killed_process_is_replaced_immediately(server):
+    """The log gives the Unix signal. The successor handles the next signal."""
     server.start(WORK, "--mules", "1")
     pid = server.pids()["mule1"]
-    # Who has just started counts as a crash loop if it is killed.
-    eventually("it has lived for a second", lambda: _age(pid) > 1.1)
+    # The master takes the death of a young process for a crash loop.
+    eventually("an age of one second", lambda: _age(pid) > 1.1)
     server.kill("mule1")
     server.send(2)
     assert server.expect(1, "other")[0].pid != pid
@@ -52,15 +52,15 @@ def test_who_is_killed_is_replaced_at_once(server):
 
 
 def _age(pid: int) -> float:
-    """Seconds since the process was forked."""
+    """Return the seconds since a process was forked."""
     with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - short
         started = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     with open("/proc/uptime") as file:  # noqa: PTH123
         return float(file.read().split()[0]) - started
 
 
-def test_a_crash_loop_is_slowed_down_and_told(server):
-    """A mule that dies in its post-fork hook: pauses grow, the log says so, the others go on."""
+def test_a_crash_loop_is_slowed_down_and_logged(server):
+    """A mule that exits in its post-fork hook is restarted after growing pauses. Other processes continue."""
     code = """
 @uwsgi.postfork_hooks.add()
 def hook():
@@ -68,7 +68,7 @@ def hook():
         os._exit(3)
 """
     server.write(WORK + code)
-    server.launch("--mules", "1", "--socket", server.wire, "--allow-remote", "5")
+    server.launch("--mules", "1", "--socket", server.remote_socket, "--allow-remote", "5")
     server.await_log("mule1 ended .exit code 3.", 5)
     pauses = [float(pause) for pause in re.findall(r"mule1 ended .* the next in ([0-9.]+) s", server.log)]
     assert pauses[:5] == [0.05, 0.1, 0.2, 0.4, 0.8]
@@ -77,32 +77,33 @@ def hook():
     assert server.end() == 0
 
 
-def test_what_was_in_hand_is_run_again_by_the_successor(server):
-    """D3 and T9: once more, and before all that came after it."""
+@pytest.mark.quick
+def test_a_running_signal_is_redelivered_to_the_successor(server):
+    """D3, T9: The successor handles it once more, before all later signals."""
     server.start(WORK, "--mules", "1")
     server.send(1)
-    first = server.expect(1, "begun")[0]
+    first = server.expect(1, "started")[0]
     server.send(2, 3)
     assert server.kill("mule1") == first.pid
-    again = server.expect(2, "begun")[1]
+    again = server.expect(2, "started")[1]
     assert again.pid != first.pid
-    server.open("gate")
+    server.release("gate")
     server.expect(3, "other")
-    assert [event.what for event in server.events()] == ["begun", "begun", "done", "other", "other", "other"]
-    server.await_row(1, sent=1, taken=2, done=1, failed=0, redelivered=1, dropped=0, waiting=0)
+    assert [event.what for event in server.events()] == ["started", "started", "done", "other", "other", "other"]
+    server.await_row(1, sent=1, started=2, done=1, failed=0, redelivered=1, dropped=0, queued=0)
     assert server.end() == 0
 
 
-def test_what_was_taken_and_not_begun_keeps_its_order(server):
-    """T9: a process takes many at a time; after a crash they come before what waits in the queue."""
+def test_fetched_signals_keep_their_order(server):
+    """T9: A process fetches many signals at a time. After a crash its successor handles them before the queued ones."""
     code = """
 @Signal(1).register_handler("mule1")
 def first():
-    note("first")
-    hold("gate")
+    record("first")
+    block_on("gate")
 
 def numbered(num):
-    note(f"n{num}")
+    record(f"n{num}")
 
 for num in range(10, 250):
     Signal(num).register_handler("mule1")(numbered)
@@ -112,7 +113,7 @@ def send():
     Signal(1).send()
     for num in range(10, 250):
         Signal(num).send()
-    note("sent")
+    record("sent")
 """
     server.start(code, "--mules", "1")
     server.send(2)
@@ -123,36 +124,36 @@ def send():
         server.await_successor("mule1", pid)
     server.expect(3, "first")
     assert not server.events("n10")
-    server.open("gate")
+    server.release("gate")
     server.expect(1, "n249")
     numbered = [event.what for event in server.events() if event.what.startswith("n")]
     assert numbered == [f"n{num}" for num in range(10, 250)]
     assert server.end() == 0
 
 
-def test_what_was_in_hand_of_a_pool_is_run_again_by_another(server):
-    """D3: whoever may run it; it does not wait for the successor of the one that was killed."""
+def test_a_running_signal_of_a_shared_queue_is_redelivered_to_another_process(server):
+    """D3: It does not wait for the successor of the killed process."""
     server.start(WORK, "--mules", "2")
     server.send(4)
     first = server.expect(1, "pooled")[0]
     os.kill(first.pid, signal.SIGKILL)
     second = server.expect(2, "pooled")[1]
     assert second.pid != first.pid
-    server.open("gate")
+    server.release("gate")
     server.expect(1, "pooled-done")
-    server.await_row(4, sent=1, taken=2, done=1, redelivered=1, waiting=0)
+    server.await_row(4, sent=1, started=2, done=1, redelivered=1, queued=0)
     assert server.end() == 0
 
 
-def test_at_most_once_if_the_handler_says_so(server):
-    """D3: `redeliver=False`: not run again, counted, told; what came after it is handled."""
+def test_a_handler_can_disable_redelivery(server):
+    """D3: With `redeliver=False` the signal is dropped, counted and logged. Later signals are handled."""
     server.start(WORK, "--mules", "1")
     server.send(3)
     server.expect(1, "once")
     server.send(2)
     server.kill("mule1")
     server.expect(1, "other")
-    server.await_row(3, sent=1, taken=1, done=0, redelivered=0, dropped=1, waiting=0)
+    server.await_row(3, sent=1, started=1, done=0, redelivered=0, dropped=1, queued=0)
     assert len(server.events("once")) == 1
     assert (
         "signal 3, which mule1 had in hand, is not given out again: it was registered with redeliver=False"
@@ -162,11 +163,11 @@ def test_at_most_once_if_the_handler_says_so(server):
 
 
 @pytest.mark.parametrize("num", [6, 7], ids=["own queue", "pool"])
-def test_a_signal_that_kills_its_process_three_times_is_set_aside(server, num):
-    """D3: logged and counted; the others are handled."""
+def test_a_signal_that_kills_three_processes_is_dropped(server, num):
+    """D3: It is logged and counted. Later signals are handled."""
     code = """
 def deadly(num):
-    note("deadly")
+    record("deadly")
     os.kill(os.getpid(), signal.SIGKILL)
 
 Signal(6).register_handler("mule1")(deadly)
@@ -178,16 +179,16 @@ Signal(7).register_handler("mule")(deadly)
     server.await_log(f"signal {num}, which mule1 had in hand, is not given out again: 3 processes in a row ended")
     server.expect(1, "other")
     assert len(server.events("deadly")) == 3
-    server.await_row(num, sent=1, taken=3, done=0, failed=0, redelivered=2, dropped=1, waiting=0)
+    server.await_row(num, sent=1, started=3, done=0, failed=0, redelivered=2, dropped=1, queued=0)
     assert server.end() == 0
 
 
-def test_a_handler_that_ends_its_process_has_been_handled(server):
-    """S8: `sys.exit()` ends the process as anywhere: counted as failed, not run again."""
+def test_a_handler_that_exits_counts_as_failed(server):
+    """S8: `sys.exit()` ends the process. The signal is not redelivered."""
     code = """
 @Signal(6).register_handler("mule1")
 def leave():
-    note("leaves")
+    record("leaves")
     sys.exit(4)
 """
     server.start(WORK + code, "--mules", "1", remote="2,6")
@@ -195,36 +196,36 @@ def leave():
     server.await_log("mule1 ended .exit code 4.")
     server.send(2)
     server.expect(1, "other")
-    server.await_row(6, sent=1, taken=1, failed=1, redelivered=0, dropped=0)
+    server.await_row(6, sent=1, started=1, failed=1, redelivered=0, dropped=0)
     assert len(server.events("leaves")) == 1
     assert server.end() == 0
 
 
-def test_the_server_goes_on_without_the_process_that_forks(server):
-    """Its template is killed, and a mule at the same moment: both are replaced; reloads work."""
+def test_a_killed_fork_server_is_replaced(server):
+    """A mule that is killed at the same time is replaced too. Reloads work."""
     server.start(WORK, "--mules", "1", "--workers", "2")
-    before, template = server.pids(), server.template()
-    os.kill(template, signal.SIGKILL)
+    before, fork_server = server.pids(), server.fork_server()
+    os.kill(fork_server, signal.SIGKILL)
     os.kill(before["mule1"], signal.SIGKILL)
     server.await_log("the process that forks the others ended .killed by signal 9.; loading the application again")
     server.await_successor("mule1", before["mule1"])
     server.send(2)
     server.expect(1, "other")
-    eventually("a new template serves", lambda: server.state()["complete"] and server.state()["generation"] == 2)
-    assert server.template() != template
+    eventually("a new fork server", lambda: server.state()["complete"] and server.state()["generation"] == 2)
+    assert server.fork_server() != fork_server
     assert server.command("reload").returncode == 0
     assert server.end() == 0
 
 
-def test_the_server_goes_on_while_nothing_can_be_forked(server):
-    """The template is killed and the code on disk is broken: the others serve; new code brings the mule back."""
+def test_the_server_continues_while_the_application_cannot_be_loaded(server):
+    """The fork server is killed while the code is broken. A reload with working code replaces a killed mule."""
     server.start(WORK, "--mules", "1")
     before = server.pids()
     server.write("import nothing_of_that_name")
-    os.kill(server.template(), signal.SIGKILL)
+    os.kill(server.fork_server(), signal.SIGKILL)
     server.await_log("the application does not load, so that nobody is replaced; again in 10 s")
     server.kill("mule1")
-    eventually("the mule is missed", lambda: "mule1" not in server.pids())
+    eventually("the mule to be missing", lambda: "mule1" not in server.pids())
     server.send(2)
     server.send(5)
     assert server.expect(1, "alive")[0].pid == before["worker1"]
@@ -235,21 +236,21 @@ def test_the_server_goes_on_while_nothing_can_be_forked(server):
 
 
 def test_descriptors_do_not_leak(server):
-    """As many at the end as before, in master, template and processes, after twenty kills and two reloads."""
+    """After twenty kills and two reloads, every process has as many descriptors as before."""
     server.start(WORK, "--mules", "4", "--farm", "crew=1,2", "--spooler", "spool", "--workers", "2")
 
     def count() -> dict[str, int]:
-        pids = {"master": server.master(), "template": server.template(), **server.pids()}
-        return {who: len(os.listdir(f"/proc/{pid}/fd")) for who, pid in pids.items()}  # noqa: PTH208 - counted only
+        pids = {"master": server.master(), "fork server": server.fork_server(), **server.pids()}
+        return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in pids.items()}  # noqa: PTH208 - counted only
 
     before = count()
     for number in range(21):
-        who = sorted(server.pids())[number % 7]
-        server.await_successor(who, server.kill(who))
+        name = sorted(server.pids())[number % 7]
+        server.await_successor(name, server.kill(name))
         if number in (6, 13):
             assert server.command("reload").returncode == 0
-    eventually("all are up", lambda: server.state()["complete"])
+    eventually("all processes", lambda: server.state()["complete"])
     server.send(5)
     server.expect(1, "alive")
-    eventually("as many as before", lambda: count() == before)
+    eventually("as many descriptors as before", lambda: count() == before)
     assert server.end() == 0

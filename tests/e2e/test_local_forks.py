@@ -1,4 +1,4 @@
-"""Applications under a server of our own that start processes themselves."""
+"""Applications that start processes themselves, on the heliograph server."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import multiprocessing, subprocess, threading
 
 @Signal(1).register_handler("mule1")
 def work():
-    note("work")
+    record("work")
 
 def send(times):
     for _ in range(times):
         Signal(1).send()
-    note("sent")
+    record("sent")
 """
 
 
-def test_a_child_of_the_application_sends_and_is_counted(server):
-    """`multiprocessing` and `os.fork`, from a handler and from a thread: what they send arrives and is counted."""
+def test_a_child_process_can_send(server):
+    """With `multiprocessing` or `os.fork()`, from a handler or a thread. Its signals arrive and are counted."""
     code = """
 @Signal(2).register_handler("worker")
 def by_multiprocessing():
     child = multiprocessing.get_context("fork").Process(target=send, args=(100,))
     child.start()
     child.join()
-    note(f"code{child.exitcode}")
+    record(f"code{child.exitcode}")
 
 @Signal(3).register_handler("worker")
 def by_fork():
@@ -49,14 +49,14 @@ def by_thread():
         server.expect(100 * number, "work")
     server.expect(3, "sent")
     assert server.events("code0")
-    server.await_row(1, sent=300, taken=300, done=300, waiting=0)
+    server.await_row(1, sent=300, started=300, done=300, queued=0)
     assert len({event.pid for event in server.events("sent")}) == 3
     assert {event.pid for event in server.events("work")} == {server.pids()["mule1"]}
     assert server.end() == 0
 
 
-def test_more_children_than_there_are_slots_still_send(server):
-    """Twenty at a time: what some of them sent may not be counted, all of it arrives; later ones are counted again."""
+def test_more_children_than_counter_slots_can_send(server):
+    """With twenty at a time, all signals arrive, although some may not be counted. Later children are counted again."""
     code = """
 @Signal(2).register_handler("worker")
 def crowd():
@@ -66,10 +66,10 @@ def crowd():
     Path("crowded").touch()
     for child in children:
         child.join()
-    note("crowd-over")
+    record("crowd-over")
 
 def wait_and_send():
-    hold("crowded")
+    block_on("crowded")
     send(5)
 
 @Signal(3).register_handler("worker")
@@ -90,52 +90,52 @@ def one():
     assert server.end() == 0
 
 
-def test_a_child_receives_nothing_and_can_be_terminated(server):
-    """It holds copies of the queues; signals go to the processes of the server, SIGTERM ends the child at once."""
+def test_a_child_process_receives_no_signals(server):
+    """The processes of the server receive them, although the child inherits the queues. SIGTERM ends the child."""
     code = """
 @Signal(2).register_handler("mule1")
 def start():
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
     child.start()
-    note("started")
-    hold("go")
+    record("started")
+    block_on("go")
     child.terminate()
     child.join()
-    note(f"child{child.exitcode}")
+    record(f"child{child.exitcode}")
 """
     server.start(WORK + code, "--mules", "1")
     server.send(2)
     server.expect(1, "started")
     server.send(1, 5)
-    server.open("go")
+    server.release("go")
     server.expect(1, f"child{-signal.SIGTERM}")
     assert {event.pid for event in server.expect(5, "work")} == {server.pids()["mule1"]}
-    server.await_row(1, done=5, waiting=0)
+    server.await_row(1, done=5, queued=0)
     assert server.end() == 0
 
 
-def test_a_fork_that_comes_back_from_its_handler_ends(server):
-    """By returning, by `sys.exit()` or by an error: it is no second mule, and the signal counts as the parent's."""
+def test_a_child_that_returns_from_the_handler_exits(server):
+    """After a return, `sys.exit()` or an exception. It is not a second mule, and the signal counts once."""
     code = """
 @Signal(2).register_handler("mule1")
 def returns():
     if os.fork():
         os.wait()
-        note("parent")
+        record("parent")
 
 @Signal(3).register_handler("mule1")
 def leaves():
     if not os.fork():
         sys.exit(1)
     os.wait()
-    note("parent")
+    record("parent")
 
 @Signal(4).register_handler("mule1")
 def fails():
     if not os.fork():
         raise LookupError
     os.wait()
-    note("parent")
+    record("parent")
 """
     server.start(WORK + code, "--mules", "1")
     pid = server.pids()["mule1"]
@@ -144,13 +144,13 @@ def fails():
         server.send(1)
         assert {event.pid for event in server.expect(count, "parent")} == {pid}
         server.expect(count, "work")
-        server.await_row(num, taken=1, done=1, failed=0, redelivered=0)
+        server.await_row(num, started=1, done=1, failed=0, redelivered=0)
     assert {event.pid for event in server.events("work")} == {pid}
     assert server.end() == 0
 
 
-def test_a_program_of_the_application_does_not_hold_the_server(server):
-    """A subprocess inherits no descriptor of the server's, no signal ignored, nor the belief to be one of its own."""
+def test_a_subprocess_inherits_nothing_of_the_server(server):
+    """It has no descriptors of the server, ignores no Unix signals, and its engine is `detached`."""
     code = """
 PROGRAM = '''
 import os, signal, heliograph
@@ -163,7 +163,7 @@ print(*(int(signal.getsignal(signum) is signal.SIG_IGN) for signum in (signal.SI
 def run():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, close_fds=False)
     Path("said").write_text(done.stdout + done.stderr)
-    note("ran")
+    record("ran")
 """
     server.start(WORK + code, "--mules", "1")
     server.send(2)
@@ -172,8 +172,8 @@ def run():
     assert server.end() == 0
 
 
-def test_orphans_of_the_application_do_not_confuse_the_master(server):
-    """They become its children, end, and their process ids mean nothing to it."""
+def test_the_master_reaps_orphans_of_the_application(server):
+    """They become its children. The master does not take them for processes of the server."""
     code = """
 @Signal(2).register_handler("mule1")
 def orphans():
@@ -183,15 +183,15 @@ def orphans():
                 os._exit(0)
             os._exit(0)
         os.wait()
-    note("orphaned")
+    record("orphaned")
 """
     server.start(WORK + code, "--mules", "1")
     server.send(2)
     server.expect(1, "orphaned")
     server.send(1)
     server.expect(1, "work")
-    known = {server.template(), *server.pids().values()}
+    known = {server.fork_server(), *server.pids().values()}
     children = Path(f"/proc/{server.master()}/task/{server.master()}/children")
-    eventually("all reaped", lambda: set(map(int, children.read_text().split())) == known)
+    eventually("all orphans to be reaped", lambda: set(map(int, children.read_text().split())) == known)
     assert "ended" not in server.log
     assert server.end() == 0

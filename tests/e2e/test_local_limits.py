@@ -1,4 +1,4 @@
-"""What ends a process of a server of our own on purpose, `async def` handlers, and a queue that is full."""
+"""Limits of the heliograph server: signals for each process, time for each handler, signals in a queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import asyncio
 
 @Signal(1).register_handler("mule1")
 def work():
-    note("work")
+    record("work")
 
 @Signal(2).register_handler("worker")
 def fill():
@@ -18,46 +18,46 @@ def fill():
 
 @Signal(3).register_handler("mule1")
 def slow():
-    note("slow")
+    record("slow")
     time.sleep(30)
-    note("never")
+    record("never")
 
 @Signal(4).register_handler("mule1", time_limit=0.2)
 def limited():
-    note("limited")
+    record("limited")
     time.sleep(30)
-    note("never")
+    record("never")
 
 @Signal(5).register_handler("mule1", time_limit=0)
 def unlimited():
     time.sleep(0.4)
-    note("unlimited")
+    record("unlimited")
 """
 
 
 @pytest.mark.parametrize("target", ["mule1", "mule"])
 def test_max_signals_replaces_a_process_and_loses_nothing(server, target):
-    """Of its own queue and of a pool: each process handles so many, and none is lost."""
+    """With an own queue and a shared queue: each process handles as many signals as allowed, and none is lost."""
     server.start(WORK.replace('"mule1")\ndef work', f'"{target}")\ndef work'), "--mules", "1", "--max-signals", "100")
     server.send(2)
     work = server.expect(1000, "work")
     pids = [event.pid for event in work]
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [100] * 10
-    server.await_row(1, sent=1000, taken=1000, done=1000, redelivered=0, waiting=0)
+    server.await_row(1, sent=1000, started=1000, done=1000, redelivered=0, queued=0)
     assert "ended" not in server.log
     assert server.end() == 0
 
 
 @pytest.mark.parametrize(("num", "said"), [(3, "slow"), (4, "limited")], ids=["the server's", "the handler's"])
-def test_a_time_limit_ends_the_process(server, num, said):
-    """The signal counts as failed and is not run again; others go on."""
+def test_a_time_limit_kills_the_process(server, num, said):
+    """The signal counts as failed and is not redelivered. Later signals are handled."""
     limit = "0.2" if num == 3 else "20"
     server.start(WORK, "--mules", "1", "--time-limit", limit)
     server.send(num)
     first = server.expect(1, said)[0]
     server.send(1)
     assert server.expect(1, "work")[0].pid != first.pid
-    server.await_row(num, sent=1, taken=1, done=0, failed=1, redelivered=0, dropped=1, waiting=0)
+    server.await_row(num, sent=1, started=1, done=0, failed=1, redelivered=0, dropped=1, queued=0)
     assert "mule1 ended (its handler ran into its time limit)" in server.log
     assert (
         f"signal {num}, which mule1 had in hand, is not given out again: its handler ran into its time limit"
@@ -67,8 +67,8 @@ def test_a_time_limit_ends_the_process(server, num, said):
     assert server.end() == 0
 
 
-def test_a_handler_may_be_free_of_the_servers_limit(server):
-    """`time_limit=0`: it takes what it takes; and a limit that was kept ends nobody later."""
+def test_a_handler_can_disable_the_time_limit(server):
+    """With `time_limit=0` it takes as long as it needs. A limit of an earlier handler kills nobody later."""
     server.start(WORK, "--mules", "1", "--time-limit", "0.3")
     pid = server.pids()["mule1"]
     server.send(1)
@@ -78,14 +78,14 @@ def test_a_handler_may_be_free_of_the_servers_limit(server):
     assert server.end() == 0
 
 
-def test_async_handlers_run_to_their_end_on_one_loop(server):
-    """`async def`: the loop stays, and so does what was bound to it; a failure is counted, the process goes on."""
+def test_async_handlers_run_on_one_loop(server):
+    """The loop and its objects live as long as the process. A failure is counted, and the process continues."""
     code = """
 LOCK = asyncio.Lock()
 LOOPS = []
 tasks = []
 
-async def beside():
+async def background():
     while True:
         await asyncio.sleep(0)
 
@@ -94,10 +94,10 @@ async def coroutine(num):
     async with LOCK:
         await asyncio.sleep(0.001)
         if not tasks:
-            tasks.append(asyncio.create_task(beside()))
+            tasks.append(asyncio.create_task(background()))
         LOOPS.append(asyncio.get_running_loop())
         same = len(set(map(id, LOOPS)))
-        note(f"loops{same}")
+        record(f"loops{same}")
 
 @Signal(7).register_handler("mule1")
 async def fails():
@@ -115,15 +115,15 @@ async def fails():
     assert server.end() == 0
 
 
-def test_a_full_queue_holds_the_sender_back_and_then_refuses(server):
-    """D1: 65,536 wait; the next waits for its timeout, is refused and counted; other receivers notice nothing."""
+def test_a_full_queue_blocks_the_sender_until_its_timeout(server):
+    """D1: A queue holds 65,536 signals. The next send is rejected after its timeout. Other receivers continue."""
     code = """
 from heliograph.exceptions import SignalQueueFull
 
 @Signal(6).register_handler("mule1")
-def held():
-    note("held")
-    hold("gate")
+def blocking():
+    record("blocked")
+    block_on("gate")
 
 @Signal(7).register_handler("mule1")
 def counted():
@@ -131,12 +131,12 @@ def counted():
 
 @Signal(8).register_handler("mule2")
 def free():
-    note("free")
+    record("free")
 
 @Signal(9).register_handler("worker1")
 def flood():
     Signal(6).send()
-    while not os.path.exists("taken"):
+    while not os.path.exists("fetched"):
         time.sleep(0.001)
     sent = 0
     try:
@@ -144,29 +144,29 @@ def flood():
             Signal(7).send(timeout=0)
             sent += 1
     except SignalQueueFull:
-        note(f"sent{sent}")
+        record(f"sent{sent}")
     before = time.monotonic()
     try:
         Signal(7).send(timeout=0.3)
     except TimeoutError as error:
-        note("refused" if 0.3 <= time.monotonic() - before < 3 and "mule1" in str(error) else f"wrong{error!r}")
+        record("rejected" if 0.3 <= time.monotonic() - before < 3 and "mule1" in str(error) else f"wrong{error!r}")
     Signal(8).send()
     before = time.monotonic()
-    note("tries")
+    record("tries")
     Signal(7).send(timeout=20)
-    note("accepted")
+    record("accepted")
 """
     server.start(WORK + code, "--mules", "2", remote="8,9")
     server.send(9)
-    server.expect(1, "held")
-    (server.directory / "taken").touch()
+    server.expect(1, "blocked")
+    (server.directory / "fetched").touch()
     server.expect(1, "sent65536")
-    server.expect(1, "refused")
+    server.expect(1, "rejected")
     server.expect(1, "free")
     server.expect(1, "tries")
     assert server.state()["rejected"] == 2
     assert server.row(7)["queued"] == 65_536
-    server.open("gate")
+    server.release("gate")
     server.expect(1, "accepted")
-    server.await_row(7, sent=65_537, done=65_537, waiting=0)
+    server.await_row(7, sent=65_537, done=65_537, queued=0)
     assert server.end() == 0

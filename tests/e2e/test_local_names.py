@@ -1,4 +1,4 @@
-"""Named signals on a server of our own: every process has the same numbers, and they outlive a reload."""
+"""Named signals on the heliograph server: every process has the same numbers, also after a reload."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 from heliograph._core.signals.names import candidates
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-"""Some of them want one number: a and x, i and p, k and r."""
+"""Some of them prefer the same number: a and x, i and p, k and r."""
 MODULE = """
 from heliograph import Signal
-from tasks import note
+from tasks import record
 
 @Signal(name="NAME").register_handler("workers")
 def handle(num):
-    note(f"NAME={num}")
+    record(f"NAME={num}")
 """
-IN_THIS_ORDER = """
+IMPORTS = """
 import importlib
 for module in ORDER:
     importlib.import_module(module)
@@ -27,21 +27,21 @@ MODES = {"plain": (), "lazy": ("--lazy-apps",)}
 
 
 def modules(server, *names):
-    """One module a name, `use_NAME`, that registers its signal for all workers."""
+    """Write one module `use_NAME` for each name. It registers its signal for all workers."""
     for name in names:
         (server.directory / f"use_{name}.py").write_text(MODULE.replace("NAME", name))
 
 
 def numbers(server):
-    """Name -> number, as the master has them."""
+    """Return the master's table: name -> number."""
     return {row["name"]: row["num"] for row in server.state()["signals"]}
 
 
-def test_workers_that_import_in_another_order_agree(server):
-    """S2: two names that want one number, in modules that each worker imports in an order of its own."""
+def test_workers_with_different_import_orders_agree(server):
+    """S2: Two names prefer one number. Each worker imports their modules in another order."""
     modules(server, "a", "x")
     order = "['use_a', 'use_x'] if uwsgi.worker_id == 1 else ['use_x', 'use_a']"
-    server.start(IN_THIS_ORDER.replace("ORDER", order), "--workers", "2", "--lazy-apps", remote="67,68")
+    server.start(IMPORTS.replace("ORDER", order), "--workers", "2", "--lazy-apps", remote="67,68")
     assert sorted(numbers(server).items()) in ([("a", 67), ("x", 68)], [("a", 68), ("x", 67)])
     for name, num in numbers(server).items():
         server.send(num)
@@ -55,31 +55,31 @@ def test_workers_that_import_in_another_order_agree(server):
     assert server.end() == 0
 
 
-def test_processes_that_name_at_the_same_moment_agree(server):
-    """S2: nobody named before them, each begins with another name, and no two names get one number."""
+def test_processes_that_allocate_names_at_the_same_time_agree(server):
+    """S2: Each worker begins with another name. No two names get one number."""
     code = f"""
 letters = {LETTERS!r}
 if me := uwsgi.worker_id:
     found = {{name: int(Signal(name=name)) for name in letters[4 * me:] + letters[:4 * me]}}
-    note(",".join(f"{{name}}={{found[name]}}" for name in letters))
+    record(",".join(f"{{name}}={{found[name]}}" for name in letters))
 """
     server.start(code, "--workers", "6", "--lazy-apps")
-    said = {event.by: event.what for event in server.events()}
-    assert sorted(said) == [f"worker{number}" for number in range(1, 7)]
-    assert len(set(said.values())) == 1
-    found = dict(pair.split("=") for pair in said["worker1"].split(","))
+    texts = {event.by: event.what for event in server.events()}
+    assert sorted(texts) == [f"worker{number}" for number in range(1, 7)]
+    assert len(set(texts.values())) == 1
+    found = dict(pair.split("=") for pair in texts["worker1"].split(","))
     assert len(set(found.values())) == len(found) == len(LETTERS)
     assert server.end() == 0
 
 
 @pytest.mark.parametrize("mode", sorted(MODES))
-def test_a_reload_that_adds_and_reorders_names_keeps_numbers(server, mode):
-    """S2: by the order of the new code alone they would be others; what waits would run another's handler."""
+def test_a_reload_keeps_the_numbers_of_names(server, mode):
+    """S2: The new code adds a name and changes the order. Otherwise a queued signal would run another handler."""
     modules(server, "a", "x", "b")
-    server.start(IN_THIS_ORDER.replace("ORDER", "['use_x', 'use_a']"), *MODES[mode], remote="67,68")
+    server.start(IMPORTS.replace("ORDER", "['use_x', 'use_a']"), *MODES[mode], remote="67,68")
     before = numbers(server)
     assert before == {"x": 67, "a": 68}
-    server.write(IN_THIS_ORDER.replace("ORDER", "['use_b', 'use_a', 'use_x']"))
+    server.write(IMPORTS.replace("ORDER", "['use_b', 'use_a', 'use_x']"))
     assert server.command("reload").returncode == 0, server.log
     after = numbers(server)
     assert after == {**before, "b": after["b"]}
@@ -88,42 +88,42 @@ def test_a_reload_that_adds_and_reorders_names_keeps_numbers(server, mode):
     assert server.end() == 0
 
 
-def test_a_name_that_is_gone_and_comes_back_has_its_number(server):
-    """S2: a name keeps it as long as the server lives; nothing else gets it meanwhile, not even by `Signal()`."""
+def test_a_name_that_returns_has_its_old_number(server):
+    """S2: The server keeps the number of a removed name. `Signal()` does not take it."""
     modules(server, "a", "x")
-    server.start(IN_THIS_ORDER.replace("ORDER", "['use_a']"))
-    claims = "note(str(67 in {int(Signal()) for _ in range(100)}))\n"
-    server.write(claims + IN_THIS_ORDER.replace("ORDER", "['use_x']"))
+    server.start(IMPORTS.replace("ORDER", "['use_a']"))
+    claims = "record(str(67 in {int(Signal()) for _ in range(100)}))\n"
+    server.write(claims + IMPORTS.replace("ORDER", "['use_x']"))
     assert server.command("reload").returncode == 0, server.log
     assert numbers(server) == {"x": 101}
     assert [event.what for event in server.events()] == ["False"]
-    server.write(IN_THIS_ORDER.replace("ORDER", "['use_x', 'use_a']"))
+    server.write(IMPORTS.replace("ORDER", "['use_x', 'use_a']"))
     assert server.command("reload").returncode == 0, server.log
     assert numbers(server)["a"] == 67
     assert server.end() == 0
 
 
-BESIDE = """
+JOINING = """
 import heliograph
 known = [heliograph.Signal(name=name).num for name in ("x", "a", "new")]
 import tasks
 heliograph.runtime.join()
-tasks.note(",".join(map(str, known)))
-tasks.hold("gate")
+tasks.record(",".join(map(str, known)))
+tasks.block_on("gate")
 """
 
 
-def test_a_process_that_joins_agrees(server):
-    """S2: it was not forked by the server, and names before it imports; a new name gets none of the others' numbers."""
+def test_a_process_that_joins_has_the_same_numbers(server):
+    """S2: It allocates names before it imports the tasks. A new name gets a free number."""
     modules(server, "a", "x")
-    (server.directory / "beside.py").write_text(BESIDE)
-    by_hand = f"Signal({next(candidates('new'))}).register_handler('mule1')(note)\n"
-    code = by_hand + IN_THIS_ORDER.replace("ORDER", "['use_a', 'use_x']")
-    command = ("--", sys.executable, "beside.py")
+    (server.directory / "joining.py").write_text(JOINING)
+    registered = f"Signal({next(candidates('new'))}).register_handler('mule1')(record)\n"
+    code = registered + IMPORTS.replace("ORDER", "['use_a', 'use_x']")
+    command = ("--", sys.executable, "joining.py")
     server.start(code, "--workers", "1", "--mules", "1", *command, remote="67,68")
-    (said,) = (event.what for event in server.expect(1, "") if "," in event.what)
-    assert [int(num) for num in said.split(",")] == [68, 67, next(candidates("new")) + 1]
+    (text,) = (event.what for event in server.expect(1, "") if "," in event.what)
+    assert [int(num) for num in text.split(",")] == [68, 67, next(candidates("new")) + 1]
     server.send(68)
     assert server.expect(1, "x=68")[0].by == "worker1"
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0

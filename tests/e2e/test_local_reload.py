@@ -1,4 +1,4 @@
-"""A reload of a server of our own: no signal is lost, and new code serves if it can."""
+"""A reload of the heliograph server: no signal is lost, and broken code does not replace working code."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from heliograph.testing.harness.harness import eventually
 SERVING = """
 @Signal(1).register_handler("mule")
 def work():
-    note("VERSION")
+    record("VERSION")
 
 @Signal(2).register_handler("workers")
 def slow():
-    note("slow")
+    record("slow")
 """
 BROKEN = {
     "def (": "SyntaxError",
     "import nothing_of_that_name": "ModuleNotFoundError: No module named 'nothing_of_that_name'",
     "sys.exit('no, not now')": "SystemExit: no, not now",
     "os._exit(5)": "exit code 5",
-    "Signal(3).register_handler('mule9')(note)": "target 'mule9'",
+    "Signal(3).register_handler('mule9')(record)": "target 'mule9'",
     "raise RuntimeError('ä\\u20ac' * 4000)": "ä€",
 }
 MODES = {"plain": (), "lazy": ("--lazy-apps",)}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("mode", sorted(MODES))
-def test_a_reload_under_load_loses_nothing_and_new_code_serves(server, mode):
-    """D4: SIGHUP while signals come in: each is handled once, by the old code or the new."""
+def test_a_reload_under_load_loses_nothing(server, mode):
+    """D4: Signals arrive during the reload. The old or the new code handles each once."""
     server.start(SERVING.replace("VERSION", "old"), "--mules", "2", *MODES[mode])
     server.send(1, 20)
     enough = threading.Event()
@@ -50,7 +51,7 @@ def test_a_reload_under_load_loses_nothing_and_new_code_serves(server, mode):
     server.expect(50, "new")
     enough.set()
     sender.join()
-    eventually("all handled", lambda: len(server.events()) >= sent[0])
+    eventually("all signals to be handled", lambda: len(server.events()) >= sent[0])
     eventually(
         "new processes", lambda: server.state()["complete"] and not set(before.values()) & set(server.pids().values())
     )
@@ -59,24 +60,24 @@ def test_a_reload_under_load_loses_nothing_and_new_code_serves(server, mode):
     assert len(server.events("old")) >= 20
 
 
-def test_who_is_busy_finishes_before_it_is_replaced(server):
-    """What waits behind it is left to its successor, in order."""
+def test_a_busy_process_finishes_before_it_is_replaced(server):
+    """Its successor handles the queued signals in their order."""
     code = """
 @Signal(1).register_handler("mule1")
 def work():
-    note("begun")
-    hold("gate")
-    note("done")
+    record("started")
+    block_on("gate")
+    record("done")
 """
     server.start(code, "--mules", "1")
     server.send(1)
-    server.expect(1, "begun")
+    server.expect(1, "started")
     server.send(1, 3)
     old = server.pids()["mule1"]
     server.process.send_signal(signal.SIGHUP)
-    eventually("the worker is replaced", lambda: server.state()["generation"] == 2)
+    eventually("the second generation", lambda: server.state()["generation"] == 2)
     assert server.pids()["mule1"] == old
-    server.open("gate")
+    server.release("gate")
     done = server.expect(4, "done")
     assert [event.pid == old for event in done] == [True, False, False, False]
     assert server.row(1)["redelivered"] == 0
@@ -84,8 +85,8 @@ def work():
 
 
 @pytest.mark.parametrize("mode", sorted(MODES))
-def test_a_broken_deploy_keeps_the_old_code(server, mode):
-    """`heliograph reload` says so by exit code 1, the log says why, the old processes go on; then a good one serves."""
+def test_a_reload_with_broken_code_keeps_the_old_code(server, mode):
+    """`heliograph reload` exits with 1, and the log gives the reason. A later reload with working code succeeds."""
     server.start(SERVING.replace("VERSION", "old"), "--mules", "1", *MODES[mode])
     before = server.pids()
     for count, (code, reason) in enumerate(BROKEN.items(), 1):
@@ -108,12 +109,12 @@ def test_a_broken_deploy_keeps_the_old_code(server, mode):
     assert server.end() == 0
 
 
-def test_a_reload_while_one_is_under_way_is_told(server):
-    """The second is not needed: the log says so, and no third generation comes."""
+def test_a_reload_during_a_reload_is_ignored(server):
+    """The log reports it, and there is no third generation."""
     server.start(SERVING, "--mules", "1")
     server.write("os.mkfifo('fifo')\nopen('fifo').read()\n" + SERVING)
     server.process.send_signal(signal.SIGHUP)
-    eventually("the import is under way", (server.directory / "fifo").exists)
+    eventually("the import", (server.directory / "fifo").exists)
     server.process.send_signal(signal.SIGHUP)
     server.await_log("not reloading: the application is being loaded already")
     (server.directory / "fifo").write_text("")
@@ -121,19 +122,19 @@ def test_a_reload_while_one_is_under_way_is_told(server):
     assert server.end() == 0
 
 
-def test_a_server_ends_while_it_reloads(server):
-    """An import that hangs does not keep the server, nor outlives it."""
+def test_a_server_stops_during_a_reload(server):
+    """An import that hangs neither delays the stop nor survives it."""
     server.start(SERVING, "--mules", "1")
     server.write("Path('hangs').touch()\nhold('never')\n")
     server.process.send_signal(signal.SIGHUP)
-    eventually("the import hangs", (server.directory / "hangs").exists)
+    eventually("the blocked import", (server.directory / "hangs").exists)
     assert server.end() == 0
 
 
-def test_the_table_of_routes_is_the_new_codes(server):
-    """A number that moved goes where the new code says, from outside too; with --lazy-apps a late old process too."""
-    server.start("Signal(1).register_handler('mule1')(lambda: note('old'))", "--mules", "1", "--lazy-apps")
-    server.write("Signal(1).register_handler('worker')(lambda: note('new'))")
+def test_a_reload_replaces_the_routes(server):
+    """A number whose target has changed goes to the new target, also from outside and with `--lazy-apps`."""
+    server.start("Signal(1).register_handler('mule1')(lambda: record('old'))", "--mules", "1", "--lazy-apps")
+    server.write("Signal(1).register_handler('worker')(lambda: record('new'))")
     assert server.command("reload").returncode == 0
     server.send(1)
     assert server.expect(1, "new")[0].by == "worker1"

@@ -1,4 +1,4 @@
-"""How a server of our own starts, or does not; one master to a name; what becomes of its processes without it."""
+"""The start of the heliograph server: failures, names that are in use, and a master that is killed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from heliograph.testing.harness.harness import eventually
 BUSY = """
 @Signal(1).register_handler("mule1")
 def work():
-    note("begun")
-    hold("gate")
+    record("started")
+    block_on("gate")
 
 @Signal(2).register_handler("worker")
 def spin():
-    note("spins")
+    record("spins")
     while True:
         pass
 """
@@ -33,11 +33,11 @@ def spin():
         ("import no_such_thing", "ModuleNotFoundError: No module named 'no_such_thing'"),
         ("1 / 0", "ZeroDivisionError"),
         ("sys.exit(0)", "SystemExit: 0"),
-        ("Signal(1).register_handler('mule9')(note)", "target 'mule9'"),
+        ("Signal(1).register_handler('mule9')(record)", "target 'mule9'"),
     ],
 )
-def test_an_application_that_does_not_load_is_exit_code_two(server, lazy, code, says):
-    """The traceback is in the log, from the application's own line on; no process is left."""
+def test_an_application_that_cannot_be_loaded_is_exit_code_two(server, lazy, code, says):
+    """The log has the traceback of the application's own code. No process is left."""
     server.write(code)
     server.launch("--mules", "2", *lazy)
     assert server.wait() == 2
@@ -47,12 +47,12 @@ def test_an_application_that_does_not_load_is_exit_code_two(server, lazy, code, 
     assert "heliograph/application.py" not in server.log
 
 
-def test_processes_go_when_the_master_is_killed(server):
-    """Within a second, also one whose handler holds, or spins; the name is free again though its socket is there."""
+def test_all_processes_end_if_the_master_is_killed(server):
+    """Within a second, also with a blocked or spinning handler. Then a new server can use the name."""
     server.start(BUSY, "--mules", "1", "--workers", "2", "--spooler", "spool")
     server.send(1)
     server.send(2)
-    server.expect(1, "begun")
+    server.expect(1, "started")
     server.expect(1, "spins")
     assert len(server.session()) == 6
     os.kill(server.master(), signal.SIGKILL)
@@ -61,26 +61,26 @@ def test_processes_go_when_the_master_is_killed(server):
     eventually("no process left", lambda: not server.session())
     assert time.monotonic() - killed < 1
     assert (server.directory / "heliograph" / "e2e.sock").is_socket()
-    assert (server.directory / "wire").is_socket()
+    assert (server.directory / "remote.sock").is_socket()
     (server.directory / "gate").touch()
-    server.launch("--mules", "1", "--socket", "wire", "--allow-remote", "1")
+    server.launch("--mules", "1", "--socket", "remote.sock", "--allow-remote", "1")
     server.await_log("ready: ", 2)
     server.send(1)
-    server.expect(2, "begun")
+    server.expect(2, "started")
     assert server.end() == 0
 
 
-def test_processes_go_when_the_master_is_killed_while_they_start(server):
-    """In the midst of importing, and of the hooks after the fork."""
+def test_all_processes_end_if_the_master_is_killed_during_the_start(server):
+    """During the import, or during the post-fork hooks."""
     server.write(
-        "Path('imports').touch()\nhold('gate')\n@uwsgi.postfork_hooks.add()\ndef hook(): note('hook'); hold('no')"
+        "Path('imports').touch()\nhold('gate')\n@uwsgi.postfork_hooks.add()\ndef hook(): record('hook'); block_on('no')"
     )
     server.launch("--mules", "1")
-    eventually("it imports", (server.directory / "imports").exists)
+    eventually("the import", (server.directory / "imports").exists)
     os.kill(server.master(), signal.SIGKILL)
     server.process.wait()
     eventually("no process left", lambda: not server.session(), 1)
-    server.open("gate")
+    server.release("gate")
     server.launch("--mules", "1")
     server.expect(2, "hook")
     os.kill(server.master(), signal.SIGKILL)
@@ -88,9 +88,9 @@ def test_processes_go_when_the_master_is_killed_while_they_start(server):
     eventually("no process left", lambda: not server.session(), 1)
 
 
-def test_a_second_master_of_a_name_is_refused(server):
-    """Exit code 2 and one line, that names the first; which goes on."""
-    server.start("@Signal(1)\ndef work(): note('done')")
+def test_a_second_server_with_the_same_name_is_rejected(server):
+    """It exits with 2 and one line that names the first, which continues."""
+    server.start("@Signal(1)\ndef work(): record('done')")
     first, before = server.process, server.log
     second = server.launch()
     assert second.wait(20) == 2
@@ -118,7 +118,7 @@ before = descriptors()
 other = subprocess.Popen(["sleep", "0"])
 for round in range(2):
     code = heliograph.serve("tasks", workers=2, mules=2, name="e2e", spooler="spool", farms={"crew": [1, 2]},
-                            listen="wire", allow_remote=[1])
+                            listen="remote.sock", allow_remote=[1])
     assert "tasks" not in sys.modules
     print("code", code, "descriptors", len(descriptors()) - len(before), flush=True)
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
@@ -129,9 +129,10 @@ raise SystemExit(code + 7)
 """
 
 
+@pytest.mark.quick
 def test_serve_does_what_the_command_does(server):
-    """In a program, twice: signals, reload, stop; the exit code is returned; nothing stays open, running or changed."""
-    server.write("@Signal(1).register_handler('farm_crew')\ndef work(): note('done')")
+    """A program calls `serve()` twice. Signals, reload and stop work, and no descriptor, process or module stays."""
+    server.write("@Signal(1).register_handler('farm_crew')\ndef work(): record('done')")
     (server.directory / "program.py").write_text(PROGRAM)
     server.process = server.popen(sys.executable, "program.py")
     for number in (1, 2):
@@ -142,15 +143,15 @@ def test_serve_does_what_the_command_does(server):
         assert server.command("stop").returncode == 0
         server.await_log("code 0 descriptors 0", number)
         server.await_log(r"children \[\]", number)
-        server.open(f"again{number - 1}")
+        server.release(f"again{number - 1}")
     assert server.wait() == 7
 
 
 @pytest.mark.parametrize(
     "arguments", ["workers=0", "mules=-1", "farms={'a': [1]}", "graceful_timeout=-1", "app='no such'"]
 )
-def test_serve_refuses_what_cannot_be(server, arguments):
-    """A `ConfigError`, and nothing was started."""
+def test_serve_rejects_invalid_arguments(server, arguments):
+    """It raises `ConfigError` and starts nothing."""
     server.write("")
     program = f"import heliograph\noptions = dict(app='tasks', name='e2e')\noptions.update({arguments})\n"
     server.process = server.popen(sys.executable, "-c", program + "heliograph.serve(**options)")

@@ -1,4 +1,4 @@
-"""How a server of our own ends, and what it says of itself."""
+"""The stop of the heliograph server, and the state that it reports."""
 
 from __future__ import annotations
 
@@ -16,85 +16,86 @@ from heliograph.testing.harness.harness import eventually
 BUSY = """
 @Signal(1).register_handler("mule1")
 def work():
-    note("begun")
-    hold("gate")
-    note("done")
+    record("started")
+    block_on("gate")
+    record("done")
 
 @Signal(2).register_handler("worker")
 def fill():
     for _ in range(200):
         Signal(1).send()
-    note("filled")
+    record("filled")
 """
 
 
 @pytest.fixture
 def busy(server):
-    """A server whose mule is within a handler while 200 more signals wait for it."""
+    """Start a server whose mule runs a handler while 200 more signals are queued for it."""
     return lambda *arguments: _make_busy(server.start(BUSY, "--mules", "1", *arguments))
 
 
 def _make_busy(server):
     server.send(1)
-    server.expect(1, "begun")
+    server.expect(1, "started")
     server.send(2)
     server.expect(1, "filled")
     return server
 
 
-def test_a_signal_of_the_terminal_is_the_masters_only(busy):
-    """Ctrl-C and a hangup reach all processes of a terminal: the others go on with what they do."""
+def test_only_the_master_reacts_to_the_terminal(busy):
+    """Ctrl-C and a hangup reach all processes of a terminal. Only the master reacts."""
     server = busy()
-    pids = [server.template(), *server.pids().values()]
+    pids = [server.fork_server(), *server.pids().values()]
     for pid in pids:
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGHUP)
-    server.open("gate")
+    server.release("gate")
     assert {event.pid for event in server.expect(201, "done")} == {server.pids()["mule1"]}
-    assert [server.template(), *server.pids().values()] == pids
+    assert [server.fork_server(), *server.pids().values()] == pids
     assert server.end() == 0
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_waits_is_handled_before_the_end(busy, number):
-    """SIGTERM and Ctrl-C: all that was sent is handled, the exit code is 0, nothing is left."""
+def test_queued_signals_are_handled_before_the_stop(busy, number):
+    """After SIGTERM or Ctrl-C. The exit code is 0, and nothing is left."""
     server = busy()
     server.process.send_signal(number)
     server.await_log("stopping: what waits is handled")
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert not (server.directory / "heliograph" / "e2e.sock").exists()
-    assert not (server.directory / "wire").exists()
+    assert not (server.directory / "remote.sock").exists()
     assert "are lost" not in server.log
 
 
-def test_what_waits_is_handled_though_processes_are_replaced_meanwhile(busy):
-    """With --max-signals a process ends again and again while the server stops."""
+def test_queued_signals_are_handled_although_processes_are_replaced(busy):
+    """With `--max-signals` processes are replaced during the stop."""
     server = busy("--max-signals", "20")
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping")
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert len({event.pid for event in server.events("done")}) > 10
 
 
-def test_what_waits_is_handled_though_its_process_is_killed_meanwhile(busy):
-    """A crash in the last moment: the successor goes on with what was in hand."""
+def test_queued_signals_are_handled_although_a_process_is_killed(busy):
+    """The successor handles the unfinished signals during the stop."""
     server = busy()
     mule = server.pids()["mule1"]
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping")
     assert server.kill("mule1") == mule
     server.await_successor("mule1", mule)
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
 
 
-def test_who_does_not_come_back_is_killed_after_the_mercy(busy):
-    """Its handler hangs: --mercy is waited for, no longer; the log counts what is lost."""
+def test_a_blocked_process_is_killed_after_the_graceful_timeout(busy):
+    """The log gives the number of lost signals."""
     server = busy("--graceful-timeout", "0.3")
     before = time.monotonic()
     assert server.end() == 0
@@ -103,34 +104,34 @@ def test_who_does_not_come_back_is_killed_after_the_mercy(busy):
     assert "201 signals were still waiting and are lost" in server.log
 
 
-def test_a_second_sigterm_ends_it_at_once(busy):
-    """The mercy is forgotten."""
+def test_a_second_sigterm_stops_the_server_immediately(busy):
+    """The server does not wait for the graceful timeout."""
     server = busy("--graceful-timeout", "600")
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping: what waits is handled, for at most 600 s")
     before = time.monotonic()
-    eventually("a word that is another", lambda: time.monotonic() > before + STOP_DEBOUNCE)
+    eventually("the debounce interval", lambda: time.monotonic() > before + STOP_DEBOUNCE)
     assert server.end() == 0
     assert time.monotonic() - before < 5
     assert "stopping at once" in server.log
 
 
-def test_a_sigterm_that_comes_twice_in_one_breath_is_one(busy):
-    """As `timeout` sends it: all that waits is handled."""
+def test_two_sigterms_in_quick_succession_count_as_one(busy):
+    """`timeout` sends it twice. All queued signals are handled."""
     server = busy()
     server.process.send_signal(signal.SIGTERM)
     server.process.send_signal(signal.SIGTERM)
     server.await_log("stopping: what waits is handled")
-    server.open("gate")
+    server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert "stopping at once" not in server.log
 
 
-def test_the_command_stop_waits_for_the_end(busy):
-    """`heliograph stop`: exit code 0, and the server has ended."""
+def test_heliograph_stop_waits_until_the_server_has_stopped(busy):
+    """The exit code is 0. The next `heliograph stop` exits with 2."""
     server = busy()
-    server.open("gate")
+    server.release("gate")
     done = server.command("stop")
     assert (done.returncode, done.stderr) == (0, "")
     assert server.wait() == 0
@@ -139,7 +140,7 @@ def test_the_command_stop_waits_for_the_end(busy):
 
 
 def test_sigusr1_logs_the_state(busy):
-    """Processes, signals and what waits, as `heliograph signals --json` has them."""
+    """Processes, signals and queued signals, as in `heliograph signals --json`."""
     server = busy()
     server.process.send_signal(signal.SIGUSR1)
     server.await_log("state: {")
@@ -150,5 +151,5 @@ def test_sigusr1_logs_the_state(busy):
     row = {"num": 1, "target": "mule1", "handler": "tasks.work", "sent": 201, "started": 1, "done": 0, "failed": 0}
     row |= {"name": "", "redelivered": 0, "dropped": 0, "queued": 200}
     assert shown["signals"][0] == row == found["signals"][0]
-    server.open("gate")
+    server.release("gate")
     assert server.end() == 0

@@ -51,6 +51,7 @@ def test_a_file_change_reaches_both_workers(server, engine):
     assert server.end() == 0
 
 
+@pytest.mark.early
 def test_the_nightly_job_runs_and_the_spooler_writes_the_report(server, monkeypatch):
     """With FAST=1, a worker closes the day within a minute, and the spooler writes the report."""
     monkeypatch.setenv("FAST", "1")

@@ -1,4 +1,4 @@
-"""`heliograph run --engine uwsgi` with the real server: start, work, end."""
+"""`heliograph run --engine uwsgi` with a real uWSGI server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from heliograph.remote import send_signal
 
 DEADLINE = 60.0
-"""Seconds after which a test gives up; none takes that long."""
+"""Seconds after which a test gives up."""
 
 HELIOGRAPH = (sys.executable, "-m", "heliograph")
 
@@ -33,7 +33,7 @@ def report(what):
 def work(num):
     report(f"signal{num}")
 
-# A process is up when it handles signals: uWSGI loses what it is told while it still runs the hooks after the fork.
+# A process is ready when it handles signals. uWSGI loses SIGTERM while it runs the post-fork hooks.
 def up():
     report("up")
 
@@ -62,7 +62,7 @@ def application(environ, start_response):
 
 
 class Reports:
-    """What the application says, by datagrams: `word`, who, pid."""
+    """Receives datagrams of the application: word, process, pid."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,21 +71,21 @@ class Reports:
         self._sock.settimeout(DEADLINE)
 
     def next(self, word: str) -> tuple[str, int]:
-        """Who says the word next, and its pid; other words are passed over."""
+        """Wait for the next report with this word. Return the process and its pid."""
         while True:
-            said, who, pid = self._sock.recv(4096).decode().split()
+            said, process, pid = self._sock.recv(4096).decode().split()
             if said == word:
-                return who, int(pid)
+                return process, int(pid)
 
     def up(self, *expected: str) -> dict[str, int]:
-        """Wait until all these are up; their pids."""
+        """Wait until these processes are ready and return their pids."""
         found: dict[str, int] = {}
         while not found.keys() >= set(expected):
             try:
-                who, pid = self.next("up")
+                process, pid = self.next("up")
             except TimeoutError:
                 raise AssertionError(f"up: {found}; expected: {expected}") from None
-            found[who] = pid
+            found[process] = pid
         return found
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Reports:
 
 
 class Run:
-    """A `heliograph run` of our own, its log in a file."""
+    """A `heliograph run` command with its output in a file."""
 
     def __init__(self, directory: Path, arguments: tuple[str, ...]) -> None:
         self.log_path = directory / "server.log"
@@ -113,12 +113,12 @@ class Run:
         return self.log_path.read_text(errors="replace")
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send the signal, wait, answer the exit code."""
+        """Send a Unix signal and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(DEADLINE)
 
     def kill(self) -> None:
-        """Leave nothing behind, whatever the test did: the session is ours."""
+        """Kill all processes of the session."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(DEADLINE)
@@ -153,7 +153,7 @@ def start(project, reports):
 
 
 def gone(pids) -> bool:
-    """Whether these processes end before the deadline."""
+    """Return True if these processes exit before the deadline."""
     deadline = time.monotonic() + DEADLINE
     for pid in pids:
         try:
@@ -170,9 +170,10 @@ def gone(pids) -> bool:
     return True
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_is_the_server_and_ends_with_it(start, reports, number):
-    """SIGTERM and Ctrl-C end the server, all its processes and so the command; the exit code is uWSGI's 0."""
+def test_the_command_becomes_the_server(start, reports, number):
+    """SIGTERM and Ctrl-C stop uWSGI with all its processes. The exit code is 0."""
     run = start("tasks", "--engine", "uwsgi", "--workers", "2", "--mules", "1", "--spooler", "spool")
     pids = reports.up("worker1", "worker2", "mule1", "spooler1")
     assert run.end(number) == 0
@@ -180,31 +181,31 @@ def test_the_command_is_the_server_and_ends_with_it(start, reports, number):
     assert "goodbye to uWSGI" in run.log
 
 
-def test_a_server_that_is_still_starting_ends_at_once(start, reports, project):
-    """SIGTERM that reaches a worker within its post-fork hook ends it too; uWSGI alone would wait a minute for it."""
+def test_a_server_stops_during_its_start(start, reports, project):
+    """SIGTERM ends a worker within its post-fork hook. uWSGI alone would wait a minute."""
     hook = "\n@uwsgi.postfork_hooks.add()\ndef slow():\n    report('hook')\n    import time\n    time.sleep(600)\n"
     (project / "slow.py").write_text(APP + hook)
     run = start("slow")
-    who, pid = reports.next("hook")
-    assert who == "worker1"
+    process, pid = reports.next("hook")
+    assert process == "worker1"
     before = time.monotonic()
     assert run.end() == 0
     assert time.monotonic() - before < 30
     assert gone([pid])
 
 
-def test_workers_handle_signals_though_nobody_serves_http(start, reports):
-    """An application without callable has workers; a signal over the socket reaches one."""
+def test_workers_handle_signals_without_a_web_application(start, reports):
+    """A signal over the socket reaches one of them."""
     run = start("tasks", "--workers", "2", "--socket", "x.sock")
     pids = reports.up("worker1", "worker2")
     send_signal(1, "x.sock", DEADLINE)
-    who, pid = reports.next("signal1")
-    assert pids[who] == pid
+    process, pid = reports.next("signal1")
+    assert pids[process] == pid
     assert run.end() == 0
 
 
-def test_without_an_address_no_port_and_no_file_is_opened(start, reports, project):
-    """Signals only and no --socket: nothing listens that could be reached, nothing stays."""
+def test_without_an_address_the_server_listens_nowhere(start, reports, project):
+    """It opens no port and leaves no file."""
     before = {path.name for path in project.iterdir()}
     run = start("tasks")
     pids = reports.up("worker1")
@@ -215,8 +216,8 @@ def test_without_an_address_no_port_and_no_file_is_opened(start, reports, projec
     assert {path.name for path in project.iterdir()} - before <= {"server.log", "__pycache__"}
 
 
-def test_the_socket_is_removed_at_the_end(start, reports, project):
-    """What the server made it removes: the unix socket."""
+def test_the_server_removes_its_socket(start, reports, project):
+    """At the stop."""
     run = start("tasks", "--socket", "x.sock")
     reports.up("worker1")
     assert (project / "x.sock").is_socket()
@@ -224,8 +225,8 @@ def test_the_socket_is_removed_at_the_end(start, reports, project):
     assert not (project / "x.sock").exists()
 
 
-def test_http_is_served(start, reports):
-    """A WSGI application answers at --http."""
+def test_http_serves_a_wsgi_application(start, reports):
+    """At the address of `--http`."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         address = f"127.0.0.1:{sock.getsockname()[1]}"
     run = start("web.py", "--http", address)
@@ -234,8 +235,8 @@ def test_http_is_served(start, reports):
     assert run.end() == 0
 
 
-def test_lazy_apps_load_in_the_worker_and_share_the_engine(start, reports, monkeypatch):
-    """--lazy-apps works for the target `worker`: the application is loaded after the fork, the signal arrives."""
+def test_lazy_apps_supports_the_target_worker(start, reports, monkeypatch):
+    """Each worker loads the application after the fork, and the signal arrives."""
     monkeypatch.setenv("LAZY", "yes")
     run = start("tasks", "--lazy-apps", "--socket", "x.sock")
     pids = reports.up("worker1")
@@ -246,8 +247,8 @@ def test_lazy_apps_load_in_the_worker_and_share_the_engine(start, reports, monke
 
 
 def test_threads_of_a_worker_handle_signals(start, reports):
-    """--threads is the server's own; signals arrive as without."""
-    # A worker with threads was once seen to hang in its end: uWSGI kills it after its mercy.
+    """With `--threads`."""
+    # A worker with threads may hang when it exits. uWSGI kills it after this time.
     run = start("tasks", "--threads", "4", "--socket", "x.sock", "--", "--worker-reload-mercy", "10")
     pids = reports.up("worker1")
     send_signal(1, "x.sock", DEADLINE)
@@ -255,8 +256,8 @@ def test_threads_of_a_worker_handle_signals(start, reports):
     assert run.end() == 0
 
 
-def test_sighup_reloads_within_the_same_environment(start, reports):
-    """A reload finds heliograph and uWSGI again, though they are in a virtualenv; the master's pid stays."""
+def test_sighup_reloads_the_application(start, reports):
+    """uWSGI finds heliograph in the virtualenv again. The master keeps its pid."""
     run = start("tasks", "--socket", "x.sock")
     before = reports.up("worker1")
     run.process.send_signal(signal.SIGHUP)
@@ -267,8 +268,8 @@ def test_sighup_reloads_within_the_same_environment(start, reports):
     assert run.end() == 0
 
 
-def test_a_reload_keeps_a_server_that_nobody_reaches(start, reports):
-    """The inherited socket without a name outlives a reload too."""
+def test_a_server_without_an_address_can_reload(start, reports):
+    """It inherits its socket without a name."""
     run = start("tasks")
     before = reports.up("worker1")
     run.process.send_signal(signal.SIGHUP)
@@ -276,8 +277,8 @@ def test_a_reload_keeps_a_server_that_nobody_reaches(start, reports):
     assert run.end() == 0
 
 
-def test_flags_of_the_servers_own_are_handed_on(start, reports, project):
-    """What follows `--` is uWSGI's; its exit code for a flag that it does not know is the command's."""
+def test_arguments_after_the_double_dash_go_to_uwsgi(start, reports, project):
+    """The exit code for an unknown flag is that of uWSGI."""
     run = start("tasks", "--", "--pidfile", "server.pid")
     reports.up("worker1")
     assert int((project / "server.pid").read_text()) == run.process.pid
@@ -285,8 +286,8 @@ def test_flags_of_the_servers_own_are_handed_on(start, reports, project):
     assert start("tasks", "--", "--no-such-flag").process.wait(DEADLINE) == 1
 
 
-def test_an_application_that_only_the_server_can_load_ends_it(start, project):
-    """What the rehearsal leaves to the server fails there: need-app, exit code 22."""
+def test_an_application_that_fails_inside_uwsgi_ends_it(start, project):
+    """The preflight check cannot load it. uWSGI exits with 22 because of `--need-app`."""
     (project / "inside.py").write_text("import uwsgi\nraise RuntimeError('broken inside')\n")
     run = start("inside")
     assert run.process.wait(DEADLINE) == 22
@@ -294,7 +295,7 @@ def test_an_application_that_only_the_server_can_load_ends_it(start, project):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "text"),
     [
         (("nosuch",), "No module named 'nosuch'"),
         (("tasks:nope",), "has no 'nope'"),
@@ -302,12 +303,12 @@ def test_an_application_that_only_the_server_can_load_ends_it(start, project):
         (("tasks", "--spooler", "no/spool"), "mkdir -p"),
     ],
 )
-def test_what_cannot_be_started_is_one_line(start, arguments, says):
-    """Exit code 2 and one line; uWSGI is not started."""
+def test_an_invalid_start_is_one_line(start, arguments, text):
+    """The exit code is 2, and uWSGI is not started."""
     run = start(*arguments)
     assert run.process.wait(DEADLINE) == 2
     assert len(run.log.splitlines()) == 1
-    assert says in run.log
+    assert text in run.log
 
 
 def _get(url: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Real uWSGI in modes that the conformance stages leave out: what is refused says so, and nothing is lost unsaid."""
+"""Real uWSGI in modes that the conformance suite does not cover."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from heliograph.testing.harness.harness import eventually
 THREADS = ("--enable-threads",)
 MASTER = ("--master", *THREADS)
 
-UP = """
+REPORT_READY = """
 @Signal(99).register_handler("workers")
-def up(): note("up")
+def up(): record("up")
 
 @uwsgi.postfork_hooks.add()
 def forked():
     if uwsgi.worker_id == 1:
         Signal(99).send()
 """
-"""What applications begin with: each worker says when it handles signals."""
+"""Code for applications: each worker reports that it handles signals."""
 
-KEEP = """
-def keep(text):
-    with open("said", "a") as said:
-        said.write(text + "\\n")
+RECORD_OUTCOMES = """
+def record_outcome(text):
+    with open("outcomes", "a") as file:
+        file.write(text + "\\n")
 
 def attempt(what, *args):
     try:
         what(*args)
-        keep("no error")
+        record_outcome("no error")
     except Exception as error:
-        keep(f"{type(error).__name__}: {error}")
+        record_outcome(f"{type(error).__name__}: {error}")
 """
 
-FILL = """
+FILL_QUEUE = """
 def fill(num, timeout):
     sent = 0
     try:
@@ -46,33 +46,33 @@ def fill(num, timeout):
             sent += 1
     except TimeoutError as error:
         Path("sent").write_text(str(sent))
-        note(type(error).__name__)
+        record(type(error).__name__)
 """
-"""Send until it is refused; how many went before is in the file `sent`."""
+"""Code for applications: send until the queue is full, and write the number of accepted signals to `sent`."""
 
 
 class Uwsgi:
-    """One real uWSGI, with flags of its own."""
+    """A real uWSGI server."""
 
     def __init__(self, server):
         self.server = server
 
     def start(self, code, *flags, workers=2, up=True, files=()):
-        """Start it, and wait until it is up: all workers, or so many."""
-        self.server.write((UP if up else "") + code)
+        """Start uWSGI and wait until all workers are ready, or as many as `up` says."""
+        self.server.write((REPORT_READY if up else "") + code)
         for name, text in files:
             (self.server.directory / name).write_text(text)
         installation = find()
         command = [*installation.command, *installation.flags, *flags, "--need-app", "--die-on-term", "--vacuum"]
-        command += ["--processes", str(workers), "--socket", "wire", "--pythonpath", str(self.server.directory)]
+        command += ["--processes", str(workers), "--socket", "remote.sock", "--pythonpath", str(self.server.directory)]
         self.server.process = self.server.popen(*command, "--module", "heliograph.cli.uwsgi_entry", "--set", APP)
         if up:
             self.server.expect(workers if up is True else up, "up")
         return self.server
 
-    def said(self):
-        """Lines of `keep`."""
-        path = self.server.directory / "said"
+    def outcomes(self):
+        """Return the outcomes that the application has written."""
+        path = self.server.directory / "outcomes"
         return path.read_text().splitlines() if path.exists() else []
 
 
@@ -85,61 +85,61 @@ def uwsgi(server):
 
 
 def count(server, what):
-    """How often it was said; for many thousands."""
+    """Return the number of events with this text. Faster than `events()` for thousands."""
     path = server.directory / "events"
     return path.read_bytes().count(f"{what} ".encode()) if path.exists() else 0
 
 
-def pid_of(server, who, what="up"):
-    return next(event.pid for event in reversed(server.events(what)) if event.by == who)
+def pid_of(server, process, what="up"):
+    return next(event.pid for event in reversed(server.events(what)) if event.by == process)
 
 
 # Without a master
 
 
-def test_without_a_master_registering_is_an_error_that_says_what_to_start(uwsgi):
-    """K10, S11: a signal, a timer, a cron rule; a file monitor too, for which uWSGI alone would crash. It serves on."""
+def test_registration_without_a_master_is_an_error(uwsgi):
+    """K10, S11: For a signal, timer, cron rule and file monitor. The message names `--master`, and uWSGI continues."""
     code = (
-        KEEP
+        RECORD_OUTCOMES
         + """
 from heliograph.runtime.scheduling import get_triggers, register_cron, register_timer
 from heliograph.runtime.monitoring import register_file_monitor
 
-def work(): note("work")
+def work(): record("work")
 
 for decorator in (Signal(1).register_handler(), register_timer(1), register_cron(hour=3), register_file_monitor(".")):
     attempt(decorator, work)
 attempt(Signal(1).send)
-keep(f"{Signal(1).registered} {get_triggers()}")
+record_outcome(f"{Signal(1).registered} {get_triggers()}")
 """
     )
     server = uwsgi.start(code, *THREADS, up=False)
-    said = eventually("five errors", lambda: len(uwsgi.said()) == 6 and uwsgi.said())
-    assert all("start it with --master" in line for line in said[:4]), said
-    assert said[4] != "no error"
-    assert said[5] == "False ()"
+    outcomes = eventually("six outcomes", lambda: len(uwsgi.outcomes()) == 6 and uwsgi.outcomes())
+    assert all("start it with --master" in line for line in outcomes[:4]), outcomes
+    assert outcomes[4] != "no error"
+    assert outcomes[5] == "False ()"
     server.await_log("spawned uWSGI worker 2")
     assert "segmentation" not in server.log.lower()
     assert server.process.poll() is None
 
 
-# With fewer workers than there may be
+# Fewer workers than possible
 
 
 CHEAP = ("--cheaper", "1", "--cheaper-initial", "1", "--cheaper-algo", "manual", "--master-fifo", "fifo")
-"""One worker; nobody but us says when there are more, or fewer."""
+"""One worker. Only the test starts more."""
 
 
 def more_workers(server, times):
-    """Tell the master to start so many, and wait for each."""
+    """Start more workers one by one."""
     for up in range(len(server.events("up")), len(server.events("up")) + times):
         (server.directory / "fifo").write_text("+")
         server.expect(up + 1, "up")
 
 
-def test_active_workers_reaches_those_that_run(uwsgi):
-    """T4: one of three, and all three when they are up."""
-    server = uwsgi.start('Signal(1).register_handler("active-workers")(lambda: note("active"))', *MASTER, *CHEAP,
+def test_active_workers_is_every_running_worker(uwsgi):
+    """T4: One of three, and all three when they run."""
+    server = uwsgi.start('Signal(1).register_handler("active-workers")(lambda: record("active"))', *MASTER, *CHEAP,
                          workers=3, up=1)  # fmt: skip
     server.send(1)
     assert server.expect(1, "active")[0].by == "worker1"
@@ -150,12 +150,12 @@ def test_active_workers_reaches_those_that_run(uwsgi):
     assert server.end() == 0
 
 
-def test_a_worker_that_is_not_up_gets_its_signals_when_it_is(uwsgi):
-    """T3, D1: its queue fills and holds senders back, then they are refused; every signal that was taken is handled."""
+def test_a_worker_that_starts_later_gets_its_signals(uwsgi):
+    """T3, D1: Its full queue blocks senders, then sends are rejected. It handles every accepted signal."""
     code = (
-        FILL
+        FILL_QUEUE
         + """
-Signal(1).register_handler("workers")(lambda: note("work"))
+Signal(1).register_handler("workers")(lambda: record("work"))
 Signal(2).register_handler("mule1")(lambda: fill(1, 0.2))
 """
     )
@@ -169,37 +169,37 @@ Signal(2).register_handler("mule1")(lambda: fill(1, 0.2))
     more_workers(server, 2)
     eventually("all have", lambda: len(server.events("work")) == 3 * sent)
     by = [event.by for event in server.events("work")]
-    assert {who: by.count(who) for who in by} == {f"worker{n}": sent for n in (1, 2, 3)}
+    assert {process: by.count(process) for process in by} == {f"worker{n}": sent for n in (1, 2, 3)}
     assert server.end() == 0
 
 
 # Timers
 
 
-def test_runs_that_find_their_queue_full_are_put_off(uwsgi):
-    """K2: a timer that repeats three times does so, though all three came up while its queue was full."""
+def test_runs_for_a_full_queue_are_deferred(uwsgi):
+    """K2: A timer with three repeats fires three times, although its queue was full each time."""
     code = (
-        FILL
+        FILL_QUEUE
         + """
 from heliograph.runtime.scheduling import change_period, register_timer_rb
 
 Signal(11).register_handler("worker")(lambda: None)
-register_timer_rb(3600, repeat=3, target="worker", coalesce=False, name="thrice")(lambda: note("ran"))
-register_timer_rb(3600, repeat=10, target="mule1", coalesce=False, name="later")(lambda: note("later"))
+register_timer_rb(3600, repeat=3, target="worker", coalesce=False, name="thrice")(lambda: record("ran"))
+register_timer_rb(3600, repeat=10, target="mule1", coalesce=False, name="later")(lambda: record("later"))
 
 @Signal(12).register_handler("worker1")
 def full():
     fill(11, 0)
     change_period("thrice", 0.01)
     change_period("later", 0.02)
-    hold("gate")
+    block_on("gate")
 """
     )
     server = uwsgi.start(code, *MASTER, "--mules", "1", workers=1)
     server.send(12)
     server.expect(10, "later")
     assert server.events("ran") == []
-    server.open("gate")
+    server.release("gate")
     assert len(server.expect(3, "ran")) == 3
     server.await_log("put off until there is room in a full queue: thrice")
     assert server.end() == 0
@@ -208,18 +208,18 @@ def full():
 # Threads
 
 
-def test_uwsgi_has_threads_unasked(uwsgi):
-    """In 2.0.30 `--enable-threads` changes nothing: what raises signals by itself needs no flag but --master."""
+def test_timers_work_without_enable_threads(uwsgi):
+    """uWSGI 2.0.30 ignores `--enable-threads`, so triggers need only `--master`."""
     code = """
 from heliograph.runtime.scheduling import register_timer
-register_timer(0.1, target="worker2")(lambda: note("tick"))
+register_timer(0.1, target="worker2")(lambda: record("tick"))
 """
     server = uwsgi.start(code, "--master")
     assert server.expect(3, "tick")[0].by == "worker2"
     assert server.end() == 0
 
 
-# Mules with programs of their own
+# Mules with programs
 
 
 READS = {
@@ -229,17 +229,17 @@ READS = {
 }
 LEAVES = {"default": "while True: uwsgi.mule_get_msg()", "sleep": "import time\nwhile True: time.sleep(1)"}
 TO_MULE = (
-    FILL
+    FILL_QUEUE
     + """
-Signal(1).register_handler("mule1")(lambda: note("work"))
+Signal(1).register_handler("mule1")(lambda: record("work"))
 Signal(2).register_handler("worker1")(lambda: fill(1, 0.3))
 """
 )
 
 
 @pytest.mark.parametrize("program", sorted(READS))
-def test_a_programmed_mule_that_reads_signals_handles_them(uwsgi, program):
-    """Within `signal_wait` and `mule_get_msg(signals=False)`."""
+def test_a_mule_with_a_program_handles_signals(uwsgi, program):
+    """If the program waits in `signal_wait()` or `mule_get_msg(signals=False)`."""
     server = uwsgi.start(TO_MULE, *MASTER, "--mule=prog.py", files=[("prog.py", "import uwsgi\n" + READS[program])])
     server.send(1, 3)
     assert {event.by for event in server.expect(3, "work")} == {"mule1"}
@@ -247,8 +247,8 @@ def test_a_programmed_mule_that_reads_signals_handles_them(uwsgi, program):
 
 
 @pytest.mark.parametrize("program", sorted(LEAVES))
-def test_a_programmed_mule_that_reads_none_holds_senders_back(uwsgi, program):
-    """D1: with uWSGI's defaults signals wait; a sender is held back, then refused, and nothing is dropped."""
+def test_a_mule_with_a_program_that_reads_no_signals_blocks_senders(uwsgi, program):
+    """D1: The send is rejected after its timeout, and uWSGI drops nothing."""
     server = uwsgi.start(TO_MULE, *MASTER, "--mule=prog.py", files=[("prog.py", "import uwsgi\n" + LEAVES[program])])
     server.send(2)
     server.expect(1, "SignalQueueFull")
@@ -258,16 +258,16 @@ def test_a_programmed_mule_that_reads_none_holds_senders_back(uwsgi, program):
     assert server.end() == 0
 
 
-# Beside other libraries
+# Other libraries
 
 
-def test_a_hook_that_another_library_had_set_runs_too(uwsgi):
-    """Set before heliograph is imported: in each worker, and so does ours."""
+def test_an_earlier_post_fork_hook_runs_too(uwsgi):
+    """Another library set it before heliograph was imported."""
     code = """
 import uwsgi as raw
 from heliograph.runtime.scheduling import register_timer
-register_timer(0.1, target="worker2")(lambda: note("tick"))
-uwsgi.postfork_hooks.add()(lambda: note("ours"))
+register_timer(0.1, target="worker2")(lambda: record("tick"))
+uwsgi.postfork_hooks.add()(lambda: record("ours"))
 """
     theirs = "import os, uwsgi\nuwsgi.post_fork_hook = lambda: os.close(os.open(f'theirs{os.getpid()}', os.O_CREAT))\n"
     server = uwsgi.start(code, *MASTER, "--shared-pyimport", "theirs", files=[("theirs.py", theirs)])
@@ -277,32 +277,32 @@ uwsgi.postfork_hooks.add()(lambda: note("ours"))
     assert server.end() == 0
 
 
-def test_a_hook_that_another_library_sets_later_takes_nothing_away(uwsgi):
-    """It runs beside our hooks, also if it calls the one that it found; timers tick."""
+def test_a_later_post_fork_hook_runs_too(uwsgi):
+    """Also if it calls the hook that it found. The hooks of heliograph run, and timers fire."""
     code = """
 import uwsgi as raw
 from heliograph.runtime.scheduling import register_timer
 
 @register_timer(0.1, target="mule1")
 def tick():
-    note("tick")
+    record("tick")
 
 @uwsgi.postfork_hooks.add()
 def ours():
-    note("ours")
+    record("ours")
 
 found = raw.post_fork_hook
 def theirs():
     found()
-    note("theirs")
-Signal(1).register_handler("mule1")(lambda: note("work"))
+    record("theirs")
+Signal(1).register_handler("mule1")(lambda: record("work"))
 
 @Signal(2).register_handler("worker1")
 def burst():
     for _ in range(2000):
         Signal(1).send(timeout=20)
 
-raw.post_fork_hook = lambda: note("replaced")
+raw.post_fork_hook = lambda: record("replaced")
 raw.post_fork_hook = theirs
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1", up=False)
@@ -315,15 +315,15 @@ raw.post_fork_hook = theirs
     assert server.end() == 0
 
 
-def test_raw_signals_beside_ours(uwsgi):
-    """Each is handled once; a number that the raw module has is refused, naming what to do."""
+def test_signals_of_the_uwsgi_module_work_too(uwsgi):
+    """Each is handled once. heliograph rejects a number that the module has registered."""
     code = (
-        KEEP
+        RECORD_OUTCOMES
         + """
 import uwsgi as raw
-raw.register_signal(10, "mule1", lambda num: note(f"raw{num}"))
-attempt(Signal(10).register_handler("mule1"), note)
-Signal(1).register_handler("mule1")(lambda: note("ours"))
+raw.register_signal(10, "mule1", lambda num: record(f"raw{num}"))
+attempt(Signal(10).register_handler("mule1"), record)
+Signal(1).register_handler("mule1")(lambda: record("ours"))
 
 @Signal(2).register_handler("worker1")
 def both():
@@ -335,8 +335,8 @@ def both():
 """
     )
     server = uwsgi.start(code, *MASTER, "--mules", "1")
-    assert uwsgi.said()[0].startswith("AlreadyRegistered: ")
-    assert "use another number" in uwsgi.said()[0]
+    assert uwsgi.outcomes()[0].startswith("AlreadyRegistered: ")
+    assert "use another number" in uwsgi.outcomes()[0]
     server.send(2)
     server.expect(100, "ours")
     server.expect(100, "raw10")
@@ -346,24 +346,24 @@ def both():
     assert server.end() == 0
 
 
-def test_a_process_that_a_handler_forks(uwsgi):
-    """It may send, it leaves its parent's accounts alone, and no timer ticks in it."""
+def test_a_child_process_can_send(uwsgi):
+    """It does not change its parent's counters, and no timer fires in it."""
     code = """
 from heliograph.runtime.scheduling import register_timer
-register_timer(0.05, target="mule1", name="tick")(lambda: note("tick"))
-Signal(1).register_handler("mule1")(lambda: note("work"))
+register_timer(0.05, target="mule1", name="tick")(lambda: record("tick"))
+Signal(1).register_handler("mule1")(lambda: record("work"))
 
 @Signal(2).register_handler("worker1")
 def fork():
     if os.fork():
         os.wait()
-        note("parent")
+        record("parent")
     else:
         time.sleep(0.3)
         Signal(1).send()
         os._exit(0)
 
-Signal(3).register_handler("worker1")(lambda: note(f"sent{engines.current().accounts.total('sent', 1)}"))
+Signal(3).register_handler("worker1")(lambda: record(f"sent{engines.current().counters.total('sent', 1)}"))
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1")
     server.expect(1, "tick")
@@ -377,14 +377,14 @@ Signal(3).register_handler("worker1")(lambda: note(f"sent{engines.current().acco
     assert server.end() == 0
 
 
-def test_sources_outlive_worker_1(uwsgi):
-    """K9: what is watched was removed when worker 1 is started again: it is watched on, and timers and hooks run."""
+def test_triggers_survive_worker_1(uwsgi):
+    """K9: Worker 1 is replaced after the watched file was removed. The monitor, timers and hooks continue."""
     code = """
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import register_timer
-register_file_monitor("watched", target="mule1", name="file")(lambda: note("changed"))
-register_timer(0.1, target="mule1", name="tick")(lambda: note("tick"))
-uwsgi.postfork_hooks.add()(lambda: note("hook"))
+register_file_monitor("watched", target="mule1", name="file")(lambda: record("changed"))
+register_timer(0.1, target="mule1", name="tick")(lambda: record("tick"))
+uwsgi.postfork_hooks.add()(lambda: record("hook"))
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1", files=[("watched", "")])
     server.expect(1, "tick")
@@ -402,35 +402,35 @@ uwsgi.postfork_hooks.add()(lambda: note("hook"))
 # Reload
 
 
-def test_after_a_reload_all_works_again(uwsgi):
-    """D4: what was queued is lost as uWSGI loses it; then room, order and accounts are those of a new server."""
+def test_a_reload_resets_queues_and_counters(uwsgi):
+    """D4: uWSGI loses the queued signals. Capacity, order and counters are those of a new server."""
     code = (
-        FILL
+        FILL_QUEUE
         + """
 @Signal(1).register_handler("mule1")
 def work():
     if not Path("gate").exists():
-        note("holds")
-        hold("gate")
-    note("work")
+        record("blocks")
+        block_on("gate")
+    record("work")
 
 Signal(2).register_handler("worker1")(lambda: fill(1, 0.2))
-Signal(3).register_handler("worker2")(lambda: note(f"done{engines.current().accounts.total('done', 1)}"))
+Signal(3).register_handler("worker2")(lambda: record(f"done{engines.current().counters.total('done', 1)}"))
 
 @Signal(4).register_handler("worker1")
 def burst():
     for _ in range(3000):
         Signal(1).send(timeout=20)
-    note("burst")
+    record("burst")
 """
     )
     server = uwsgi.start(code, *MASTER, "--mules", "1")
     server.send(2)
     server.expect(1, "SignalQueueFull")
-    assert len(server.events("holds")) == 1
+    assert len(server.events("blocks")) == 1
     server.process.send_signal(signal.SIGHUP)
-    eventually("the mule is gone", lambda: not alive(pid_of(server, "mule1", "holds")))
-    server.open("gate")
+    eventually("the mule is gone", lambda: not alive(pid_of(server, "mule1", "blocks")))
+    server.release("gate")
     server.expect(4, "up")
     assert server.events("work") == []
     server.send(3)
@@ -467,8 +467,8 @@ def burst():
 
 
 def test_two_spoolers_share_a_burst(uwsgi):
-    """T7, D1: each signal is handled once, by one of them."""
-    code = "Signal(3).register_handler('spooler')(lambda num: note(f'work{num}'))" + BURST
+    """T7, D1: One of them handles each signal once."""
+    code = "Signal(3).register_handler('spooler')(lambda num: record(f'work{num}'))" + BURST
     (uwsgi.server.directory / "one").mkdir()
     (uwsgi.server.directory / "two").mkdir()
     server = uwsgi.start(code, *MASTER, "--spooler", "one", "--spooler", "two")
@@ -481,32 +481,32 @@ def test_two_spoolers_share_a_burst(uwsgi):
 FARMS = ("--mules", "3", "--farm", "big:1,2", "--farm", "small:3")
 
 
-def test_several_farms_share_a_burst(uwsgi):
-    """T6, D1: bursts to two farms; each signal is handled once, by a member."""
+def test_two_farms_share_a_burst(uwsgi):
+    """D1, T6: One mule of the farm handles each signal once."""
     code = """
 for num, target in ((1, "farm_big"), (2, "farm2")):
-    Signal(num).register_handler(target)(lambda num: note(f"work{num}"))
+    Signal(num).register_handler(target)(lambda num: record(f"work{num}"))
 """
     server = uwsgi.start(code + BURST, *MASTER, *FARMS)
     server.send(4, 2)
-    for num, who in {1: {"mule1", "mule2"}, 2: {"mule3"}}.items():
-        assert {event.by for event in server.expect(1000, f"work{num}")} <= who
+    for num, process in {1: {"mule1", "mule2"}, 2: {"mule3"}}.items():
+        assert {event.by for event in server.expect(1000, f"work{num}")} <= process
         assert len(server.events(f"work{num}")) == 1000
     assert server.end() == 0
 
 
 def test_many_processes_lose_nothing(uwsgi):
-    """D1: ten workers send to eight mules at once, and to each other."""
+    """D1: Ten workers send to eight mules at the same time."""
     code = """
-Signal(1).register_handler("mules")(lambda: note("each"))
-Signal(2).register_handler("mule")(lambda: note("any"))
+Signal(1).register_handler("mules")(lambda: record("each"))
+Signal(2).register_handler("mule")(lambda: record("any"))
 
 @Signal(3).register_handler("workers")
 def burst():
     for _ in range(200):
         Signal(1).send(timeout=20)
         Signal(2).send(timeout=20)
-    note("sent")
+    record("sent")
 """
     server = uwsgi.start(code, *MASTER, "--mules", "8", workers=10)
     server.send(3)

@@ -1,4 +1,4 @@
-"""Checked by mypy and pyright, not run: frameworks and `contrib` fit together."""
+"""`heliograph.contrib` fits the types of the frameworks. mypy and pyright check this file. It does not run."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, assert_type
@@ -24,7 +24,7 @@ assert_type(gunicorn.post_worker_init(object()), None)
 
 
 def bare(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """An application without a framework."""
+    """Define an application without a framework."""
     start_response("200 OK", [])
     return [str(len(environ)).encode()]
 
@@ -33,7 +33,7 @@ wsgi.Middleware(bare)
 
 
 def wrapper(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Nothing around it."""
+    """Define a lifespan that does nothing."""
     return handler
 
 

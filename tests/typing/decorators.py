@@ -1,4 +1,4 @@
-"""Checked by mypy and pyright, not run: what the decorators do to types."""
+"""The decorators keep the types of handlers. mypy and pyright check this file. It does not run."""
 
 from collections.abc import Callable
 from functools import partial
@@ -59,7 +59,7 @@ assert_type(signal(partial(at_once, 3)), partial[str])
 
 
 async def awaited() -> None:
-    """An asynchronous handler can be awaited, as it was."""
+    """Show that an async handler can still be awaited."""
     assert_type(await asynchronous(1), float)
 
 
@@ -68,7 +68,7 @@ called(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 class Handler:
-    """Methods keep their types too."""
+    """Show that methods keep their types."""
 
     @signal.register_handler("workers")
     @staticmethod

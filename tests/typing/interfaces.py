@@ -1,4 +1,4 @@
-"""Checked by mypy and pyright, not run: engines and clocks are what the port promises."""
+"""Engines and clocks have the types of `heliograph.interfaces`. mypy and pyright check this file. It does not run."""
 
 from typing import assert_type
 
@@ -26,7 +26,7 @@ def all_engines(local: LocalEngine) -> list[Engine]:
 
 
 class Unpunctual:
-    """A clock that cannot sleep is none."""
+    """A class without `sleep` is not a clock."""
 
     def monotonic(self) -> float:
         return 0.0
@@ -61,6 +61,6 @@ engine.as_process(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgument
 
 
 def facts(error: SignalQueueFull) -> tuple[TimeoutError, UwsgiconfException]:
-    """Each is also the builtin that it means."""
+    """Show that each exception is also a builtin one."""
     assert_type((error.num, error.target, error.timeout), tuple[int, str, float])
     return error, error

@@ -1,4 +1,4 @@
-"""Checked by mypy and pyright, not run: what a signal can be sent to."""
+"""The types of targets. mypy and pyright check this file. It does not run."""
 
 from heliograph import Farm, Mule, Signal, TypeTarget
 

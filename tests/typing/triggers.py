@@ -1,4 +1,4 @@
-"""Checked by mypy and pyright, not run: what timers, cron rules and file monitors do to types."""
+"""The decorators of triggers keep the types of functions. mypy and pyright check this file. It does not run."""
 
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +56,7 @@ assert_type(watching(), int)
 
 
 async def awaited() -> None:
-    """An asynchronous handler can be awaited, as it was."""
+    """Show that an async handler can still be awaited."""
     assert_type(await asynchronous(1), float)
 
 

@@ -1,4 +1,4 @@
-"""The tree of errors: what each also is, what it carries, and that it survives the way to another process."""
+"""The exceptions: base classes, attributes, messages and pickling."""
 
 import copy
 import pickle
@@ -61,8 +61,8 @@ NAMES = [type(error).__name__ for error, _ in SAMPLES]
 DRAWN: list[tuple[str, str]] = re.findall(r"[├└]── (\w+) +((?:[A-Z]\w+(?:Error|Exception))?)", exceptions.__doc__ or "")
 
 
-def test_the_tree_at_the_top_draws_every_error() -> None:
-    """Who reads the module sees all there is; and each has a sample here."""
+def test_the_tree_in_the_docstring_has_every_error() -> None:
+    """Every error also has a sample in this module."""
     defined = {
         name
         for name, value in vars(exceptions).items()
@@ -72,22 +72,22 @@ def test_the_tree_at_the_top_draws_every_error() -> None:
 
 
 @pytest.mark.parametrize(("name", "builtin"), DRAWN)
-def test_an_error_is_what_the_tree_says(name: str, builtin: str) -> None:
-    """Each is caught by the root, and by the builtin drawn beside it."""
+def test_an_error_has_the_base_classes_of_the_tree(name: str, builtin: str) -> None:
+    """The root, and the builtin exception next to it."""
     error = getattr(exceptions, name)
     assert issubclass(error, UwsgiconfException)
     if builtin:
         assert issubclass(error, getattr(__builtins__, builtin, None) or __builtins__[builtin])
 
 
-def test_a_number_that_is_taken_is_a_registration_that_failed() -> None:
-    """`AlreadyRegistered` is drawn below `RegistrationError`."""
+def test_already_registered_is_a_registration_error() -> None:
+    """`AlreadyRegistered` stands below `RegistrationError` in the tree."""
     assert issubclass(AlreadyRegistered, RegistrationError)
 
 
 @pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
-def test_an_error_carries_its_facts(error: UwsgiconfException, facts: dict[str, Any]) -> None:
-    """As attributes, and those that are numbers or words in its text as well."""
+def test_an_error_has_its_values_as_attributes(error: UwsgiconfException, facts: dict[str, Any]) -> None:
+    """Its message contains the values that are numbers or texts."""
     for name, value in facts.items():
         assert getattr(error, name) == value
         if value not in (None, ()):
@@ -96,8 +96,8 @@ def test_an_error_carries_its_facts(error: UwsgiconfException, facts: dict[str, 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
-def test_an_error_crosses_processes(error: UwsgiconfException, facts: dict[str, Any], protocol: int) -> None:
-    """A pickled error comes back as what it was: type, text, facts and notes."""
+def test_an_error_can_be_pickled(error: UwsgiconfException, facts: dict[str, Any], protocol: int) -> None:
+    """It keeps its type, text, attributes and notes."""
     sent = copy.copy(error)
     sent.add_note("seen in mule1")
     received = pickle.loads(pickle.dumps(sent, protocol))
@@ -109,22 +109,22 @@ def test_an_error_crosses_processes(error: UwsgiconfException, facts: dict[str, 
 
 @pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
 def test_an_error_can_be_copied(error: UwsgiconfException, facts: dict[str, Any]) -> None:
-    """A copy is equal in all that can be seen, and not the same."""
+    """The copy has the same text and attributes."""
     twin = copy.copy(error)
     assert twin is not error
     assert (str(twin), repr(twin), vars(twin)) == (str(error), repr(error), vars(error))
 
 
-def test_a_value_that_cannot_be_pickled_does_not_stop_the_error() -> None:
-    """A lambda as a handler's value crosses as its repr."""
+def test_an_error_with_a_value_that_cannot_be_pickled() -> None:
+    """The received error has the `repr()` of the value."""
     error = SignalTypeError("must take the number", lambda: None)
     received = pickle.loads(pickle.dumps(error))
     assert received.value == repr(error.value)
     assert callable(error.value)
 
 
-def test_errors_of_applications_cross_too() -> None:
-    """A subclass with its own `__init__` needs to do nothing for it."""
+def test_errors_of_applications_can_be_pickled() -> None:
+    """A subclass with its own `__init__` needs nothing else."""
     received = pickle.loads(pickle.dumps(ShopError(5, reason="closed")))
     assert isinstance(received, ShopError)
     assert (received.num, received.reason, str(received)) == (5, "closed", str(SignalNotRegistered(5)))
@@ -138,13 +138,13 @@ class ShopError(SignalNotRegistered):
         self.reason = reason
 
 
-def test_a_full_queue_says_what_to_do() -> None:
-    """The message tells whether waiting could have helped."""
+def test_signal_queue_full_gives_the_reason() -> None:
+    """The message says whether waiting could help."""
     assert "still full after 0.5 s" in str(SignalQueueFull(5, "mule1", 0.5))
     assert "only this process reads" in str(SignalQueueFull(5, "mule1", 0.5, itself=True))
 
 
-def test_a_signal_without_a_handler_says_where_one_belongs():
-    """In the application, where that is known: another module of the web application would not do."""
+def test_signal_not_registered_names_the_place_for_the_handler():
+    """The application, if it is known."""
     assert str(SignalNotRegistered(5)).endswith("where the application is loaded")
     assert str(SignalNotRegistered(5, "shop.tasks")).endswith("in shop.tasks, and heliograph reload")

@@ -1,4 +1,4 @@
-"""What `import heliograph` costs: an application that only registers signals pays for nothing else."""
+"""`import heliograph` loads only the modules that every application needs."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ HEAVY = [
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    """The modules of a fresh interpreter that imported heliograph and registered a signal."""
+    """The modules of a new interpreter that imported heliograph and registered a signal."""
     program = (
         "import heliograph, sys\nheliograph.Signal(1).register_handler()(lambda: None)\nprint(*sys.modules, sep='\\n')"
     )
@@ -23,7 +23,7 @@ def imported() -> set[str]:
 
 
 @pytest.mark.parametrize("module", HEAVY)
-def test_heliograph_is_light(imported: set[str], module: str) -> None:
-    """Importing heliograph, and registering, does not import what only others need."""
+def test_import_does_not_load_heavy_modules(imported: set[str], module: str) -> None:
+    """Also not after a registration."""
     assert "heliograph.runtime.signals" in imported
     assert not [name for name in imported if name == module or name.startswith(f"{module}.")]

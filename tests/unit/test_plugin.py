@@ -1,4 +1,4 @@
-"""The pytest plugin, as somebody else's test suite uses it."""
+"""The pytest plugin in the test suite of an application."""
 
 from collections.abc import Generator
 
@@ -28,7 +28,7 @@ def crunch_numbers(num):
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Generator[pytest.Pytester]:
-    """A directory with an application, `shop`, and room for its tests; they run in this process."""
+    """A directory with the application `shop`. Its tests run in this process."""
     pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings = error")
     pytester.makepyfile(shop=SHOP)
     pytester.syspathinsert()
@@ -38,15 +38,15 @@ def suite(pytester: pytest.Pytester) -> Generator[pytest.Pytester]:
 
 
 def outcomes(suite: pytest.Pytester, source: str, **expected: int) -> pytest.RunResult:
-    """Run these tests and check how many went how."""
+    """Run these tests and check the numbers of outcomes."""
     suite.makepyfile(test_shop=source)
     result = suite.runpytest_inprocess()
     result.assert_outcomes(**expected)
     return result
 
 
-def test_what_was_registered_at_import_runs(suite: pytest.Pytester) -> None:
-    """Signals that a module registered without an engine are known to the fixture's, in every test again."""
+def test_handlers_that_were_registered_at_import_run(suite: pytest.Pytester) -> None:
+    """The fixture registers them with the engine of each test."""
     outcomes(
         suite,
         """
@@ -67,8 +67,8 @@ def test_what_was_registered_at_import_runs(suite: pytest.Pytester) -> None:
     )
 
 
-def test_a_test_says_who_it_is_and_looks_into_queues(suite: pytest.Pytester) -> None:
-    """`playing`, `hold` and `waiting`."""
+def test_a_test_can_act_as_a_process_and_read_queues(suite: pytest.Pytester) -> None:
+    """`as_process`, `paused` and `queued`."""
     outcomes(
         suite,
         """
@@ -89,8 +89,8 @@ def test_a_test_says_who_it_is_and_looks_into_queues(suite: pytest.Pytester) -> 
     )
 
 
-def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
-    """Tables are as they were, in the same objects; so is the engine, and what was last received."""
+def test_registrations_of_a_test_are_removed_after_it(suite: pytest.Pytester) -> None:
+    """The registries are the same objects as before. The engine and the last received signal are restored too."""
     outcomes(
         suite,
         """
@@ -137,8 +137,8 @@ def test_what_a_test_registers_is_forgotten(suite: pytest.Pytester) -> None:
     )
 
 
-def test_asynchronous_handlers_share_a_loop_within_a_test(suite: pytest.Pytester) -> None:
-    """What one leaves there ends with the test, and the next test has another loop."""
+def test_async_handlers_of_a_test_share_a_loop(suite: pytest.Pytester) -> None:
+    """The loop closes and its tasks end with the test. The next test has another loop."""
     outcomes(
         suite,
         """
@@ -176,8 +176,8 @@ def test_asynchronous_handlers_share_a_loop_within_a_test(suite: pytest.Pytester
     )
 
 
-def test_tables_are_put_back_after_a_test_that_failed(suite: pytest.Pytester) -> None:
-    """However a test ends."""
+def test_registries_are_restored_after_a_failed_test(suite: pytest.Pytester) -> None:
+    """The next test does not see the registration."""
     outcomes(
         suite,
         """
@@ -211,8 +211,8 @@ def broken(heliograph_engine):
 """
 
 
-def test_a_handler_that_raised_fails_the_test(suite: pytest.Pytester) -> None:
-    """At its end, with number, process and exception; the handler's traceback is shown as the cause."""
+def test_an_exception_in_a_handler_fails_the_test(suite: pytest.Pytester) -> None:
+    """At its end. The report has number, process and exception, and the traceback of the handler as the cause."""
     result = outcomes(suite, f"{BROKEN}\ndef test_sell(broken):\n    broken.send()\n", passed=1, errors=1)
     result.stdout.fnmatch_lines(
         [
@@ -220,15 +220,15 @@ def test_a_handler_that_raised_fails_the_test(suite: pytest.Pytester) -> None:
             "*raise OutOfStock(*",
             "*OutOfStock: no more pears",
             "*direct cause*",
-            "*AssertionError: a handler failed, and the test did not look:*",
+            "*AssertionError: Handlers raised exceptions:*",
             "*signal 99 in mule2: OutOfStock: no more pears*",
             "*take_failures()*",
         ]
     )
 
 
-def test_all_failures_are_told(suite: pytest.Pytester) -> None:
-    """More than one are chained as a group."""
+def test_several_exceptions_become_a_group(suite: pytest.Pytester) -> None:
+    """Each is in the report."""
     result = outcomes(
         suite, f"{BROKEN}\ndef test_sell(broken):\n    broken.send()\n    broken.send()\n", passed=1, errors=1
     )
@@ -237,8 +237,8 @@ def test_all_failures_are_told(suite: pytest.Pytester) -> None:
     )
 
 
-def test_a_failure_that_was_taken_is_the_test_own_business(suite: pytest.Pytester) -> None:
-    """`take_failures` gives them once; the test passes, and one that comes later counts."""
+def test_a_test_can_take_the_exceptions(suite: pytest.Pytester) -> None:
+    """`take_failures` returns each once. Later exceptions fail the test."""
     outcomes(
         suite,
         f"""{BROKEN}
@@ -259,8 +259,8 @@ def test_looks_too_early(broken, heliograph_engine):
     )
 
 
-def test_a_test_that_expects_an_exit_passes(suite: pytest.Pytester) -> None:
-    """`SystemExit` goes through `send()`; it is not a failure that was overlooked."""
+def test_a_test_can_expect_system_exit(suite: pytest.Pytester) -> None:
+    """`SystemExit` passes through `send()` and is not an unexpected exception."""
     outcomes(
         suite,
         """
@@ -277,8 +277,8 @@ def test_a_test_that_expects_an_exit_passes(suite: pytest.Pytester) -> None:
     )
 
 
-def test_the_marker_makes_the_server(suite: pytest.Pytester) -> None:
-    """For a test, a class or a module; what it leaves out is not there, but for one worker."""
+def test_the_marker_sets_the_topology(suite: pytest.Pytester) -> None:
+    """For a test, a class or a module. Processes that it does not name do not exist, except one worker."""
     outcomes(
         suite,
         """
@@ -302,8 +302,8 @@ def test_the_marker_makes_the_server(suite: pytest.Pytester) -> None:
     )
 
 
-def test_a_fixture_makes_the_server_for_many(suite: pytest.Pytester) -> None:
-    """`heliograph_topology` is overridden in a conftest; a marker goes before it."""
+def test_a_fixture_sets_the_topology(suite: pytest.Pytester) -> None:
+    """`heliograph_topology` in a conftest. A marker has priority."""
     suite.makeconftest(
         """
         import pytest
@@ -339,14 +339,14 @@ def test_a_fixture_makes_the_server_for_many(suite: pytest.Pytester) -> None:
         ("mules=1, farms={'crunchers': []}", "*ConfigError: farm 'crunchers'*"),
     ],
 )
-def test_a_marker_that_is_wrong_is_an_error(suite: pytest.Pytester, arguments: str, said: str) -> None:
-    """A typing mistake does not give another server than was meant."""
+def test_an_invalid_marker_is_an_error(suite: pytest.Pytester, arguments: str, said: str) -> None:
+    """A typing mistake does not change the topology silently."""
     source = f"import pytest\n@pytest.mark.heliograph({arguments})\ndef test_it(heliograph_engine): pass\n"
     outcomes(suite, source, errors=1).stdout.fnmatch_lines([said])
 
 
-def test_an_application_that_needs_another_server_says_so(suite: pytest.Pytester) -> None:
-    """A target of the application that the test's server lacks is an error that names the way out."""
+def test_a_target_that_the_topology_lacks_is_an_error(suite: pytest.Pytester) -> None:
+    """The message names the marker and the fixture."""
     result = outcomes(
         suite,
         """
@@ -364,19 +364,19 @@ def test_an_application_that_needs_another_server_says_so(suite: pytest.Pytester
     )
 
 
-def test_the_marker_is_known(suite: pytest.Pytester) -> None:
+def test_pytest_lists_the_marker(suite: pytest.Pytester) -> None:
     """`pytest --markers` explains it."""
     suite.runpytest_inprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.heliograph(workers=1, mules=0*"])
 
 
-def test_the_fixtures_are_known(suite: pytest.Pytester) -> None:
+def test_pytest_lists_the_fixtures(suite: pytest.Pytester) -> None:
     """`pytest --fixtures` explains them."""
     result = suite.runpytest_inprocess("--fixtures")
-    result.stdout.fnmatch_lines(["heliograph_topology*", "*override it*", "heliograph_engine*", "*this process*"])
+    result.stdout.fnmatch_lines(["heliograph_topology*", "*override*", "heliograph_engine*", "*this process*"])
 
 
-def test_who_does_not_use_it_does_not_notice(suite: pytest.Pytester) -> None:
-    """In a fresh pytest no engine is imported, and sending is what it is without the plugin."""
+def test_the_plugin_imports_nothing_until_a_test_uses_it(suite: pytest.Pytester) -> None:
+    """A new pytest process does not import the engine."""
     suite.makepyfile(
         test_plain="""
         import sys

@@ -191,9 +191,9 @@ class Master:
             role, number = report["up"]
             self._ready.add(Identity(role, number))
         elif "period" in report:
-            self._raiser.change_period(report["source"], report["period"])
-        elif "source" in report:
-            self._raiser.remove(report["source"])
+            self._raiser.change_period(report["trigger"], report["period"])
+        elif "trigger" in report:
+            self._raiser.remove(report["trigger"])
         self._announce()
 
     def _announce(self) -> None:

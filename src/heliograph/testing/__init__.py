@@ -1,6 +1,6 @@
-"""For tests of applications, and of engines.
+"""Tools for tests of applications and engines.
 
-Names are imported when they are used: pytest loads this package for its plugin before coverage starts to measure.
+The names are imported on first use, because pytest loads this package for its plugin before coverage starts.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
-"""pytest plugin: the fixture `heliograph_engine`, a whole server played by the test's own process.
+"""The pytest plugin: the fixture `heliograph_engine` runs a whole server in the process of the test.
 
 How it works
-    A test that asks for the fixture runs on a fresh `InlineEngine`. What the application registered at module level,
-    while there was no engine, is registered with it; what the test registers is forgotten afterwards. A handler that
-    raised fails the test at its end, unless the test took the failure with `engine.take_failures()`.
+    A test with the fixture runs on a new `InlineEngine`. The fixture registers the handlers that the application
+    registered when it was imported. It removes the registrations of the test afterwards. If a handler raised an
+    exception, the test fails at its end, unless the test took it with `heliograph_engine.take_failures()`.
 
         def test_refresh(heliograph_engine):
-            with heliograph_engine.playing("worker2"):
+            with heliograph_engine.as_process("worker2"):
                 shop.refresh.send()
             assert [run.by.role for run in heliograph_engine.handled] == ["mule"]
 
-    The server has two workers, two mules in the farm `crunchers`, and a spooler. Another one is had by the marker
-    `@pytest.mark.heliograph(workers=4, mules=1, farms={"crunchers": [1]}, spoolers=1)` for a test, class or module,
-    or by a fixture `heliograph_topology` of one's own for many; the marker goes before the fixture.
+    The server has two workers, two mules in the farm `crunchers`, and a spooler. To change it for a test, class or
+    module, use the marker `@pytest.mark.heliograph(workers=4, mules=1, farms={"crunchers": [1]}, spoolers=1)`. To
+    change it for many tests, override the fixture `heliograph_topology`. The marker has priority.
 
-Nothing of heliograph is imported here before a test asks for it: pytest loads plugins before coverage starts.
+The plugin imports heliograph only when a test uses it, because pytest loads plugins before coverage starts.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from heliograph.engines.inline import Handled, InlineEngine
     from heliograph.models import Topology
 
-_MARKER = "heliograph(workers=1, mules=0, farms={}, spoolers=0): the server that heliograph_engine plays"
+_MARKER = "heliograph(workers=1, mules=0, farms={}, spoolers=0): the topology of heliograph_engine"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known to `--strict-markers`."""
+    """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
 
 
 @pytest.fixture
 def heliograph_topology() -> Topology:
-    """The processes of the server that `heliograph_engine` plays; override it to have others."""
+    """The topology of `heliograph_engine`. To change it, override this fixture."""
     from heliograph.engines.inline import DEFAULT_TOPOLOGY
 
     return DEFAULT_TOPOLOGY
@@ -49,7 +49,7 @@ def heliograph_topology() -> Topology:
 def heliograph_engine(
     request: pytest.FixtureRequest, heliograph_topology: Topology
 ) -> Generator[InlineEngine, None, None]:
-    """A server in this process, at once, on a fake clock; it is this process's engine during the test."""
+    """A server in this process, with a fake clock. It is the engine of this process during the test."""
     from heliograph import engines
     from heliograph.engines.inline import InlineEngine
 
@@ -65,7 +65,7 @@ def heliograph_engine(
 def _topology(
     *, workers: int = 1, mules: int = 0, farms: Mapping[str, Sequence[int]] | None = None, spoolers: int = 0
 ) -> Topology:
-    """The marker's arguments; what is left out the server does not have, but for one worker."""
+    """Return the topology of the marker's arguments."""
     from heliograph.models import FarmSpec, Topology
 
     specs = tuple(FarmSpec(name, tuple(numbers)) for name, numbers in (farms or {}).items())
@@ -74,9 +74,9 @@ def _topology(
 
 @contextmanager
 def _restored_registries() -> Generator[None, None, None]:
-    """Put back what this process knew of its signals; the tables stay the same objects.
+    """Restore the registrations of this process. The registries stay the same objects.
 
-    `async def` handlers get an event loop that ends with the test, and with it what they left there.
+    `async def` handlers get an event loop that is closed afterwards.
     """
     from heliograph.runtime import signals
     from heliograph.runtime.async_handlers import THREAD
@@ -96,7 +96,7 @@ def _restored_registries() -> Generator[None, None, None]:
             known.update(before)
         claimed.intersection_update(claims)
         claimed.update(claims)
-        if THREAD.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have made one
+        if THREAD.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
             THREAD.runner.close()
         state.waited, state.handling, THREAD.runner = thread
 
@@ -111,8 +111,8 @@ def _register_application(engine: InlineEngine) -> None:
         add_all_triggers(engine)
     except TargetError as error:
         error.add_note(
-            "The application registered this target when it was imported. Let the test have a server like the "
-            "application's, by @pytest.mark.heliograph(workers=..., mules=...) or a heliograph_topology fixture"
+            "The application registered this target when it was imported. Give the test a topology that has it: "
+            "@pytest.mark.heliograph(workers=..., mules=...) or a heliograph_topology fixture."
         )
         raise
 
@@ -121,9 +121,8 @@ def _check(failures: tuple[Handled, ...]) -> None:
     if not failures:
         return
     raised: list[Any] = [failed.failure for failed in failures]
-    told = "\n".join(f"  signal {f.num} in {f.by}: {type(f.failure).__name__}: {f.failure}" for f in failures)
+    lines = "\n".join(f"  signal {f.num} in {f.by}: {type(f.failure).__name__}: {f.failure}" for f in failures)
     cause = raised[0] if len(raised) == 1 else BaseExceptionGroup("handlers failed", raised)
     raise AssertionError(
-        f"a handler failed, and the test did not look:\n{told}\n"
-        "A test that expects it takes it with heliograph_engine.take_failures()"
+        f"Handlers raised exceptions:\n{lines}\nIf the test expects them, call heliograph_engine.take_failures()."
     ) from cause

@@ -1,4 +1,4 @@
-"""A web server under test: gunicorn, uvicorn or granian beside a server of our own, and one application for all."""
+"""A web server under test: gunicorn, uvicorn or granian with a heliograph server, and one application for all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TARGETS = {10: "worker", 11: "worker1", 12: "worker2", 13: "workers", 14: "activ
            20: "mule", 21: "mule1", 22: "mules", 23: "farm_crunchers", 30: "spooler"}
 
 def listen(num, target):
-    Signal(num).register_handler(target)(lambda: note(num))
+    Signal(num).register_handler(target)(lambda: record(num))
 
 for num, target in TARGETS.items():
     listen(num, target)
@@ -33,39 +33,39 @@ def from_the_spooler():
     Signal(13).send()
 
 @Signal(50).register_handler("worker1")
-def hang():
-    note("hangs")
-    hold("gate")
-    note("unhangs")
+def block():
+    record("blocks")
+    block_on("gate")
+    record("unblocks")
 
 @Signal(51).register_handler("workers")
 async def on_the_loop():
-    note(f"loop-{id(asyncio.get_running_loop())}")
+    record(f"loop-{id(asyncio.get_running_loop())}")
 
 @Signal(52).register_handler("worker1")
-async def hang_on_the_loop():
-    note("awaits")
+async def block_on_the_loop():
+    record("awaits")
     while not Path("gate").exists():
         await asyncio.sleep(0.002)
-    note("awaited")
+    record("awaited")
 
 @Signal(53).register_handler("worker1", time_limit=0.3)
 def overlong():
-    note("overlong")
-    hold("gate")
+    record("overlong")
+    block_on("gate")
 
 @Signal(54).register_handler("worker1")
 def leave():
-    note("leaves")
+    record("leaves")
     sys.exit(3)
 
 def answer(path):
     if path.isdigit():
         Signal(int(path)).send()
-    who = engines.current().identity
-    return json.dumps({"pid": os.getpid(), "by": str(who), "thread": threading.get_ident()}).encode()
+    process = engines.current().identity
+    return json.dumps({"pid": os.getpid(), "by": str(process), "thread": threading.get_ident()}).encode()
 """
-"""Signals to every target, each of which says who ran it; a request raises the one in its path."""
+"""A signal to every target. Its handler records the event. A request sends the signal in its path."""
 
 WEB = """
 import asyncio
@@ -104,11 +104,11 @@ COMMANDS = {
         *("--respawn-failed-workers", "--respawn-interval", "0.2", "web:asgi"),
     ),
 }
-"""Each with two processes that serve."""
+"""Web servers with two processes."""
 
 
-class Web:
-    """One server with a web server beside it."""
+class WebServer:
+    """A heliograph server with a web server."""
 
     def __init__(self, server, command: tuple[str, ...], directory: Path) -> None:
         self.server = server
@@ -117,15 +117,15 @@ class Web:
         self.url = f"http://127.0.0.1:{self.port}"
         (directory / "web.py").write_text(WEB)
 
-    def start(self, *options: str, code: str = TASKS) -> Web:
-        """Start both, with two mules and a spooler, and wait until all are up and requests are answered."""
+    def start(self, *options: str, code: str = TASKS) -> WebServer:
+        """Start both, with two mules and a spooler, and wait until all are ready and requests are answered."""
         whole = ("--mules", "2", "--farm", "crunchers=1,2", "--spooler", "spool", *options)
         self.server.start(code, *whole, "--", *self.command, remote="10,13,20")
         eventually("an answer", self.answers)
         return self
 
     def get(self, path: object = "") -> httpx.Response:
-        """Ask, each time on a connection of its own."""
+        """Send a request on a new connection."""
         return httpx.get(f"{self.url}/{path}", timeout=20)
 
     def answers(self) -> bool:
@@ -135,15 +135,15 @@ class Web:
             return False
 
     def workers(self) -> dict[str, int]:
-        """The workers that have joined: name and process id."""
-        return {who: pid for who, pid in self.server.pids().items() if who.startswith("worker")}
+        """Return the process ids of the workers that have joined, by name."""
+        return {process: pid for process, pid in self.server.pids().items() if process.startswith("worker")}
 
     def await_workers(self, condition: Callable[[dict[str, int]], bool]) -> dict[str, int]:
-        """Wait until two workers are there and are as they should."""
+        """Wait until two workers have joined that meet a condition."""
         return eventually("two workers", lambda: len(w := self.workers()) == 2 and condition(w) and w)
 
     def by(self, num: object, count: int) -> list[str]:
-        """Who ran a signal's handler so often."""
+        """Wait until the handler of a signal has run `count` times, and return the processes that ran it."""
         return sorted(event.by for event in self.server.expect(count, str(num)))
 
 
@@ -155,12 +155,12 @@ def _free_port() -> int:
 
 
 @pytest.fixture(params=COMMANDS)
-def web(request, server, tmp_path):
-    """A server of each kind with two processes; not started yet."""
-    return Web(server, COMMANDS[request.param], tmp_path)
+def web_server(request, server, tmp_path):
+    """A web server of each kind with two processes. The test starts it."""
+    return WebServer(server, COMMANDS[request.param], tmp_path)
 
 
 @pytest.fixture
-def beside(server, tmp_path):
-    """One of a kind: `beside("uvicorn")`; or with a command of its own, and the port in braces."""
-    return lambda command, *more: Web(server, (*COMMANDS.get(command, (command,)), *more), tmp_path)
+def make_web_server(server, tmp_path):
+    """A function that makes one web server: `make_web_server("uvicorn")`, or a command with `{port}` in it."""
+    return lambda command, *more: WebServer(server, (*COMMANDS.get(command, (command,)), *more), tmp_path)

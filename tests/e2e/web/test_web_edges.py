@@ -1,4 +1,4 @@
-"""What can go wrong beside a web server: handlers that end their process, too many processes, code that disagrees."""
+"""Problems with a web server: handlers that end their process, too many processes, and code that differs."""
 
 from __future__ import annotations
 
@@ -23,46 +23,47 @@ GTHREAD = pytest.param(
 )
 
 
-def test_max_requests_replaces_a_worker_and_loses_nothing(beside):
-    """gunicorn's own replacement: the new process takes the number, and what waits."""
-    web = beside("gunicorn-sync", "--max-requests", "5").start()
-    first = set(web.workers().values())
+def test_max_requests_replaces_a_worker_and_loses_nothing(make_web_server):
+    """gunicorn replaces the worker. The new process takes its number and its queued signals."""
+    web_server = make_web_server("gunicorn-sync", "--max-requests", "5").start()
+    first = set(web_server.workers().values())
     for _ in range(60):
-        web.get(13)
-    workers = Counter(web.by(13, 120))
+        web_server.get(13)
+    workers = Counter(web_server.by(13, 120))
     assert workers == {"worker1": 60, "worker2": 60}
-    assert len({event.pid for event in web.server.events("13")} - first) > 4
-    web.server.await_row(13, sent=60, done=120, redelivered=0, waiting=0)
-    assert web.server.end() == 0
+    assert len({event.pid for event in web_server.server.events("13")} - first) > 4
+    web_server.server.await_row(13, sent=60, done=120, redelivered=0, queued=0)
+    assert web_server.server.end() == 0
 
 
 @pytest.mark.parametrize("command", ["gunicorn-sync", GTHREAD])
-def test_a_handler_that_runs_while_its_process_ends_has_its_executors(beside, command):
-    """Signals stop before Python shuts thread pools; no handler fails of what it awaits."""
-    web = beside(command, "--max-requests", "5").start(code=IN_A_THREAD)
+def test_a_handler_can_use_executors_while_its_process_exits(make_web_server, command):
+    """The last handler finishes before Python shuts thread pools down."""
+    web_server = make_web_server(command, "--max-requests", "5").start(code=IN_A_THREAD)
     for _ in range(40):
-        web.get(13)
-    web.server.await_row(13, sent=40, taken=80, done=80, failed=0, redelivered=0)
-    assert web.server.end() == 0
+        web_server.get(13)
+    web_server.server.await_row(13, sent=40, started=80, done=80, failed=0, redelivered=0)
+    assert web_server.server.end() == 0
 
 
+@pytest.mark.early
 @pytest.mark.skipif(GUNICORN_VERSION < (25, 0), reason="gunicorn has its asgi worker from 25.0 on")
-def test_a_handler_that_ends_with_its_loop_is_begun_again(beside):
-    """However slowly other tasks end: to be cancelled by the loop is no failure, and no death of its process."""
-    web = beside("gunicorn-sync")
-    web.command[-1:] = ["-k", "asgi", "web:asgi"]
-    (web.server.directory / "web.py").write_text(SLOW_TO_END)
-    web.start(code=AWAITS)
-    web.get(13)
+def test_a_handler_that_its_loop_cancels_is_redelivered(make_web_server):
+    """A cancellation by the loop is neither a failure nor a crash, however slowly the other tasks end."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.command[-1:] = ["-k", "asgi", "web:asgi"]
+    (web_server.server.directory / "web.py").write_text(SLOW_TO_STOP)
+    web_server.start(code=AWAITING)
+    web_server.get(13)
     for count in range(1, 5):
-        web.server.expect(count, "awaits")
-        assert web.server.command("reload").returncode == 0, web.server.log
-    web.server.open("gate")
-    web.server.await_row(13, sent=1, done=1, failed=0, redelivered=4, dropped=0)
-    assert web.server.end() == 0
+        web_server.server.expect(count, "awaits")
+        assert web_server.server.command("reload").returncode == 0, web_server.server.log
+    web_server.server.release("gate")
+    web_server.server.await_row(13, sent=1, done=1, failed=0, redelivered=4, dropped=0)
+    assert web_server.server.end() == 0
 
 
-SLOW_TO_END = """
+SLOW_TO_STOP = """
 import asyncio, tasks
 
 async def stay():
@@ -85,12 +86,12 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
-AWAITS = """
+AWAITING = """
 import asyncio
 
 @Signal(13).register_handler("worker1")
 async def awaits():
-    note("awaits")
+    record("awaits")
     while not Path("gate").exists():
         await asyncio.sleep(0.01)
 
@@ -114,33 +115,33 @@ def answer(path):
 """
 
 
-def test_the_reload_of_a_preloaded_application_is_joined_too(beside):
-    """gunicorn forks new processes from the code that it has: they join like the first."""
-    web = beside("gunicorn-preload").start()
+def test_the_processes_of_a_preloaded_application_join_after_a_reload(make_web_server):
+    """gunicorn forks them from the code that it has loaded."""
+    web_server = make_web_server("gunicorn-preload").start()
     for _ in range(2):
-        before = set(web.workers().values())
-        os.kill(web.server.pids()["webserver"], signal.SIGHUP)
-        web.await_workers(lambda workers, before=before: not set(workers.values()) & before)
-    web.get(13)
-    assert web.by(13, 2) == ["worker1", "worker2"]
-    assert web.server.end() == 0
+        before = set(web_server.workers().values())
+        os.kill(web_server.server.pids()["webserver"], signal.SIGHUP)
+        web_server.await_workers(lambda workers, before=before: not set(workers.values()) & before)
+    web_server.get(13)
+    assert web_server.by(13, 2) == ["worker1", "worker2"]
+    assert web_server.server.end() == 0
 
 
-def test_a_server_of_one_process_is_its_own_worker(beside):
-    """uvicorn without a parent."""
-    web = beside("uvicorn")
-    web.command[1:3] = []
-    web.start(code=ONE)
-    assert web.workers() == {"worker1": web.server.pids()["webserver"]}
-    web.get(13)
-    assert web.by(13, 1) == ["worker1"]
-    assert web.server.end() == 0
+def test_a_web_server_with_one_process_is_the_worker(make_web_server):
+    """uvicorn without a parent process."""
+    web_server = make_web_server("uvicorn")
+    web_server.command[1:3] = []
+    web_server.start(code=ONE)
+    assert web_server.workers() == {"worker1": web_server.server.pids()["webserver"]}
+    web_server.get(13)
+    assert web_server.by(13, 1) == ["worker1"]
+    assert web_server.server.end() == 0
 
 
 ONE = """
 @Signal(13).register_handler("workers")
 def each():
-    note(13)
+    record(13)
 
 def answer(path):
     if path.isdigit():
@@ -151,59 +152,61 @@ def answer(path):
 
 @pytest.mark.parametrize("num", [53, 54], ids=["a time limit", "SystemExit"])
 @pytest.mark.parametrize("command", ["gunicorn-sync", "uvicorn"])
-def test_a_handler_may_end_its_process(beside, command, num):
-    """As its server has it end; the signal counts as failed, and is not run again by the next."""
-    web = beside(command).start()
-    pid = web.workers()["worker1"]
-    web.get(num)
-    web.await_workers(lambda workers: workers["worker1"] != pid)
-    web.server.await_row(num, sent=1, taken=1, done=0, failed=1, redelivered=0, waiting=0)
-    web.get(11)
-    assert web.by(11, 1) == ["worker1"]
-    assert web.server.end() == 0
+def test_a_handler_can_end_its_process(make_web_server, command, num):
+    """The web server replaces it. The signal counts as failed and is not redelivered."""
+    web_server = make_web_server(command).start()
+    pid = web_server.workers()["worker1"]
+    web_server.get(num)
+    web_server.await_workers(lambda workers: workers["worker1"] != pid)
+    web_server.server.await_row(num, sent=1, started=1, done=0, failed=1, redelivered=0, queued=0)
+    web_server.get(11)
+    assert web_server.by(11, 1) == ["worker1"]
+    assert web_server.server.end() == 0
 
 
-def test_a_process_too_many_serves_and_waits(beside):
-    """It answers requests and gets no signals; it, or whoever asks first, takes the number of one that ends."""
-    web = beside("gunicorn-sync")
-    web.start("--workers", "2")
-    first = web.workers()
-    os.kill(web.server.pids()["webserver"], signal.SIGTTIN)
-    eventually("a third", lambda: {web.get().json()["pid"] for _ in range(10)} - set(first.values()))
-    assert web.workers() == first
+def test_a_process_without_worker_number_serves_requests(make_web_server):
+    """It gets no signals until it takes the number of a process that has exited."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.start("--workers", "2")
+    first = web_server.workers()
+    os.kill(web_server.server.pids()["webserver"], signal.SIGTTIN)
+    eventually("a third", lambda: {web_server.get().json()["pid"] for _ in range(10)} - set(first.values()))
+    assert web_server.workers() == first
     os.kill(first["worker2"], signal.SIGKILL)
-    web.await_workers(lambda workers: workers["worker2"] != first["worker2"] and workers["worker1"] == first["worker1"])
-    assert web.server.end() == 0
+    web_server.await_workers(
+        lambda workers: workers["worker2"] != first["worker2"] and workers["worker1"] == first["worker1"]
+    )
+    assert web_server.server.end() == 0
 
 
-def test_a_command_that_fails_ends_the_server(beside):
-    """With its exit code, before anybody had joined."""
-    web = beside("gunicorn", "-b", "127.0.0.1:{port}", "nowhere:app")
-    web.server.write(ONE)
-    web.server.launch("--workers", "1", "--", *web.command)
-    assert web.server.wait() in (3, 1)  # 1 if it was ending when it heard of the second
-    assert "before any of its processes had joined" in web.server.log
-    assert "nowhere" in web.server.log
+def test_a_web_server_that_fails_before_the_first_join_stops_the_server(make_web_server):
+    """With its exit code."""
+    web_server = make_web_server("gunicorn", "-b", "127.0.0.1:{port}", "nowhere:app")
+    web_server.server.write(ONE)
+    web_server.server.launch("--workers", "1", "--", *web_server.command)
+    assert web_server.server.wait() in (3, 1)  # 1 if its second worker failed while it exited
+    assert "before any of its processes had joined" in web_server.server.log
+    assert "nowhere" in web_server.server.log
 
 
-@pytest.mark.parametrize(("command", "said"), [("no-such-server", "no such command"), ("--workers", "a command")])
-def test_what_is_no_command_is_refused(server, command, said):
-    """Exit code 2, before anything is started."""
+@pytest.mark.parametrize(("command", "text"), [("no-such-server", "no such command"), ("--workers", "a command")])
+def test_an_invalid_command_is_rejected(server, command, text):
+    """The exit code is 2, and nothing is started."""
     server.write(ONE)
     server.launch("--", command)
     assert server.wait() == 2
-    assert said in server.log
+    assert text in server.log
 
 
 DISAGREEING = """
 def one():
-    note("one")
+    record("one")
 
 def other():
-    note("other")
+    record("other")
 
-here = "template" in sys.argv[0]
-for func in (one, other) if here else (other, one):
+in_fork_server = "fork_server" in sys.argv[0]
+for func in (one, other) if in_fork_server else (other, one):
     Signal().register_handler("workers")(func)
 
 def answer(path):
@@ -214,22 +217,29 @@ def answer(path):
 """
 
 
-def test_two_functions_under_one_number_are_told_by_name(beside):
-    """Where the order of imports differs: neither is run or raised in the wrong place, and requests are answered."""
-    web = beside("gunicorn-sync")
-    web.server.write(DISAGREEING)
-    web.server.launch(
-        "--socket", web.server.wire, "--allow-remote", "0", "--graceful-timeout", "0.5", "--", *web.command
+def test_two_handlers_with_one_number_are_an_error(make_web_server):
+    """The log names both, no signal runs the wrong one, and requests are answered."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.server.write(DISAGREEING)
+    web_server.server.launch(
+        "--socket",
+        web_server.server.remote_socket,
+        "--allow-remote",
+        "0",
+        "--graceful-timeout",
+        "0.5",
+        "--",
+        *web_server.command,
     )
-    told = r"in tasks tasks\.one has it, with target 'workers'; here tasks\.other, .*Signal\(name="
-    web.server.await_log(f"gets no signals: cannot register signal 0: {told}", 2)
-    assert "tasks.one has it" in web.get().text
-    web.server.send(0)
-    assert web.workers() == {}
-    assert web.server.events() == []
-    assert web.server.row(0)["queued"] == 2
-    assert web.server.end() == 0
-    assert "2 signals were still waiting and are lost" in web.server.log
+    message = r"in tasks tasks\.one has it, with target 'workers'; here tasks\.other, .*Signal\(name="
+    web_server.server.await_log(f"gets no signals: cannot register signal 0: {message}", 2)
+    assert "tasks.one has it" in web_server.get().text
+    web_server.server.send(0)
+    assert web_server.workers() == {}
+    assert web_server.server.events() == []
+    assert web_server.server.row(0)["queued"] == 2
+    assert web_server.server.end() == 0
+    assert "2 signals were still waiting and are lost" in web_server.server.log
 
 
 UNKNOWN = """
@@ -238,11 +248,11 @@ from heliograph.runtime.scheduling import register_timer
 
 @Signal(77).register_handler("worker")
 def unknown():
-    note("unknown")
+    record("unknown")
 
 @register_timer(0.01, name="unheard")
 def tick():
-    note("tick")
+    record("tick")
 
 def wsgi(environ, start_response):
     start_response("200 OK", [])
@@ -254,29 +264,29 @@ def wsgi(environ, start_response):
 """
 
 
-def test_what_the_server_does_not_know_is_told(beside):
-    """A handler and a timer that only the web application has: where they belong is said, the rest works."""
-    web = beside("gunicorn-sync")
-    (web.server.directory / "web.py").write_text(UNKNOWN)
-    web.start(code=ONE)
-    told = r"has what tasks does not have, .*: signal 77 \(web.unknown\), .*'unheard'; import"
-    web.server.await_log(told, 2)
-    assert "signal 77 has no handler" in web.get().text
-    web.server.send(13)
-    assert web.by(13, 2) == ["worker1", "worker2"]
-    assert web.server.end() == 0
+def test_handlers_that_only_the_web_application_has_are_logged(make_web_server):
+    """A handler and a timer. The log says where they belong. All others work."""
+    web_server = make_web_server("gunicorn-sync")
+    (web_server.server.directory / "web.py").write_text(UNKNOWN)
+    web_server.start(code=ONE)
+    message = r"has what tasks does not have, .*: signal 77 \(web_server.unknown\), .*'unheard'; import"
+    web_server.server.await_log(message, 2)
+    assert "signal 77 has no handler" in web_server.get().text
+    web_server.server.send(13)
+    assert web_server.by(13, 2) == ["worker1", "worker2"]
+    assert web_server.server.end() == 0
 
 
-def test_an_application_that_imports_only_some_gets_the_rest(beside):
-    """A worker has every handler that workers need: what is missing is loaded when it joins."""
-    web = beside("gunicorn-sync")
-    code = (web.server.directory / "web.py").read_text()
-    (web.server.directory / "web.py").write_text("import heliograph\nheliograph.Signal()\n" + LATE_IMPORT)
+def test_a_worker_loads_missing_handlers_when_it_joins(make_web_server):
+    """The web application does not import the tasks."""
+    web_server = make_web_server("gunicorn-sync")
+    code = (web_server.server.directory / "web.py").read_text()
+    (web_server.server.directory / "web.py").write_text("import heliograph\nheliograph.Signal()\n" + LATE_IMPORT)
     assert "import tasks" in code
-    web.start()
-    web.server.send(13)
-    assert web.by(13, 2) == ["worker1", "worker2"]
-    assert web.server.end() == 0
+    web_server.start()
+    web_server.server.send(13)
+    assert web_server.by(13, 2) == ["worker1", "worker2"]
+    assert web_server.server.end() == 0
 
 
 LATE_IMPORT = """
@@ -286,15 +296,15 @@ def wsgi(environ, start_response):
 """
 
 
-def test_a_program_that_a_worker_starts_sends_and_receives_nothing(beside):
-    """It finds the master in its environment; it takes no seat."""
-    web = beside("gunicorn-sync")
-    web.start(code=ONE + STARTS)
-    answered = web.get("run").json()
-    assert answered == {"identity": "outside", "topology": 2}
-    assert web.by(13, 2) == ["worker1", "worker2"]
-    assert sorted(web.workers()) == ["worker1", "worker2"]
-    assert web.server.end() == 0
+def test_a_subprocess_of_a_worker_is_an_external_process(make_web_server):
+    """It finds the master in its environment. It can send and takes no worker number."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.start(code=ONE + STARTS)
+    answered = web_server.get("run").json()
+    assert answered == {"identity": "external", "topology": 2}
+    assert web_server.by(13, 2) == ["worker1", "worker2"]
+    assert sorted(web_server.workers()) == ["worker1", "worker2"]
+    assert web_server.server.end() == 0
 
 
 STARTS = '''
@@ -314,8 +324,8 @@ def answer(path):
 '''
 
 
-def test_an_address_at_which_nobody_answers_is_an_error(tmp_path):
-    """It names the value; nothing hangs."""
+def test_a_master_that_does_not_answer_is_an_error(tmp_path):
+    """The message names the address."""
     env = {**os.environ, "HELIOGRAPH_MASTER": str(tmp_path / "nobody.sock")}
     program = [sys.executable, "-c", "import heliograph; heliograph.Signal()"]
     done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=20, check=False)
@@ -324,8 +334,8 @@ def test_an_address_at_which_nobody_answers_is_an_error(tmp_path):
     assert "nobody.sock" in done.stderr
 
 
-def test_who_asks_to_join_a_server_of_its_own_workers_is_told(server):
-    """Joining is for a server that was started beside another."""
+def test_joining_a_server_with_workers_of_its_own_is_an_error(server):
+    """Processes can join only if the server was started with a web server."""
     server.start(ONE)
     program = [sys.executable, "-c", JOIN, str(control_socket(server.name))]
     done = subprocess.run(program, capture_output=True, text=True, timeout=20, check=False)
@@ -335,8 +345,8 @@ def test_who_asks_to_join_a_server_of_its_own_workers_is_told(server):
 
 JOIN = """
 import pathlib, sys
-from heliograph.ipc.control_client import request as ask
-ask(pathlib.Path(sys.argv[1]), {"do": "join"})
+from heliograph.ipc.control_client import request
+request(pathlib.Path(sys.argv[1]), {"do": "join"})
 """
 
 
@@ -346,19 +356,19 @@ from heliograph.runtime.scheduling import register_timer, register_timer_rb
 def first():
     @register_timer(0.05, target="workers", name="first")
     def tick():
-        note("first")
+        record("first")
 
 def second():
     @register_timer(0.05, target="mule1", name="second")
     def tock():
-        note("second")
+        record("second")
 
 @register_timer_rb(0.01, repeat=1, name="once")
 def once():
-    note("once")
+    record("once")
 
-here = "template" in sys.argv[0]
-for declare in (first, second) if here else (second, first):
+in_fork_server = "fork_server" in sys.argv[0]
+for declare in (first, second) if in_fork_server else (second, first):
     declare()
 
 def answer(path):
@@ -366,26 +376,26 @@ def answer(path):
 """
 
 
-def test_timers_agree_in_whatever_order_they_are_declared(beside):
-    """Each has the number that it has where the server loaded it, and exists once."""
-    web = beside("gunicorn-sync")
-    web.server.start(TIMERS, "--mules", "1", "--", *web.command)
-    assert {event.by for event in web.server.expect(10, "first")} == {"worker1", "worker2"}
-    assert {event.by for event in web.server.expect(5, "second")} == {"mule1"}
-    before = web.workers()
+def test_timers_do_not_depend_on_the_order_of_declarations(make_web_server):
+    """Each has the number that it has in the fork server, and exists once."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.server.start(TIMERS, "--mules", "1", "--", *web_server.command)
+    assert {event.by for event in web_server.server.expect(10, "first")} == {"worker1", "worker2"}
+    assert {event.by for event in web_server.server.expect(5, "second")} == {"mule1"}
+    before = web_server.workers()
     os.kill(before["worker1"], signal.SIGKILL)
-    web.await_workers(lambda workers: workers["worker1"] != before["worker1"])
-    assert [row["num"] for row in web.server.state()["triggers"]] == [0, 1, 2]
-    assert len(web.server.events("once")) == 1
-    assert web.server.end() == 0
+    web_server.await_workers(lambda workers: workers["worker1"] != before["worker1"])
+    assert [row["num"] for row in web_server.server.state()["triggers"]] == [0, 1, 2]
+    assert len(web_server.server.events("once")) == 1
+    assert web_server.server.end() == 0
 
 
-def test_max_signals_is_not_for_those_who_joined(beside):
-    """Their server says when they are replaced."""
-    web = beside("gunicorn-sync")
-    web.start("--max-signals", "3", code=ONE)
-    before = web.workers()
-    web.server.send(13, 20)
-    assert Counter(web.by(13, 40)) == {"worker1": 20, "worker2": 20}
-    assert web.workers() == before
-    assert web.server.end() == 0
+def test_max_signals_does_not_apply_to_joined_processes(make_web_server):
+    """Their web server decides when they are replaced."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.start("--max-signals", "3", code=ONE)
+    before = web_server.workers()
+    web_server.server.send(13, 20)
+    assert Counter(web_server.by(13, 40)) == {"worker1": 20, "worker2": 20}
+    assert web_server.workers() == before
+    assert web_server.server.end() == 0

@@ -351,7 +351,6 @@ def test_what_is_no_number_of_times_is_refused(repeat: Any):
         *(({"checker": wrong}, SignalTypeError) for wrong in (5, True, asyncio.sleep)),
         *(({wrong: 1}, TypeError) for wrong in ("jiter", "targets", "callback")),
     ],
-    ids=repr,
 )
 def test_options_that_cannot_be_are_refused(declare, options: Any, error):
     """Where they are written, before any function is decorated."""

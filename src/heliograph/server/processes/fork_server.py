@@ -40,7 +40,7 @@ def main() -> None:
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_the_terminal()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    set_process_title(f"heliograph: template of {inherited.app}")
+    set_process_title(f"heliograph: fork server of {inherited.app}")
     engine = LocalEngine(inherited)
     engine.memory.staged.clear()
     with engines.using(engine):

@@ -1,9 +1,9 @@
-"""Which engine keeps which promise, as a table: `python -m heliograph.testing.conformance.report > docs/guarantees.md`.
+"""The table of guarantees: `python -m heliograph.testing.conformance.report > docs/guarantees.md`.
 
 Rules
-    What a row promises is what its tests prove, in the words of their names and docstrings.
-    An engine keeps a row if it has all that the row's tests need. A test of one engine or one mode only (`uwsgi`,
-    `lazy`, `threads` ...) says something of that one, and nothing against the others.
+    The names and docstrings of the tests are the text of a guarantee.
+    An engine gives a guarantee if it has all capabilities that the tests need. A test for one engine or mode only
+    (`Capability.is_mode`) says nothing about the other engines.
 """
 
 from __future__ import annotations
@@ -12,160 +12,109 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from heliograph.testing import conformance
-from heliograph.testing.harness.harness import FEATURES
+from heliograph.testing.conformance.requirements import LETTERS
+from heliograph.testing.harness.capabilities import HARNESSES, Capability, Limitation
 
-MODES = frozenset({"uwsgi", "local", "lazy", "threads", "fake clock", "real minutes"})
-"""Features that are not an ability: they say which engine, or which mode of it, a test is about."""
-
-
-class Reason(NamedTuple):
-    """Why a promise is not given: a few words for the table, and what is behind them."""
-
-    short: str
-    long: str
-
-
-LIMITATIONS: dict[str, Reason] = {
-    "mules": Reason(
-        "workers' pool only",
-        "With `--lazy-apps` uWSGI routes by its master's table, which the application never fills: any other target "
-        "than `worker` is refused at registration (S12). In a module that the master imports (`shared-pyimport`) "
-        "every target works.",
-    ),
-    "server": Reason(
-        "one process",
-        "One process plays all processes, one after another: nothing runs at the same time, and nothing is killed.",
-    ),
-    "limited wait": Reason(
-        "no timeout",
-        "uWSGI's wait cannot be interrupted. A timeout is refused with `NotSupported`; a wait without one works.",
-    ),
-    "serial workers": Reason(
-        "not in workers",
-        "With `--threads` each thread of a worker takes signals: two of them run side by side in no order, and one "
-        "that waits could miss its signal. In mules and spoolers it holds; waiting in such a worker is refused.",
-    ),
-    "moves": Reason(
-        "same target only",
-        "uWSGI's master cannot change a registration. The handler is replaced; another target for the number is an "
-        "error that names both functions.",
-    ),
-    "redelivery": Reason(
-        "as uWSGI does",
-        "uWSGI does not note what a process has in hand: when it is killed, that signal is lost.",
-    ),
-    "uwsgi": Reason(
-        "tried on uWSGI only",
-        "The suite has a test of this for uWSGI only.",
-    ),
-    "coalesces": Reason("every tick queues", "As uWSGI does: every tick queues, also while one waits."),
-    "fake clock": Reason("real time", "Shown on a fake clock; the schedule is the same on every engine."),
-    "real minutes": Reason("shown elsewhere", "One server of each kind waits for a real minute, which is enough."),
-    "local": Reason("our own server only", "uWSGI and the inline engine have no such thing."),
-    "lazy": Reason(
-        "nothing to refuse",
-        "The row is about uWSGI with `--lazy-apps`. Here every target can be registered.",
-    ),
-    "threads": Reason("no threads", "The row is about uWSGI with `--threads`."),
-    "S11 mules": Reason(
-        "each for itself",
-        "With `--lazy-apps` each worker loads the application, and so registers, for itself.",
-    ),
-    "loads once": Reason(
-        "no such moment",
-        "With `--lazy-apps` the application is loaded in each process, when the server is up.",
+SPECIAL_REASONS: dict[tuple[str, Capability], Limitation] = {
+    ("S11", Capability.MULES): Limitation(
+        "each process registers",
+        "With `--lazy-apps` each uWSGI worker loads the application, so each registers the handlers itself.",
     ),
 }
-"""What a stage lacks (`row feature`, where a row is a case of its own) -> why it does not give the promise."""
-
-PARTIAL: dict[str, frozenset[str]] = {
-    "D1": frozenset({"mules"}),
-    "D5": frozenset({"serial workers"}),
-    "S5": frozenset({"moves"}),
-    "T9": frozenset({"serial workers"}),
-}
-"""Features that tests of a row look at while they run, to try less: row -> features."""
+"""Reasons for one guarantee that differ from the capability's own."""
 
 _HEAD = """\
-# Promises, engine by engine
+# Guarantees of each engine
 
-Generated from the conformance suite (`heliograph.testing.conformance`) by
+This page is generated from the conformance suite (`heliograph.testing.conformance`):
 
     python -m heliograph.testing.conformance.report > docs/guarantees.md
 
-A row is proved by tests that run on every engine of which it says yes, real uWSGI among them: `make test`. Where an
-engine keeps a row in part, or not at all, the table says why in a few words; they are explained below it.
-"""
+Every "yes" is backed by tests that run on that engine, including real uWSGI. If an engine gives a guarantee in part or
+not at all, the table gives a short reason. The list below the table explains the reasons.
 
-_ORDER = {"S": 0, "T": 1, "D": 2, "K": 3}
+The letter of a guarantee is its subject: {letters}.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Guarantee:
-    """What one test proves: of which row, with what needs, and in words."""
+class Proof:
+    """One test as the proof of a guarantee."""
 
-    row: str
-    needs: frozenset[str]
+    guarantee: str
+    """Id of the guarantee."""
     text: str
+    needs: frozenset[Capability]
+    reduced_without: frozenset[Capability] = frozenset()
 
 
-def guarantees(names: Mapping[str, Any]) -> list[Guarantee]:
-    """The promises that the tests among these names prove, in the order of their rows."""
-    tests = [value for value in names.values() if hasattr(value, "row")]
-    return sorted((_guarantee(test) for test in tests), key=lambda promise: _place(promise.row))
+def proofs(names: Mapping[str, Any]) -> list[Proof]:
+    """Return the proofs of the tests among these names, ordered by guarantee."""
+    tests = [value for value in names.values() if hasattr(value, "guarantee_id")]
+    return sorted(map(_proof, tests), key=lambda proof: _sort_key(proof.guarantee))
 
 
-def cell(row: Iterable[Guarantee], features: frozenset[str]) -> str:
-    """What the table says of one row, whose promises these are, for a stage with these features."""
+def cell(row: Iterable[Proof], capabilities: frozenset[Capability]) -> str:
+    """Return the text of the table for one guarantee, given by its proofs, on an engine with these capabilities."""
     row = list(row)
-    about = [promise for promise in row if not (promise.needs & MODES) - features]
-    if not any(promise.needs <= features for promise in about):
-        return _short(row[0].row, _lacking(about or row, features))
-    lacking = _lacking(about, features) | (PARTIAL.get(row[0].row, frozenset()) - features)
-    return f"in part: {_short(row[0].row, lacking)}" if lacking else "yes"
+    relevant = [proof for proof in row if not _modes(proof.needs) - capabilities]
+    if not any(proof.needs <= capabilities for proof in relevant):
+        return _reasons(row[0].guarantee, _missing(relevant or row, capabilities))
+    partly = frozenset[Capability]().union(*(proof.reduced_without for proof in row)) - capabilities
+    missing = _missing(relevant, capabilities) | partly
+    return f"in part: {_reasons(row[0].guarantee, missing)}" if missing else "yes"
 
 
-def table(found: list[Guarantee], stages: Mapping[str, frozenset[str]]) -> str:
-    """The table and its legend, as Markdown."""
-    rows = {promise.row: [other for other in found if other.row == promise.row] for promise in found}
-    cells = {name: [cell(row, features) for features in stages.values()] for name, row in rows.items()}
-    lines = [["", "promise", *stages], ["---"] * (len(stages) + 2)]
-    lines += [[name, "<br>".join(promise.text for promise in row), *cells[name]] for name, row in rows.items()]
-    said = " ".join(text for row in cells.values() for text in row)
-    legend = [f"* **{reason.short}**: {reason.long}" for reason in LIMITATIONS.values() if reason.short in said]
+def table(found: list[Proof], harnesses: Mapping[str, frozenset[Capability]]) -> str:
+    """Return the table and the explanation of the reasons as Markdown."""
+    rows = {proof.guarantee: [other for other in found if other.guarantee == proof.guarantee] for proof in found}
+    cells = {name: [cell(row, capabilities) for capabilities in harnesses.values()] for name, row in rows.items()}
+    lines = [["", "guarantee", *harnesses], ["---"] * (len(harnesses) + 2)]
+    lines += [[name, "<br>".join(proof.text for proof in row), *cells[name]] for name, row in rows.items()]
+    used = " ".join(text for row in cells.values() for text in row)
+    reasons = [*(capability.value for capability in Capability), *SPECIAL_REASONS.values()]
+    legend = [f"* **{reason.short}**: {reason.long}" for reason in reasons if reason.short in used]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *legend])
 
 
 def page() -> str:
-    """The whole page."""
-    return f"{_HEAD}\n{table(guarantees(vars(conformance)), FEATURES)}\n"
+    """Return the whole page."""
+    letters = ", ".join(f"**{letter}** {subject}" for letter, subject in LETTERS.items())
+    return f"{_HEAD.format(letters=letters)}\n{table(proofs(vars(conformance)), HARNESSES)}\n"
 
 
-def _guarantee(test: Callable[..., object]) -> Guarantee:
+def _proof(test: Callable[..., object]) -> Proof:
     facts = vars(test)
-    row: str = facts["row"]
-    name = re.sub(rf"^test_({row.lower()}_)?", "", test.__name__).replace("_", " ")
-    more = " ".join((test.__doc__ or "").split()).replace("|", "\\|")
-    text = f"{name[0].upper()}{name[1:]}. {more}".replace("Uwsgi", "uWSGI")
-    return Guarantee(row, frozenset(facts["needs"]), text.strip())
+    number: str = facts["guarantee_id"]
+    name = re.sub(rf"^test_({number.lower()}_)?", "", test.__name__).replace("_", " ")
+    details = " ".join((test.__doc__ or "").split()).replace("|", "\\|")
+    text = f"{name[0].upper()}{name[1:]}. {details}".replace("uwsgi", "uWSGI").replace("Uwsgi", "uWSGI")
+    return Proof(number, text.strip(), facts["needs"], facts["reduced_without"])
 
 
-def _lacking(row: Iterable[Guarantee], features: frozenset[str]) -> frozenset[str]:
-    return frozenset[str]().union(*(promise.needs for promise in row)) - features
+def _modes(capabilities: frozenset[Capability]) -> frozenset[Capability]:
+    return frozenset(capability for capability in capabilities if capability.value.is_mode)
 
 
-def _short(row: str, lacking: frozenset[str]) -> str:
-    """The reasons, the weightier first; a mode that is not this one says it all."""
-    told = [name for name in LIMITATIONS if name in (lacking & MODES or lacking)]
-    return ", ".join(LIMITATIONS.get(f"{row} {name}", LIMITATIONS[name]).short for name in told)
+def _missing(row: Iterable[Proof], capabilities: frozenset[Capability]) -> frozenset[Capability]:
+    return frozenset[Capability]().union(*(proof.needs for proof in row)) - capabilities
 
 
-def _place(row: str) -> tuple[int, int, str]:
-    number = row[1:]
-    return (_ORDER.get(row[0], 9), int(number), "") if number.isdigit() else (9, 0, row)
+def _reasons(number: str, missing: frozenset[Capability]) -> str:
+    """Return the short reasons, the most important first. If a mode is missing, it is the only reason."""
+    shown = _modes(missing) or missing
+    reasons = [SPECIAL_REASONS.get((number, one), one.value) for one in Capability if one in shown]
+    return ", ".join(reason.short for reason in reasons)
+
+
+def _sort_key(number: str) -> tuple[int, int, str]:
+    letters = list(LETTERS)
+    if number[0] in letters and number[1:].isdigit():
+        return letters.index(number[0]), int(number[1:]), ""
+    return len(letters), 0, number
 
 
 if __name__ == "__main__":

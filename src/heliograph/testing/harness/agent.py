@@ -1,7 +1,8 @@
-"""What happens in the processes on stage: jobs from the test, and a log of which signals were handled.
+"""The test's agent in each process of a server, and the log of handled signals.
 
-The log is one file that all processes append to, a line a signal, so that it outlives any of them. Jobs come over a
-connection that each process opens to the test (`multiprocessing.connection`: framing, pickling and a key are its own).
+All processes append to one log file, one line for each handled signal, so the log survives the processes. Each process
+opens a connection to the test and receives jobs on it. `multiprocessing.connection` does framing, pickling and
+authentication.
 """
 
 from __future__ import annotations
@@ -18,24 +19,28 @@ from typing import Any, NamedTuple
 
 from heliograph import Signal, engines, get_last_received
 
-LOG = "HELIOGRAPH_STAGE_LOG"
+LOG = "HELIOGRAPH_HARNESS_LOG"
 """Environment variable: path of the log of handled signals."""
-HUB = "HELIOGRAPH_STAGE_HUB"
-"""Environment variable: path of the unix socket where the test waits for agents."""
-KEY = b"heliograph stage"
+SOCKET = "HELIOGRAPH_HARNESS_SOCKET"
+"""Environment variable: path of the unix socket on which the test accepts agents."""
+KEY = b"heliograph harness"
+"""Authentication key of the connections."""
 
 Job = tuple[bool, Callable[..., Any], tuple[Any, ...]]
-"""Whether to run it within a handler, what to call, with what."""
+"""True to run it within a handler, the function, and its arguments."""
 Outcome = tuple[bool, Any]
+"""True and the result, or False and the exception."""
 
 
 class Event(NamedTuple):
-    """A signal that was handled: its number, by whom, and what `get_last_received()` said meanwhile; and when."""
+    """A handled signal."""
 
     num: int
     by: str
+    """The process that handled it."""
     pid: int
     last_received: int
+    """`get_last_received()` within the handler."""
     time: float
     """Seconds on the engine's monotonic clock."""
     wall: float
@@ -43,7 +48,7 @@ class Event(NamedTuple):
 
 
 def record_event(num: int) -> None:
-    """The handler that most signals on stage have: write down that it ran."""
+    """Record that a signal was handled. Most signals of the application have this handler."""
     engine = engines.current()
     clock = engine.clock
     event = (num, engine.identity, os.getpid(), int(get_last_received()), clock.monotonic(), clock.time())
@@ -61,7 +66,7 @@ def _append(line: str) -> None:
 
 
 class EventLog:
-    """Reads the log as it grows."""
+    """Reads the log while the processes append to it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,14 +74,14 @@ class EventLog:
         self._events: list[Event] = []
 
     def events(self) -> list[Event]:
-        """All that was handled so far, the earliest first."""
+        """Return all events so far, the earliest first."""
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 lines = file.read().splitlines(keepends=True)
             for line in lines:
                 if not line.endswith(b"\n"):
-                    break  # it is being written
+                    break  # A process is writing it.
                 num, by, pid, last, monotonic, wall = line.decode().split()
                 self._events.append(Event(int(num), by, int(pid), int(last), float(monotonic), float(wall)))
                 self._offset += len(line)
@@ -84,41 +89,41 @@ class EventLog:
 
 
 def block_until(path: str) -> None:
-    """Keep this process busy until a file of that name appears; give up after 30 seconds."""
+    """Block this process until a file exists, at most 30 seconds."""
     deadline = time.monotonic() + 30
     while not Path(path).exists() and time.monotonic() < deadline:
         time.sleep(0.002)
 
 
 class Agent:
-    """The test's hand in one process: runs jobs in a thread of its own, or within a handler of this process."""
+    """Runs the test's jobs in one process, in a thread or within a handler."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
 
-    def start(self, control: int) -> None:
-        """Report to the test and wait for jobs, in a daemon thread; `control` makes this process run one."""
-        threading.Thread(target=self._serve, args=(control,), name="stage-agent", daemon=True).start()
+    def start(self, job_signal: int) -> None:
+        """Report to the test and serve jobs in a daemon thread. The handler of `job_signal` runs a job."""
+        threading.Thread(target=self._serve, args=(job_signal,), name="harness-agent", daemon=True).start()
 
-    def run_in_handler(self, job: Job, control: int) -> Outcome:
-        """Run a job within the handler of signal `control`, and wait for its outcome at most 30 seconds."""
+    def run_in_handler(self, job: Job, job_signal: int) -> Outcome:
+        """Run a job within the handler of the job signal and return its outcome. Give up after 30 seconds."""
         self._jobs.put(job)
         for _ in range(300):
-            Signal(control).send()
+            Signal(job_signal).send()
             try:
                 return self._results.get(timeout=0.1)
             except queue.Empty:
-                continue  # the job takes its time, or another process of the pool got the signal
-        return False, TimeoutError("no handler ran the job")
+                continue  # The job still runs, or another worker received the signal.
+        return False, TimeoutError("No handler ran the job.")
 
-    def run_waiting_job(self) -> None:
-        """What the handler of a control signal does: run the job that waits here, if there is one."""
+    def run_next_job(self) -> None:
+        """Run the next job, if there is one. The handler of the job signal calls this."""
         with contextlib.suppress(queue.Empty):
             self._results.put(outcome_of(self._jobs.get_nowait()))
 
-    def _serve(self, control: int) -> None:
-        connection: Connection[Any, Any] = Client(os.environ[HUB], "AF_UNIX", authkey=KEY)
+    def _serve(self, job_signal: int) -> None:
+        connection: Connection[Any, Any] = Client(os.environ[SOCKET], "AF_UNIX", authkey=KEY)
         with connection:
             connection.send((str(engines.current().identity), os.getpid()))
             while True:
@@ -126,17 +131,17 @@ class Agent:
                     job: Job = connection.recv()
                 except (EOFError, OSError):
                     return
-                outcome = self.run_in_handler(job, control) if job[0] else outcome_of(job)
+                outcome = self.run_in_handler(job, job_signal) if job[0] else outcome_of(job)
                 try:
                     connection.send(outcome)
-                except Exception as failure:  # noqa: BLE001 - a result that cannot be pickled is the test's fault
-                    connection.send((False, AssertionError(f"{outcome!r} cannot be sent: {failure!r}")))
+                except Exception as error:  # noqa: BLE001 - a result that cannot be pickled is a mistake of the test
+                    connection.send((False, AssertionError(f"Cannot send the outcome {outcome!r}: {error!r}")))
 
 
 def outcome_of(job: Job) -> Outcome:
-    """Run a job: True and what it returned, or False and what it raised."""
+    """Run a job: return True and its result, or False and its exception."""
     _, func, args = job
     try:
         return True, func(*args)
-    except Exception as failure:  # noqa: BLE001 - whatever it is, it goes to the test
-        return False, failure
+    except Exception as error:  # noqa: BLE001 - the test receives every exception
+        return False, error
