@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Tests that wait leave the processors to others, so one process more than a small machine has processors.
 PARALLEL := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest check format dist bench chaos soak clean
+.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest check reference format dist bench chaos soak clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ check: .venv/ready  ## check style, types and the import contract
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
+
+reference: .venv/ready  ## write the options into docs/reference, from the table in settings/options.py
+	$(BIN)/python -m heliograph.cli.reference
 
 format: .venv/ready  ## format the code with ruff and apply its fixes
 	$(BIN)/ruff format

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -122,3 +123,38 @@ def _made_by(factory: Callable[..., Any], spec: AppSpec) -> Callable[..., Any]:
     if not callable(made):
         raise ConfigError(f"{spec} made a {type(made).__name__}, which is not callable")
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class ChildResult:
+    """What a child process returned, and how it ended."""
+
+    text: str
+    """Empty if the child exited before it returned a text."""
+    code: int
+    """Exit code; negative: the number of the Unix signal that killed the child."""
+
+    @property
+    def how(self) -> str:
+        """The end of the process, for people."""
+        return f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
+
+
+def run_in_child(work: Callable[[], str]) -> ChildResult:
+    """Run a function in a forked child that exits at once, and return its text. What it imports does not stay here."""
+    # A file, since a child that the application has started could keep a pipe open, and a pipe has a limit.
+    answer = os.memfd_create("heliograph-answer", os.MFD_CLOEXEC)
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            text = work().encode(errors="replace")
+            while text:
+                text = text[os.write(answer, text) :]
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    with open(answer, "rb") as file:  # noqa: PTH123 - a descriptor
+        file.seek(0)
+        return ChildResult(file.read().decode(), os.waitstatus_to_exitcode(status))

@@ -9,22 +9,32 @@ import time
 from heliograph._core.signals.packet import PACKET_SIZE, NotUwsgi, decode_answer, encode_signal
 from heliograph._core.signals.registry import check_num
 from heliograph.exceptions import RemoteRejected, RemoteUnreachable
+from heliograph.settings.addresses import Address
 
 
 def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
-    """Raise signal `num` (0-255) on the server at `remote`, within `timeout` seconds in all.
+    """Send a signal to the server at an address.
 
-    `remote` is `"host:port"` (`"[::1]:3031"` for IPv6), or the path of a unix socket (it has a slash, or no colon).
-    Raises `SignalNumberError` or `SignalTypeError` for the number, `ValueError` for the timeout, `RemoteRejected`
-    where the server answers no, and `RemoteUnreachable` where there is no connection, no answer in time, or the
-    answer of another protocol. Whether a signal without an answer was taken is not known.
+    If the server does not answer in time, it is not known whether it accepted the signal.
+
+    Args:
+        num: Number of the signal, 0-255.
+        remote: `"host:port"`, `"[::1]:3031"` for IPv6, or the path of a Unix socket (it has a slash, or no colon).
+        timeout: Seconds for the whole exchange.
+
+    Raises:
+        SignalNumberError: The number is out of range.
+        SignalTypeError: The number is not an int.
+        ValueError: The timeout is not a positive number.
+        RemoteRejected: The server rejected the signal.
+        RemoteUnreachable: There was no connection, no answer in time, or an answer of another protocol.
     """
     check_num(num)
     if not (math.isfinite(timeout) and timeout > 0):
-        raise ValueError(f"timeout is in seconds, more than 0, not {timeout!r}")
+        raise ValueError(f"not a timeout: {timeout!r}. Use seconds, more than 0")
     deadline = time.monotonic() + timeout
     try:
-        with _connect(num, remote, timeout) as sock:
+        with Address.parse(remote).connect(timeout) as sock:
             sock.settimeout(_left(deadline))
             sock.sendall(encode_signal(num))
             taken = decode_answer(_receive(sock, deadline))
@@ -32,30 +42,14 @@ def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
         raise RemoteUnreachable(num, remote, f"no answer within {timeout:g} s") from error
     except NotUwsgi as error:
         raise RemoteUnreachable(
-            num, remote, f"its answer {error} is not of the uwsgi protocol; is this the server's --socket?"
+            num, remote, f"its answer {error} is not of the uwsgi protocol. Use the server's --socket"
         ) from error
-    except RemoteUnreachable:
-        raise
     except OSError as error:
         raise RemoteUnreachable(num, remote, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise RemoteUnreachable(num, remote, str(error)) from error
     if not taken:
         raise RemoteRejected(num, remote)
-
-
-def _connect(num: int, remote: str, timeout: float) -> socket.socket:
-    if "/" in remote or ":" not in remote:
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.settimeout(timeout)
-            sock.connect(remote)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-    host, _, port = remote.rpartition(":")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise RemoteUnreachable(num, remote, "an address is HOST:PORT, or the path of a unix socket")
-    return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout)
 
 
 def _receive(sock: socket.socket, deadline: float) -> bytes:
@@ -65,7 +59,7 @@ def _receive(sock: socket.socket, deadline: float) -> bytes:
         chunk = sock.recv(PACKET_SIZE - len(answer))
         if not chunk:
             raise ConnectionResetError(
-                0, "the server closed the connection without an answer; is this the server's --socket?"
+                0, "the server closed the connection without an answer. Use the server's --socket"
             )
         answer += chunk
     return answer

@@ -1,4 +1,4 @@
-"""Sending a signal to another server: real sockets, served by small threads."""
+"""Sending a signal to another server, over real sockets that small threads serve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -21,7 +21,7 @@ DEADLINE = 10.0
 
 @contextmanager
 def serving(conversation: Callable[[socket.socket], object], listener: socket.socket) -> Generator[str]:
-    """Hold one conversation with whoever connects first; gives the address."""
+    """Hold one conversation with the first client. Yields the address."""
     failures: list[Exception] = []
 
     def serve() -> None:
@@ -59,7 +59,7 @@ def listener(request, tmp_path):
 
 
 def answering(*chunks: bytes, heard: list[bytes] | None = None) -> Callable[[socket.socket], None]:
-    """Read the request, then send each chunk by itself."""
+    """Read the request, then send the chunks one by one."""
 
     def converse(connection: socket.socket) -> None:
         request = connection.recv(4, socket.MSG_WAITALL)
@@ -71,8 +71,8 @@ def answering(*chunks: bytes, heard: list[bytes] | None = None) -> Callable[[soc
     return converse
 
 
-def test_a_signal_is_four_bytes_and_an_answer_that_takes_it_is_success(listener):
-    """D8: the packet is `6e 00 00 NN`; the answer `ff 00 00 01` returns without a word."""
+def test_a_signal_is_four_bytes_and_the_answer_01_is_success(listener):
+    """D8: the packet is `6e 00 00 NN`. `send_signal` returns None after the answer `ff 00 00 01`."""
     heard: list[bytes] = []
     with serving(answering(TAKEN, heard=heard), listener) as address:
         assert send_signal(200, address) is None
@@ -80,7 +80,7 @@ def test_a_signal_is_four_bytes_and_an_answer_that_takes_it_is_success(listener)
 
 
 def test_signal_send_with_remote_needs_no_engine(listener):
-    """D8: `Signal(n).send(remote=...)` works from a process without any server."""
+    """D8: `Signal(n).send(remote=...)` works in a process without a server."""
     heard: list[bytes] = []
     with serving(answering(TAKEN, heard=heard), listener) as address:
         Signal(7).send(remote=address)
@@ -88,7 +88,7 @@ def test_signal_send_with_remote_needs_no_engine(listener):
 
 
 def test_a_rejection_is_a_value_error(listener):
-    """D8: the answer `ff 00 00 00` is a RemoteRejected, a ValueError, that carries number and address."""
+    """D8: the answer `ff 00 00 00` raises RemoteRejected, a ValueError with number and address."""
     with serving(answering(REFUSED), listener) as address, pytest.raises(ValueError, match="rejected") as caught:
         send_signal(7, address)
     assert isinstance(caught.value, RemoteRejected)
@@ -96,7 +96,7 @@ def test_a_rejection_is_a_value_error(listener):
 
 
 @pytest.mark.parametrize(("answer", "accepted"), [(TAKEN, True), (REFUSED, False)])
-def test_an_answer_may_come_byte_by_byte(listener, answer, accepted):
+def test_an_answer_can_come_byte_by_byte(listener, answer, accepted):
     """An answer in four segments is one answer."""
     listener_is_tcp = listener.family == socket.AF_INET
 
@@ -121,25 +121,25 @@ def test_an_answer_may_come_byte_by_byte(listener, answer, accepted):
     ids=["http", "two", "size", "modifier"],
 )
 def test_the_answer_of_another_protocol_is_an_os_error(listener, answer):
-    """D8: what is no uwsgi answer is RemoteUnreachable, and the message asks whether this is the server's --socket."""
+    """D8: it raises RemoteUnreachable, and the message names the server's --socket."""
     with serving(answering(answer), listener) as address, pytest.raises(RemoteUnreachable, match="uwsgi protocol"):
         send_signal(7, address)
 
 
 def test_a_server_that_closes_without_an_answer_is_an_os_error(listener):
-    """A connection that ends early, also within the answer, is RemoteUnreachable."""
+    """It raises RemoteUnreachable."""
     with serving(answering(), listener) as address, pytest.raises(RemoteUnreachable, match="without an answer"):
         send_signal(7, address)
 
 
 def test_a_server_that_closes_within_the_answer_is_an_os_error(listener):
-    """Three bytes are no answer."""
+    """It raises RemoteUnreachable after three of four bytes."""
     with serving(answering(TAKEN[:3]), listener) as address, pytest.raises(OSError, match="without an answer"):
         send_signal(7, address)
 
 
-def test_a_silent_server_costs_the_timeout_and_no_more(listener):
-    """D8: no answer within `timeout` is RemoteUnreachable, after that time and not much later."""
+def test_a_silent_server_takes_the_timeout_and_no_longer(listener):
+    """D8: no answer within `timeout` raises RemoteUnreachable, after that time and not much later."""
     done = threading.Event()
 
     def converse(_connection: socket.socket) -> None:
@@ -154,15 +154,16 @@ def test_a_silent_server_costs_the_timeout_and_no_more(listener):
     assert 0.2 <= took < 5.0
 
 
-def test_a_dripping_server_does_not_stretch_the_timeout(listener):
-    """The timeout is for the whole exchange: a byte now and then does not start it anew."""
+def test_a_slow_server_does_not_extend_the_timeout(listener):
+    """The timeout is for the whole exchange. A byte does not restart it."""
     done = threading.Event()
 
     def converse(connection: socket.socket) -> None:
-        for byte in TAKEN[:3]:
-            connection.sendall(bytes((byte,)))
-            if done.wait(0.15):
-                return
+        with suppress(BrokenPipeError):  # the last byte can come after the timeout
+            for byte in TAKEN[:3]:
+                connection.sendall(bytes((byte,)))
+                if done.wait(0.15):
+                    return
         assert done.wait(DEADLINE)
 
     with serving(converse, listener) as address:
@@ -174,8 +175,8 @@ def test_a_dripping_server_does_not_stretch_the_timeout(listener):
     assert 0.3 <= took < 5.0
 
 
-def test_nobody_listening_is_an_os_error():
-    """D8: a refused connection is RemoteUnreachable, with the system's own word for it."""
+def test_a_refused_connection_is_an_os_error():
+    """D8: it raises RemoteUnreachable with the reason of the system."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
     with pytest.raises(RemoteUnreachable, match="refused") as caught:
@@ -184,7 +185,7 @@ def test_nobody_listening_is_an_os_error():
 
 
 def test_a_missing_unix_socket_is_an_os_error(tmp_path):
-    """A path without a socket is RemoteUnreachable and names the path."""
+    """A path without a socket raises RemoteUnreachable with the path."""
     path = str(tmp_path / "nobody.sock")
     with pytest.raises(RemoteUnreachable, match="No such file") as caught:
         send_signal(7, path)
@@ -192,21 +193,21 @@ def test_a_missing_unix_socket_is_an_os_error(tmp_path):
 
 
 def test_a_name_without_colon_is_a_path(tmp_path, monkeypatch):
-    """A relative path of a unix socket needs no slash."""
+    """A relative path of a Unix socket needs no slash."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RemoteUnreachable, match="No such file"):
         send_signal(7, "uwsgi.sock")
 
 
-def test_a_path_longer_than_the_kernel_takes_is_an_os_error():
-    """A unix path of more than 107 bytes is RemoteUnreachable too."""
+def test_a_path_that_is_too_long_for_the_kernel_is_an_os_error():
+    """A path of more than 107 bytes raises RemoteUnreachable too."""
     with pytest.raises(RemoteUnreachable, match="too long"):
         send_signal(7, "/tmp/" + "x" * 120)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:", "127.0.0.1:http", "127.0.0.1:0", "127.0.0.1:65536", ":-1", "a:b:c"])
 def test_a_bad_port_is_an_os_error_that_says_what_an_address_is(address):
-    """What is neither HOST:PORT nor a path is RemoteUnreachable."""
+    """A text that is neither HOST:PORT nor a path raises RemoteUnreachable."""
     with pytest.raises(RemoteUnreachable, match="HOST:PORT"):
         send_signal(7, address)
 
@@ -218,8 +219,8 @@ def test_a_port_alone_means_this_machine():
         send_signal(7, f":{address.rpartition(':')[2]}")
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
-def test_an_ipv6_address_stands_in_brackets():
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 on this machine")
+def test_an_ipv6_address_is_in_brackets():
     """`[::1]:PORT` reaches an IPv6 listener."""
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
@@ -231,14 +232,14 @@ def test_an_ipv6_address_stands_in_brackets():
 
 
 @pytest.mark.parametrize(("num", "error"), [(256, SignalNumberError), (-1, SignalNumberError), (True, SignalTypeError)])
-def test_a_bad_number_never_leaves(num, error):
-    """S1: the number is checked before anything is connected."""
+def test_a_bad_number_is_not_sent(num, error):
+    """S1: the number is checked before the connection."""
     with pytest.raises(error):
         send_signal(num, "127.0.0.1:1")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_is_positive_and_finite(timeout):
-    """A timeout that is no time is a ValueError that names it."""
+    """Other values raise a ValueError with the value."""
     with pytest.raises(ValueError, match="timeout"):
         send_signal(7, "127.0.0.1:1", timeout)

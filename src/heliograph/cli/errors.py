@@ -1,4 +1,4 @@
-"""How a command fails: one line on stderr and an exit code, no traceback."""
+"""Errors of the command: one line on standard error and an exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 
 class CommandError(click.ClickException):
-    """Bad usage, or what cannot be started or reached; 2 is the exit code that click gives to bad usage as well."""
+    """The command cannot do what was asked. The exit code is 2, as click has it for wrong usage."""
 
     exit_code = 2
 
@@ -15,6 +15,6 @@ class CommandError(click.ClickException):
 
 
 class Rejected(CommandError):
-    """Somebody was reached, and said no."""
+    """The server answered, and refused."""
 
     exit_code = 1

@@ -1,9 +1,7 @@
-"""Load the application once before the server starts, so that what is wrong with it is one line and not a log.
+"""Load the application in a child process before the server starts, to report an error in one line.
 
-How it works
-    A child process plays the master of the server to come, with its topology: it registers what the application
-    registers, so that `mule9` of two mules is found now, sends nothing and runs no hook. The child is thrown away
-    with all that the import left behind; what the import prints is not shown, since the server prints it again.
+The child acts as the master of the server, with its topology. It registers the application's signals, so that `mule9`
+of two mules is found now. It sends no signal and runs no hook. Its output is not shown, since the server repeats it.
 """
 
 from __future__ import annotations
@@ -12,27 +10,26 @@ import json
 import os
 import sys
 import sysconfig
-import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
 
 from heliograph import engines
-from heliograph.application import AppSpec, is_missing, load
+from heliograph.application import AppSpec, is_missing, load, run_in_child
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import ConfigError, ServerNotReady, TargetError
 from heliograph.models import Identity, Topology
 
-_NOT_YET = "the server is still loading the application; send from a request, a handler or a post-fork hook"
-_OURS = str(Path(__file__).parents[1])
+_NOT_YET = "the server is still loading the application. Send from a request, a handler or a post-fork hook"
+_HELIOGRAPH = str(Path(__file__).parents[1])
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 
 
 class PreflightEngine(DetachedEngine):
-    """The master while it loads the application: it knows who will be there, and nobody is yet."""
+    """The engine of the child: it has the topology of the server, and cannot send."""
 
-    name = "rehearsal"
+    name = "preflight"
     can_change_target = False
 
     def __init__(self, topology: Topology) -> None:
@@ -47,7 +44,7 @@ class PreflightEngine(DetachedEngine):
     def topology(self) -> Topology:
         return self._topology
 
-    def signal(self, num: int, timeout: float) -> NoReturn:  # noqa: ARG002 - the port's shape
+    def signal(self, num: int, timeout: float) -> NoReturn:  # noqa: ARG002 - the interface has it
         raise ServerNotReady(f"signal {num} was not sent: {_NOT_YET}")
 
     def signal_wait(self, num: int | None, timeout: float | None) -> NoReturn:  # noqa: ARG002
@@ -55,47 +52,35 @@ class PreflightEngine(DetachedEngine):
 
 
 def check_app(app: AppSpec, topology: Topology, *, topology_is_final: bool = True) -> bool | None:
-    """Whether the application loads with a WSGI callable (True) or without one (False).
+    """Return True if the application loads and has a WSGI callable, False if it loads without one.
 
-    None where only the server can tell: the application imports the `uwsgi` module, or asks for a target that the
-    topology does not have, while that is not `sure`. Raises `ConfigError` with the last line of the error and its
-    place.
+    Return None if only the server can tell: the application imports the `uwsgi` module, or registers a handler for a
+    target that this topology does not have, and the topology is not final.
+
+    Raises `ConfigError` with the last line of the error and its place if the application does not load.
     """
-    with tempfile.TemporaryFile("w+") as answer:
-        pid = os.fork()
-        if not pid:
-            _play(PreflightEngine(topology), app, answer, sure=topology_is_final)
-        _, status = os.waitpid(pid, 0)
-        answer.seek(0)
-        text = answer.read()
-    if not text:
-        code = os.waitstatus_to_exitcode(status)
-        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-        raise ConfigError(f"cannot load {app}: importing it ended the process ({how})")
-    found = json.loads(text)
+
+    def work() -> str:
+        _silence()
+        sys.argv = ["uwsgi"]
+        sys.path.insert(0, str(Path.cwd()))
+        return json.dumps(_outcome(PreflightEngine(topology), app, topology_is_final=topology_is_final))
+
+    result = run_in_child(work)
+    if not result.text:
+        raise ConfigError(f"cannot load {app}: importing it ended the process ({result.how})")
+    found = json.loads(result.text)
     if found["failure"]:
         raise ConfigError(f"cannot load {app}: {found['failure']}")
     return None if found["serves"] is None else bool(found["serves"])
 
 
-def _play(engine: PreflightEngine, app: AppSpec, answer: IO[str], *, sure: bool) -> NoReturn:
-    """The child: load, write down how it went, and end without a trace."""
-    try:
-        _be_quiet()
-        sys.argv = ["uwsgi"]
-        sys.path.insert(0, str(Path.cwd()))
-        json.dump(_outcome(engine, app, sure=sure), answer)
-        answer.flush()
-    finally:
-        os._exit(0)
-
-
-def _outcome(engine: PreflightEngine, app: AppSpec, *, sure: bool) -> dict[str, object]:
+def _outcome(engine: PreflightEngine, app: AppSpec, *, topology_is_final: bool) -> dict[str, object]:
     try:
         with engines.using(engine):
             _, found = load(app)
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: the server would not survive it either
-        for_the_server = _needs_the_server(error) or (isinstance(error, TargetError) and not sure)
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: it would end the server as well
+        for_the_server = _needs_the_server(error) or (isinstance(error, TargetError) and not topology_is_final)
         return {"serves": None, "failure": None if for_the_server else _explain(error, app)}
     return {"serves": found is not None, "failure": None}
 
@@ -115,10 +100,10 @@ def _explain(error: BaseException, app: AppSpec) -> str:
 
 
 def _place(error: BaseException) -> str | None:
-    """File and line to look at: the innermost that is the application's own, else the innermost that is not ours."""
+    """Return file and line of the error: the innermost of the application, else the innermost outside heliograph."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_short(error.filename)}:{error.lineno}"
-    places = [place for place in _places(error) if not place[0].startswith((_OURS, "<frozen"))]
+    places = [place for place in _places(error) if not place[0].startswith((_HELIOGRAPH, "<frozen"))]
     own = [place for place in places if not place[0].startswith(_LIBRARIES)]
     for file, line in reversed(own or places):
         return f"{_short(file)}:{line}"
@@ -135,7 +120,8 @@ def _short(file: str) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else file
 
 
-def _be_quiet() -> None:
+def _silence() -> None:
+    """Discard what this process and its children write to standard output and error."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nowhere, fd)

@@ -2,222 +2,149 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypedDict, Unpack
+from typing import Any, NoReturn
 
 import click
 
-from heliograph._core.signals.registry import check_num
 from heliograph.application import DEFAULT_CALLABLE, AppSpec
 from heliograph.cli import local_server, uwsgi_server
 from heliograph.cli.errors import CommandError
+from heliograph.cli.options import TableOption
 from heliograph.cli.preflight import check_app
 from heliograph.exceptions import ConfigError
-from heliograph.models import Topology
-from heliograph.settings.addresses import check_address
-from heliograph.settings.settings import ServerSettings, check_spooler, parse_farms
-from heliograph.settings.web_server_command import workers_of
+from heliograph.settings.make import completed
+from heliograph.settings.options import ENGINES, LOCAL, UWSGI, ServerSettings, options_of
 
-ENGINES: dict[str, Callable[[ServerSettings], NoReturn]] = {"local": local_server.start, "uwsgi": uwsgi_server.start}
-"""What can run a server: name -> a function that becomes it."""
+START: dict[str, Callable[[ServerSettings], NoReturn]] = {LOCAL: local_server.start, UWSGI: uwsgi_server.start}
+"""Engine -> function that starts its server and does not return."""
 
-_EXAMPLES = """\b
+_HELP = """Start a server for APP: package.module, package.module:callable, or path/app.py[:callable].
+
+The server imports the application once and then forks. The current directory is importable, as with `python -m`.
+SIGTERM and Ctrl-C stop the server, a second one stops it at once. SIGHUP reloads it, and SIGUSR1 logs its state.
+
+The part after -- is the command of a web server, whose processes become the workers. With --engine uwsgi it is
+uWSGI's own options.
+"""
+
+_EPILOG = """\b
+Environment: each option has a variable, HELIOGRAPH_ and its name, such as
+HELIOGRAPH_WORKERS or HELIOGRAPH_GRACEFUL_TIMEOUT. Exception: --engine has
+HELIOGRAPH_RUN_ENGINE. A flag wins over its variable.
+
+\b
 Examples:
   heliograph run shop.tasks --workers 2 --mules 1
-      two workers and a mule for signals, no other server needed
+      two workers and a mule, for signals only
   heliograph run shop/app.py --mules 3 --farm crunchers=1,2 --spooler spool
       a file, a farm of two of three mules, a spooler
   heliograph run shop.tasks --mules 2 -- gunicorn -w 4 shop.wsgi
-      beside gunicorn (or uvicorn, granian): its processes are the workers
+      gunicorn (or uvicorn, granian), whose processes are the workers
   heliograph run shop.tasks --socket 127.0.0.1:3031 --allow-remote 17
-      take signal 17 from outside: heliograph send 17 127.0.0.1:3031
+      accept signal 17 from outside: heliograph send 17 127.0.0.1:3031
   heliograph run shop.wsgi:app --engine uwsgi --http 127.0.0.1:8000
-      on real uWSGI, serving HTTP
+      uWSGI, with HTTP
   heliograph run shop.wsgi --engine uwsgi -- --stats 127.0.0.1:9191
-      flags of uWSGI's own follow two dashes
+      uWSGI, with an option of its own
 
 \b
-Exit codes: 2 if the server cannot be started so, or cannot load the
-application; 0 after Ctrl-C, SIGTERM or heliograph stop. Beside another server
-that one's own, if it ended before it served. With --engine uwsgi uWSGI's own:
-22 if it could not load the application.
+Exit codes:
+  0   after a stop
+  2   the server cannot start, or cannot load the application
+  the web server's own, if it exits before any of its processes joined
+  uWSGI's own with --engine uwsgi (22: it cannot load the application)
 """
 
-_DASHES = (
-    "The command of a web server, or flags of uWSGI's own, stand after two dashes: "
+_EXAMPLE = (
+    "The command of a web server, or uWSGI's own options, stand after --: "
     "heliograph run shop.tasks -- gunicorn -w 4 shop.web:app"
 )
 
-
-class _Options(TypedDict):
-    workers: int | None
-    mules: int
-    farm: tuple[str, ...]
-    spooler: Path | None
-    http: str | None
-    socket: str | None
-    threads: int
-    lazy_apps: bool
-    name: str | None
-    graceful_timeout: float
-    max_signals: int
-    time_limit: float
-    allow_remote: tuple[int, ...]
+_GROUPS = {ENGINES: "Options", (LOCAL,): "Options of the heliograph server", (UWSGI,): "Options of uWSGI"}
 
 
-class _Numbers(click.ParamType[tuple[int, ...]]):
-    """`17,18`."""
-
-    name = "17,18"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Numbers of signals."""
-        if isinstance(value, tuple):
-            return value  # pyright: ignore[reportUnknownVariableType]
-        try:
-            return tuple(check_num(int(part)) for part in str(value).split(","))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}; give numbers of signals, 17,18", param, ctx)
-
-
-class _RunCommand(click.Command):
-    """Knows that what follows two dashes is another command, and says so where APP or the dashes were left out."""
+class RunCommand(click.Command):
+    """A command whose part after `--` is another command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises `UsageError`, as ever, with the way out."""
-        dashes = "--" in args
-        own = args[: args.index("--")] if dashes else [*args]  # the parser takes from `args` what it has read
+        """Parse the arguments. Raises `UsageError` with an example if APP or `--` is missing."""
+        has_dashes = "--" in args
+        before = args[: args.index("--")] if has_dashes else [*args]  # the parser removes from `args` what it has read
         try:
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if dashes:
+            if has_dashes:
                 raise
-            raise click.UsageError(f"{error.format_message()} {_DASHES}", ctx) from error
-        app, extra = ctx.params["app"], ctx.params["extra"]
-        if app not in own:
+            raise click.UsageError(f"{error.format_message()} {_EXAMPLE}", ctx) from error
+        app, command = ctx.params["app"], ctx.params["command"]
+        if app not in before:
             raise click.UsageError(
-                f"APP is missing: the module that registers signals stands before --. {_DASHES}", ctx
+                f"APP is missing. The module that registers signals stands before --. {_EXAMPLE}", ctx
             )
-        if extra and not dashes:
-            raise click.UsageError(f"{extra[0]!r} was not expected after {app}. {_DASHES}", ctx)
+        if command and not has_dashes:
+            raise click.UsageError(f"unexpected argument after {app}: {command[0]!r}. {_EXAMPLE}", ctx)
         return rest
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in groups: of both engines, of one engine."""
+        options = [param for param in self.params if isinstance(param, TableOption)]
+        for engines, title in _GROUPS.items():
+            records = [one.get_help_record(ctx) for one in options if one.row.engines == engines]
+            with formatter.section(title):
+                formatter.write_dl(records)
 
-@click.command(epilog=_EXAMPLES, cls=_RunCommand)
-@click.argument("app")
-@click.argument("extra", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
-@click.option(
-    "--engine",
-    type=click.Choice(sorted(ENGINES)),
-    default="local",
-    show_default=True,
-    help="What runs it: a server of our own, or real uWSGI.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Worker processes; 1 if not given, beside another server as many as its command says.",
-)
-@click.option("--mules", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Mules.")
-@click.option("--farm", multiple=True, metavar="NAME=1,2", help="A farm of these mules; may be repeated.")
-@click.option(
-    "--spooler",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="A spooler on this directory; made if its parent is there.",
-)
-@click.option(
-    "--socket", "--listen", "socket", metavar="ADDR", help="Take signals from outside, by the uwsgi protocol."
-)
-@click.option("--allow-remote", type=_Numbers(), default=(), help="Signals that may come from outside (local engine).")
-@click.option("--lazy-apps", is_flag=True, help="Load the application in each process, after the fork.")
-@click.option("--name", metavar="NAME", help="What signals, reload and stop find it by; else the directory.")
-@click.option(
-    "--graceful-timeout",
-    "--mercy",
-    "graceful_timeout",
-    type=float,
-    default=30.0,
-    show_default=True,
-    metavar="S",
-    help="Seconds that processes get to finish before they are killed.",
-)
-@click.option("--max-signals", type=click.IntRange(min=0), default=0, metavar="N", help="Replace a process after N.")
-@click.option("--time-limit", type=float, default=0.0, metavar="S", help="End a process whose handler takes longer.")
-@click.option("--http", metavar="ADDR", help="Serve HTTP at HOST:PORT, :PORT or a unix socket's path (uwsgi).")
-@click.option("--threads", type=click.IntRange(min=1), default=1, metavar="N", help="Per worker (uwsgi).")
-def run(app: str, extra: tuple[str, ...], engine: str, **options: Unpack[_Options]) -> None:
-    """Start a server for APP: package.module, package.module:callable, or path/app.py[:callable].
 
-    The application is imported once and then forked (with --lazy-apps: imported in each process); the current
-    directory is importable, as with `python -m`. A server is told to stop with SIGTERM or Ctrl-C (twice: at once), to
-    reload with SIGHUP, and to log its state with SIGUSR1.
-
-    After two dashes may follow the command of a web server. It is started beside, and its processes are the workers.
-    """
+def _run(table: type[ServerSettings], app: str, command: tuple[str, ...], **values: Any) -> None:
+    ctx = click.get_current_context()
+    labels = {param.name: param.label(ctx) for param in ctx.command.params if isinstance(param, TableOption)}
+    options = {name: value for name, value in values.items() if value is not None}
     try:
-        settings = _settings(AppSpec.parse(app, Path.cwd()), extra, engine, options)
-        if engine == "uwsgi":
-            _check_for_uwsgi(options)
+        given = table(AppSpec.parse(app, Path.cwd()), command=command, **options)
+        settings = completed(given, lambda row: labels[row.name])
+        if settings.engine == UWSGI:
+            _check_uwsgi_options(settings)
             _check_app(settings)
-        ENGINES[engine](settings)
+        START[settings.engine](settings)
     except ConfigError as error:
         raise CommandError(str(error)) from error
 
 
-def _settings(app: AppSpec, extra: tuple[str, ...], engine: str, options: _Options) -> ServerSettings:
-    if extra and engine == "uwsgi" and not extra[0].startswith("-"):
-        raise ConfigError(f"{extra[0]!r}: after -- follow flags of uWSGI's own; a command is for the local engine")
-    farms = parse_farms(options["farm"], options["mules"])
-    spooler, http, socket = options["spooler"], options["http"], options["socket"]
-    if spooler is not None:
-        check_spooler(spooler)
-    for option, address in (("--http", http), ("--socket", socket)):
-        if address is not None:
-            check_address(option, address)
-    workers = options["workers"]
-    if workers is None:
-        workers = workers_of(extra if engine == "local" else (), os.environ)
-    topology = Topology(workers, options["mules"], farms, spoolers=int(spooler is not None))
-    return ServerSettings(
-        app=app,
-        topology=topology,
-        spooler=spooler,
-        http=http,
-        socket=socket,
-        threads=options["threads"],
-        lazy_apps=options["lazy_apps"],
-        name=options["name"],
-        graceful_timeout=options["graceful_timeout"],
-        max_signals=options["max_signals"],
-        time_limit=options["time_limit"],
-        allow_remote=options["allow_remote"],
-        extra=extra,
+def make_run_command(table: type[ServerSettings]) -> click.Command:
+    """Make the command `run` with the options of a table."""
+    return RunCommand(
+        "run",
+        params=[
+            click.Argument(["app"]),
+            click.Argument(["command"], nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]"),
+            *map(TableOption, options_of(table)),
+        ],
+        callback=partial(_run, table),
+        help=_HELP,
+        short_help="Start a server for an application.",
+        epilog=_EPILOG,
     )
 
 
-def _check_for_uwsgi(options: _Options) -> None:
-    instead = {
-        "name": "uWSGI is found by its --socket",
-        "max_signals": "uWSGI has no such limit",
-        "time_limit": "use -- --harakiri S --mule-harakiri S --spooler-harakiri S",
-        "allow_remote": "uWSGI takes every signal at its --socket",
-    }
-    for name, hint in instead.items():
-        if options[name]:  # type: ignore[literal-required]
-            raise ConfigError(f"--{name.replace('_', '-')} is for the local engine; {hint}")
+def _check_uwsgi_options(settings: ServerSettings) -> None:
+    if settings.command and not settings.command[0].startswith("-"):
+        raise ConfigError(
+            f"not an option of uWSGI: {settings.command[0]!r}. Commands of web servers are for --engine local"
+        )
 
 
 def _check_app(settings: ServerSettings) -> None:
-    # Flags of the server's own may add mules and farms that are not known here.
-    serves = check_app(settings.app, settings.topology, topology_is_final=not settings.extra)
+    # uWSGI's own options can add mules and farms that are not known here.
+    serves = check_app(settings.app, settings.topology, topology_is_final=not settings.command)
     if serves is False and settings.http is not None:
         raise ConfigError(
-            f"{settings.app} has no {DEFAULT_CALLABLE!r} to serve over HTTP; name it ({settings.app}:NAME), "
-            "or leave --http out to run its signals only"
+            f"{settings.app} has no {DEFAULT_CALLABLE!r} to serve over HTTP. Name the callable ({settings.app}:NAME), "
+            "or leave --http out"
         )
-    if serves and settings.http is None and settings.socket is None and not settings.extra:
-        click.echo("Note: neither --http nor --socket, so this server handles signals only.", err=True)
+    if serves and settings.http is None and settings.listen is None and not settings.command:
+        click.echo("Note: without --http and --socket this server handles signals only.", err=True)
+
+
+run = make_run_command(ServerSettings)

@@ -22,11 +22,17 @@ _TRIGGER_COLUMNS = ("num", "name", "trigger", "fired", "missed")
 _TEXTS = frozenset({"target", "handler", "name", "trigger"})
 
 name_option = click.option(
-    "--name", metavar="NAME", help="Of the server; without it, the one that was started in this directory."
+    "--name",
+    envvar="HELIOGRAPH_NAME",
+    metavar="NAME",
+    help="Of the server; without it, the one that was started in this directory.",
 )
 
 
-@click.command()
+@click.command(
+    help="Show the signals of a running server: target, handler, and how many were sent, done, failed and are queued.",
+    short_help="Show signals and their counters.",
+)
 @name_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option(
@@ -61,7 +67,11 @@ def _show_next(name: str | None, count: int, *, as_json: bool) -> None:
         click.echo("nothing is scheduled")
 
 
-@click.command()
+@click.command(
+    help="Load the application again and replace all processes. No signal is lost. If the new code does not load, the "
+    "old code keeps running and the exit code is 1.",
+    short_help="Load the application again.",
+)
 @name_option
 @click.option("--wait/--no-wait", default=True, help="Until the new code serves everywhere, or was given up.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")
@@ -80,7 +90,10 @@ def reload(name: str | None, wait: bool, timeout: float) -> None:
     click.echo(f"reloaded: {state['app']}, generation {state['generation']}", err=True)
 
 
-@click.command()
+@click.command(
+    help="Stop a running server. It processes the queued signals first, within the graceful timeout.",
+    short_help="Stop a server.",
+)
 @name_option
 @click.option("--wait/--no-wait", default=True, help="Until the server has ended.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")

@@ -1,6 +1,6 @@
-"""The module that uWSGI loads in place of the application: it loads the application the way `heliograph run` does.
+"""WSGI module that uWSGI loads: it loads the application in the same way as the heliograph server does.
 
-It exists only inside the server that `heliograph.cli.uwsgi_server` starts.
+Only the uWSGI that `heliograph.cli.uwsgi_server` starts imports it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from heliograph.runtime import uwsgi
 
 
 def signals_only(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # noqa: ARG001
-    """What a server without a WSGI application answers: uWSGI starts no workers without a callable."""
+    """Answer 503, for an application without a WSGI callable: uWSGI starts no workers without one."""
     start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
     return [b"This server handles signals only: its application has no WSGI callable.\n"]
 
 
 if os.getpid() == uwsgi.master_pid:
-    # uWSGI ends a worker with SIGINT. Until the worker has uWSGI's handler for that it has the master's, which is
-    # Python's: it only interrupts a post-fork hook, and the server waits a minute for a worker that goes on.
+    # uWSGI stops a worker with SIGINT. A worker that still runs post-fork hooks has inherited Python's handler from the
+    # master. That handler only interrupts a hook, the worker continues, and uWSGI waits a minute for its exit.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 application = load(AppSpec.parse(str(uwsgi.config[APP_OPTION]), Path.cwd()))[1] or signals_only

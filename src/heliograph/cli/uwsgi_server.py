@@ -1,6 +1,6 @@
-"""Start real uWSGI: its command line, and the jump into it.
+"""Start real uWSGI: make its command line, and replace this process with it.
 
-The command becomes the server (exec), so signals reach the master itself and the exit code is its own.
+The process id stays (exec), so Unix signals reach uWSGI's master, and the exit code is uWSGI's.
 """
 
 from __future__ import annotations
@@ -17,74 +17,77 @@ from typing import NoReturn
 
 from heliograph import engines
 from heliograph.exceptions import ConfigError
-from heliograph.settings.settings import ServerSettings
+from heliograph.settings.options import ServerSettings
 
 APP_OPTION = "heliograph-app"
-"""The name under which the application stands in the server's configuration (`uwsgi.opt`)."""
+"""Option in uWSGI's configuration (`uwsgi.opt`) that names the application."""
 
 _QUEUE_BYTES = 4_194_304
-"""Socket buffer of a signal queue: some 10,000 signals. The kernel cuts it to net.core.wmem_max by itself."""
+"""Size of the socket buffer of a signal queue: some 10,000 signals. The kernel limits it to net.core.wmem_max."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Where uWSGI is: the command that starts it, and flags that this one needs."""
+    """An installed uWSGI: the command that starts it, and the options that this installation needs."""
 
     command: tuple[str, ...]
     flags: tuple[str, ...] = ()
 
 
 def find(python: str = sys.executable, path: str | None = None) -> Installation:
-    """The `uwsgi` script beside the interpreter, else a `uwsgi` on the path. Raises `ConfigError` if there is none."""
+    """Return the `uwsgi` script in the interpreter's directory, else a `uwsgi` on the path.
+
+    Raises `ConfigError` if there is none.
+    """
     script = Path(python).parent / "uwsgi"
     if os.access(script, os.X_OK):
-        # The script of the wheel. At a reload (SIGHUP) the server starts itself again, from the binary that it finds
-        # behind the interpreter's symlinks, and so outside of the virtualenv: it has to be told.
+        # The script of the wheel. At a reload (SIGHUP) uWSGI executes the binary behind the interpreter's symlinks.
+        # That one is outside of the virtualenv. With --binary-path it executes the interpreter.
         return Installation((python, str(script)), ("--binary-path", python))
     found = shutil.which("uwsgi", path=path)
     if found is None:
-        raise ConfigError('uWSGI is not installed; pip install "heliograph[uwsgi]"')
+        raise ConfigError('uWSGI is not installed. Install it with: pip install "heliograph[uwsgi]"')
     return Installation((found,))
 
 
 def arguments(settings: ServerSettings, directory: str, idle_fd: int | None = None) -> list[str]:
-    """uWSGI's arguments for these settings.
+    """Return uWSGI's arguments for these settings.
 
-    `directory` becomes importable, as with `python -m`. `idle_fd` is a listening socket for a server that nobody
-    shall reach; uWSGI starts no workers without one.
+    `directory` becomes importable, as with `python -m`. `idle_fd` is a listening socket for a server that has no
+    address, since uWSGI starts no workers without a socket.
     """
     found = ["--master", "--need-app", "--enable-threads", "--die-on-term", "--vacuum"]
     found += ["--signal-bufsize", str(_QUEUE_BYTES), "--pythonpath", directory]
     found += ["--module", "heliograph.cli.uwsgi_entry", "--set", f"{APP_OPTION}={settings.app}"]
     found += _processes(settings)
     if settings.http is not None:
-        found += ["--http", settings.http]
-    if settings.socket is not None:
-        found += ["--socket", settings.socket]
+        found += ["--http", str(settings.http)]
+    if settings.listen is not None:
+        found += ["--socket", str(settings.listen)]
     if idle_fd is not None:
         found += ["--socket", f"fd://{idle_fd}"]
     if settings.lazy_apps:
-        # The master loads no application then, but must choose the engine before the fork, for shared memory.
+        # The master does not load the application, but must select the engine before the fork, for shared memory.
         found += ["--lazy-apps", "--shared-pyimport", "heliograph.preload"]
-    return [*found, *settings.extra]
+    return [*found, *settings.command]
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The server's environment: without a choice of engine, which it makes by itself, inside uWSGI for uWSGI."""
+    """Return the server's environment, without HELIOGRAPH_ENGINE: inside uWSGI the engine is `uwsgi`."""
     return {name: value for name, value in environ.items() if name != engines.ENGINE_ENV}
 
 
 def start(settings: ServerSettings) -> NoReturn:
-    """Become the server. Raises `ConfigError` if uWSGI is not installed or cannot be executed."""
+    """Replace this process with uWSGI. Raises `ConfigError` if it is not installed or cannot be executed."""
     server = find()
-    idle_fd = None if settings.http or settings.socket else _unreachable_socket()
+    idle_fd = None if settings.http or settings.listen else _unreachable_socket()
     argv = [*server.command, *server.flags, *arguments(settings, str(Path.cwd()), idle_fd)]
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         os.execve(argv[0], argv, environment(os.environ))  # noqa: S606 - a list of arguments, no shell
     except OSError as error:
-        raise ConfigError(f"cannot start {argv[0]}: {error.strerror}") from error
+        raise ConfigError(f"cannot start {argv[0]}: {error.strerror}. Reinstall uWSGI") from error
 
 
 def _processes(settings: ServerSettings) -> list[str]:
@@ -102,7 +105,7 @@ def _processes(settings: ServerSettings) -> list[str]:
 
 
 def _unreachable_socket() -> int:
-    """A listening socket that has lost its name, so that nobody can connect and no file or port is taken."""
+    """Return a listening socket whose file is removed, so that no program can connect."""
     with tempfile.TemporaryDirectory(prefix="heliograph-") as directory:
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(f"{directory}/idle")

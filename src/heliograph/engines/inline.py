@@ -45,6 +45,7 @@ from heliograph.models import (
     Topology,
     Trigger,
 )
+from heliograph.settings.processes import check_farms
 from heliograph.timing.clocks import FakeClock, SystemClock
 from heliograph.timing.rules import next_fire
 
@@ -100,7 +101,10 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
 
         Raises `ConfigError` for a farm without mules, or with mules that the topology does not have.
         """
-        _check_farms(topology)
+        try:
+            check_farms(topology)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         self.clock: Clock = clock or FakeClock()
         self.sent: list[Sent] = []
         self.handled: list[Handled] = []
@@ -361,9 +365,3 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
 def _covers(monitor: FileMonitor, path: str) -> bool:
     watched, changed = Path(monitor.path), Path(path).absolute()
     return watched in (changed, changed.parent) or (monitor.recursive and changed.is_relative_to(watched))
-
-
-def _check_farms(topology: Topology) -> None:
-    for farm in topology.farms:
-        if not farm.mules or not all(1 <= mule <= topology.mules for mule in farm.mules):
-            raise ConfigError(f"farm {farm.name!r} has mules {list(farm.mules)}, of {topology.mules} that there are")

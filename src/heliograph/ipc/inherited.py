@@ -42,6 +42,8 @@ class InheritedState:
     """A process is replaced after so many; 0: never."""
     time_limit: float = 0.0
     """Seconds that a handler may take if it does not say itself; 0: for ever."""
+    log_level: str = "info"
+    """Least severe level that heliograph's loggers log."""
 
     def to_json(self) -> str:
         """Text for the environment."""

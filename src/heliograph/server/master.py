@@ -36,7 +36,7 @@ from heliograph.server.processes.web_server import WebServerProcess
 from heliograph.server.services.control import ControlServer
 from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.uwsgi_listener import UwsgiListener
-from heliograph.settings.master_settings import MasterSettings
+from heliograph.settings.options import ServerSettings
 from heliograph.triggers.last_runs import LastRunStore
 from heliograph.triggers.scheduler import MasterScheduler
 
@@ -55,7 +55,7 @@ _IDLE_POLL = 0.02
 class Master:
     """Runs a server until it is told to stop."""
 
-    def __init__(self, settings: MasterSettings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         """Takes the server's name. Raises `ConfigError` if another master has it."""
         self._settings = settings
         self._lock = instance.InstanceLock(settings.name)
@@ -287,10 +287,11 @@ class Master:
             commands=commands,
             triggers=triggers,
             topology=self._settings.topology,
-            app=self._settings.app,
-            lazy=self._settings.lazy,
+            app=str(self._settings.app),
+            lazy=self._settings.lazy_apps,
             max_signals=self._settings.max_signals,
             time_limit=self._settings.time_limit,
+            log_level=self._settings.log_level,
         )
 
     def _end(self) -> None:
@@ -357,7 +358,7 @@ class Master:
     def _state(self) -> dict[str, Any]:
         return {
             "name": self._settings.name,
-            "app": self._settings.app,
+            "app": str(self._settings.app),
             "pid": os.getpid(),
             "generation": self._supervisor.generation,
             "loading": self._supervisor.loading,

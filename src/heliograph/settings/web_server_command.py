@@ -1,4 +1,4 @@
-"""What can be known of another server from its command."""
+"""Read a web server's command: find the program, and how many worker processes it starts."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-_FLAG = re.compile(r"(?:--workers(?:=|$)|-w(?!sgi))(?P<count>[0-9]*)")
-_VARIABLES = {"gunicorn": "WEB_CONCURRENCY", "uvicorn": "WEB_CONCURRENCY", "granian": "GRANIAN_WORKERS"}
-"""Environment variable in which each server looks for the number of its processes."""
+_WORKERS_FLAG = re.compile(r"(?:--workers(?:=|$)|-w(?!sgi))(?P<count>[0-9]*)")
+
+_WORKERS_ENV = {"gunicorn": "WEB_CONCURRENCY", "uvicorn": "WEB_CONCURRENCY", "granian": "GRANIAN_WORKERS"}
+"""Environment variable from which each web server reads its number of workers."""
 
 
 def search_path() -> str:
-    """Where commands are looked for: where always, and beside this Python, where what is installed with us is."""
+    """Return PATH, followed by the directory of this Python, which has the commands of the same virtualenv."""
     return os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
 
 
 def find_command(command: str) -> str | None:
-    """The file of a command; None if there is none."""
+    """Return the path of a command's file, or None if the command is not found."""
     return shutil.which(command, path=search_path())
 
 
-def workers_of(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """How many processes the server is told to have: `-w 4`, `--workers=4`, its environment variable; else one.
+def count_workers(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Return how many worker processes the command starts, at least 1.
 
-    One too where there is no command.
+    The number comes from `-w 4` or `--workers=4`, else from the environment variable that this web server reads. It is
+    1 if neither has a number, and if there is no command.
     """
     for word, following in pairwise((*command, "")):
-        found = _FLAG.fullmatch(word)
+        found = _WORKERS_FLAG.fullmatch(word)
         count = (found["count"] or following) if found else ""
         if count.isdecimal():
             return max(1, int(count))
@@ -40,4 +42,5 @@ def workers_of(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _variable(command: Sequence[str]) -> str:
-    return next((variable for word in command for name, variable in _VARIABLES.items() if Path(word).name == name), "")
+    programs = (Path(word).name for word in command)
+    return next((_WORKERS_ENV[program] for program in programs if program in _WORKERS_ENV), "")

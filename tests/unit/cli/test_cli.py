@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from click.testing import CliRunner
 import heliograph
 from heliograph.application import AppSpec
 from heliograph.cli import main, server_commands, uwsgi_server
-from heliograph.cli.run import ENGINES
+from heliograph.cli.run import START
 from heliograph.exceptions import ConfigError
-from heliograph.models import FarmSpec, Topology
-from heliograph.settings.settings import ServerSettings
+from heliograph.models import FarmSpec
+from heliograph.settings.addresses import Address
+from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, ServerSettings
 
 SIGNALS = "from heliograph import Signal\nSignal(1).register_handler()(print)\n"
 WEB = "def app(environ, start_response): ...\n"
@@ -25,13 +27,13 @@ WEB = "def app(environ, start_response): ...\n"
 
 @pytest.fixture
 def started(monkeypatch, tmp_path):
-    """Run in a directory with two applications; the engine writes down what it would start."""
+    """Run in a directory with two applications. Return the settings of the servers that the command would start."""
     (tmp_path / "tasks.py").write_text(SIGNALS)
     (tmp_path / "web.py").write_text(WEB)
     monkeypatch.chdir(tmp_path)
     settings: list[ServerSettings] = []
-    for engine in ENGINES:
-        monkeypatch.setitem(ENGINES, engine, settings.append)
+    for engine in START:
+        monkeypatch.setitem(START, engine, settings.append)
     return settings
 
 
@@ -40,7 +42,7 @@ def invoke(*arguments: str):
 
 
 def refused(*arguments: str) -> str:
-    """What a refusal says: exit code 2, on stderr alone, no traceback."""
+    """Return the error: exit code 2, on standard error alone, no traceback."""
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -49,8 +51,8 @@ def refused(*arguments: str) -> str:
 
 
 @pytest.mark.usefixtures("started")
-def test_version_and_help_teach():
-    """`--version` says the version; `--help` shows examples of running and sending."""
+def test_version_and_help():
+    """`--version` prints the version. `--help` shows examples of running and sending."""
     assert heliograph.__version__ in invoke("--version").output
     for arguments, example in (
         (("--help",), "heliograph run shop.tasks"),
@@ -62,23 +64,98 @@ def test_version_and_help_teach():
         assert example in result.output
 
 
+def test_every_command_has_a_summary_that_is_not_cut():
+    """In a terminal of 80 columns."""
+    lines = [line.split(maxsplit=1) for line in invoke("--help").output.splitlines()]
+    for name, command in main.commands.items():
+        assert command.short_help
+        assert [name, command.short_help] in lines
+
+
+@pytest.mark.parametrize("arguments", [("--help",), *((name, "--help") for name in main.commands)], ids=" ".join)
+def test_help_is_the_same_without_docstrings(arguments):
+    """`python -OO` removes docstrings."""
+    commands = [[sys.executable, *optimize, "-m", "heliograph", *arguments] for optimize in ([], ["-OO"])]
+    plain, optimized = [subprocess.check_output(command, text=True, timeout=60) for command in commands]
+    assert optimized == plain
+    assert len(plain.splitlines()) > 5
+
+
+def test_run_help_names_every_option_with_unit_and_default():
+    """Each in one line. Aliases are accepted but not shown."""
+    output = invoke("run", "--help").output
+    for row in OPTIONS:
+        default = f" [default: {row.default_text}]" if row.default_text else "."
+        assert re.search(
+            rf"^  {re.escape(f'{row.flag} {row.metavar}'.strip())} +{re.escape(row.help + default)}$",
+            output,
+            re.MULTILINE,
+        )
+    assert "--mercy" not in output
+    assert "--listen" not in output
+
+
+def test_every_option_can_come_from_its_variable(started):
+    """As on the command line. Farms are separated by spaces."""
+    env = {"WORKERS": "3", "MULES": "2", "FARM": "a=1,2 b=2", "SPOOLER": "spool", "SOCKET": "x.sock", "LAZY_APPS": "1"}
+    env |= {"ALLOW_REMOTE": "17,18", "NAME": "shop", "GRACEFUL_TIMEOUT": "5", "MAX_SIGNALS": "9", "TIME_LIMIT": "0.5"}
+    env |= {"LOG_LEVEL": "error", "RUN_ENGINE": "local"}
+    result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
+    assert (result.exit_code, result.output) == (0, "")
+    assert started == [
+        ServerSettings(
+            AppSpec("tasks"),
+            engine=LOCAL,
+            workers=3,
+            mules=2,
+            farms=(FarmSpec("a", (1, 2)), FarmSpec("b", (2,))),
+            spooler=Path("spool"),
+            listen=Address(path="x.sock"),
+            lazy_apps=True,
+            allow_remote=frozenset({17, 18}),
+            name="shop",
+            graceful_timeout=5.0,
+            max_signals=9,
+            time_limit=0.5,
+            log_level="error",
+        )
+    ]
+    assert {row.variable for row in OPTIONS} == {f"HELIOGRAPH_{name}" for name in (*env, "HTTP", "THREADS")}
+
+
+def test_the_engine_of_the_application_is_not_the_engine_of_the_command(started):
+    """HELIOGRAPH_ENGINE does not reach `run`. HELIOGRAPH_RUN_ENGINE does."""
+    assert CliRunner().invoke(main, ["run", "tasks"], env={"HELIOGRAPH_ENGINE": "inline"}).exit_code == 0
+    assert CliRunner().invoke(main, ["run", "tasks"], env={"HELIOGRAPH_RUN_ENGINE": "uwsgi"}).exit_code == 0
+    assert [settings.engine for settings in started] == [LOCAL, UWSGI]
+
+
+@pytest.mark.parametrize(
+    ("alias", "value", "name"), [("--listen", ":0", "listen"), ("--mercy", "5", "graceful_timeout")]
+)
+def test_run_accepts_aliases(started, alias, value, name):
+    """As the flag of their row."""
+    assert invoke("run", "tasks", alias, value).exit_code == 0
+    assert str(getattr(started[0], name)) in (value, "5.0")
+
+
 def test_python_m_heliograph_is_the_command():
-    """`python -m heliograph` does the same."""
+    """It prints the same version."""
     done = subprocess.run(
         [sys.executable, "-m", "heliograph", "--version"], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == f"heliograph, version {heliograph.__version__}"
 
 
-def test_run_starts_one_worker_unless_told_otherwise(started):
-    """`heliograph run APP` is one worker, one thread, nothing else."""
+def test_run_starts_one_worker_by_default(started):
+    """`heliograph run APP` has one worker and the defaults of the table."""
     result = invoke("run", "tasks")
     assert (result.exit_code, result.output) == (0, "")
-    assert started == [ServerSettings(AppSpec("tasks"), Topology(workers=1))]
+    assert started == [ServerSettings(AppSpec("tasks"), workers=1)]
 
 
-def test_run_hands_all_options_to_the_engine(started, tmp_path):
-    """Each option arrives, parsed; the server's own flags as they are."""
+def test_run_passes_all_options_to_the_engine(started, tmp_path):
+    """Each option is parsed. uWSGI's own options stay as they are."""
     arguments = ["--engine", "uwsgi", "--workers", "3", "--mules", "2", "--farm", "a=1,2", "--farm", "b=2"]
     arguments += ["--spooler", "spool", "--http", "127.0.0.1:0", "--socket", "x.sock", "--lazy-apps", "--threads", "4"]
     result = invoke("run", "web.py:app", *arguments, "--", "--harakiri", "30", "-x")
@@ -87,19 +164,22 @@ def test_run_hands_all_options_to_the_engine(started, tmp_path):
     assert started == [
         ServerSettings(
             AppSpec(f"{tmp_path}/web.py", "app"),
-            Topology(workers=3, mules=2, farms=farms, spoolers=1),
+            engine=UWSGI,
+            workers=3,
+            mules=2,
+            farms=farms,
             spooler=Path("spool"),
-            http="127.0.0.1:0",
-            socket="x.sock",
+            http=Address.parse("127.0.0.1:0"),
+            listen=Address.parse("x.sock"),
             threads=4,
             lazy_apps=True,
-            extra=("--harakiri", "30", "-x"),
+            command=("--harakiri", "30", "-x"),
         )
     ]
 
 
-def test_run_says_when_a_web_application_is_served_nowhere(started):
-    """A WSGI callable without --http and --socket runs, with a note on stderr."""
+def test_run_notes_that_a_web_application_is_not_served(started):
+    """A WSGI callable without --http and --socket runs, with a note on standard error."""
     result = invoke("run", "web:app", "--engine", "uwsgi")
     assert result.exit_code == 0
     assert "signals only" in result.stderr
@@ -121,13 +201,13 @@ def test_run_says_when_a_web_application_is_served_nowhere(started):
         (["--http", "127.0.0.1:99999"], "not a port"),
         (["--socket", "no/such/x.sock"], "no directory"),
         (["--http", "127.0.0.1:0"], "no 'application' to serve"),
-        (["--engine", "apache"], "--engine"),
-        (["stray"], "'stray' was not expected"),
-        (["--", "gunicorn"], "flags of uWSGI's own"),
+        (["--engine", "apache"], "Use local or uwsgi"),
+        (["stray"], "unexpected argument after tasks: 'stray'"),
+        (["--", "gunicorn"], "not an option of uWSGI: 'gunicorn'"),
     ],
 )
-def test_run_refuses_what_cannot_be(started, arguments, says):
-    """Each setting that no server can have ends with exit code 2 and a line that says why; nothing is started."""
+def test_run_refuses_bad_options(started, arguments, says):
+    """Exit code 2 and a line that says why. No server is started."""
     assert says in refused("run", "tasks", *_on_uwsgi(arguments))
     assert started == []
 
@@ -135,14 +215,16 @@ def test_run_refuses_what_cannot_be(started, arguments, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--max-signals", "9"], "--max-signals is for the local engine"),
+        (["--max-signals", "9"], "--max-signals does not work with --engine uwsgi"),
         (["--time-limit", "9"], "--harakiri"),
         (["--allow-remote", "9"], "takes every signal"),
-        (["--name", "x"], "found by its --socket"),
+        (["--name", "x"], "find it by its --socket"),
+        (["--graceful-timeout", "9"], "--worker-reload-mercy"),
+        (["--log-level", "error"], "log options of its own"),
     ],
 )
-def test_run_says_what_uwsgi_has_instead(started, arguments, says):
-    """What only a server of our own has is refused with uWSGI's way."""
+def test_run_says_what_to_use_with_uwsgi(started, arguments, says):
+    """An option that only the heliograph server has is an error with uWSGI."""
     assert says in refused("run", "tasks", "--engine", "uwsgi", *arguments)
     assert started == []
 
@@ -150,17 +232,22 @@ def test_run_says_what_uwsgi_has_instead(started, arguments, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--http", "127.0.0.1:0"], "serves no HTTP"),
-        (["--threads", "2"], "--threads"),
-        (["--", "--harakiri", "9"], "--engine uwsgi"),
+        (["--http", "127.0.0.1:0"], "--http does not work with --engine local. Start a web server"),
+        (["--threads", "2"], "--threads does not work with --engine local. A process runs one handler at a time."),
+        (["--", "--harakiri", "9"], "not a command: '--harakiri'. Options after -- are for --engine uwsgi"),
+        (["--", "no-such-command"], "Error: command not found: 'no-such-command'\n"),
         (["--allow-remote", "256"], "0 to 255"),
         (["--allow-remote", "x"], "17,18"),
-        (["--graceful-timeout", "-1"], "graceful_timeout"),
+        (["--graceful-timeout", "-1"], "'--graceful-timeout': '-1': it is not a time. Use seconds, 0 or more."),
+        (["--mercy", "-1"], "'--graceful-timeout': '-1'"),
+        (["--workers", "0"], "at least one process"),
+        (["--log-level", "loud"], "Use debug, info, warning, error or critical."),
         (["--name", "a/b"], "--name"),
+        (["--name", ""], "--name"),
     ],
 )
-def test_run_refuses_what_a_server_of_our_own_cannot_do(monkeypatch, tmp_path, arguments, says):
-    """One line, exit code 2, before anything is started."""
+def test_run_refuses_what_the_heliograph_server_does_not_have(monkeypatch, tmp_path, arguments, says):
+    """Exit code 2, and no server is started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "tasks.py").write_text(SIGNALS)
@@ -171,29 +258,29 @@ def test_run_refuses_what_a_server_of_our_own_cannot_do(monkeypatch, tmp_path, a
     ("arguments", "says"),
     [
         (["tasks", "--mules", "1", "gunicorn", "-w", "2", "web:app"], "No such option '-w'"),
-        (["tasks", "gunicorn", "--workers", "2", "web:app"], "'gunicorn' was not expected after tasks"),
-        (["tasks", "gunicorn"], "'gunicorn' was not expected after tasks"),
+        (["tasks", "gunicorn", "--workers", "2", "web:app"], "unexpected argument after tasks: 'gunicorn'"),
+        (["tasks", "gunicorn"], "unexpected argument after tasks: 'gunicorn'"),
         (["--mules", "1", "--", "gunicorn", "-w", "2", "web:app"], "APP is missing"),
         (["--", "tasks"], "APP is missing"),
     ],
 )
-def test_run_shows_where_the_two_dashes_stand(started, arguments, says):
-    """Who leaves them or the application out is shown a whole command; nothing is started."""
+def test_run_shows_an_example_if_the_dashes_or_the_application_are_missing(started, arguments, says):
+    """A whole command. No server is started."""
     found = " ".join(refused("run", *arguments).split())
     assert says in found
     assert "heliograph run shop.tasks -- gunicorn -w 4 shop.web:app" in found
     assert started == []
 
 
-def test_options_that_are_not_there_are_refused_without_a_word_on_dashes(started):
-    """After the dashes are the server's own, before them ours."""
-    assert "two dashes" not in refused("run", "tasks", "--nice", "3", "--", "gunicorn")
+def test_an_unknown_option_before_the_dashes_is_an_error_without_the_example(started):
+    """The user knows where the dashes stand."""
+    assert "stand after --" not in refused("run", "tasks", "--nice", "3", "--", "gunicorn")
     assert started == []
 
 
 @pytest.mark.parametrize("command", ["signals", "reload", "stop"])
-def test_without_a_server_the_others_say_how_to_name_it(monkeypatch, tmp_path, command):
-    """`signals`, `reload` and `stop` of a server that is not there: exit code 2, and which ones are."""
+def test_without_a_server_the_command_lists_those_that_run(monkeypatch, tmp_path, command):
+    """Exit code 2."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert "heliograph run APP starts one" in refused(command, "--name", "nobody")
     with socket.socket(socket.AF_UNIX) as there, socket.socket(socket.AF_UNIX) as ended:
@@ -212,8 +299,8 @@ ROW |= {"redelivered": 0, "dropped": 0}
     ("names", "first", "rows"),
     [(["", ""], "num  target", ["  1  mule1", " 67  mule1"]), (["", "a"], "num  name  target", ["  1  ", " 67  a  "])],
 )
-def test_signals_shows_names_where_there_are_any(monkeypatch, names, first, rows):
-    """The table is no wider for those who use none."""
+def test_signals_shows_names_if_there_are_any(monkeypatch, names, first, rows):
+    """The table has no column for them otherwise."""
     signals = [{"num": num, "name": name, **ROW} for num, name in zip((1, 67), names, strict=True)]
     state = {"name": "shop", "app": "tasks", "pid": 5, "processes": {}, "triggers": [], "queued": 0, "rejected": 0}
     monkeypatch.setattr(server_commands, "request", lambda _path, _request: {**state, "signals": signals})
@@ -229,42 +316,42 @@ def _on_uwsgi(arguments):
 
 
 @pytest.mark.parametrize("app", ["nosuch", "nosuch.py", "tasks:nope", "tasks:", "a-b"])
-def test_run_refuses_an_application_that_is_not_there(started, app):
-    """A module, file or callable that cannot be found is one line and exit code 2."""
+def test_run_refuses_a_missing_application(started, app):
+    """A missing module, file or callable gives one line and exit code 2."""
     assert len(refused("run", app, "--engine", "uwsgi").splitlines()) == 1
     assert started == []
 
 
-def test_run_refuses_a_target_that_the_server_will_not_have(started, tmp_path):
+def test_run_refuses_a_target_that_the_server_does_not_have(started, tmp_path):
     """T8: `mule9` of two is found before the server starts, with the place in the application."""
     (tmp_path / "nine.py").write_text("from heliograph import Signal\nSignal(1).register_handler('mule9')(print)\n")
     assert "nine.py:2" in refused("run", "nine", "--mules", "2", "--engine", "uwsgi")
     assert started == []
 
 
-def test_run_leaves_targets_to_a_server_with_flags_of_its_own(started, tmp_path):
-    """`-- --mules 9` may make the mule that the application asks for."""
+def test_run_does_not_check_targets_if_uwsgi_has_options_of_its_own(started, tmp_path):
+    """`-- --mules 9` can create the mule that the application needs."""
     (tmp_path / "nine.py").write_text("from heliograph import Signal\nSignal(1).register_handler('mule9')(print)\n")
     assert invoke("run", "nine", "--engine", "uwsgi", "--", "--mules", "9").exit_code == 0
     assert len(started) == 1
 
 
-def test_run_without_uwsgi_says_how_to_get_it(monkeypatch, tmp_path):
-    """A missing server is one line that ends in the command which installs it."""
+def test_run_without_uwsgi_says_how_to_install_it(monkeypatch, tmp_path):
+    """In one line."""
     (tmp_path / "tasks.py").write_text(SIGNALS)
     monkeypatch.chdir(tmp_path)
 
     def find():
-        raise ConfigError('uWSGI is not installed; pip install "heliograph[uwsgi]"')
+        raise ConfigError('uWSGI is not installed. Install it with: pip install "heliograph[uwsgi]"')
 
     monkeypatch.setattr(uwsgi_server, "find", find)
     said = refused("run", "tasks", "--engine", "uwsgi")
-    assert said == 'Error: uWSGI is not installed; pip install "heliograph[uwsgi]"\n'
+    assert said == 'Error: uWSGI is not installed. Install it with: pip install "heliograph[uwsgi]"\n'
 
 
 @pytest.fixture
 def remote(tmp_path):
-    """A server on a unix socket that gives one answer; `remote(answer)` gives its path."""
+    """Start a server on a Unix socket that gives one answer. `remote(answer)` returns its path."""
     threads = []
 
     def serve(answer: bytes) -> str:
@@ -293,14 +380,14 @@ def remote(tmp_path):
 @pytest.mark.parametrize(
     ("answer", "code", "says"),
     [
-        (b"\xff\x00\x00\x01", 0, "took signal 7"),
+        (b"\xff\x00\x00\x01", 0, "accepted signal 7"),
         (b"\xff\x00\x00\x00", 1, "rejected signal 7"),
         (b"HTTP", 2, "not of the uwsgi protocol"),
         (b"", 2, "without an answer"),
     ],
 )
-def test_send_tells_how_it_went_by_its_exit_code(remote, answer, code, says):
-    """D8: 0 taken, 1 rejected, 2 not reached; one line on stderr, nothing on stdout."""
+def test_send_exits_with_a_code_that_says_how_it_went(remote, answer, code, says):
+    """D8: 0 accepted, 1 rejected, 2 not reached. One line on standard error, nothing on standard output."""
     result = invoke("send", "7", remote(answer))
     assert result.exit_code == code
     assert result.stdout == ""
@@ -320,6 +407,6 @@ def test_send_tells_how_it_went_by_its_exit_code(remote, answer, code, says):
         ("7", "127.0.0.1:1", "--timeout", "nan"),
     ],
 )
-def test_send_with_bad_usage_ends_with_two(arguments):
-    """A number, address or timeout that is none is exit code 2, without a traceback."""
+def test_send_with_wrong_usage_exits_with_2(arguments):
+    """A bad number, address or timeout gives no traceback."""
     assert refused("send", *arguments)

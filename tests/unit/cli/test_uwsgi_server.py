@@ -1,4 +1,4 @@
-"""The command line of real uWSGI, as `heliograph run` writes it."""
+"""The command line of real uWSGI that `heliograph run` makes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from heliograph.application import AppSpec
 from heliograph.cli import uwsgi_server
 from heliograph.cli.uwsgi_server import Installation, arguments, environment, find
 from heliograph.exceptions import ConfigError
-from heliograph.models import FarmSpec, Topology
-from heliograph.settings.settings import ServerSettings
+from heliograph.models import FarmSpec
+from heliograph.settings.addresses import Address
+from heliograph.settings.options import ServerSettings
 
-PLAIN = ServerSettings(AppSpec("shop.tasks"), Topology(workers=1))
+PLAIN = ServerSettings(AppSpec("shop.tasks"))
 
 
 def values(found: list[str], option: str) -> list[str]:
-    """What follows each occurrence of an option."""
+    """Return the argument after each occurrence of an option."""
     return [after for before, after in itertools.pairwise(found) if before == option]
 
 
@@ -31,8 +32,8 @@ def executable(path: Path) -> Path:
     return path
 
 
-def test_signals_get_all_they_need():
-    """A master, threads, a large queue, an application or none at all, and SIGTERM that ends the server."""
+def test_the_arguments_include_the_options_that_signals_need():
+    """A master, threads, a large queue, a required application, and SIGTERM that stops the server."""
     found = arguments(PLAIN, "/srv")
     assert {"--master", "--need-app", "--enable-threads", "--die-on-term", "--vacuum"} <= set(found)
     assert values(found, "--signal-bufsize") == ["4194304"]
@@ -40,15 +41,15 @@ def test_signals_get_all_they_need():
     assert "--py-call-osafterfork" not in found
 
 
-def test_the_application_is_named_in_the_configuration_and_its_directory_importable():
-    """uWSGI loads our module, which loads the application that the configuration names."""
+def test_uwsgi_loads_the_entry_module_with_the_application_in_its_configuration():
+    """The entry module loads the application that the configuration names. Its directory is importable."""
     found = arguments(PLAIN, "/srv")
     assert values(found, "--pythonpath") == ["/srv"]
     assert values(found, "--module") == ["heliograph.cli.uwsgi_entry"]
     assert values(found, "--set") == ["heliograph-app=shop.tasks"]
 
 
-def test_what_is_not_asked_for_is_not_there():
+def test_options_that_were_not_given_are_absent():
     """A plain server has no mules, farms, spooler, threads or addresses, and loads before the fork."""
     found = arguments(PLAIN, "/srv")
     absent = {"--mules", "--farm", "--spooler", "--threads", "--http", "--socket", "--lazy-apps", "--shared-pyimport"}
@@ -56,14 +57,16 @@ def test_what_is_not_asked_for_is_not_there():
 
 
 def test_processes_and_addresses_are_translated():
-    """Each setting is an option of uWSGI's; farms are NAME:1,2 there and keep their order."""
+    """Each setting becomes an option of uWSGI. Farms become NAME:1,2 and keep their order."""
     farms = (FarmSpec("b", (1, 2)), FarmSpec("a", (3,)))
     settings = ServerSettings(
         AppSpec("shop", "app"),
-        Topology(workers=4, mules=3, farms=farms, spoolers=1),
+        workers=4,
+        mules=3,
+        farms=farms,
         spooler=Path("spool"),
-        http="127.0.0.1:8000",
-        socket="x.sock",
+        http=Address.parse("127.0.0.1:8000"),
+        listen=Address.parse("x.sock"),
         threads=8,
     )
     found = arguments(settings, "/srv")
@@ -77,65 +80,65 @@ def test_processes_and_addresses_are_translated():
     assert values(found, "--socket") == ["x.sock"]
 
 
-def test_a_server_that_nobody_reaches_listens_on_an_inherited_socket():
+def test_a_server_without_address_listens_on_an_inherited_socket():
     """uWSGI starts no workers without a socket, so it gets one by its descriptor."""
     assert values(arguments(PLAIN, "/srv", idle_fd=7), "--socket") == ["fd://7"]
 
 
-def test_with_lazy_apps_the_engine_is_chosen_in_the_master():
-    """What processes share is made before the fork, though the application is loaded after it."""
-    found = arguments(ServerSettings(AppSpec("shop"), Topology(workers=1), lazy_apps=True), "/srv")
+def test_with_lazy_apps_the_master_selects_the_engine():
+    """The shared memory is created before the fork, although the application is loaded after it."""
+    found = arguments(ServerSettings(AppSpec("shop"), lazy_apps=True), "/srv")
     assert "--lazy-apps" in found
     assert values(found, "--shared-pyimport") == ["heliograph.preload"]
 
 
-def test_flags_of_the_servers_own_come_last_and_untouched():
-    """They can change everything before them."""
-    extra = ("--harakiri", "30", "--workers", "9")
-    found = arguments(ServerSettings(AppSpec("shop"), Topology(workers=1), extra=extra), "/srv")
-    assert tuple(found[-4:]) == extra
+def test_uwsgi_s_own_options_come_last_and_unchanged():
+    """They can override all others."""
+    command = ("--harakiri", "30", "--workers", "9")
+    found = arguments(ServerSettings(AppSpec("shop"), command=command), "/srv")
+    assert tuple(found[-4:]) == command
 
 
-def test_the_script_beside_the_interpreter_comes_first(tmp_path):
-    """The wheel's script is run by its interpreter, and told which to start again at a reload."""
+def test_the_script_in_the_interpreter_s_directory_comes_first(tmp_path):
+    """The interpreter runs the wheel's script. --binary-path names the interpreter for a reload."""
     python, script = tmp_path / "venv/python", executable(tmp_path / "venv/uwsgi")
     executable(tmp_path / "elsewhere/uwsgi")
     found = find(str(python), str(tmp_path / "elsewhere"))
     assert found == Installation((str(python), str(script)), ("--binary-path", str(python)))
 
 
-def test_else_a_uwsgi_on_the_path(tmp_path):
-    """A uWSGI of the system is executed as it is."""
+def test_a_uwsgi_on_the_path_comes_second(tmp_path):
+    """A uWSGI of the system is executed without further options."""
     script = executable(tmp_path / "bin/uwsgi")
     assert find(str(tmp_path / "venv/python"), str(tmp_path / "bin")) == Installation((str(script),))
 
 
-def test_without_uwsgi_the_way_to_get_it_is_said(tmp_path):
-    """No uWSGI is a ConfigError with the command that installs it."""
+def test_a_missing_uwsgi_is_a_config_error(tmp_path):
+    """The error has the command that installs it."""
     with pytest.raises(ConfigError, match=r'pip install "heliograph\[uwsgi\]"'):
         find(str(tmp_path / "python"), str(tmp_path))
 
 
-def test_the_server_chooses_its_engine_itself():
-    """HELIOGRAPH_ENGINE of the shell does not reach the server; the rest of the environment does."""
+def test_heliograph_engine_is_removed_from_the_environment():
+    """The rest of the environment reaches the server."""
     assert environment({engines.ENGINE_ENV: "inline", "HOME": "/root"}) == {"HOME": "/root"}
 
 
 def test_a_server_that_cannot_be_executed_is_a_config_error(monkeypatch, tmp_path):
-    """A broken executable is one line, not a traceback."""
+    """A broken executable gives one line, not a traceback."""
     broken = executable(tmp_path / "uwsgi")
     broken.write_bytes(b"\x7fELF nonsense")
     monkeypatch.setattr(uwsgi_server, "find", lambda: Installation((str(broken),)))
     with pytest.raises(ConfigError, match="cannot start"):
-        uwsgi_server.start(ServerSettings(AppSpec("shop"), Topology(workers=1), socket="x.sock"))
+        uwsgi_server.start(ServerSettings(AppSpec("shop"), listen=Address.parse("x.sock")))
 
 
-def test_start_becomes_the_server(monkeypatch):
-    """The server is executed in place of the command, with the interpreter's own uWSGI and our environment."""
+def test_start_replaces_the_process(monkeypatch):
+    """It executes the interpreter's uWSGI, with the environment of this process."""
     calls = []
 
     class Replaced(BaseException):
-        """Stands for the process that is no more."""
+        """Stands for the end of this program."""
 
     def execve(*call):
         calls.append(call)
@@ -144,7 +147,7 @@ def test_start_becomes_the_server(monkeypatch):
     monkeypatch.setattr(uwsgi_server.os, "execve", execve)
     monkeypatch.setattr(uwsgi_server, "find", lambda: Installation((sys.executable, "uwsgi"), ("--binary-path", "p")))
     with pytest.raises(Replaced):
-        uwsgi_server.start(ServerSettings(AppSpec("shop"), Topology(workers=1), http="127.0.0.1:0"))
+        uwsgi_server.start(ServerSettings(AppSpec("shop"), http=Address.parse("127.0.0.1:0")))
     file, argv, environ = calls[0]
     assert file == sys.executable
     assert argv[:4] == [sys.executable, "uwsgi", "--binary-path", "p"]

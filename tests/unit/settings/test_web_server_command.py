@@ -1,4 +1,4 @@
-"""What is known of another server from its command."""
+"""Reading the command of a web server."""
 
 import shlex
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.settings.web_server_command import find_command, workers_of
+from heliograph.settings.web_server_command import count_workers, find_command
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ from heliograph.settings.web_server_command import find_command, workers_of
         ("gunicorn shop:app", {"WEB_CONCURRENCY": "auto"}, 1),
     ],
 )
-def test_how_many_processes_a_command_says(command, environment, count):
-    """In its flags, or in the variable that its server reads; else one."""
-    assert workers_of(shlex.split(command), environment) == count
+def test_the_number_of_workers_comes_from_the_command(command, environment, count):
+    """From its flags, else from the variable that the web server reads, else 1."""
+    assert count_workers(shlex.split(command), environment) == count
 
 
-def test_a_command_beside_this_python_is_found(monkeypatch):
-    """Also when the environment that we are installed in is not activated."""
+def test_a_command_in_the_directory_of_this_python_is_found(monkeypatch):
+    """Also if the virtualenv is not activated."""
     monkeypatch.setenv("PATH", "")
     assert find_command(Path(sys.executable).name) is not None
     assert find_command("no-such-command") is None

@@ -20,12 +20,13 @@ from typing import NoReturn
 
 from heliograph import engines
 from heliograph._core.supervision.supervisor import EXIT_RECYCLED
-from heliograph.application import AppSpec, explain, load
+from heliograph.application import AppSpec, explain, load, run_in_child
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.ipc.prctl import set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
 from heliograph.models import Identity
+from heliograph.settings.logs import configure_logging
 
 _LOG = logging.getLogger("heliograph.local")
 _MAX_REASON_BYTES = 3000
@@ -39,7 +40,7 @@ def main() -> None:
         os.set_inheritable(fd, False)
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_the_terminal()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    configure_logging(inherited.log_level)
     set_process_title(f"heliograph: fork server of {inherited.app}")
     engine = LocalEngine(inherited)
     engine.memory.staged.clear()
@@ -126,20 +127,8 @@ def _load(engine: LocalEngine) -> str | None:
 
 def _check_load(engine: LocalEngine) -> str | None:
     """Load the application in a child, which leaves behind the table of routes and nothing else."""
-    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    child = os.fork()
-    if not child:
-        os.write(write, (_load(engine) or "").encode(errors="replace")[-_MAX_REASON_BYTES:])
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    os.close(write)
-    try:
-        failure = os.read(read, _MAX_REASON_BYTES).decode(errors="replace")
-    except BlockingIOError:  # it wrote nothing, and has left behind processes that could
-        failure = ""
-    os.close(read)
-    code = os.waitstatus_to_exitcode(status)
-    return failure or (f"importing it ended the process (exit code {code})" if code else None)
+    result = run_in_child(lambda: _load(engine) or "")
+    return result.text or (f"importing it ended the process ({result.how})" if result.code else None)
 
 
 def _end_of(text: str) -> str:

@@ -6,17 +6,15 @@ Only numbers that were allowed are taken; everything else is answered 00 and log
 from __future__ import annotations
 
 import logging
-import os
 import selectors
 import socket
-import stat
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from heliograph._core.signals.packet import PACKET_SIZE, decode_signal, encode_answer
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.request_server import Reply, RequestServer
+from heliograph.settings.addresses import Address
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -32,24 +30,22 @@ SendExternal = Callable[[int], str | None]
 class UwsgiListener(RequestServer):
     """Takes signals at an address, for the master."""
 
-    def __init__(self, address: str, selector: selectors.BaseSelector, take: SendExternal) -> None:
-        """`address` is `HOST:PORT` or the path of a unix socket. Raises `ConfigError` if it cannot listen there."""
+    def __init__(self, address: Address, selector: selectors.BaseSelector, take: SendExternal) -> None:
+        """Listen at the address. Raises `ConfigError` if that is not possible."""
         self._take = take
         self._refused = 0
         self._said_at = float("-inf")
-        self._path = Path(address) if "/" in address or ":" not in address else None
+        self._address = address
         try:
-            listener = _listen(address)
-        except OSError as error:
-            raise ConfigError(f"cannot listen at {address}: {error.strerror or error}") from error
-        except (ValueError, OverflowError) as error:
-            raise ConfigError(f"cannot listen at {address}: {error}; use HOST:PORT or a path") from error
+            listener = address.listen()
+        except ValueError as error:
+            raise ConfigError(f"--socket {address}: {error}") from error
+        self._file = address.file_id()
         super().__init__(listener, selector, self._respond_to, PACKET_SIZE, CLIENT_TIMEOUT)
 
     def close(self) -> None:
         super().close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        self._address.remove_file(self._file)
 
     def _respond_to(self, asked: bytes, _sock: socket.socket) -> Reply | None:
         if len(asked) < PACKET_SIZE:
@@ -69,24 +65,3 @@ class UwsgiListener(RequestServer):
         if now - self._said_at >= _LOG_EVERY:
             _LOG.warning("refused from outside: %s (%d since the last such line)", what, self._refused)
             self._refused, self._said_at = 0, now
-
-
-def _listen(address: str) -> socket.socket:
-    if "/" in address or ":" not in address:
-        return _listen_at_path(Path(address))
-    host, _, port = address.rpartition(":")
-    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=128)
-
-
-def _listen_at_path(path: Path) -> socket.socket:
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-        path.unlink()  # that nobody listens there was checked before
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(os.fspath(path))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise
-    return listener

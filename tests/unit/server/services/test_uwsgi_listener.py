@@ -15,6 +15,7 @@ from heliograph.ipc.request_server import MAX_CLIENTS
 from heliograph.remote import send_signal
 from heliograph.server.services import uwsgi_listener
 from heliograph.server.services.uwsgi_listener import CLIENT_TIMEOUT, UwsgiListener
+from heliograph.settings.addresses import Address
 
 ALLOWED = 17
 TAKEN, REFUSED = encode_answer(taken=True), encode_answer(taken=False)
@@ -39,7 +40,7 @@ def server(loop, path, taken):
         taken.append(num)
         return None
 
-    server = UwsgiListener(str(path), loop.selector, take)
+    server = UwsgiListener(Address.parse(str(path)), loop.selector, take)
     loop.fronts.append(server)
     return server
 
@@ -139,7 +140,7 @@ def test_a_sender_that_resets_the_connection(loop, taken):
     def take(num):
         taken.append(num)
 
-    server = UwsgiListener("127.0.0.1:0", loop.selector, take)
+    server = UwsgiListener(Address.parse("127.0.0.1:0"), loop.selector, take)
     loop.fronts.append(server)
     address = server._listener.getsockname()
     for sent in (b"", b"\x6e\0", encode_signal(3)):
@@ -173,20 +174,38 @@ def test_heliograph_sends_to_it(loop, server, path, taken):
 
 
 def test_a_stale_socket_is_replaced_and_removed(loop, path):
-    """That nobody listens there was checked before; when it ends the path is free."""
+    """When the server stops, the path is free."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    server = UwsgiListener(str(path), loop.selector, lambda _num: None)
+    server = UwsgiListener(Address.parse(str(path)), loop.selector, lambda _num: None)
     server.close()
     assert not path.exists()
+
+
+def test_the_socket_of_a_running_server_is_not_replaced(loop, path, server):
+    """Also if a program calls `serve(listen=PATH)`. The first server still answers, and removes only its own file."""
+    with pytest.raises(ConfigError, match="another server listens there"):
+        UwsgiListener(Address.parse(str(path)), loop.selector, lambda _num: None)
+    assert answer(loop, server, path, encode_signal(ALLOWED)) == TAKEN
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        loop.fronts.remove(server)
+        server.close()
+        assert path.is_socket()
+
+
+def test_a_unix_socket_has_mode_0600(path, server):
+    """Whatever the umask is (see the tests of addresses)."""
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_is_not_replaced(loop, path, descriptors):
     """It may be somebody's: an error that says where, and the file as it was."""
     path.write_text("mine")
     before = descriptors()
-    with pytest.raises(ConfigError, match=r"cannot listen at .*wire\.sock"):
-        UwsgiListener(str(path), loop.selector, lambda _num: None)
+    with pytest.raises(ConfigError, match=r"--socket .*wire\.sock: there is a file that is not a socket"):
+        UwsgiListener(Address.parse(str(path)), loop.selector, lambda _num: None)
     assert path.read_text() == "mine"
     assert (descriptors(), len(loop.selector.get_map())) == (before, 0)
 
@@ -196,21 +215,23 @@ def test_a_port_that_is_taken(loop, descriptors):
     with socket.create_server(("127.0.0.1", 0)) as other:
         before = descriptors()
         port = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"cannot listen at 127.0.0.1:{port}"):
-            UwsgiListener(f"127.0.0.1:{port}", loop.selector, lambda _num: None)
+        with pytest.raises(
+            ConfigError, match=f"--socket 127.0.0.1:{port}: cannot listen there: Address already in use"
+        ):
+            UwsgiListener(Address.parse(f"127.0.0.1:{port}"), loop.selector, lambda _num: None)
         assert descriptors() == before
 
 
 def test_a_path_too_long_for_a_socket(loop, directory):
     """Is an error of the settings."""
-    with pytest.raises(ConfigError, match="cannot listen at"):
-        UwsgiListener(str(directory / ("x" * 200)), loop.selector, lambda _num: None)
+    with pytest.raises(ConfigError, match="--socket .*: the path of a Unix socket has at most 102 bytes"):
+        UwsgiListener(Address.parse(str(directory / ("x" * 200))), loop.selector, lambda _num: None)
 
 
 def test_the_end_leaves_nothing_open(loop, directory, descriptors):
     """Half a packet, an answer, the listener."""
     before = descriptors()
-    server = UwsgiListener(str(directory / "w"), loop.selector, lambda _num: None)
+    server = UwsgiListener(Address.parse(str(directory / "w")), loop.selector, lambda _num: None)
     peers = [loop.connect(directory / "w") for _ in range(3)]
     peers[1].sendall(b"\x6e")
     peers[2].sendall(encode_signal(1))

@@ -1,0 +1,62 @@
+"""Make the options of a click command from the table of options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from heliograph.settings.option_types import Flag, OptionType
+from heliograph.settings.options import Option
+
+
+class _Type(click.ParamType[Any]):
+    """Reads a value as its type in the table does."""
+
+    def __init__(self, kind: OptionType, metavar: str) -> None:
+        self._kind = kind
+        self.name = metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value. Raises `UsageError` with the reason if the text is not one."""
+        try:
+            return self._kind.from_text(str(value))
+        except (ValueError, TypeError) as error:
+            self.fail(f"{value!r}: {error}.", param, ctx)
+
+
+class TableOption(click.Option):
+    """An option of a command, made from a row of the table. It has no default, since `ServerSettings` has it."""
+
+    def __init__(self, row: Option) -> None:
+        takes_value = not isinstance(row.type, Flag)
+        super().__init__(
+            [row.flag, *row.aliases, row.name],
+            type=_Type(row.type, row.metavar) if takes_value else None,
+            is_flag=None if takes_value else True,
+            multiple=row.repeatable,
+            metavar=row.metavar or None,
+            envvar=row.variable,
+            help=help_line(row),
+        )
+        self.row = row
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """Return the flag without its aliases, and the line of help."""
+        del ctx
+        return f"{self.row.flag} {self.row.metavar}".strip(), help_line(self.row)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return the flag, or the variable if the value came from there."""
+        return f"'{self.label(ctx)}'" if ctx else f"'{self.row.flag}'"
+
+    def label(self, ctx: click.Context) -> str:
+        """Return what the user calls this option: its flag or its environment variable."""
+        from_variable = ctx.get_parameter_source(self.row.name) is ParameterSource.ENVIRONMENT
+        return self.row.variable if from_variable else self.row.flag
+
+
+def help_line(row: Option) -> str:
+    """Return the help of an option, with its default."""
+    return f"{row.help} [default: {row.default_text}]" if row.default_text else f"{row.help}."

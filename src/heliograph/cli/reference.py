@@ -1,0 +1,82 @@
+"""Write the parts of docs/reference that are made from the table of options.
+
+`python -m heliograph.cli.reference [DIRECTORY]` replaces the text between the markers of a page. The rest of the page
+is written by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from heliograph.settings.option_types import Flag
+from heliograph.settings.options import ENGINES, OPTIONS, Option
+
+DIRECTORY = Path("docs/reference")
+BEGIN = "<!-- options: made by `make reference` from settings/options.py -->"
+END = "<!-- end of options -->"
+
+
+def options_table(options: Sequence[Option]) -> str:
+    """Return the table of the options of `heliograph run`."""
+    rows = [(_spelling(row), _engine(row), row.default_text or _none(row), _meaning(row)) for row in options]
+    return _table(("option", "engine", "default", "meaning"), rows)
+
+
+def variables_table(options: Sequence[Option]) -> str:
+    """Return the table of the environment variables of `heliograph run`."""
+    rows = [(f"`{row.variable}`", f"`{row.flag}`", _value(row)) for row in options]
+    return _table(("variable", "option", "value"), rows)
+
+
+PAGES: dict[str, Callable[[Sequence[Option]], str]] = {"command.md": options_table, "environment.md": variables_table}
+"""Page -> the function that makes its part."""
+
+
+def replaced(page: str, part: str) -> str:
+    """Return the page with this part between its markers. Raises `ValueError` if a marker is missing."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no markers: {BEGIN} and {END}. Add both")
+    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
+
+
+def main(directory: Path) -> None:
+    """Write the pages of a directory."""
+    for name, make in PAGES.items():
+        path = directory / name
+        path.write_text(replaced(path.read_text(), make(OPTIONS)))
+
+
+def _spelling(row: Option) -> str:
+    return f"`{f'{row.flag} {row.metavar}'.strip()}`"
+
+
+def _engine(row: Option) -> str:
+    return "both" if row.engines == ENGINES else ", ".join(row.engines)
+
+
+def _none(row: Option) -> str:
+    return "off" if isinstance(row.type, Flag) else "none"
+
+
+def _meaning(row: Option) -> str:
+    aliases = " ".join(f"`{flag}` is an alias." for flag in row.aliases)
+    return " ".join(filter(None, (f"{row.help}.", row.details, aliases)))
+
+
+def _value(row: Option) -> str:
+    if isinstance(row.type, Flag):
+        return "1 or 0"
+    return f"{row.metavar} {row.metavar} ... (separated by spaces)" if row.repeatable else row.metavar
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DIRECTORY)

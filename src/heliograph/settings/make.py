@@ -1,0 +1,81 @@
+"""Make `ServerSettings` from the options that a user or a program gave, and check that they fit together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from heliograph.application import AppSpec
+from heliograph.exceptions import ConfigError
+from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, Option, ServerSettings, given, options_of
+from heliograph.settings.processes import check_topology
+from heliograph.settings.web_server_command import count_workers
+
+Label = Callable[[Option], str]
+"""What the user calls an option: its flag, its variable or its keyword."""
+
+_Settings = TypeVar("_Settings", bound=ServerSettings)
+
+
+def keyword_of(row: Option) -> str:
+    """Return what a program calls an option."""
+    return row.keyword or row.name
+
+
+def from_keywords(app: str, command: tuple[str, ...], keywords: Mapping[str, Any]) -> ServerSettings:
+    """Make the settings from the keywords of `serve()`. Raises `ConfigError`, naming the keyword."""
+    rows = {row.keyword: row for row in OPTIONS if row.keyword is not None}
+    values = {rows[keyword].name: _checked(rows[keyword], value) for keyword, value in keywords.items()}
+    settings = ServerSettings(AppSpec.parse(app, Path.cwd()), command=command, **values)
+    return completed(settings, keyword_of)
+
+
+def completed(settings: _Settings, label: Label) -> _Settings:
+    """Return the settings with the number of workers, after checking that they fit together.
+
+    Raises `ConfigError` for options that the engine does not have, and for processes that a server cannot have.
+    """
+    _check_engine(settings, label)
+    local_command = settings.command if settings.engine == LOCAL else ()
+    if settings.workers is None:
+        settings = replace(settings, workers=count_workers(local_command, os.environ))
+    elif settings.workers == 0 and (local_command or settings.engine == UWSGI):
+        workers = next(row for row in OPTIONS if row.name == "workers")
+        raise ConfigError(f"{label(workers)} is too small: 0. Use 1 or more")
+    try:
+        check_topology(settings.topology)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return settings
+
+
+def create_spooler_directory(settings: ServerSettings) -> None:
+    """Create the spooler's directory with mode 0700 if it does not exist. Raises `ConfigError` if that fails."""
+    if settings.spooler is None:
+        return
+    try:
+        settings.spooler.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"cannot create the spooler directory: {settings.spooler} ({reason}). Use another one"
+        ) from error
+
+
+def _checked(row: Option, value: Any) -> Any:
+    if value is None:
+        return row.default
+    try:
+        return row.type.from_value(value)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{row.keyword}={value!r}: {error}") from error
+
+
+def _check_engine(settings: ServerSettings, label: Label) -> None:
+    values = given(settings)
+    for row in options_of(type(settings)):
+        if row.name in values and settings.engine not in row.engines:
+            raise ConfigError(f"{label(row)} does not work with --engine {settings.engine}. {row.instead}")

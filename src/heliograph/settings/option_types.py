@@ -1,0 +1,189 @@
+"""What an option's value can be: read it from text (command, environment) or check what a program passed to `serve()`.
+
+Both methods return the value as it stands in `ServerSettings`, and raise `ValueError` with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from heliograph._core.signals.registry import check_num
+from heliograph._core.signals.targets import parse
+from heliograph.models import FarmSpec
+from heliograph.settings.addresses import Address
+
+_FARM = re.compile(r"(?P<name>[\w.-]+)=(?P<mules>[0-9]+(,[0-9]+)*)")
+
+
+class OptionType(Protocol):
+    """Reads and checks the values of an option."""
+
+    def from_text(self, text: str) -> Any:
+        """Read the value from a command line or an environment variable."""
+        ...
+
+    def from_value(self, value: Any) -> Any:
+        """Check a value of a program."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number, not less than `minimum`."""
+
+    minimum: int = 0
+
+    def from_text(self, text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(f"it is not a number. Use {self.minimum} or more") from None
+        return self.from_value(number)
+
+    def from_value(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"it is not an int. Use {self.minimum} or more")  # noqa: TRY004 - one type for all reasons
+        if value < self.minimum:
+            raise ValueError(f"it is too small. Use {self.minimum} or more")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A time in seconds, 0 or more."""
+
+    def from_text(self, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError("it is not a number. Use seconds, 0 or more") from None
+        return self.from_value(number)
+
+    def from_value(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise ValueError("it is not a time. Use seconds, 0 or more")
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or False. On the command line a flag has no value, and `from_text` reads a variable."""
+
+    def from_text(self, text: str) -> bool:
+        words = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
+        if text.lower() not in words:
+            raise ValueError("it is neither true nor false. Use 1 or 0")
+        return words[text.lower()]
+
+    def from_value(self, value: Any) -> bool:
+        return bool(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Any text that is not empty."""
+
+    def from_text(self, text: str) -> str:
+        return self.from_value(text)
+
+    def from_value(self, value: Any) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError("it is not a text. Use letters, digits, dots and dashes")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def from_text(self, text: str) -> str:
+        return self.from_value(text)
+
+    def from_value(self, value: Any) -> str:
+        if value not in self.words:
+            raise ValueError(f"it is not one of the choices. Use {', '.join(self.words[:-1])} or {self.words[-1]}")
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory that exists, or can be created because its parent exists."""
+
+    def from_text(self, text: str) -> Path:
+        return self.from_value(text)
+
+    def from_value(self, value: Any) -> Path:
+        path = Path(value)
+        if path.exists():
+            if not path.is_dir():
+                raise ValueError("it is not a directory. Use another path")
+            if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                raise ValueError("this user cannot read and write there. Use another directory")
+        elif not path.absolute().parent.is_dir():
+            raise ValueError(f"there is no directory {path.absolute().parent}. Create it with mkdir -p {path}")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """An address that a server can listen at."""
+
+    def from_text(self, text: str) -> Address:
+        address = Address.parse(text)
+        address.check_listenable()
+        return address
+
+    def from_value(self, value: Any) -> Address:
+        return self.from_text(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class SignalNumbers:
+    """Numbers of signals, `17,18`."""
+
+    def from_text(self, text: str) -> frozenset[int]:
+        try:
+            return self.from_value([int(part) for part in text.split(",")])
+        except ValueError as error:
+            raise ValueError(f"{error}. Use numbers of signals, 17,18") from error
+
+    def from_value(self, value: Iterable[int]) -> frozenset[int]:
+        return frozenset(check_num(num) for num in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """A farm, `NAME=1,2`. A program passes all its farms at once, as a mapping of names to the numbers of mules."""
+
+    def from_text(self, text: str) -> FarmSpec:
+        found = _FARM.fullmatch(text)
+        if found is None:
+            raise ValueError("it is not a farm. Use NAME=1,2: a name, and the numbers of its mules")
+        return _farm(found["name"], [int(number) for number in found["mules"].split(",")])
+
+    def from_value(self, value: Any) -> tuple[FarmSpec, ...]:
+        if not isinstance(value, Mapping):
+            raise ValueError("it is not a mapping. Use names, each with the numbers of its mules")  # noqa: TRY004
+        return tuple(_farm(name, mules) for name, mules in value.items())
+
+
+def _farm(name: str, mules: Sequence[int]) -> FarmSpec:
+    parse(f"farm_{name}", None)  # raises an error for a name that a target cannot have
+    return FarmSpec(name, tuple(mules))

@@ -1,0 +1,256 @@
+"""The table of options of a server, and the value that a server is started with.
+
+Each field of `ServerSettings` that is made with `option()` is one row of the table. The command `heliograph run`, the
+environment variables, the checks of `serve()` and docs/reference/{command,environment}.md are made from the rows.
+
+To add an option, add one field here, use its value, and run `make reference`. If `serve()` is to have it too, add a
+keyword to its signature as well (a test compares them), otherwise write `keyword=None`.
+
+A flag wins over the environment variable, and the variable over the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from heliograph.application import AppSpec
+from heliograph.models import FarmSpec, Topology
+from heliograph.settings.addresses import Address
+from heliograph.settings.logs import LOG_LEVELS
+from heliograph.settings.option_types import (
+    Choice,
+    Directory,
+    Farm,
+    Flag,
+    Integer,
+    ListenAddress,
+    OptionType,
+    Seconds,
+    SignalNumbers,
+    Text,
+)
+
+LOCAL, UWSGI = "local", "uwsgi"
+ENGINES = (LOCAL, UWSGI)
+"""Engines that `heliograph run` can start a server for."""
+
+RESERVED_VARIABLES = ("HELIOGRAPH_ENGINE", "HELIOGRAPH_MASTER", "HELIOGRAPH_INHERITED")
+"""Environment variables with another meaning, which no option can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A row of the table: how an option is spelled, what it takes and what it means."""
+
+    type: OptionType
+    help: str
+    """One line for `--help`, with the unit."""
+    metavar: str = ""
+    """What stands for the value. A flag without a value has none."""
+    details: str = ""
+    """More sentences for the reference."""
+    engines: tuple[str, ...] = ENGINES
+    instead: str = ""
+    """What to do with the other engine."""
+    shown_default: str = ""
+    """The default, if it is not to be shown as it is."""
+    aliases: tuple[str, ...] = ()
+    """Further flags, which `--help` does not show."""
+    repeatable: bool = False
+    """Whether the flag can be given several times. The variable has the values separated by spaces then."""
+    keyword: str | None = ""
+    """Keyword of `serve()`. Empty: the name. None: `serve()` does not have it."""
+    variable: str = ""
+    """Environment variable. Empty: HELIOGRAPH_ and the flag's name."""
+    flag: str = ""
+    """Empty: the name."""
+    name: str = ""
+    """Field of `ServerSettings`."""
+    default: Any = None
+
+    @property
+    def default_text(self) -> str:
+        """The default for people, empty if there is none."""
+        if self.shown_default or isinstance(self.default, bool):
+            return self.shown_default
+        if isinstance(self.default, float):
+            return f"{self.default:g}"
+        return str(self.default) if isinstance(self.default, int | str) else ""
+
+
+def option(type: OptionType, default: Any, help: str, metavar: str = "", **row: Any) -> Any:  # noqa: A002
+    """Declare an option as a field of `ServerSettings`. `row` are the other attributes of `Option`."""
+    return field(default=default, metadata={"option": Option(type, help, metavar, **row)})
+
+
+def options_of(settings: type[ServerSettings]) -> tuple[Option, ...]:
+    """Return the rows of the table, with the attributes that follow from the field's name."""
+    return tuple(
+        _complete(found.metadata["option"], found.name, found.default)
+        for found in fields(settings)
+        if "option" in found.metadata
+    )
+
+
+def _complete(row: Option, name: str, default: Any) -> Option:
+    flag = row.flag or f"--{name.replace('_', '-')}"
+    return replace(
+        row,
+        name=name,
+        default=default,
+        flag=flag,
+        variable=row.variable or f"HELIOGRAPH_{flag[2:].replace('-', '_').upper()}",
+        keyword=name if row.keyword == "" else row.keyword,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What a server is started with. Its values are checked (see `settings.make`)."""
+
+    app: AppSpec
+    _: KW_ONLY
+    command: tuple[str, ...] = ()
+    """What follows `--`: the command of a web server, or uWSGI's own options."""
+
+    engine: str = option(
+        Choice(ENGINES),
+        LOCAL,
+        "Server: local (heliograph's own) or uwsgi",
+        "ENGINE",
+        variable="HELIOGRAPH_RUN_ENGINE",  # HELIOGRAPH_ENGINE is what an application chooses its engine by
+        keyword=None,
+    )
+    workers: int | None = option(
+        Integer(),
+        None,
+        "Worker processes",
+        "N",
+        shown_default="1, or the web server's number",
+        details="With the command of a web server the default is the number in the command.",
+    )
+    mules: int = option(Integer(), 0, "Mules: processes for signals in the background", "N")
+    farms: tuple[FarmSpec, ...] = option(
+        Farm(),
+        (),
+        "Farm: a name for these mules. Repeatable",
+        "NAME=1,2",
+        flag="--farm",
+        repeatable=True,
+    )
+    spooler: Path | None = option(
+        Directory(),
+        None,
+        "Start a spooler, and create DIR (mode 0700) for it",
+        "DIR",
+        details="The parent directory must exist. uWSGI uses DIR as the spool directory. The heliograph server creates "
+        "DIR as well, but does not use it yet: its spooler only runs handlers.",
+    )
+    listen: Address | None = option(
+        ListenAddress(),
+        None,
+        "Take external signals at HOST:PORT, :PORT or a path",
+        "ADDR",
+        details="The server speaks the uwsgi protocol there. `:PORT` means all interfaces, a path is a Unix socket. "
+        "The heliograph server creates a Unix socket with mode 0600.",
+        flag="--socket",
+        aliases=("--listen",),
+    )
+    lazy_apps: bool = option(Flag(), False, "Load the application in each process, after the fork")
+    allow_remote: frozenset[int] = option(
+        SignalNumbers(),
+        frozenset(),
+        "Signals that other programs may send to --socket",
+        "17,18",
+        details="They add to those registered with `remote=True`.",
+        engines=(LOCAL,),
+        instead="uWSGI takes every signal at its --socket",
+    )
+    name: str = option(
+        Text(),
+        "",
+        "Server name",
+        "NAME",
+        shown_default="derived from the directory",
+        details="`signals`, `schedule`, `reload` and `stop` find the server by it.",
+        engines=(LOCAL,),
+        instead="uWSGI has no name. Signals find it by its --socket",
+    )
+    graceful_timeout: float = option(
+        Seconds(),
+        30.0,
+        "Seconds to finish before SIGKILL",
+        "S",
+        details="At a stop the server finishes running handlers and queued signals in this time, at a reload running "
+        "handlers.",
+        aliases=("--mercy",),
+        engines=(LOCAL,),
+        instead="Use -- --worker-reload-mercy S --mule-reload-mercy S",
+    )
+    max_signals: int = option(
+        Integer(),
+        0,
+        "Replace a process after N signals",
+        "N",
+        shown_default="0, off",
+        details="It does not apply to the processes of a web server.",
+        engines=(LOCAL,),
+        instead="uWSGI has no such limit",
+    )
+    time_limit: float = option(
+        Seconds(),
+        0.0,
+        "Seconds that a handler may take",
+        "S",
+        shown_default="0, off",
+        details="The process of a handler that takes longer is ended. A handler can have its own limit.",
+        engines=(LOCAL,),
+        instead="Use -- --harakiri S --mule-harakiri S --spooler-harakiri S",
+    )
+    log_level: str = option(
+        Choice(LOG_LEVELS),
+        "info",
+        "Log level, debug to critical",
+        "LEVEL",
+        details="`debug`, `info`, `warning`, `error` or `critical`. It applies to heliograph's own lines, see "
+        "[logging](logging.md).",
+        engines=(LOCAL,),
+        instead="uWSGI has log options of its own",
+    )
+    http: Address | None = option(
+        ListenAddress(),
+        None,
+        "Serve HTTP at HOST:PORT, :PORT or a path",
+        "ADDR",
+        engines=(UWSGI,),
+        instead="Start a web server with it: heliograph run APP -- gunicorn shop.wsgi",
+        keyword=None,
+    )
+    threads: int = option(
+        Integer(minimum=1),
+        1,
+        "Threads per worker, for requests and signals",
+        "N",
+        engines=(UWSGI,),
+        instead="A process runs one handler at a time. Use more --workers",
+        keyword=None,
+    )
+
+    @property
+    def topology(self) -> Topology:
+        """The processes of the server."""
+        workers = 1 if self.workers is None else self.workers
+        return Topology(workers, self.mules, self.farms, spoolers=int(self.spooler is not None))
+
+
+OPTIONS = options_of(ServerSettings)
+"""All options."""
+
+
+def given(settings: ServerSettings) -> Mapping[str, Any]:
+    """Return the values that differ from the defaults, by the name of the option."""
+    values = {row.name: getattr(settings, row.name) for row in options_of(type(settings))}
+    return {row.name: values[row.name] for row in options_of(type(settings)) if values[row.name] != row.default}

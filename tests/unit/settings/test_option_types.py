@@ -1,0 +1,138 @@
+"""What an option's value can be: as text, and as the value that a program passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heliograph.models import FarmSpec
+from heliograph.settings.addresses import Address
+from heliograph.settings.option_types import (
+    Choice,
+    Directory,
+    Farm,
+    Flag,
+    Integer,
+    ListenAddress,
+    Seconds,
+    SignalNumbers,
+    Text,
+)
+
+CHOICE = Choice(("red", "blue"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (Integer(), "0", 0),
+        (Integer(1), "12", 12),
+        (Seconds(), "0.5", 0.5),
+        (Seconds(), "0", 0.0),
+        (Flag(), "1", True),
+        (Flag(), "Off", False),
+        (Text(), "shop", "shop"),
+        (CHOICE, "blue", "blue"),
+        (SignalNumbers(), "17,18", frozenset({17, 18})),
+        (Farm(), "a.x-y=2,1", FarmSpec("a.x-y", (2, 1))),
+        (ListenAddress(), "127.0.0.1:0", Address("127.0.0.1", 0)),
+    ],
+)
+def test_a_text_is_read(kind, text, value):
+    """As it stands on the command line or in a variable."""
+    assert kind.from_text(text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "says"),
+    [
+        (Integer(), "many", "not a number. Use 0 or more"),
+        (Integer(), "1.5", "not a number"),
+        (Integer(1), "0", "too small. Use 1 or more"),
+        (Integer(), "-1", "too small"),
+        (Seconds(), "soon", "not a number. Use seconds"),
+        (Seconds(), "-1", "not a time"),
+        (Seconds(), "nan", "not a time"),
+        (Seconds(), "inf", "not a time"),
+        (Flag(), "maybe", "Use 1 or 0"),
+        (Text(), "", "not a text"),
+        (CHOICE, "green", "Use red or blue"),
+        (SignalNumbers(), "256", "0 to 255"),
+        (SignalNumbers(), "x", "17,18"),
+        (SignalNumbers(), "", "17,18"),
+        (ListenAddress(), "8000", "HOST:PORT"),
+        (ListenAddress(), "no/such/x.sock", "no directory"),
+        (Farm(), "a", "NAME=1,2"),
+        (Farm(), "a=", "NAME=1,2"),
+        (Farm(), "=1", "NAME=1,2"),
+        (Farm(), "a=1,", "NAME=1,2"),
+        (Farm(), "a=x", "NAME=1,2"),
+        (Farm(), "a:1", "NAME=1,2"),
+        (Farm(), "a b=1", "NAME=1,2"),
+        (Farm(), "a=-1", "NAME=1,2"),
+        (Farm(), "x" * 60 + "=1", "longer than 63 bytes"),
+    ],
+)
+def test_other_texts_are_refused_with_what_to_use(kind, text, says):
+    """The message says what is wrong and what to use."""
+    with pytest.raises(ValueError, match=says):
+        kind.from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        (Integer(), 3, 3),
+        (Seconds(), 2, 2.0),
+        (Flag(), 1, True),
+        (SignalNumbers(), range(2), frozenset({0, 1})),
+        (Farm(), {"b": [2, 1], "a": (3,)}, (FarmSpec("b", (2, 1)), FarmSpec("a", (3,)))),
+        (ListenAddress(), Address("127.0.0.1", 0), Address("127.0.0.1", 0)),
+        (Directory(), "/tmp", Path("/tmp")),
+    ],
+)
+def test_a_program_passes_values(kind, given, value):
+    """The value in the settings has one type."""
+    assert kind.from_value(given) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (Integer(), "3"),
+        (Integer(), True),
+        (Integer(), 1.0),
+        (Seconds(), "3"),
+        (Seconds(), True),
+        (Text(), 3),
+        (CHOICE, None),
+        (SignalNumbers(), [True]),
+        (SignalNumbers(), ["17"]),
+        (Farm(), {"a b\0" * 20: [1]}),
+    ],
+)
+def test_values_of_another_type_are_refused(kind, given):
+    """As a ValueError or TypeError, which `serve()` turns into a ConfigError."""
+    with pytest.raises((ValueError, TypeError)):
+        kind.from_value(given)
+
+
+def test_a_directory_exists_or_its_parent_does(tmp_path):
+    """The check does not create it."""
+    assert Directory().from_text(str(tmp_path)) == tmp_path
+    assert Directory().from_text(str(tmp_path / "spool")) == tmp_path / "spool"
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_directory_without_parent_is_refused_with_the_command_that_creates_it(tmp_path):
+    """A mistyped path creates no tree of directories."""
+    with pytest.raises(ValueError, match=f"mkdir -p {tmp_path}/no/spool"):
+        Directory().from_text(str(tmp_path / "no" / "spool"))
+
+
+def test_a_file_is_not_a_directory(tmp_path):
+    """It stays."""
+    (tmp_path / "spool").touch()
+    with pytest.raises(ValueError, match="not a directory"):
+        Directory().from_text(str(tmp_path / "spool"))
