@@ -89,7 +89,7 @@ def server(request, tmp_path, events):
 def test_a_signal_sent_from_outside_is_handled(server, events, tmp_path):
     """D8: exit code 0, and the handler runs in the server."""
     done = send("7", server, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"{server} took signal 7\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"{server} accepted signal 7\n")
     assert _read(events) == b"7"
 
 

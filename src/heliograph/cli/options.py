@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from heliograph.cli.errors import CommandError
 from heliograph.settings.option_types import Flag, OptionType
 from heliograph.settings.options import Option
 
@@ -19,11 +20,14 @@ class _Type(click.ParamType[Any]):
         self.name = metavar
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value. Raises `UsageError` with the reason if the text is not one."""
+        """Return the value. Raises `CommandError` with the flag or variable, the text and the reason if it is none."""
         try:
             return self._kind.from_text(str(value))
         except (ValueError, TypeError) as error:
-            self.fail(f"{value!r}: {error}.", param, ctx)
+            assert isinstance(param, TableOption)
+            assert ctx is not None
+            label = param.label(ctx)
+            raise CommandError(f"{label}{' ' if label == param.row.flag else '='}{value}: {error}") from error
 
 
 class TableOption(click.Option):
@@ -46,10 +50,6 @@ class TableOption(click.Option):
         """Return the flag without its aliases, and the line of help."""
         del ctx
         return f"{self.row.flag} {self.row.metavar}".strip(), help_line(self.row)
-
-    def get_error_hint(self, ctx: click.Context | None) -> str:
-        """Return the flag, or the variable if the value came from there."""
-        return f"'{self.label(ctx)}'" if ctx else f"'{self.row.flag}'"
 
     def label(self, ctx: click.Context) -> str:
         """Return what the user calls this option: its flag or its environment variable."""

@@ -82,6 +82,6 @@ def serve_settings(settings: ServerSettings) -> int:
     from heliograph.server.master import Master  # noqa: PLC0415
     from heliograph.settings.make import create_spooler_directory  # noqa: PLC0415
 
-    master = Master(replace(settings, name=server_name(settings.name or None, Path.cwd())))
-    create_spooler_directory(settings)
-    return master.run()
+    named = replace(settings, name=server_name(settings.name or None, Path.cwd()))
+    create_spooler_directory(named)
+    return Master(named).run()

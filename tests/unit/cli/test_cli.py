@@ -213,6 +213,18 @@ def test_run_refuses_bad_options(started, arguments, says):
 
 
 @pytest.mark.parametrize(
+    "arguments", [["--workers", "many"], ["--spooler", "no/spool"], ["--http", ":x"], ["--farm", "a"]]
+)
+def test_a_bad_value_is_one_line(started, arguments):
+    """`Error: FLAG VALUE: reason. What to do`."""
+    said = refused("run", "tasks", *arguments)
+    assert said.startswith(f"Error: {arguments[0]} {arguments[1]}: ")
+    assert ". Use " in said or ". Create " in said
+    assert len(said.splitlines()) == 1
+    assert started == []
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--max-signals", "9"], "--max-signals does not work with --engine uwsgi"),
@@ -238,10 +250,10 @@ def test_run_says_what_to_use_with_uwsgi(started, arguments, says):
         (["--", "no-such-command"], "Error: command not found: 'no-such-command'\n"),
         (["--allow-remote", "256"], "0 to 255"),
         (["--allow-remote", "x"], "17,18"),
-        (["--graceful-timeout", "-1"], "'--graceful-timeout': '-1': it is not a time. Use seconds, 0 or more."),
-        (["--mercy", "-1"], "'--graceful-timeout': '-1'"),
+        (["--graceful-timeout", "-1"], "Error: --graceful-timeout -1: it is not a time. Use seconds, 0 or more\n"),
+        (["--mercy", "-1"], "--graceful-timeout -1"),
         (["--workers", "0"], "at least one process"),
-        (["--log-level", "loud"], "Use debug, info, warning, error or critical."),
+        (["--log-level", "loud"], "Use debug, info, warning, error or critical"),
         (["--name", "a/b"], "--name"),
         (["--name", ""], "--name"),
     ],
@@ -289,6 +301,14 @@ def test_without_a_server_the_command_lists_those_that_run(monkeypatch, tmp_path
         ended.bind(f"{tmp_path}/heliograph/old.sock")
         says = refused(command, "--name", "nobody")
     assert "running are: shop; choose with --name" in says
+
+
+@pytest.mark.parametrize("command", ["signals", "reload", "stop"])
+def test_the_server_s_name_can_come_from_the_environment(monkeypatch, tmp_path, command):
+    """HELIOGRAPH_NAME, as for `run`."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("HELIOGRAPH_NAME", "a/b")
+    assert "'a/b'" in refused(command)
 
 
 ROW = {"target": "mule1", "handler": "tasks.work", "sent": 1, "done": 1, "failed": 0, "queued": 0}

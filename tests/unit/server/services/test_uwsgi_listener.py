@@ -224,7 +224,7 @@ def test_a_port_that_is_taken(loop, descriptors):
 
 def test_a_path_too_long_for_a_socket(loop, directory):
     """Is an error of the settings."""
-    with pytest.raises(ConfigError, match="--socket .*: the path of a Unix socket has at most 102 bytes"):
+    with pytest.raises(ConfigError, match="the path of a Unix socket has at most 102 bytes"):
         UwsgiListener(Address.parse(str(directory / ("x" * 200))), loop.selector, lambda _num: None)
 
 
