@@ -1,15 +1,17 @@
-"""Where an application is, how it is loaded, and how it is rehearsed."""
+"""Applications: how they are named, loaded, and checked before the server starts."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from heliograph import REGISTERED_SIGNALS
-from heliograph.application import AppSpec, explain, load
+from heliograph.application import AppSpec, explain, load, run_in_child
 from heliograph.cli.preflight import PreflightEngine, check_app
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import ConfigError, ServerNotReady
@@ -20,7 +22,7 @@ TOPOLOGY = Topology(workers=2, mules=2)
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty directory to run in; gives a function that writes a file there."""
+    """Run in an empty directory. Returns a function that writes a file there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     before = set(sys.modules)
@@ -45,14 +47,14 @@ def project(tmp_path, monkeypatch):
         ("shop.wsgi:make()", AppSpec("shop.wsgi", "make()")),
     ],
 )
-def test_a_module_is_named_with_dots_and_a_callable_with_a_colon(text, spec):
-    """`package.module[:callable]`, and back to the same text."""
+def test_a_module_has_dots_and_a_callable_a_colon(text, spec):
+    """`package.module[:callable]` is parsed, and printed as the same text."""
     assert AppSpec.parse(text, Path("/nowhere")) == spec
     assert str(spec) == text
 
 
-def test_a_file_is_found_from_the_directory_and_kept_absolute(tmp_path):
-    """`path/app.py[:callable]` is the same application wherever the server changes to."""
+def test_the_path_of_a_file_becomes_absolute(tmp_path):
+    """`path/app.py[:callable]` stays the same application if the server changes its directory."""
     (tmp_path / "app.py").touch()
     assert AppSpec.parse("app.py", tmp_path) == AppSpec(f"{tmp_path}/app.py")
     assert AppSpec.parse("./app.py:web", tmp_path) == AppSpec(f"{tmp_path}/app.py", "web")
@@ -62,15 +64,15 @@ def test_a_file_is_found_from_the_directory_and_kept_absolute(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", ":app", "a-b", "a..b", "a.", "a b", "a:", "a:b.c", "a:1", "a:b(1)", "no.py", "./no"]
 )
-def test_what_names_no_application_is_refused(text, tmp_path):
-    """A malformed name, or a file that is not there, is a ConfigError that shows it."""
+def test_a_bad_name_is_a_config_error(text, tmp_path):
+    """A malformed name or a missing file. The error shows the text."""
     with pytest.raises(ConfigError) as caught:
         AppSpec.parse(text, tmp_path)
     assert repr(text) in str(caught.value)
 
 
 def test_the_default_callable_is_application(project):
-    """Without a name `application` is served, if it is there and can be called; else there are only signals."""
+    """Without a name the callable is `application`, if it exists and is callable. Otherwise there is none."""
     project("served.py", "def application(e, s): ...")
     project("signals.py", "app = application = None")
     module, found = load(AppSpec("served"))
@@ -79,7 +81,7 @@ def test_the_default_callable_is_application(project):
 
 
 def test_a_named_callable_is_found_and_a_factory_called(project):
-    """`:name` is that object; `:name()` is what it makes."""
+    """`:name` is that object, and `:name()` is its return value."""
     project("web.py", "def app(e, s): ...\ndef make(): return app\ndef bad(): return 3\nnumber = 3")
     module, found = load(AppSpec("web", "app"))
     assert found is module.app
@@ -89,8 +91,8 @@ def test_a_named_callable_is_found_and_a_factory_called(project):
             load(AppSpec("web", name))
 
 
-def test_a_file_can_import_what_lies_beside_it(project):
-    """A file is loaded as `python path/app.py` would; a module beside it may import it back without a second copy."""
+def test_a_file_can_import_modules_of_its_directory(project):
+    """As with `python path/app.py`. Such a module can import the file without loading a second copy."""
     project("deep/neighbour.py", "import deepapp\nloads = deepapp.loads")
     path = project("deep/deepapp.py", "loads = globals().get('loads', 0) + 1\nimport neighbour")
     module, _ = load(AppSpec(str(path)))
@@ -99,15 +101,13 @@ def test_a_file_can_import_what_lies_beside_it(project):
 
 
 def test_a_file_does_not_replace_a_module_of_its_name(project):
-    """`signal.py` as an application leaves Python's own `signal` alone."""
-    import signal
-
+    """`signal.py` as an application does not replace Python's `signal`."""
     module, _ = load(AppSpec(str(project("signal.py", "mine = True"))))
     assert module.mine
     assert sys.modules["signal"] is signal
 
 
-def test_a_rehearsal_tells_whether_there_is_something_to_serve(project):
+def test_the_check_returns_whether_there_is_a_wsgi_callable(project):
     """True with a WSGI callable, False with signals only."""
     project("web.py", "def application(e, s): ...")
     project("tasks.py", "from heliograph import Signal\nSignal(3).register_handler('mule2')(print)")
@@ -115,8 +115,8 @@ def test_a_rehearsal_tells_whether_there_is_something_to_serve(project):
     assert check_app(AppSpec("tasks"), TOPOLOGY) is False
 
 
-def test_a_rehearsal_leaves_nothing_behind(project, capfd):
-    """The application is imported in a child: no module, no signal, no output, no hook run stays here."""
+def test_the_check_changes_nothing_in_this_process(project, capfd):
+    """The application is imported in a child: no module, signal or output stays here, and no hook runs."""
     project(
         "loud.py",
         "import os\nfrom heliograph import Signal, uwsgi\nprint('loud')\nos.write(2, b'loud')\n"
@@ -131,14 +131,14 @@ def test_a_rehearsal_leaves_nothing_behind(project, capfd):
     assert not Path("hooked").exists()
 
 
-def test_a_rehearsal_knows_the_processes_to_come(project):
+def test_the_check_has_the_topology_of_the_server(project):
     """`workers_count` and targets are those of the server that will start."""
     project("ask.py", "from heliograph import uwsgi\nassert (uwsgi.workers_count, uwsgi.mules_count) == (2, 2)")
     assert check_app(AppSpec("ask"), TOPOLOGY) is False
 
 
 def explained(app: str) -> str:
-    """What is said of an application that does not load."""
+    """Return the explanation of an application that does not load."""
     with pytest.raises((SyntaxError, ImportError, ZeroDivisionError)) as caught:
         load(AppSpec.parse(app, Path.cwd()))
     trace = caught.value.__traceback__
@@ -154,8 +154,8 @@ def explained(app: str) -> str:
         ("import nothing_of_that_name", "Traceback", "No module named 'nothing_of_that_name'"),
     ],
 )
-def test_an_error_is_explained_from_the_applications_own_code_on(project, code, begins, ends):
-    """How it came to be loaded is not told."""
+def test_an_explanation_begins_with_the_application_s_own_code(project, code, begins, ends):
+    """It has no frames of heliograph and importlib."""
     project("broken.py", code)
     text = explained("broken")
     assert text.startswith(begins)
@@ -166,8 +166,8 @@ def test_an_error_is_explained_from_the_applications_own_code_on(project, code, 
 
 
 @pytest.mark.parametrize("app", ["nosuch", "nosuch.tasks", "shop.nosuch:app"])
-def test_an_application_that_is_not_there_is_one_line(project, app):
-    """Which says from where it was looked for."""
+def test_a_missing_application_is_explained_in_one_line(project, app):
+    """With the directory from which it must be importable."""
     project("shop/__init__.py", "")
     text = explained(app)
     assert text.startswith("ModuleNotFoundError: No module named ")
@@ -192,16 +192,16 @@ def test_an_application_that_is_not_there_is_one_line(project, app):
         ("import os\nos.kill(os.getpid(), 9)", r"ended the process \(signal 9\)"),
     ],
 )
-def test_what_is_wrong_with_an_application_is_one_line_and_its_place(project, text, says):
-    """A rehearsal fails with the last line of the error and the application's own line, also from inside a library."""
+def test_an_error_in_an_application_is_one_line_with_its_place(project, text, says):
+    """The check names the last line of the error, and the application's own line also if a library raised the error."""
     project("bad.py", text)
     with pytest.raises(ConfigError, match=says) as caught:
         check_app(AppSpec("bad"), TOPOLOGY)
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_module_that_is_not_there_is_asked_for_where_one_stands(project, tmp_path):
-    """A name that cannot be imported says from where it was tried."""
+def test_the_check_names_the_directory_of_a_missing_module(project, tmp_path):
+    """A name that cannot be imported gives the directory from which it must be importable."""
     project("shop/__init__.py", "")
     for name in ("nosuchapp", "shop.nosuch", "nosuch.tasks"):
         with pytest.raises(ConfigError, match="ModuleNotFoundError") as caught:
@@ -209,21 +209,21 @@ def test_a_module_that_is_not_there_is_asked_for_where_one_stands(project, tmp_p
         assert f"importable from {tmp_path}" in str(caught.value)
 
 
-def test_a_missing_callable_is_found_in_the_rehearsal(project):
+def test_the_check_finds_a_missing_callable(project):
     """`module:nope` fails before the server starts."""
     project("web.py", "")
     with pytest.raises(ConfigError, match="web has no 'nope'"):
         check_app(AppSpec("web", "nope"), TOPOLOGY)
 
 
-def test_an_application_that_needs_the_server_to_load_is_left_to_the_server(project):
-    """`import uwsgi` works only inside uWSGI: the rehearsal cannot tell, and does not refuse."""
+def test_the_check_accepts_an_application_that_imports_uwsgi(project):
+    """The module exists only inside uWSGI, so only the server can tell."""
     project("inside.py", "import uwsgi")
     assert check_app(AppSpec("inside"), TOPOLOGY) is None
 
 
-def test_with_an_unsure_topology_targets_are_left_to_the_server(project):
-    """Where the server may have more processes than are known, a target is not refused; all else is."""
+def test_the_check_accepts_unknown_targets_if_the_topology_is_not_final(project):
+    """The server can have more processes than are known. Other errors are still found."""
     project("many.py", "from heliograph import Signal\nSignal(1).register_handler('mule9')(print)")
     project("bad.py", "import nosuchmodule")
     assert check_app(AppSpec("many"), TOPOLOGY, topology_is_final=False) is None
@@ -231,11 +231,43 @@ def test_with_an_unsure_topology_targets_are_left_to_the_server(project):
         check_app(AppSpec("bad"), TOPOLOGY, topology_is_final=False)
 
 
-def test_the_loading_master_is_a_master_that_cannot_send():
-    """S13: while the application is loaded, sending and waiting say that the server is not up yet."""
+def test_the_preflight_engine_is_a_master_that_cannot_send():
+    """S13: while the application is loaded, sending and waiting raise ServerNotReady."""
     engine = PreflightEngine(TOPOLOGY)
     assert isinstance(engine, DetachedEngine)
     assert str(engine.identity) == "master"
     for call in (lambda: engine.signal(1, 5.0), lambda: engine.signal_wait(1, None)):
         with pytest.raises(ServerNotReady):
             call()
+
+
+@pytest.mark.parametrize(
+    ("work", "text", "code", "how"),
+    [
+        (lambda: "x" * 1_000_000, "x" * 1_000_000, 0, "exit code 0"),
+        (lambda: "\udc80", "?", 0, "exit code 0"),
+        (lambda: os._exit(7), "", 7, "exit code 7"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "", -9, "signal 9"),
+    ],
+)
+def test_a_child_returns_its_text_or_how_it_ended(work, text, code, how):
+    """A text of any length."""
+    result = run_in_child(work)
+    assert (result.text, result.code, result.how) == (text, code, how)
+
+
+def test_a_program_that_a_child_started_delays_nothing():
+    """It keeps the child's descriptors open."""
+    before = time.monotonic()
+    orphan = run_in_child(lambda: str(_forked()))
+    assert time.monotonic() - before < 5
+    os.kill(int(orphan.text), signal.SIGKILL)
+
+
+def _forked() -> int:
+    """Fork a process that waits, and return its id."""
+    pid = os.fork()
+    if not pid:
+        time.sleep(60)
+        os._exit(0)
+    return pid
