@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +146,34 @@ def test_serve_does_what_the_command_does(server):
         server.await_log(r"children \[\]", number)
         server.release(f"again{number - 1}")
     assert server.wait() == 7
+
+
+LOGGING = """
+import logging
+logging.getLogger("shop").info("hello from the application")
+
+@Signal(1).register_handler("mule1")
+def fail():
+    note("done")
+    raise ValueError("broken")
+"""
+
+
+def test_the_log_level_applies_to_heliograph_in_every_process(server):
+    """The application's loggers keep level INFO. Each line has the id of the process that wrote it."""
+    server.write(LOGGING)
+    server.launch(
+        "--mules", "1", "--spooler", "spool", "--log-level", "error", "--socket", server.wire, "--allow-remote", "1"
+    )
+    server.await_log(r"INFO shop\[\d+\]: hello from the application")
+    eventually("it listens", Path(server.wire).exists)
+    server.send(1)
+    server.expect(1, "done")
+    server.await_log(rf"ERROR heliograph\.signals\[{server.pids()['mule1']}\]: ")
+    assert (server.directory / "spool").stat().st_mode & 0o777 == 0o700
+    assert Path(server.wire).stat().st_mode & 0o777 == 0o600
+    assert server.end() == 0
+    assert "INFO heliograph" not in server.log
 
 
 @pytest.mark.parametrize(

@@ -57,22 +57,10 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     Raises:
         ConfigError: The server cannot be started with these settings.
     """
+    keywords = {name: value for name, value in locals().items() if name not in {"app", "command"}}
+
     from heliograph.settings.make import from_keywords  # noqa: PLC0415 - only a program that serves imports it
 
-    keywords = {
-        "workers": workers,
-        "mules": mules,
-        "farms": farms,
-        "spooler": spooler,
-        "name": name,
-        "lazy_apps": lazy_apps,
-        "graceful_timeout": graceful_timeout,
-        "max_signals": max_signals,
-        "time_limit": time_limit,
-        "listen": listen,
-        "allow_remote": allow_remote,
-        "log_level": log_level,
-    }
     return serve_settings(from_keywords(app, tuple(command), keywords))
 
 

@@ -20,17 +20,12 @@ Label = Callable[[Option], str]
 _Settings = TypeVar("_Settings", bound=ServerSettings)
 
 
-def keyword_of(row: Option) -> str:
-    """Return what a program calls an option."""
-    return row.keyword or row.name
-
-
 def from_keywords(app: str, command: tuple[str, ...], keywords: Mapping[str, Any]) -> ServerSettings:
     """Make the settings from the keywords of `serve()`. Raises `ConfigError`, naming the keyword."""
-    rows = {row.keyword: row for row in OPTIONS if row.keyword is not None}
-    values = {rows[keyword].name: _checked(rows[keyword], value) for keyword, value in keywords.items()}
+    rows = {row.name: row for row in OPTIONS}
+    values = {name: _checked(rows[name], value) for name, value in keywords.items()}
     settings = ServerSettings(AppSpec.parse(app, Path.cwd()), command=command, **values)
-    return completed(settings, keyword_of)
+    return completed(settings, lambda row: row.name)
 
 
 def completed(settings: _Settings, label: Label) -> _Settings:
@@ -71,7 +66,7 @@ def _checked(row: Option, value: Any) -> Any:
     try:
         return row.type.from_value(value)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{row.keyword}={value!r}: {error}") from error
+        raise ConfigError(f"{row.name}={value!r}: {error}") from error
 
 
 def _check_engine(settings: ServerSettings, label: Label) -> None:

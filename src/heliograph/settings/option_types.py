@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from heliograph._core.signals.registry import check_num
 from heliograph._core.signals.targets import parse
@@ -181,7 +181,8 @@ class Farm:
     def from_value(self, value: Any) -> tuple[FarmSpec, ...]:
         if not isinstance(value, Mapping):
             raise ValueError("it is not a mapping. Use names, each with the numbers of its mules")  # noqa: TRY004
-        return tuple(_farm(name, mules) for name, mules in value.items())
+        farms = cast("Mapping[str, Sequence[int]]", value)
+        return tuple(_farm(name, mules) for name, mules in farms.items())
 
 
 def _farm(name: str, mules: Sequence[int]) -> FarmSpec:

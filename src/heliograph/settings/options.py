@@ -4,7 +4,7 @@ Each field of `ServerSettings` that is made with `option()` is one row of the ta
 environment variables, the checks of `serve()` and docs/reference/{command,environment}.md are made from the rows.
 
 To add an option, add one field here, use its value, and run `make reference`. If `serve()` is to have it too, add a
-keyword to its signature as well (a test compares them), otherwise write `keyword=None`.
+keyword to its signature as well (a test compares them), otherwise write `keyword=False`.
 
 A flag wins over the environment variable, and the variable over the default.
 """
@@ -61,14 +61,14 @@ class Option:
     """Further flags, which `--help` does not show."""
     repeatable: bool = False
     """Whether the flag can be given several times. The variable has the values separated by spaces then."""
-    keyword: str | None = ""
-    """Keyword of `serve()`. Empty: the name. None: `serve()` does not have it."""
+    keyword: bool = True
+    """Whether `serve()` has a keyword of this name."""
     variable: str = ""
     """Environment variable. Empty: HELIOGRAPH_ and the flag's name."""
     flag: str = ""
     """Empty: the name."""
     name: str = ""
-    """Field of `ServerSettings`."""
+    """Field of `ServerSettings`, and keyword of `serve()`."""
     default: Any = None
 
     @property
@@ -103,7 +103,6 @@ def _complete(row: Option, name: str, default: Any) -> Option:
         default=default,
         flag=flag,
         variable=row.variable or f"HELIOGRAPH_{flag[2:].replace('-', '_').upper()}",
-        keyword=name if row.keyword == "" else row.keyword,
     )
 
 
@@ -122,7 +121,7 @@ class ServerSettings:
         "Server: local (heliograph's own) or uwsgi",
         "ENGINE",
         variable="HELIOGRAPH_RUN_ENGINE",  # HELIOGRAPH_ENGINE is what an application chooses its engine by
-        keyword=None,
+        keyword=False,
     )
     workers: int | None = option(
         Integer(),
@@ -227,7 +226,7 @@ class ServerSettings:
         "ADDR",
         engines=(UWSGI,),
         instead="Start a web server with it: heliograph run APP -- gunicorn shop.wsgi",
-        keyword=None,
+        keyword=False,
     )
     threads: int = option(
         Integer(minimum=1),
@@ -236,7 +235,7 @@ class ServerSettings:
         "N",
         engines=(UWSGI,),
         instead="A process runs one handler at a time. Use more --workers",
-        keyword=None,
+        keyword=False,
     )
 
     @property

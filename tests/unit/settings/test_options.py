@@ -15,7 +15,7 @@ from heliograph.cli.reference import options_table, variables_table
 from heliograph.cli.run import START, make_run_command
 from heliograph.exceptions import ConfigError
 from heliograph.models import FarmSpec, Topology
-from heliograph.settings.make import completed, create_spooler_directory, from_keywords, keyword_of
+from heliograph.settings.make import completed, create_spooler_directory, from_keywords
 from heliograph.settings.option_types import Integer
 from heliograph.settings.options import (
     ENGINES,
@@ -95,10 +95,10 @@ def test_serve_has_the_keywords_and_defaults_of_the_table():
     parameters = dict(inspect.signature(heliograph.serve).parameters)
     assert parameters.pop("app").kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert parameters.pop("command").default == ()
-    by_keyword = {row.keyword: row for row in OPTIONS if row.keyword is not None}
-    assert set(parameters) == set(by_keyword)
-    for keyword, parameter in parameters.items():
-        row, default = by_keyword[keyword], parameter.default
+    rows_of_serve = {row.name: row for row in OPTIONS if row.keyword}
+    assert set(parameters) == set(rows_of_serve)
+    for name, parameter in parameters.items():
+        row, default = rows_of_serve[name], parameter.default
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
         assert (row.default if default is None else row.type.from_value(default)) == row.default
 
@@ -176,14 +176,14 @@ def test_keywords_become_settings(tmp_path):
 )
 def test_the_number_of_workers_is_given_or_read_from_the_command(settings, workers):
     """It is 1 otherwise. Without a web server a heliograph server needs no worker."""
-    assert completed(settings, keyword_of).topology.workers == workers
+    assert completed(settings, lambda row: row.name).topology.workers == workers
 
 
 @pytest.mark.parametrize("settings", [{"command": ("gunicorn",)}, {"engine": UWSGI}])
 def test_a_web_server_and_uwsgi_have_a_worker(settings):
     """0 workers are refused, also with a mule."""
     with pytest.raises(ConfigError, match="workers is too small: 0"):
-        completed(ServerSettings(APP, workers=0, mules=1, **settings), keyword_of)
+        completed(ServerSettings(APP, workers=0, mules=1, **settings), lambda row: row.name)
 
 
 def test_the_spooler_directory_is_created_for_its_owner(tmp_path):
