@@ -8,26 +8,37 @@ import click
 from click.core import ParameterSource
 
 from heliograph.cli.errors import CommandError
-from heliograph.settings.option_types import Flag, OptionType
+from heliograph.settings.option_types import Flag
 from heliograph.settings.options import Option
 
 
-class _Type(click.ParamType[Any]):
+class _Value(click.ParamType[Any]):
     """Reads a value as its type in the table does."""
 
-    def __init__(self, kind: OptionType, metavar: str) -> None:
-        self._kind = kind
+    def __init__(self, metavar: str) -> None:
         self.name = metavar
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value. Raises `CommandError` with the flag or variable, the text and the reason if it is none."""
-        try:
-            return self._kind.from_text(str(value))
-        except (ValueError, TypeError) as error:
-            assert isinstance(param, TableOption)
-            assert ctx is not None
-            label = param.label(ctx)
-            raise CommandError(f"{label}{' ' if label == param.row.flag else '='}{value}: {error}") from error
+        return _read(value, param, ctx)
+
+
+class _Flag(click.types.BoolParamType):
+    """A flag, whose variable is read as the type in the table does."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Return the value. Raises `CommandError` if the variable has another one."""
+        return value if isinstance(value, bool) else bool(_read(value, param, ctx))
+
+
+def _read(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    assert isinstance(param, TableOption)
+    assert ctx is not None
+    try:
+        return param.row.type.from_text(str(value))
+    except (ValueError, TypeError) as error:
+        label = param.label(ctx)
+        raise CommandError(f"{label}{' ' if label == param.row.flag else '='}{value}: {error}") from error
 
 
 class TableOption(click.Option):
@@ -35,16 +46,16 @@ class TableOption(click.Option):
 
     def __init__(self, row: Option) -> None:
         takes_value = not isinstance(row.type, Flag)
+        self.row = row
         super().__init__(
             [row.flag, *row.aliases, row.name],
-            type=_Type(row.type, row.metavar) if takes_value else None,
+            type=_Value(row.metavar) if takes_value else _Flag(),
             is_flag=None if takes_value else True,
             multiple=row.repeatable,
             metavar=row.metavar or None,
             envvar=row.variable,
             help=help_line(row),
         )
-        self.row = row
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Return the flag without its aliases, and the line of help."""

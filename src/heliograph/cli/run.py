@@ -93,6 +93,8 @@ class RunCommand(click.Command):
         options = [param for param in self.params if isinstance(param, TableOption)]
         for engines, title in _GROUPS.items():
             records = [one.get_help_record(ctx) for one in options if one.row.engines == engines]
+            if engines == ENGINES and (help_option := self.get_help_option(ctx)):
+                records += filter(None, [help_option.get_help_record(ctx)])
             with formatter.section(title):
                 formatter.write_dl(records)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from heliograph.application import AppSpec
 from heliograph.exceptions import ConfigError
-from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, Option, ServerSettings, given, options_of
+from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, Option, ServerSettings, options_of
 from heliograph.settings.processes import check_topology
 from heliograph.settings.web_server_command import count_workers
 
@@ -70,7 +70,6 @@ def _checked(row: Option, value: Any) -> Any:
 
 
 def _check_engine(settings: ServerSettings, label: Label) -> None:
-    values = given(settings)
     for row in options_of(type(settings)):
-        if row.name in values and settings.engine not in row.engines:
+        if settings.engine not in row.engines and getattr(settings, row.name) != row.default:
             raise ConfigError(f"{label(row)} does not work with --engine {settings.engine}. {row.instead}")

@@ -11,7 +11,6 @@ A flag wins over the environment variable, and the variable over the default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +119,7 @@ class ServerSettings:
         LOCAL,
         "Server: local (heliograph's own) or uwsgi",
         "ENGINE",
-        variable="HELIOGRAPH_RUN_ENGINE",  # HELIOGRAPH_ENGINE is what an application chooses its engine by
+        variable="HELIOGRAPH_RUN_ENGINE",  # HELIOGRAPH_ENGINE selects the engine of an application
         keyword=False,
     )
     workers: int | None = option(
@@ -247,9 +246,3 @@ class ServerSettings:
 
 OPTIONS = options_of(ServerSettings)
 """All options."""
-
-
-def given(settings: ServerSettings) -> Mapping[str, Any]:
-    """Return the values that differ from the defaults, by the name of the option."""
-    values = {row.name: getattr(settings, row.name) for row in options_of(type(settings))}
-    return {row.name: values[row.name] for row in options_of(type(settings)) if values[row.name] != row.default}

@@ -123,6 +123,23 @@ def test_every_option_can_come_from_its_variable(started):
     assert {row.variable for row in OPTIONS} == {f"HELIOGRAPH_{name}" for name in (*env, "HTTP", "THREADS")}
 
 
+@pytest.mark.parametrize(("text", "lazy"), [("1", True), ("no", False), ("", False)])
+def test_the_variable_of_a_flag_is_true_or_false(started, text, lazy):
+    """An empty variable counts as not set."""
+    assert CliRunner().invoke(main, ["run", "tasks"], env={"HELIOGRAPH_LAZY_APPS": text}).exit_code == 0
+    assert [settings.lazy_apps for settings in started] == [lazy]
+
+
+def test_a_bad_variable_is_one_line_with_its_name(started):
+    """Of a flag, too."""
+    for name, value in (("LAZY_APPS", "maybe"), ("MULES", "two"), ("FARM", "a=1 b")):
+        result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": value})
+        assert result.exit_code == 2
+        assert result.output.startswith(f"Error: HELIOGRAPH_{name}={value.split()[-1]}: ")
+        assert len(result.output.splitlines()) == 1
+    assert started == []
+
+
 def test_the_engine_of_the_application_is_not_the_engine_of_the_command(started):
     """HELIOGRAPH_ENGINE does not reach `run`. HELIOGRAPH_RUN_ENGINE does."""
     assert CliRunner().invoke(main, ["run", "tasks"], env={"HELIOGRAPH_ENGINE": "inline"}).exit_code == 0
