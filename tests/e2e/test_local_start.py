@@ -163,15 +163,24 @@ def test_the_log_level_applies_to_heliograph_in_every_process(server):
     """The application's loggers keep level INFO. Each line has the id of the process that wrote it."""
     server.write(LOGGING)
     server.launch(
-        "--mules", "1", "--spooler", "spool", "--log-level", "error", "--socket", server.wire, "--allow-remote", "1"
+        "--mules",
+        "1",
+        "--spooler",
+        "spool",
+        "--log-level",
+        "error",
+        "--socket",
+        server.remote_socket,
+        "--allow-remote",
+        "1",
     )
     server.await_log(r"INFO shop\[\d+\]: hello from the application")
-    eventually("it listens", Path(server.wire).exists)
+    eventually("all processes run", lambda: server.state()["complete"])
     server.send(1)
     server.expect(1, "done")
     server.await_log(rf"ERROR heliograph\.signals\[{server.pids()['mule1']}\]: ")
     assert (server.directory / "spool").stat().st_mode & 0o777 == 0o700
-    assert Path(server.wire).stat().st_mode & 0o777 == 0o600
+    assert Path(server.remote_socket).stat().st_mode & 0o777 == 0o600
     assert server.end() == 0
     assert "INFO heliograph" not in server.log
 
