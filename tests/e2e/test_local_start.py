@@ -154,7 +154,7 @@ logging.getLogger("shop").info("hello from the application")
 
 @Signal(1).register_handler("mule1")
 def fail():
-    note("done")
+    record("done")
     raise ValueError("broken")
 """
 
