@@ -1,5 +1,8 @@
-"""Shared by all tests: pytest's plugin for testing plugins, the Hypothesis profile, and groups of parallel tests."""
+"""Shared by all tests: the Hypothesis profile, services that may be missing, and groups of parallel tests."""
 
+import importlib.util
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,31 @@ ROOT = Path(__file__).parent
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker of `make quick`. pytest-xdist registers its own, if it is installed."""
     config.addinivalue_line("markers", "quick: run by make quick. All unit tests and the inline engine have it.")
+    config.addinivalue_line("markers", "needs(*names): skip the test if a service is missing. In CI it fails.")
     config.addinivalue_line("markers", "early: starts first in a parallel run, because it waits for a long time.")
     if not config.pluginmanager.hasplugin("xdist"):
         config.addinivalue_line("markers", "xdist_group(name): run the tests of a group in one process.")
+
+
+def require(*names: str) -> None:
+    """Skip the test if a program or package that it needs is not installed. In CI (`CI=true`) the test fails."""
+    for name in names:
+        if importlib.util.find_spec(name) is None and not Path(sys.executable).with_name(name).exists():
+            report = pytest.fail if os.environ.get("CI") else pytest.skip
+            report(f"not installed: {name}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Check the services that the test needs."""
+    for marker in item.iter_markers("needs"):
+        require(*marker.args)
+
+
+@pytest.fixture(name="require")
+def require_fixture():
+    """Return `require`, for tests that find out late which service they need."""
+    return require
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,7 +9,10 @@ GUNICORN = ["gunicorn", "-w", "2", "-b", "unix:web.sock", "--no-control-socket",
 OPTIONS = {"plain": {}, "lazy": {"lazy_apps": True}, "webserver": {"command": GUNICORN}}
 
 
-@pytest.fixture(scope="module", params=sorted(OPTIONS))
+WEB_SERVER = pytest.param("webserver", marks=pytest.mark.needs("gunicorn"))
+
+
+@pytest.fixture(scope="module", params=["lazy", "plain", WEB_SERVER])
 def harness(request, tmp_path_factory):
     """One server for all tests of a mode."""
     with local_harness(tmp_path_factory.mktemp("harness"), request.param, **OPTIONS[request.param]) as harness:

@@ -5,6 +5,8 @@ import pytest
 from heliograph.testing.conformance import *  # noqa: F403
 from heliograph.testing.harness.servers import uwsgi_harness
 
+pytestmark = pytest.mark.needs("uwsgi")
+
 FLAGS = {"plain": (), "lazy": ("--lazy-apps", "--shared-pyimport", "heliograph.preload"), "threads": ("--threads", "2")}
 
 

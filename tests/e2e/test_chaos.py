@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("engine", ["local", "gunicorn"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("gunicorn", marks=pytest.mark.needs("gunicorn"))])
 def test_no_signal_is_lost_while_processes_are_killed(engine):
     """D3, D4: 20,000 signals, 20 kills and 2 reloads: no signal is lost, and no process is left."""
     command = [sys.executable, "-m", "chaos", "--engine", engine, "--signals", "20000", "--kills", "20"]

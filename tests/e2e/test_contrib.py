@@ -159,7 +159,8 @@ def test_a_process_of_an_unknown_wsgi_server_joins_at_its_first_request(server):
     assert server.wait() == 0
 
 
-@pytest.mark.parametrize("app", ["app", "framework"])
+@pytest.mark.needs("uvicorn")
+@pytest.mark.parametrize("app", ["app", pytest.param("framework", marks=pytest.mark.needs("fastapi"))])
 def test_an_async_handler_finishes_before_its_loop_stops(server, app):
     """After SIGTERM the process takes no further signals and finishes the running handler."""
     server.write(ASYNC_TASKS)
@@ -178,6 +179,7 @@ def test_an_async_handler_finishes_before_its_loop_stops(server, app):
     assert server.end() == 0
 
 
+@pytest.mark.needs("gunicorn")
 def test_the_gunicorn_hook_joins_for_an_application_without_heliograph(server):
     """The web application imports nothing of heliograph. The hook loads the tasks and joins."""
     server.write(TASKS)

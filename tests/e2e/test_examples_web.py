@@ -14,6 +14,8 @@ import pytest
 from heliograph.testing.harness.harness import eventually
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.needs("flask", "django", "fastapi", "gunicorn", "uvicorn")
+
 MANAGE = str(ROOT / "examples/django_site/manage.py")
 TIMEOUT = 20.0
 WORKERS = {1, 2}

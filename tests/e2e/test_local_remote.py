@@ -173,6 +173,7 @@ def fill():
     assert server.end() == 0
 
 
+@pytest.mark.needs("uwsgi")
 def test_uwsgi_sends_to_the_server(server, tmp_path):
     """`uwsgi.signal(num, address)` in a real uWSGI application. A rejected signal is an error there."""
     program = f"""
@@ -201,6 +202,7 @@ os._exit(0)
     assert server.end() == 0
 
 
+@pytest.mark.needs("uwsgi")
 def test_the_uwsgi_command_sends_to_the_server(server):
     """`uwsgi --signal ADDRESS,NUM`, the client that operators have."""
     server.start(WORK, "--mules", "2", remote="1")

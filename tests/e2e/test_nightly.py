@@ -15,7 +15,8 @@ import pytest
 from heliograph.testing.harness.harness import eventually
 
 APP = Path(__file__).parents[2] / "examples/nightly.py"
-ENGINES = pytest.mark.parametrize("engine", ["local", "uwsgi"])
+UWSGI = pytest.param("uwsgi", marks=pytest.mark.needs("uwsgi"))
+ENGINES = pytest.mark.parametrize("engine", ["local", UWSGI])
 
 
 def start(server, engine="local"):
@@ -103,6 +104,7 @@ def ticks(server):
     return next(when for when, name, _ in runs if name == "clean")
 
 
+@pytest.mark.needs("uwsgi")
 def test_a_reload_on_uwsgi_restarts_the_schedule(server, monkeypatch):
     """D4 on uWSGI: the timer continues, and the one-shot timer runs again."""
     monkeypatch.setenv("FAST", "1")

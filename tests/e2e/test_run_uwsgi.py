@@ -16,6 +16,8 @@ import pytest
 
 from heliograph.remote import send_signal
 
+pytestmark = pytest.mark.needs("uwsgi")
+
 DEADLINE = 60.0
 """Seconds after which a test gives up."""
 

@@ -86,6 +86,7 @@ def server(request, tmp_path, events):
             process.wait(DEADLINE)
 
 
+@pytest.mark.needs("uwsgi")
 def test_a_signal_sent_from_outside_is_handled(server, events, tmp_path):
     """D8: exit code 0, and the handler runs in the server."""
     done = send("7", server, cwd=tmp_path)
@@ -129,6 +130,7 @@ def test_a_silent_server_is_exit_code_two_after_the_timeout(tmp_path):
     assert "no answer within 0.1 s" in done.stderr
 
 
+@pytest.mark.needs("uwsgi")
 def test_the_demo_reaches_every_target():
     """T1-T7: `python -m examples.demo` sends a signal to each target, and the expected process handles it."""
     done = subprocess.run(

@@ -10,6 +10,8 @@ import pytest
 from heliograph.cli.uwsgi_server import find
 from heliograph.testing.harness.harness import eventually
 
+pytestmark = pytest.mark.needs("uwsgi")
+
 THREADS = ("--enable-threads",)
 MASTER = ("--master", *THREADS)
 

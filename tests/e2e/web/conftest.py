@@ -154,13 +154,19 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(params=COMMANDS)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs(words[0])) for name, words in COMMANDS.items()])
 def web_server(request, server, tmp_path):
     """A web server of each kind with two processes. The test starts it."""
     return WebServer(server, COMMANDS[request.param], tmp_path)
 
 
 @pytest.fixture
-def make_web_server(server, tmp_path):
+def make_web_server(server, tmp_path, require):
     """A function that makes one web server: `make_web_server("uvicorn")`, or a command with `{port}` in it."""
-    return lambda command, *more: WebServer(server, (*COMMANDS.get(command, (command,)), *more), tmp_path)
+
+    def make(command, *more):
+        words = COMMANDS.get(command, (command,))
+        require(words[0])
+        return WebServer(server, (*words, *more), tmp_path)
+
+    return make
