@@ -125,7 +125,7 @@ def test_a_reload_during_a_reload_is_ignored(server):
 def test_a_server_stops_during_a_reload(server):
     """An import that hangs neither delays the stop nor survives it."""
     server.start(SERVING, "--mules", "1")
-    server.write("Path('hangs').touch()\nhold('never')\n")
+    server.write("Path('hangs').touch()\nblock_on('never')\n")
     server.process.send_signal(signal.SIGHUP)
     eventually("the blocked import", (server.directory / "hangs").exists)
     assert server.end() == 0

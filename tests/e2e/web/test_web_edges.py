@@ -272,7 +272,7 @@ def test_handlers_that_only_the_web_application_has_are_logged(make_web_server):
     web_server = make_web_server("gunicorn-sync")
     (web_server.server.directory / "web.py").write_text(UNKNOWN)
     web_server.start(code=ONE)
-    message = r"has what tasks does not have, .*: signal 77 \(web_server.unknown\), .*'unheard'; import"
+    message = r"has what tasks does not have, .*: signal 77 \(web.unknown\), .*'unheard'; import"
     web_server.server.await_log(message, 2)
     assert "signal 77 has no handler" in web_server.get().text
     web_server.server.send(13)
