@@ -1,4 +1,4 @@
-"""`heliograph send` as a process, against a real uWSGI and against a server that says no; and the demo."""
+"""`heliograph send` to a real uWSGI and to other servers, and the demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 DEADLINE = 60.0
-"""Seconds after which a test gives up; none takes that long."""
+"""Seconds after which a test gives up."""
 
 HELIOGRAPH = (sys.executable, "-m", "heliograph")
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def handle():
 def up():
     tell(b"u")
 
-# Told by a handler, not by the hook: by then the worker is ready to be ended as well.
+# A handler reports, not the hook, because a worker that handles signals can also be stopped.
 @uwsgi.postfork_hooks.add()
 def forked():
     Signal(8).send()
@@ -51,16 +51,16 @@ def send(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def events(tmp_path):
-    """A pipe with a name that the application writes to."""
+    """A named pipe that the application writes to."""
     os.mkfifo(tmp_path / "events")
-    # Opened for both, so that neither side waits for the other.
+    # Open it for reading and writing, so that open() does not block.
     with (tmp_path / "events").open("r+b", buffering=0) as pipe:
         yield pipe
 
 
 @pytest.fixture(params=["x.sock", "tcp"])
 def server(request, tmp_path, events):
-    """The address of a real uWSGI whose worker is up."""
+    """The address of a real uWSGI whose worker is ready."""
     address = request.param
     if address == "tcp":
         with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -87,15 +87,15 @@ def server(request, tmp_path, events):
 
 
 @pytest.mark.needs("uwsgi")
-def test_a_signal_sent_from_outside_is_handled(server, events, tmp_path):
-    """D8: exit code 0, and the handler runs in the server."""
+def test_an_external_signal_is_handled(server, events, tmp_path):
+    """D8: The exit code is 0, and the handler runs in the server."""
     done = send("7", server, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", f"{server} accepted signal 7\n")
     assert _read(events) == b"7"
 
 
 def test_a_rejection_is_exit_code_one(tmp_path):
-    """D8: a server that answers `ff 00 00 00` has rejected the signal."""
+    """D8: The answer `ff 00 00 00` rejects the signal."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(DEADLINE)
 
@@ -114,15 +114,15 @@ def test_a_rejection_is_exit_code_one(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_nobody_there_is_exit_code_two(tmp_path):
-    """D8: no connection is one line and exit code 2."""
+def test_a_missing_server_is_exit_code_two(tmp_path):
+    """D8: Without a connection the command prints one line."""
     done = send("7", "nobody.sock", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "Error: cannot deliver signal 7 to nobody.sock: No such file or directory\n"
 
 
 def test_a_silent_server_is_exit_code_two_after_the_timeout(tmp_path):
-    """D8: who accepts and says nothing is given up on."""
+    """D8: The server accepts the connection and does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         done = send("7", address, "--timeout", "0.1", cwd=tmp_path)
@@ -146,8 +146,8 @@ def test_the_demo_reaches_every_target():
 
 
 def _read(pipe) -> bytes:
-    """The next byte, within the deadline."""
+    """Return the next byte within the deadline."""
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
-        assert selector.select(DEADLINE), "nothing was said in time"
+        assert selector.select(DEADLINE), "no report in time"
     return pipe.read(1)
