@@ -115,9 +115,7 @@ async def fails():
     assert server.end() == 0
 
 
-def test_a_full_queue_blocks_the_sender_until_its_timeout(server):
-    """D1: A queue holds 65,536 signals. The next send is rejected after its timeout. Other receivers continue."""
-    code = """
+FULL_QUEUE = """
 from heliograph.exceptions import SignalQueueFull
 
 @Signal(6).register_handler("mule1")
@@ -156,7 +154,11 @@ def flood():
     Signal(7).send(timeout=20)
     record("accepted")
 """
-    server.start(WORK + code, "--mules", "2", remote="8,9")
+
+
+def test_a_full_queue_blocks_the_sender_until_its_timeout(server):
+    """D1: A queue holds 65,536 signals. The next send is rejected after its timeout. Other receivers continue."""
+    server.start(WORK + FULL_QUEUE, "--mules", "2", remote="8,9")
     server.send(9)
     server.expect(1, "blocked")
     (server.directory / "fetched").touch()
