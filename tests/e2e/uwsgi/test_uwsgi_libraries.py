@@ -3,7 +3,6 @@
 import os
 import signal
 
-
 import pytest
 
 from heliograph.testing.harness.harness import eventually
