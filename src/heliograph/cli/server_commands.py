@@ -109,8 +109,8 @@ def _show_schedule(name: str | None, count: int, *, as_json: bool, verbose: bool
 
 
 @click.command(
-    help="Load the application again and replace all processes. No signal is lost. If the new code does not load, the server "
-    "keeps the old code, and the exit code is 1.",
+    help="Load the application again and replace all processes. No signal is lost. If the new code does not load, "
+    "the server keeps the old code, and the exit code is 1.",
     short_help="Load new code and replace all processes.",
 )
 @server_options
