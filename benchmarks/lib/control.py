@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.exceptions import ConfigError
+from heliograph.insights import read_state
 from heliograph.ipc.control_client import request
 
 __all__ = ["ConfigError", "next_runs", "server_state"]
@@ -13,12 +14,12 @@ __all__ = ["ConfigError", "next_runs", "server_state"]
 
 def server_state(runtime_dir: Path, name: str) -> dict[str, Any]:
     """Return what `heliograph signals --json` shows. Raises `ConfigError` if the server does not answer."""
-    return request(_socket(runtime_dir, name), {"do": "signals"})
+    return read_state(_socket(runtime_dir, name))
 
 
-def next_runs(runtime_dir: Path, name: str, count: int) -> list[Any]:
-    """Return the next runs: time (Unix), trigger, target. Raises `ConfigError` if the server does not answer."""
-    runs: list[Any] = request(_socket(runtime_dir, name), {"do": "next", "count": count})["next"]
+def next_runs(runtime_dir: Path, name: str, count: int) -> list[dict[str, Any]]:
+    """Return the next runs: `at`, `name`, `signal`. Raises `ConfigError` if the server does not answer."""
+    runs: list[dict[str, Any]] = request(_socket(runtime_dir, name), "schedule", count=count)["runs"]
     return runs
 
 

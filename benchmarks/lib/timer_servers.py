@@ -66,7 +66,7 @@ class TimerServer:
             runs = control.next_runs(self._folder, _NAME, 1)
         except control.ConfigError:
             return None
-        return float(runs[0][0]) - time.time() + time.monotonic() if runs else None
+        return float(runs[0]["at"]) - time.time() + time.monotonic() if runs else None
 
     def missed(self) -> tuple[int, int]:
         """Return how often timers fired and how many of these runs were left out. heliograph server only."""

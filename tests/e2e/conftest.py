@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from heliograph.ipc.control_client import request
+from heliograph.insights import read_state
 from heliograph.ipc.instance import control_socket
 from heliograph.remote import send_signal
 from heliograph.testing.harness.harness import eventually
@@ -143,8 +143,8 @@ class HeliographServer:
         )
 
     def state(self) -> dict:
-        """Return the state that the master reports."""
-        return request(control_socket(self.name), {"do": "signals"})
+        """Return the state that `heliograph signals --json` prints."""
+        return read_state(control_socket(self.name))
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each process of the server, by name."""

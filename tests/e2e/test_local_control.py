@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.ipc.control_client import ControlClient
 from heliograph.testing.harness.harness import eventually
 
 WORK = """
@@ -71,38 +73,65 @@ def test_only_the_owner_can_use_the_control_socket(up):
     path.parent.chmod(0o700)
 
 
+def _frame(text: bytes) -> bytes:
+    return len(text).to_bytes(4, "big") + text
+
+
+STATE = _frame(b'{"version": 1, "id": 1, "verb": "state"}')
+UNKNOWN = _frame(b'{"version": 1, "id": 1, "verb": "nothing"}')
+
 MALFORMED = (
-    b"\n",
-    b"nonsense\n",
-    b"[]\n",
-    b"17\n",
-    b"\xff\xfe\x00\n",
-    b"{}\n",
-    b'{"do": null}\n',
-    b'{"do": {"do": []}}\n',
-    b'{"do": "' + b"x" * 3000 + b'"}\n',
-    b"[" * 4000 + b"\n",
-    b"1" * 4095 + b"\n",
+    _frame(b"nonsense"),
+    _frame(b"[]"),
+    _frame(b"17"),
+    _frame(b"\xff\xfe\x00"),
+    _frame(b"{}"),
+    _frame(b'{"version": 1, "id": 1, "verb": null}'),
+    _frame(b'{"version": 1, "id": 1, "verb": {"verb": []}}'),
+    _frame(b'{"version": 1, "id": 1, "verb": "' + b"x" * 60_000 + b'"}'),
+    _frame(b'{"version": 1, "id": 1, "verb": "state", "arguments": {"x": 1}}'),
+    _frame(b'{"version": 9, "id": 1, "verb": "state"}'),
+    _frame(b"[" * 65_000),
+    _frame(b"1" * 65_536),
+    bytes(4),
+    b'{"do": "signals"}\n',
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 )
 
 
+def _message(sock: socket.socket) -> dict:
+    """Return one message of the master."""
+    length = int.from_bytes(sock.recv(4, socket.MSG_WAITALL), "big")
+    return json.loads(sock.recv(length, socket.MSG_WAITALL))
+
+
 def test_a_malformed_request_is_answered_with_an_error(up):
-    """The answer gives the reason."""
+    """The error has a code and a reason."""
     for asked in MALFORMED:
         with _connect(_path(up)) as sock:
             sock.sendall(asked)
-            assert _answer(sock).startswith(b'{"error": ')
+            message = _message(sock)
+            assert message["version"] == 1
+            assert message["error"]["code"] in {"malformed", "version", "unknown_verb", "bad_argument"}, asked
+            assert len(message["error"]["message"]) < 250
     assert up.command("signals").returncode == 0
 
 
+def test_a_connection_carries_many_requests(up):
+    """The master answers them in order and keeps the connection open."""
+    with _connect(_path(up)) as sock:
+        sock.sendall(STATE + UNKNOWN + STATE)
+        assert ["result" in _message(sock) for _ in range(3)] == [True, False, True]
+
+
 def test_a_request_that_is_too_long_is_closed(up):
-    """After megabytes without a newline, the master has closed the connection and uses no more memory."""
+    """Megabytes that are no frame get an error. The connection is closed, and the master uses no more memory."""
     before = _rss(up)
     for _ in range(20):
         with _connect(_path(up)) as sock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for _ in range(64):
                 sock.sendall(b"x" * 65_536)
+            assert b"bad frame length" in _answer(sock)
             assert _answer(sock) == b""
     assert _rss(up) - before < 1024
     assert up.command("signals").returncode == 0
@@ -115,7 +144,7 @@ def test_silent_clients_do_not_block_others(up):
         silent = [stack.enter_context(_connect(_path(up))) for _ in range(100)]
         for sock in silent[::2]:
             with contextlib.suppress(BrokenPipeError):  # The master closes the first ones to serve the last.
-                sock.sendall(b'{"do": ')
+                sock.sendall(STATE[:10])
         done = up.command("signals")
         assert (done.returncode, done.stderr) == (0, "")
         assert _descriptors(up) <= before + 64
@@ -131,7 +160,7 @@ def test_a_client_that_does_not_read_its_answer_is_closed(up):
         for _ in range(30):
             sock = stack.enter_context(_connect(_path(up)))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-            sock.sendall(b'{"do": "signals"}\n')
+            sock.sendall(STATE)
         assert up.command("signals").returncode == 0
     eventually("the old number of descriptors", lambda: _descriptors(up) == before)
 
@@ -139,9 +168,9 @@ def test_a_client_that_does_not_read_its_answer_is_closed(up):
 def test_a_request_may_arrive_byte_by_byte(up):
     """A slow request is valid."""
     with _connect(_path(up)) as sock:
-        for byte in b'{"do": "signals"}\n':
+        for byte in STATE:
             sock.sendall(bytes([byte]))
-        assert b'"name": "e2e"' in _answer(sock)
+        assert _message(sock)["result"]["name"] == "e2e"
 
 
 def test_thousands_of_connections_leak_nothing(up):
@@ -151,14 +180,42 @@ def test_thousands_of_connections_leak_nothing(up):
     for number in range(3000):
         with _connect(_path(up)) as sock:
             if number % 3 == 0:
-                sock.sendall(b'{"do"')
+                sock.sendall(STATE[:10])
             elif number % 3 == 1:
-                sock.sendall(b'{"do": "nothing"}\n')
+                sock.sendall(UNKNOWN)
     assert up.command("signals").returncode == 0
     eventually("the old number of descriptors", lambda: _descriptors(up) == before)
     assert _rss(up) - rss < 1024
     up.send(1)
     up.expect(1, "work")
+
+
+def test_subscribers_get_changes_and_cost_nothing(server):
+    """A subscriber follows a crash and a reload. While nothing happens, the master does not wake up."""
+    server.start(WORK, "--mules", "1")
+    found: list[dict] = []
+    with ControlClient(Path(_path(server)), timeout=20) as client:
+        events = client.subscribe()
+        state = next(events)
+        assert state["processes"] == server.pids()
+        _let_pass(0.3)
+        before = _switches(server.master())
+        _let_pass(1.0)
+        assert _switches(server.master())[0] - before[0] <= 1
+        mule = server.kill("mule1")
+        found.append(next(events))
+        while found[-1]["type"] != "complete":
+            found.append(next(events))
+        assert {event["pid"] for event in found if event["type"] == "process_exited"} <= {mule}
+        assert server.pids()["mule1"] in {event.get("pid") for event in found}
+        found.clear()
+        assert server.command("reload").returncode == 0
+        while not found or found[-1]["type"] != "complete":
+            found.append(next(events))
+        assert [event["type"] for event in found[:2]] == ["loading", "generation"]
+        assert found[-1] == {"type": "complete", "generation": 2}
+        assert server.end() == 0
+        assert [event["type"] for event in events][-1] == "stopped"
 
 
 def test_an_idle_server_does_not_wake_up(server):

@@ -6,11 +6,14 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 
 import pytest
 
 from heliograph._core.supervision.supervisor import STOP_DEBOUNCE
+from heliograph.ipc.control_client import ConnectionLost, ControlClient, RequestFailed, request
+from heliograph.ipc.instance import InstanceLock, control_socket
 from heliograph.testing.harness.harness import eventually
 
 BUSY = """
@@ -137,6 +140,42 @@ def test_heliograph_stop_waits_until_the_server_has_stopped(busy):
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert server.command("stop").returncode == 2
+
+
+def test_a_stop_is_answered_after_the_end(busy):
+    """Nothing of the server is left, its name is free, and another server can take it at once."""
+    server = busy()
+    with ControlClient(control_socket(server.name), timeout=20) as first:
+        assert first.request("stop", wait=False) == {"pid": server.master()}
+        server.await_log("stopping: what waits is handled")
+        server.release("gate")
+        with ControlClient(control_socket(server.name), timeout=20) as second:
+            assert second.request("state")["stopping"]
+            with pytest.raises(RequestFailed, match="the server is stopping"):
+                second.request("reload")
+    assert server.wait() == 0
+
+
+def test_the_name_is_free_when_a_stop_is_answered(server):
+    """The lock of the name is released before."""
+    server.start(BUSY, "--mules", "1")
+    assert request(control_socket(server.name), "stop", timeout=20) == {"exit_code": 0}
+    InstanceLock(server.name).release()
+    assert server.wait() == 0
+
+
+def test_a_stop_of_a_master_that_is_killed(busy):
+    """The client sees the end of the connection at once, and says so."""
+    server = busy()
+    with ControlClient(control_socket(server.name), timeout=20) as client:
+        before = time.monotonic()
+        timer = threading.Timer(0.2, server.process.kill)
+        timer.start()
+        with pytest.raises(ConnectionLost, match="closed the connection"):
+            client.request("stop")
+        assert time.monotonic() - before < 10
+        timer.join()
+    server.wait()
 
 
 def test_sigusr1_logs_the_state(busy):

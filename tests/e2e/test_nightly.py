@@ -63,12 +63,12 @@ def test_the_nightly_job_runs_and_the_spooler_writes_the_report(server, monkeypa
 
 
 def test_the_next_runs_are_listed(server):
-    """`heliograph signals --next 5` lists the cron rule at three in Berlin, and the six-hour timer."""
+    """`heliograph schedule --next 5` lists the cron rule at three in Berlin, and the six-hour timer."""
     before = datetime.now(UTC)
     start(server)
-    done = server.command("signals", "--next", "5", "--json")
+    done = server.command("schedule", "--next", "5", "--json")
     assert done.returncode == 0, done.stderr
-    runs = [(datetime.fromtimestamp(when, UTC), name) for when, name, _ in json.loads(done.stdout)]
+    runs = [(datetime.fromtimestamp(run["at"], UTC), run["name"]) for run in json.loads(done.stdout)]
     berlin = ZoneInfo("Europe/Berlin")
     night = before.astimezone(berlin).replace(hour=3, minute=0, second=0, microsecond=0, fold=0)
     if night <= before:
@@ -101,7 +101,7 @@ def test_a_reload_keeps_the_schedule(server, monkeypatch):
 def ticks(server):
     """Return the next time of the timer as a Unix timestamp."""
     runs = json.loads(server.command("signals", "--next", "9", "--json").stdout)
-    return next(when for when, name, _ in runs if name == "clean")
+    return next(run["at"] for run in runs if run["name"] == "clean")
 
 
 @pytest.mark.needs("uwsgi")

@@ -5,7 +5,7 @@ import click
 from heliograph import __version__
 from heliograph.cli.run import run
 from heliograph.cli.send import send
-from heliograph.cli.server_commands import reload, signals, stop
+from heliograph.cli.server_commands import reload, schedule, signals, stop
 
 _HELP = "Run the signal handlers of a Python application: in a web worker, in all of them, or in a background process."
 
@@ -21,7 +21,7 @@ Examples:
 
 main = click.Group(
     "heliograph",
-    commands=[run, send, signals, reload, stop],
+    commands=[run, send, signals, schedule, reload, stop],
     help=_HELP,
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},

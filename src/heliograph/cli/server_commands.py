@@ -1,49 +1,76 @@
-"""`heliograph signals`, `reload`, `stop`: what to do with a server of our own that runs."""
+"""`heliograph signals`, `schedule`, `reload` and `stop`: commands for a running heliograph server."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from heliograph.cli.errors import CommandError
 from heliograph.exceptions import ConfigError
-from heliograph.ipc.control_client import ServerNotRunning, request
+from heliograph.insights import read_state
+from heliograph.ipc.control_client import RequestFailed, RequestTimeout, ServerNotRunning, request
 from heliograph.ipc.instance import control_socket, running_servers, server_name
+
+_F = TypeVar("_F", bound=Callable[..., object])
 
 _COLUMNS = ("num", "name", "target", "handler", "sent", "done", "failed", "queued", "redelivered", "dropped")
 _WITHOUT_NAMES = tuple(column for column in _COLUMNS if column != "name")
 _TRIGGER_COLUMNS = ("num", "name", "trigger", "fired", "missed")
 _TEXTS = frozenset({"target", "handler", "name", "trigger"})
+_MAX_RUNS = 1000
+_NO_WAIT_TIMEOUT = 10.0
+"""Seconds for an answer that the server gives at once."""
 
-name_option = click.option(
-    "--name",
-    envvar="HELIOGRAPH_NAME",
-    metavar="NAME",
-    help="Of the server; without it, the one that was started in this directory.",
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="S", help="Seconds to wait."
 )
+
+
+def server_options(command: _F) -> _F:
+    """Add the options that say which server is meant."""
+    name = click.option(
+        "--name",
+        envvar="HELIOGRAPH_NAME",
+        metavar="NAME",
+        help="Server name. Default: the server started in this directory.",
+    )
+    verbose = click.option("-v", "--verbose", is_flag=True, help="Name the control socket in errors.")
+    return name(verbose(command))
+
+
+def next_option(default: int | None) -> Callable[[_F], _F]:
+    """Add the option that says how many runs to show."""
+    return click.option(
+        *("--next", "count"),
+        type=click.IntRange(1, _MAX_RUNS),
+        default=default,
+        show_default=default is not None,
+        metavar="N",
+        help="Number of runs to show." if default else "Show the next N runs, as `heliograph schedule` does.",
+    )
 
 
 @click.command(
     help="Show the signals of a running server: target, handler, and how many were sent, done, failed and are queued.",
-    short_help="Show signals and their counters.",
+    short_help="Show the signals and triggers of a running server.",
 )
-@name_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option(
-    "--next", "runs", type=click.IntRange(min=1), metavar="N", help="The next N runs of timers and cron rules."
-)
-def signals(name: str | None, as_json: bool, runs: int | None) -> None:
-    """Show a running server's signals: target, handler, and how many were sent, done, failed and are waiting."""
-    if runs is not None:
-        _show_next(name, runs, as_json=as_json)
+@server_options
+@json_option
+@next_option(None)
+def signals(name: str | None, verbose: bool, as_json: bool, count: int | None) -> None:
+    """Show the signals of a running server: target, handler, and how many were sent, done, failed and are queued."""
+    if count is not None:
+        _show_schedule(name, count, as_json=as_json, verbose=verbose)
         return
-    state = _ask(name, "signals")
+    with _server(name, verbose=verbose) as path:
+        state = read_state(path)
     if as_json:
         click.echo(json.dumps(state, indent=2))
         return
@@ -56,103 +83,112 @@ def signals(name: str | None, as_json: bool, runs: int | None) -> None:
     click.echo(f"{state['queued']} queued, {state['rejected']} sends rejected")
 
 
-def _show_next(name: str | None, count: int, *, as_json: bool) -> None:
-    upcoming = _ask(name, "next", count=count)["next"]
+@click.command(
+    help="Show the next runs of the timers and cron rules of a running server.",
+    short_help="Show the next runs of timers and cron rules.",
+)
+@server_options
+@json_option
+@next_option(10)
+def schedule(name: str | None, verbose: bool, as_json: bool, count: int) -> None:
+    """Show the next runs of the timers and cron rules of a running server."""
+    _show_schedule(name, count, as_json=as_json, verbose=verbose)
+
+
+def _show_schedule(name: str | None, count: int, *, as_json: bool, verbose: bool) -> None:
+    with _server(name, verbose=verbose) as path:
+        runs = request(path, "schedule", count=count)["runs"]
     if as_json:
-        click.echo(json.dumps(upcoming, indent=2))
+        click.echo(json.dumps(runs, indent=2))
         return
-    for when, trigger, num in upcoming:
-        click.echo(f"{datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M:%S %Z}  signal {num:>3}  {trigger}")
-    if not upcoming:
-        click.echo("nothing is scheduled")
+    for run in runs:
+        at = datetime.fromtimestamp(run["at"]).astimezone()
+        click.echo(f"{at:%Y-%m-%d %H:%M:%S %Z}  signal {run['signal']:>3}  {run['name']}")
+    if not runs:
+        click.echo("No timers or cron rules are scheduled.")
 
 
 @click.command(
-    help="Load the application again and replace all processes. No signal is lost. If the new code does not load, the "
-    "old code keeps running and the exit code is 1.",
-    short_help="Load the application again.",
+    help="Load the application again and replace all processes. No signal is lost. If the new code does not load, "
+    "the server keeps the old code, and the exit code is 1.",
+    short_help="Load new code and replace all processes.",
 )
-@name_option
-@click.option("--wait/--no-wait", default=True, help="Until the new code serves everywhere, or was given up.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")
-def reload(name: str | None, wait: bool, timeout: float) -> None:
-    """Load the application again and replace all processes, losing no signal.
-
-    If the new code does not load, the old goes on serving: exit code 1.
-    """
-    before = _ask(name, "signals")["generation"]
-    _ask(name, "reload")
-    if not wait:
-        return
-    state = _await(name, timeout, lambda state: not state["loading"] and state["complete"])
-    if state["generation"] == before:
-        raise _GivenUp("the new code does not load, the old goes on serving; the server's log says why")
-    click.echo(f"reloaded: {state['app']}, generation {state['generation']}", err=True)
+@server_options
+@click.option("--wait/--no-wait", default=True, help="Wait until the new code runs everywhere, or failed to load.")
+@timeout_option
+def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
+    """Load the application again and replace all processes. No signal is lost."""
+    with _server(name, verbose=verbose) as path:
+        try:
+            result = request(path, "reload", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
+        except RequestFailed as error:
+            if error.code != "load_failed":
+                raise
+            raise _ReloadFailed(f"reload failed, keeping the old code: {_last_line(str(error))}") from error
+        except RequestTimeout as error:
+            raise CommandError(
+                f"the reload did not finish within {timeout:g} s. The server continues it. See `heliograph signals`."
+            ) from error
+    if wait:
+        click.echo(f"Reload complete (generation {result['generation']})", err=True)
 
 
 @click.command(
-    help="Stop a running server. It processes the queued signals first, within the graceful timeout.",
-    short_help="Stop a server.",
+    help="Stop a running server. Queued signals are processed first, up to the graceful timeout.",
+    short_help="Stop a running server.",
 )
-@name_option
-@click.option("--wait/--no-wait", default=True, help="Until the server has ended.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="S", help="Seconds to wait.")
-def stop(name: str | None, wait: bool, timeout: float) -> None:
-    """End a running server: what waits is handled first, within its mercy."""
-    path = _path(name)
-    before = _inode(path)
-    _ask(name, "stop")
-    deadline = time.monotonic() + timeout
-    # A program that served may go on, and another server may take the name at once: the socket tells.
-    while wait and before is not None and _inode(path) == before:
-        if time.monotonic() > deadline:
-            raise CommandError(f"the server has not ended within {timeout:g} s; it goes on trying")
-        time.sleep(0.02)
+@server_options
+@click.option("--wait/--no-wait", default=True, help="Wait until the server has stopped.")
+@timeout_option
+def stop(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
+    """Stop a running server. Queued signals are processed first, up to the graceful timeout."""
+    with _server(name, verbose=verbose) as path:
+        try:
+            request(path, "stop", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
+        except RequestTimeout as error:
+            raise CommandError(
+                f"the server did not stop within {timeout:g} s. It continues to stop. Run the command again to stop it "
+                "at once."
+            ) from error
 
 
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
-
-
-class _GivenUp(CommandError):
+class _ReloadFailed(CommandError):
     exit_code = 1
 
 
-def _await(name: str | None, timeout: float, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = time.monotonic() + timeout
-    while True:
-        state = _ask(name, "signals")
-        if done(state):
-            return state
-        if time.monotonic() > deadline:
-            raise CommandError(f"not finished within {timeout:g} s; the server goes on, see `heliograph signals`")
-        time.sleep(0.02)
-
-
-def _ask(name: str | None, do: str, **details: int) -> dict[str, Any]:
+@contextmanager
+def _server(name: str | None, *, verbose: bool) -> Generator[Path]:
+    """Return the control socket of the server that is meant. Errors become those of a command."""
     try:
-        return request(_path(name), {"do": do, **details})
+        path = control_socket(server_name(name, Path.cwd()))
+    except ConfigError as error:
+        raise CommandError(str(error)) from error
+    try:
+        yield path
     except ServerNotRunning as error:
-        raise CommandError(f"{error}; {_who_is_there()}") from error
+        if path.exists() and _is_running(path):
+            raise CommandError(str(error)) from error
+        raise CommandError(_not_running(name) + (f" ({error})" if verbose else "")) from error
     except ConfigError as error:
         raise CommandError(str(error)) from error
 
 
-def _who_is_there() -> str:
+def _is_running(path: Path) -> bool:
+    return path.stem in running_servers()
+
+
+def _not_running(name: str | None) -> str:
+    where = "for this directory" if name is None else f"with the name {name!r}"
     names = running_servers()
-    if not names:
-        return "none of your servers runs here: heliograph run APP starts one, with --name if you like"
-    return f"running are: {', '.join(names)}; choose with --name, or go to the directory that it was started in"
+    if names:
+        return f"no heliograph server is running {where}. Pass --name with one of those that are: {', '.join(names)}."
+    advice = "`heliograph run APP`, or pass --name" if name is None else f"`heliograph run APP --name {name}`"
+    return f"no heliograph server is running {where}. Start one with {advice}."
 
 
-def _path(name: str | None) -> Path:
-    try:
-        return control_socket(server_name(name, Path.cwd()))
-    except ConfigError as error:
-        raise CommandError(str(error)) from error
+def _last_line(text: str) -> str:
+    """Return the last line of a traceback: the exception."""
+    return text.strip().rpartition("\n")[2]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

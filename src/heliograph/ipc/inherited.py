@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -53,10 +53,9 @@ class InheritedState:
     def from_json(cls, text: str) -> Self:
         """What `to_json` wrote."""
         facts: dict[str, Any] = json.loads(text)
-        top = facts.pop("topology")
-        farms = tuple(FarmSpec(farm["name"], tuple(farm["mules"])) for farm in top.pop("farms"))
+        topology = topology_from_json(facts.pop("topology"))
         queues = tuple((read, write) for read, write in facts.pop("queues"))
-        return cls(**facts, queues=queues, topology=Topology(**top, farms=farms))
+        return cls(**facts, queues=queues, topology=topology)
 
     @classmethod
     def inherited(cls) -> Self:
@@ -82,6 +81,13 @@ class InheritedState:
         memory, reports, *ends = descriptors
         queues = tuple(zip(ends[::2], ends[1::2], strict=True))
         return replace(cls.from_json(text), memory=memory, reports=reports, queues=queues)
+
+
+def topology_from_json(facts: Mapping[str, Any]) -> Topology:
+    """Return the topology that `dataclasses.asdict` made into JSON."""
+    farms = tuple(FarmSpec(farm["name"], tuple(farm["mules"])) for farm in facts["farms"])
+    rest: dict[str, Any] = {name: value for name, value in facts.items() if name != "farms"}
+    return Topology(**rest, farms=farms)
 
 
 def report_to_master(inherited: InheritedState, **facts: object) -> None:

@@ -24,13 +24,15 @@ MAX_SENDER_ONLY = 16
 class SharedMemory:
     """Maps a server's memory. `live` is the table that senders use, `staged` the one that is being loaded."""
 
-    def __init__(self, fd: int, topology: Topology) -> None:
+    def __init__(self, fd: int, topology: Topology, *, read_only: bool = False) -> None:
         self.fd = fd
         self.processes = topology.processes()
         self._order = {process: number for number, process in enumerate((*self.processes, Identity("master")))}
         self._first_sender_only = len(self._order)
         slots = self._first_sender_only + MAX_SENDER_ONLY
-        view = memoryview(mmap.mmap(fd, self.size(topology)))
+        view = memoryview(
+            mmap.mmap(fd, self.size(topology), access=mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE)
+        )
         self.live = Routes(view)
         self.staged = Routes(view[TABLE_BYTES:])
         self.counters = Counters(view[2 * TABLE_BYTES :], slots)

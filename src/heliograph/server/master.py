@@ -14,7 +14,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,16 +26,18 @@ from heliograph.ipc.inherited import InheritedState
 from heliograph.ipc.pipes import make_pipes, server_queues
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
-from heliograph.ipc.request_server import RequestServer
+from heliograph.ipc.request_server import ConnectionServer
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import Identity
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
 from heliograph.server.processes.redelivery import Redelivery
 from heliograph.server.processes.web_server import WebServerProcess
-from heliograph.server.services.control import ControlServer
+from heliograph.server.services.changes import Changes, Status
+from heliograph.server.services.control import ControlServer, Refused
 from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.uwsgi_listener import UwsgiListener
+from heliograph.server.services.verbs import Operations, Verbs
 from heliograph.settings.options import ServerSettings
 from heliograph.triggers.last_runs import LastRunStore
 from heliograph.triggers.scheduler import MasterScheduler
@@ -46,8 +48,6 @@ _SIGNALS = {do.ReloadWebServer: signal.SIGHUP, do.Drain: signal.SIGTERM, do.Kill
 _MILLISECOND = 0.001
 _CANNOT_START = 127
 """Exit code for a command that cannot be started, as a shell has it."""
-_MAX_RUNS = 1000
-"""Runs to come that are told at a time."""
 _IDLE_POLL = 0.02
 """Seconds between two looks whether the server is quiet, while it is stopping and only then."""
 
@@ -82,7 +82,7 @@ class Master:
         self._raiser = MasterScheduler(self._selector, outgoing.send, outgoing.is_queued, memo=memo)
         self._beside = WebServerProcess(settings.command, instance.control_socket(settings.name))
         self._door = PidfdWatcher(self._selector, self._note_leaving)
-        self._fronts: list[RequestServer] = []
+        self._fronts: list[ConnectionServer] = []
         try:
             if settings.listen is not None:
                 self._fronts.append(
@@ -90,8 +90,10 @@ class Master:
                         settings.listen, self._selector, partial(outgoing.send_external, allowed=settings.allow_remote)
                     )
                 )
-            control = instance.control_socket(settings.name)
-            self._fronts.append(ControlServer(control, self._selector, self._answer))
+            self._changes = Changes(lambda: Status.of(self._supervisor))
+            verbs = Verbs(self._operations(), self._changes).table()
+            self._control = ControlServer(instance.control_socket(settings.name), self._selector, verbs)
+            self._fronts.append(self._control)
         except BaseException:
             self._lock.release()
             raise
@@ -133,6 +135,7 @@ class Master:
         if self._supervisor.draining_queues and self._outgoing.is_idle(self._supervisor.vacant_workers):
             self._execute(self._supervisor.on_idle())
         self._execute(self._supervisor.tick(now))
+        self._changes.publish()
 
     def _watch_signals(self) -> Callable[[], None]:
         self._signals.setblocking(False)
@@ -310,11 +313,14 @@ class Master:
         """Leave nothing open or changed: the program that was a master may go on."""
         set_child_subreaper(False)
         for front in self._fronts:
-            front.close()
+            front.stop_listening()
         self._templates.close()
         self._door.close()
         self._raiser.close()
         self._lock.release()
+        self._changes.stopped(1 if self._code is None else self._code)
+        for front in self._fronts:
+            front.close()
         self._selector.close()
         self._signals.close()
         self._signal_to.close()
@@ -324,48 +330,45 @@ class Master:
 
     # for others
 
-    def _answer(self, request: dict[str, Any], pid: int) -> tuple[dict[str, Any], Sequence[int]]:
-        match request:
-            case {"do": "attach"}:
-                inherited = self._inherited(self._supervisor.generation)
-                return {"inherited": inherited.to_json(), "triggers": self._declared}, inherited.passed()
-            case {"do": "join"}:
-                return self._assign_worker_number(pid), ()
-            case {"do": "signals"}:
-                return self._state(), ()
-            case {"do": "next", "count": int(count)}:
-                return {"next": self._raiser.upcoming(max(0, min(count, _MAX_RUNS)))}, ()
-            case {"do": "reload"}:
-                self._execute(self._supervisor.reload())
-            case {"do": "stop"}:
-                self._execute(self._supervisor.stop(time.monotonic()))
-            case _:
-                known = "signals, next (with a count), attach, join, reload or stop"
-                return {"error": f"cannot do {request}; {known} can be done"}, ()
-        return {"pid": os.getpid()}, ()
+    def _operations(self) -> Operations:
+        return Operations(
+            status=lambda: Status.of(self._supervisor),
+            facts=self._facts,
+            inherited=lambda: self._inherited(self._supervisor.generation),
+            triggers=lambda: self._declared,
+            join=self._assign_worker_number,
+            upcoming=self._raiser.upcoming,
+            reload=lambda: self._execute(self._supervisor.reload()),
+            stop=lambda: self._execute(self._supervisor.stop(time.monotonic())),
+        )
 
-    def _assign_worker_number(self, pid: int) -> dict[str, Any]:
-        """What a process of the other server is told that would be a worker: which one, or 0 while there is no seat."""
+    def _assign_worker_number(self, pid: int) -> int:
+        """Make a process of the web server a worker. Return its number, 0 while all numbers are taken."""
         if not self._settings.command:
-            return {"error": "this server starts its workers itself; give heliograph run a command after two dashes"}
+            raise Refused(
+                "failed", "this server starts its workers itself. Start the web server with `heliograph run`."
+            )
         now = time.monotonic()
         process = self._supervisor.join(pid, now)
         if process is not None and not self._door.watch(pid, process):
             self._note_leaving(process, now)
             process = None
-        return {"worker": process.number if process else 0}
+        return process.number if process else 0
 
-    def _state(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         return {
             "name": self._settings.name,
             "app": str(self._settings.app),
             "pid": os.getpid(),
-            "generation": self._supervisor.generation,
-            "loading": self._supervisor.loading,
-            "complete": self._supervisor.all_running,
-            "processes": {str(process): pid for process, pid in self._supervisor.pids().items()},
-            "queued": self._outgoing.queued(),
+            "queued": self._outgoing.in_pipes(),
             "triggers": self._raiser.rows(),
+        }
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **self._facts(),
+            **Status.of(self._supervisor).to_json(),
+            "queued": self._outgoing.queued(),
             "rejected": self._memory.counters.rejected(),
             "signals": self._outgoing.rows(),
         }

@@ -349,7 +349,7 @@ def test_joining_a_server_with_workers_of_its_own_is_an_error(server):
 JOIN = """
 import pathlib, sys
 from heliograph.ipc.control_client import request
-request(pathlib.Path(sys.argv[1]), {"do": "join"})
+request(pathlib.Path(sys.argv[1]), "join")
 """
 
 

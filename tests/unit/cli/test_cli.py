@@ -307,17 +307,24 @@ def test_an_unknown_option_before_the_dashes_is_an_error_without_the_example(sta
     assert started == []
 
 
-@pytest.mark.parametrize("command", ["signals", "reload", "stop"])
-def test_without_a_server_the_command_lists_those_that_run(monkeypatch, tmp_path, command):
-    """Exit code 2."""
+@pytest.mark.parametrize("command", ["signals", "schedule", "reload", "stop"])
+def test_without_a_server_a_command_says_how_to_start_or_name_it(monkeypatch, tmp_path, command):
+    """Exit code 2, and which servers run. The path of the socket is shown on request only."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert "heliograph run APP starts one" in refused(command, "--name", "nobody")
+    text = "Error: no heliograph server is running for this directory. "
+    text += "Start one with `heliograph run APP`, or pass --name."
+    assert refused(command).strip() == text
+    assert refused(command, "-v").startswith(f"{text} (no server answers at {tmp_path}/heliograph/")
+    assert "with the name 'nobody'. Start one with `heliograph run APP --name nobody`." in refused(
+        command, "--name", "nobody"
+    )
     with socket.socket(socket.AF_UNIX) as there, socket.socket(socket.AF_UNIX) as ended:
         there.bind(f"{tmp_path}/heliograph/shop.sock")
         there.listen()
         ended.bind(f"{tmp_path}/heliograph/old.sock")
         says = refused(command, "--name", "nobody")
-    assert "running are: shop; choose with --name" in says
+        assert "for this directory. Pass --name with one of those that are: shop." in refused(command)
+    assert "with the name 'nobody'. Pass --name with one of those that are: shop." in says
 
 
 @pytest.mark.parametrize("command", ["signals", "reload", "stop"])
@@ -340,7 +347,7 @@ def test_signals_shows_names_if_there_are_any(monkeypatch, names, first, rows):
     """The table has no column for them otherwise."""
     signals = [{"num": num, "name": name, **ROW} for num, name in zip((1, 67), names, strict=True)]
     state = {"name": "shop", "app": "tasks", "pid": 5, "processes": {}, "triggers": [], "queued": 0, "rejected": 0}
-    monkeypatch.setattr(server_commands, "request", lambda _path, _request: {**state, "signals": signals})
+    monkeypatch.setattr(server_commands, "read_state", lambda _path: {**state, "signals": signals})
     result = invoke("signals", "--name", "shop")
     assert result.exit_code == 0
     _, header, *lines, _ = result.stdout.splitlines()

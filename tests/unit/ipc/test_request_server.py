@@ -1,23 +1,49 @@
-"""Clients of the master: real sockets on a loop that never waits. None may hang or grow it."""
+"""Clients of the master: real sockets on a loop that never waits. No client can block the master or use up memory."""
 
 import os
 import socket
 
 import pytest
 
-from heliograph.ipc.request_server import MAX_CLIENTS, Reply, RequestServer
+from heliograph.ipc.request_server import MAX_CLIENTS, MAX_HELD, Connection, ConnectionServer, Reply, RequestServer
 
-MOST, PATIENCE = 16, 5.0
+MAX_BYTES, TIMEOUT = 16, 5.0
+BIG = 1 << 20
 
 
 def respond(asked: bytes, _sock: socket.socket) -> Reply | None:
-    """A line is answered in capitals, an empty one by nothing, a `big` one by a megabyte, a number by descriptors."""
+    """A line is answered in capitals, an empty line by nothing, `big` by a megabyte."""
     line, newline, _ = asked.partition(b"\n")
     if not newline:
         return None
-    if line.isdigit():
-        return Reply(b"here\n", (0,) * int(line))
-    return Reply(b"x" * (1 << 20) if line == b"big" else line.upper())
+    return Reply(b"x" * BIG if line == b"big" else line.upper())
+
+
+class Lines(ConnectionServer):
+    """Answers each line of a connection; `hold` and `release` hold it, a number brings descriptors."""
+
+    def __init__(self, listener, selector, timeout):
+        super().__init__(listener, selector, timeout)
+        self.handled: list[bytes] = []
+        self.held: list[Connection] = []
+
+    def handle(self, connection: Connection) -> bool:
+        line, newline, rest = bytes(connection.received).partition(b"\n")
+        if not newline:
+            return False
+        connection.received[:] = rest
+        self.handled.append(line)
+        if line == b"hold":
+            connection.send(b"held\n" if connection.hold() else b"full\n")
+            self.held.append(connection)
+        elif line.isdigit():
+            connection.send(b"here\n", (0,) * int(line))
+        elif line == b"own":
+            owned = tuple(os.dup(0) for _ in range(3))
+            connection.send(b"here\n", owned, owned)
+        else:
+            connection.send(b"x" * BIG if line == b"big" else line.upper() + b"\n")
+        return True
 
 
 @pytest.fixture
@@ -26,13 +52,25 @@ def path(directory):
 
 
 @pytest.fixture
-def clients(loop, path):
+def listener(path):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen(128)
-    clients = RequestServer(listener, loop.selector, respond, MOST, PATIENCE)
-    loop.fronts.append(clients)
-    return clients
+    return listener
+
+
+@pytest.fixture
+def server(loop, listener):
+    server = RequestServer(listener, loop.selector, respond, MAX_BYTES, TIMEOUT)
+    loop.fronts.append(server)
+    return server
+
+
+@pytest.fixture
+def lines(loop, listener):
+    server = Lines(listener, loop.selector, TIMEOUT)
+    loop.fronts.append(server)
+    return server
 
 
 def received(peer) -> bytes:
@@ -43,202 +81,361 @@ def received(peer) -> bytes:
     return found
 
 
-def served(clients) -> int:
-    return len(clients._clients)
+def open_connections(server) -> int:
+    return len(server._connections)
 
 
-def test_a_request_is_answered_and_the_connection_closed(loop, clients, path):
+def test_a_request_is_answered_and_the_connection_closed(loop, server, path):
     """Whole, or byte by byte."""
     whole, slow = loop.connect(path), loop.connect(path)
     whole.sendall(b"hello\n")
-    loop.turn(clients)
+    loop.turn(server)
     assert received(whole) == b"HELLO"
     for byte in b"world\n":
         slow.sendall(bytes((byte,)))
-        loop.turn(clients)
+        loop.turn(server)
     assert received(slow) == b"WORLD"
-    assert served(clients) == 0
+    assert open_connections(server) == 0
 
 
-def test_an_empty_answer_closes(loop, clients, path):
+def test_an_empty_answer_closes(loop, server, path):
     """Without a byte."""
     peer = loop.connect(path)
     peer.sendall(b"\n")
-    loop.turn(clients)
+    loop.turn(server)
     assert received(peer) == b""
 
 
 @pytest.mark.parametrize("sent", [b"", b"half"])
-def test_half_a_request_and_an_end(loop, clients, path, sent):
-    """Whoever goes, or sends no more, is forgotten; nothing is answered."""
+def test_a_client_that_goes_is_forgotten(loop, server, path, sent):
+    """Whether it closes the connection or sends no more; nothing is answered."""
     gone, silent = loop.connect(path), loop.connect(path)
     for peer in (gone, silent):
         peer.sendall(sent)
-    loop.turn(clients)
-    assert served(clients) == 2
+    loop.turn(server)
+    assert open_connections(server) == 2
     gone.close()
     silent.shutdown(socket.SHUT_WR)
-    loop.turn(clients)
+    loop.turn(server)
     assert received(silent) == b""
-    assert served(clients) == 0
+    assert open_connections(server) == 0
 
 
-def test_a_request_whose_sender_sends_no_more_is_answered(loop, clients, path):
+def test_a_request_whose_sender_sends_no_more_is_answered(loop, server, path):
     """It may have closed its half already."""
     peer = loop.connect(path)
     peer.sendall(b"hello\n")
     peer.shutdown(socket.SHUT_WR)
-    loop.turn(clients)
+    loop.turn(server)
     assert received(peer) == b"HELLO"
 
 
-def test_a_request_is_bounded(loop, clients, path):
-    """At so many bytes without an end the connection is closed, whatever follows; not before."""
+def test_a_request_is_bounded(loop, server, path):
+    """At so many bytes without an end the server closes the connection, whatever follows; not before."""
     peer = loop.connect(path)
-    peer.sendall(b"x" * (MOST - 1))
-    loop.turn(clients)
-    assert served(clients) == 1
+    peer.sendall(b"x" * (MAX_BYTES - 1))
+    loop.turn(server)
+    assert open_connections(server) == 1
     peer.sendall(b"x")
-    loop.turn(clients)
-    assert served(clients) == 0
+    loop.turn(server)
+    assert open_connections(server) == 0
     assert received(peer) == b""
 
 
-def test_time_is_bounded(loop, clients, path):
-    """A silent client, one that sends a byte now and then, one that does not read: each goes when its time is over."""
-    assert clients.deadline == float("inf")
+def test_time_is_bounded(loop, server, path):
+    """A silent client, one that sends a byte now and then, one that does not read: each is closed in time."""
+    assert server.deadline == float("inf")
     silent = loop.connect(path)
-    loop.turn(clients)
-    assert clients.deadline == loop.now + PATIENCE
+    loop.turn(server)
+    assert server.deadline == loop.now + TIMEOUT
     loop.now += 2.0
     slow, deaf = loop.connect(path), loop.connect(path)
     slow.sendall(b"x")
     deaf.sendall(b"big\n")
-    loop.turn(clients)
-    loop.now += PATIENCE - 2.0
+    loop.turn(server)
+    loop.now += TIMEOUT - 2.0
     slow.sendall(b"x")
-    loop.turn(clients)
-    clients.tick(loop.now)
+    loop.turn(server)
+    server.tick(loop.now)
     assert received(silent) == b""
-    assert served(clients) == 2
-    assert clients.deadline == loop.now + 2.0
+    assert open_connections(server) == 2
+    assert server.deadline == loop.now + 2.0
     loop.now += 2.0
-    clients.tick(loop.now)
-    assert (served(clients), clients.deadline) == (0, float("inf"))
+    server.tick(loop.now)
+    assert (open_connections(server), server.deadline) == (0, float("inf"))
     assert received(slow) == b""
-    assert len(received(deaf)) < 1 << 20
+    assert len(received(deaf)) < BIG
 
 
-def test_a_slow_reader_gets_it_all(loop, clients, path):
-    """Of a long answer what there is room for, again and again; the others are served meanwhile."""
+def test_a_slow_reader_gets_it_all(loop, server, path):
+    """A long answer goes in pieces, as the client reads; others are served meanwhile."""
     slow, quick, found = loop.connect(path), loop.connect(path), 0
     slow.sendall(b"big\n")
-    loop.turn(clients)
+    loop.turn(server)
     quick.sendall(b"hello\n")
-    loop.turn(clients)
+    loop.turn(server)
     assert received(quick) == b"HELLO"
     while chunk := slow.recv(4096):
         found += len(chunk)
-        loop.turn(clients)
-    assert found == 1 << 20
+        loop.turn(server)
+    assert found == BIG
 
 
-def test_a_reader_that_goes_is_forgotten(loop, clients, path):
-    """In the midst of its answer."""
+def test_a_reader_that_goes_is_forgotten(loop, server, path):
+    """Within its answer."""
     peer = loop.connect(path)
     peer.sendall(b"big\n")
-    loop.turn(clients)
-    assert served(clients) == 1
+    loop.turn(server)
+    assert open_connections(server) == 1
     peer.close()
-    loop.turn(clients)
-    assert served(clients) == 0
+    loop.turn(server)
+    assert open_connections(server) == 0
 
 
-def test_the_number_of_clients_is_bounded(loop, clients, path):
-    """One more takes the place of who has been there longest: silent ones keep nobody out."""
+def test_the_number_of_clients_is_bounded(loop, server, path):
+    """One more replaces the one that has been connected longest: silent clients keep nobody out."""
     silent = [loop.connect(path) for _ in range(MAX_CLIENTS)]
-    loop.turn(clients)
-    assert served(clients) == MAX_CLIENTS
+    loop.turn(server)
+    assert open_connections(server) == MAX_CLIENTS
     late = loop.connect(path)
     late.sendall(b"hello\n")
-    loop.turn(clients)
+    loop.turn(server)
     assert received(late) == b"HELLO"
     assert received(silent[0]) == b""
-    assert served(clients) == MAX_CLIENTS - 1
+    assert open_connections(server) == MAX_CLIENTS - 1
     silent[1].sendall(b"still\n")
-    loop.turn(clients)
+    loop.turn(server)
     assert received(silent[1]) == b"STILL"
 
 
-def test_one_that_is_sent_away_while_it_speaks(loop, clients, path):
+def test_a_client_is_replaced_while_it_sends(loop, server, path):
     """Its bytes and its successor's connection are found in one turn, in whichever order: no error, no mix-up."""
     silent = [loop.connect(path) for _ in range(MAX_CLIENTS)]
-    loop.turn(clients)
+    loop.turn(server)
     silent[0].sendall(b"too late\n")
     new = [loop.connect(path) for _ in range(2)]
     for peer in new:
         peer.sendall(b"new\n")
-    loop.turn(clients)
+    loop.turn(server)
     assert [received(peer) for peer in new] == [b"NEW"] * 2
     assert received(silent[1]) == b""
 
 
-def test_hundreds_of_clients_one_after_the_other(loop, clients, path):
-    """No more are open than may be at a time, on either side of the counter."""
+def test_hundreds_of_clients_one_after_the_other(loop, server, path):
+    """The number of open connections stays within its bound."""
     for number in range(500):
         peer = loop.connect(path)
         peer.sendall(b"hello\n" if number % 2 else b"x")
-        loop.turn(clients)
-        assert served(clients) <= MAX_CLIENTS
+        loop.turn(server)
+        assert open_connections(server) <= MAX_CLIENTS
         peer.close()
-    loop.turn(clients)
-    assert served(clients) == 0
+    loop.turn(server)
+    assert open_connections(server) == 0
 
 
-def test_a_connection_that_is_gone_before_it_is_accepted(loop, clients, path):
+def test_a_connection_that_is_gone_before_it_is_accepted(loop, server, path):
     """Nothing is left of it."""
     loop.connect(path).close()
-    loop.turn(clients)
-    assert served(clients) == 0
+    loop.turn(server)
+    assert open_connections(server) == 0
 
 
-def test_whoever_is_not_admitted_is_closed(loop, clients, path, monkeypatch):
-    """Before a byte is read; it takes nobody's place."""
-    monkeypatch.setattr(type(clients), "accepts_peer", lambda _self, _sock: False)
+def test_a_peer_that_is_not_accepted_is_closed(loop, server, path, monkeypatch):
+    """Before a byte is read; it replaces nobody."""
+    monkeypatch.setattr(type(server), "accepts_peer", lambda _self, _sock: False)
     peer = loop.connect(path)
-    loop.turn(clients)
+    loop.turn(server)
     assert received(peer) == b""
-    assert served(clients) == 0
+    assert open_connections(server) == 0
 
 
-def test_the_end_leaves_nothing_open(loop, clients, path, descriptors):
+def test_the_end_leaves_nothing_open(loop, server, path, descriptors):
     """Clients in all states, the listener, and the selector's entries."""
     before = descriptors()
     idle, half, deaf = (loop.connect(path) for _ in range(3))
     half.sendall(b"half")
     deaf.sendall(b"big\n")
-    loop.turn(clients)
+    loop.turn(server)
     assert descriptors() == before + 6
     loop.fronts.clear()
-    clients.close()
+    server.close()
     assert descriptors() == before + 3 - 1
     assert len(loop.selector.get_map()) == 0
     assert received(idle) == received(half) == b""
 
 
+# several requests on a connection
+
+
+def test_a_connection_carries_many_requests(loop, lines, path):
+    """One after the other, all at once, and cut anywhere."""
+    peer = loop.connect(path)
+    for word in (b"one\n", b"two\nthree\nfo", b"ur\n"):
+        peer.sendall(word)
+        loop.turn(lines)
+    assert peer.recv(100) == b"ONE\nTWO\nTHREE\nFOUR\n"
+    assert open_connections(lines) == 1
+
+
+def test_a_turn_handles_one_request_of_a_client(loop, lines, path):
+    """A client that sends thousands at once does not keep the others waiting."""
+    flood, other = loop.connect(path), loop.connect(path)
+    loop.turn(lines)
+    flood.sendall(b"a\n" * 5000)
+    other.sendall(b"b\n")
+    for _ in range(2):
+        for key, _ in loop.selector.select(0):
+            key.data(loop.now)
+    assert lines.handled.count(b"b") == 1
+    assert lines.handled.count(b"a") <= 2
+    found = b""
+    while len(found) < len(b"A\n" * 5000):
+        loop.turn(lines)
+        found += flood.recv(65_536)
+    assert lines.handled.count(b"a") == 5000
+
+
+def test_the_requests_of_a_client_that_does_not_read_wait(loop, lines, path):
+    """Its answers do not pile up: the next request is handled when the last answer has been read."""
+    peer = loop.connect(path)
+    peer.sendall(b"big\nbig\nend\n")
+    loop.turn(lines)
+    assert lines.handled == [b"big"]
+    found = b""
+    while not found.endswith(b"END\n"):
+        found += peer.recv(65_536)
+        loop.turn(lines)
+    assert len(found) == 2 * BIG + 4
+
+
+def test_each_request_renews_the_timeout(loop, lines, path):
+    """A client that goes on asking stays; then its time is over."""
+    peer = loop.connect(path)
+    for _ in range(3):
+        peer.sendall(b"hello\n")
+        loop.turn(lines)
+        loop.now += TIMEOUT - 1
+        lines.tick(loop.now)
+    assert open_connections(lines) == 1
+    loop.now += 1
+    lines.tick(loop.now)
+    assert received(peer) == b"HELLO\n" * 3
+
+
+def test_a_client_that_is_held_may_be_silent(loop, lines, path):
+    """No timeout, and nobody replaces it; when it is released, its time begins again."""
+    held = loop.connect(path)
+    held.sendall(b"hold\n")
+    loop.turn(lines)
+    loop.now += 1000
+    lines.tick(loop.now)
+    assert lines.deadline == float("inf")
+    for _ in range(MAX_CLIENTS + 5):
+        loop.connect(path)
+    loop.turn(lines)
+    lines.held[0].send(b"event\n")
+    assert held.recv(100) == b"held\nevent\n"
+    lines.held[0].release()
+    assert lines._connections[min(lines._connections)].deadline <= loop.now + TIMEOUT
+    loop.now += TIMEOUT
+    lines.tick(loop.now)
+    assert held.recv(100) == b""
+
+
+def test_a_held_client_that_does_not_read_is_closed(loop, lines, path):
+    """Its time begins when something is sent that it does not take."""
+    held = loop.connect(path)
+    held.sendall(b"hold\n")
+    loop.turn(lines)
+    loop.now += 1000
+    lines.tick(loop.now)
+    lines.held[0].send(b"x" * BIG)
+    assert lines.deadline == loop.now + TIMEOUT
+    loop.now += TIMEOUT
+    lines.tick(loop.now)
+    assert not lines.held[0].is_open
+    lines.held[0].send(b"too late")
+    assert len(received(held)) < BIG
+
+
+def test_the_number_of_held_clients_is_bounded(loop, lines, path):
+    """So there is always one that can be replaced."""
+    peers = [loop.connect(path) for _ in range(MAX_HELD + 1)]
+    for peer in peers:
+        peer.sendall(b"hold\n")
+        loop.turn(lines)
+    assert [peer.recv(100) for peer in peers] == [b"held\n"] * MAX_HELD + [b"full\n"]
+    peers[0].close()
+    loop.turn(lines)
+    peers[-1].sendall(b"hold\n")
+    loop.turn(lines)
+    assert peers[-1].recv(100) == b"held\n"
+
+
+def test_a_connection_can_be_closed_at_once(loop, lines, path):
+    """What was not read is lost."""
+    held = loop.connect(path)
+    held.sendall(b"hold\n")
+    loop.turn(lines)
+    lines.held[0].send(b"x" * BIG)
+    assert lines.held[0].unsent > 0
+    lines.held[0].abort()
+    assert len(received(held)) < BIG
+    assert open_connections(lines) == 0
+
+
+def test_connections_outlive_the_listener(loop, lines, path):
+    """`stop_listening` twice is `stop_listening` once."""
+    held = loop.connect(path)
+    held.sendall(b"hold\n")
+    loop.turn(lines)
+    lines.stop_listening()
+    lines.stop_listening()
+    with socket.socket(socket.AF_UNIX) as late, pytest.raises(ConnectionRefusedError):
+        late.connect(str(path))
+    lines.held[0].send(b"last\n")
+    assert held.recv(100) == b"held\nlast\n"
+
+
+# descriptors
+
+
 @pytest.mark.parametrize("count", [1, 253, 254, 600])
-def test_descriptors_go_with_an_answer(loop, clients, path, count):
-    """As many as there are, in pieces where the kernel passes no more at a time."""
+def test_descriptors_go_with_an_answer(loop, lines, path, count):
+    """As many as there are, in groups where the kernel passes no more at a time."""
     peer = loop.connect(path)
     peer.sendall(b"%d\n" % count)
-    loop.turn(clients)
+    loop.turn(lines)
     text, found = b"", []
-    while True:
+    while not text.endswith(b"\n"):
         piece, descriptors, _, _ = socket.recv_fds(peer, 100, 253)
         found += descriptors
         text += piece
-        if not piece:
-            break
     for fd in found:
         os.close(fd)
     assert (text, len(found)) == (b"here\n", count)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_descriptors_that_were_opened_for_an_answer_are_closed(loop, lines, path, descriptors, reads):
+    """When they have been sent, or the connection is closed before."""
+    peer = loop.connect(path)
+    loop.turn(lines)
+    before = descriptors()
+    if not reads:
+        peer.sendall(b"hold\n")
+        loop.turn(lines)
+        lines.held[0].send(b"x" * BIG)
+        owned = (os.dup(0),)
+        lines.held[0].send(b"after\n", owned, owned)
+        assert descriptors() == before + 1
+        lines.held[0].abort()
+        assert descriptors() == before - 1
+        return
+    peer.sendall(b"own\n")
+    loop.turn(lines)
+    assert descriptors() == before
+    _, found, _, _ = socket.recv_fds(peer, 100, 253)
+    assert len(found) == 3
+    for fd in found:
+        os.close(fd)

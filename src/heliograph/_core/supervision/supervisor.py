@@ -90,6 +90,10 @@ class Supervisor:
     """Whether it runs beside another server, whose processes are its workers."""
     generation: int = 0
     """The template that processes are forked from; 0 before the first is ready."""
+    failed_generation: int = 0
+    """The last generation that failed to load; 0 if none did."""
+    failure: str = ""
+    """Why it failed."""
     _loading: int = 0
     _last: int = 0
     _fork_server_running: bool = False
@@ -128,6 +132,11 @@ class Supervisor:
     def loading(self) -> bool:
         """Whether a template is loading the application."""
         return bool(self._loading)
+
+    @property
+    def newest_generation(self) -> int:
+        """The generation that was loaded last; it may still be loading, or have failed."""
+        return self._last
 
     @property
     def stopping(self) -> bool:
@@ -212,7 +221,7 @@ class Supervisor:
         for seat in lost:
             seat.state, seat.deadline = "absent", _NEVER
         if generation == self._loading:
-            self._loading = 0
+            self._loading, self.failed_generation, self.failure = 0, generation, reason
             return [*self._load_failed(reason, now), *self._finish_if_done()]
         if generation != self.generation or not self._fork_server_running:
             # It was told to fork, then to end, and was killed in between: the newest forks instead.

@@ -64,9 +64,9 @@ class WebWorkerEngine(LocalEngine):
         """Attaches to the master behind that control socket. Raises `ConfigError` if none answers."""
         self._path = control
         try:
-            answer, descriptors = request_with_fds(self._path, {"do": "attach"})
+            answer, descriptors = request_with_fds(self._path, "attach")
         except ServerNotRunning as error:
-            raise ConfigError(f"{error}; HELIOGRAPH_MASTER says so: if that server has ended, unset it") from error
+            raise ConfigError(f"{error} If the server has stopped, unset HELIOGRAPH_MASTER.") from error
         inherited = InheritedState.received(answer["inherited"], descriptors)
         # When its processes are to be replaced is the other server's affair.
         super().__init__(replace(inherited, max_signals=0), process=Identity("external"))
@@ -217,7 +217,7 @@ class WebWorkerEngine(LocalEngine):
 
     def _ask_for_seat(self) -> int:
         try:
-            return int(request(self._path, {"do": "join"})["worker"])
+            return int(request(self._path, "join")["worker"])
         except ServerNotRunning:
             return 0  # the master is busy; or it has ended, and its server is ending
 

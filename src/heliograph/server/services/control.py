@@ -1,78 +1,210 @@
-"""The master's control socket: a line of JSON asks, a line of JSON answers, and the connection is closed.
+"""The master's control socket: frames of the control protocol in, the answers of verbs out.
 
-Only the owner's processes are served: the socket is 0600, and the kernel tells who connects. An answer may bring
-descriptors along (`SCM_RIGHTS`). `ipc.control_client` is the other end.
+Only processes of the server's own user are served: the socket has mode 0600, and the kernel tells who connects.
+`ipc.control` describes the frames, `services.verbs` holds the verbs, `ipc.control_client` is the other end.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from heliograph.exceptions import ConfigError
-from heliograph.ipc.request_server import Reply, RequestServer
+from heliograph.ipc.control import (
+    MAX_REQUEST_BYTES,
+    ErrorCode,
+    ProtocolError,
+    Request,
+    encode_error,
+    encode_event,
+    encode_result,
+    in_short,
+    parse_request,
+    take_frame,
+)
+from heliograph.ipc.request_server import Connection, ConnectionServer
 
-MAX_REQUEST_BYTES = 4096
-"""Bytes of a request."""
 CLIENT_TIMEOUT = 5.0
-"""Seconds that a client may take to ask and to read its answer."""
+"""Seconds that a client may take to send a request and to read the answer."""
+MAX_UNREAD_BYTES = 1 << 20
+"""Bytes of events that a subscriber may leave unread. After that the server closes the connection."""
 
-Answer = Callable[[dict[str, Any], int], tuple[dict[str, Any], Sequence[int]]]
-"""What to answer to a request of the process of that id: a line of JSON, and descriptors."""
+_PEER = struct.Struct("iII")
+
+Right = Literal["read", "control"]
+"""Permission to look at a server, or to change what it does."""
 
 
-class ControlServer(RequestServer):
+class Refused(Exception):
+    """A verb refuses a request."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of a verb, with descriptors for the client. `owned` are closed when they have been sent."""
+
+    result: Mapping[str, Any]
+    descriptors: tuple[int, ...] = ()
+    owned: tuple[int, ...] = ()
+
+
+class Call:
+    """One request to a verb. A verb that returns None answers later, by `finish` or `fail`."""
+
+    def __init__(self, connection: Connection, request: Request, pid: int) -> None:
+        self.arguments = request.arguments
+        self.pid = pid
+        """Process id of the client."""
+        self._id = request.id
+        self._connection = connection
+
+    @property
+    def is_open(self) -> bool:
+        """False when the client has gone."""
+        return self._connection.is_open
+
+    def hold(self) -> None:
+        """Let the client wait for an event.
+
+        Raises:
+            Refused: Too many clients wait.
+        """
+        if not self._connection.hold():
+            raise Refused("busy", "too many clients wait for this server. Try again later, or without waiting.")
+
+    def answer(self, answer: Answer) -> None:
+        """Send the result."""
+        self._connection.send(encode_result(self._id, answer.result), answer.descriptors, answer.owned)
+
+    def refuse(self, code: ErrorCode, message: str) -> None:
+        """Send an error."""
+        self._connection.send(encode_error(self._id, code, message))
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Send the result to a client that was held."""
+        self._connection.release()
+        self.answer(Answer(result))
+
+    def fail(self, code: ErrorCode, message: str) -> None:
+        """Send an error to a client that was held."""
+        self._connection.release()
+        self.refuse(code, message)
+
+    def push(self, event: Mapping[str, Any]) -> None:
+        """Send an event to a subscriber, or close its connection if it does not read."""
+        if self._connection.unsent > MAX_UNREAD_BYTES:
+            self._connection.abort()
+        self._connection.send(encode_event(self._id, event))
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What a server does on request."""
+
+    function: Callable[[Call], Answer | None]
+    right: Right
+    arguments: Mapping[str, type] = field(default_factory=dict[str, type])
+    """The arguments that it knows, and their types. All are optional."""
+
+
+class ControlServer(ConnectionServer):
     """Serves the control socket from the master's own loop."""
 
-    def __init__(self, path: Path, selector: selectors.BaseSelector, answer: Answer) -> None:
-        """`answer` is called with each request. The caller holds the lock of the name, so a file there is stale."""
+    def __init__(self, path: Path, selector: selectors.BaseSelector, verbs: Mapping[str, Verb]) -> None:
+        """Listen at `path`. The caller holds the lock of the server's name, so an existing file is stale."""
         self._path = path
-        self._answer = answer
+        self._verbs = verbs
         path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        before = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        except OSError as error:
-            listener.close()
-            raise ConfigError(f"cannot listen at {path}: {error.strerror or error}") from error
-        finally:
-            os.umask(before)
-        listener.listen()
-        super().__init__(listener, selector, self._respond_to, MAX_REQUEST_BYTES, CLIENT_TIMEOUT)
+        super().__init__(_listen(path), selector, CLIENT_TIMEOUT)
 
-    def close(self) -> None:
-        super().close()
-        self._path.unlink(missing_ok=True)
+    def stop_listening(self) -> None:
+        """Accept no more connections and remove the socket. Connections stay open until `close`."""
+        if self._listener.fileno() >= 0:
+            self._path.unlink(missing_ok=True)
+        super().stop_listening()
 
     def accepts_peer(self, sock: socket.socket) -> bool:
         _, uid = _peer(sock)
-        return uid == os.getuid()
+        return bool(rights_of(uid))
 
-    def _respond_to(self, asked: bytes, sock: socket.socket) -> Reply | None:
-        line, newline, _ = asked.partition(b"\n")
-        if not newline:
-            return None
-        answer, descriptors = self._answer_to(line, _peer(sock)[0])
-        return Reply(json.dumps(answer).encode() + b"\n", tuple(descriptors))
-
-    def _answer_to(self, line: bytes, pid: int) -> tuple[dict[str, Any], Sequence[int]]:
+    def handle(self, connection: Connection) -> bool:
         try:
-            request = json.loads(line)
-        except (ValueError, RecursionError):
-            request = None
-        if not isinstance(request, dict):
-            return {"error": 'ask with a line of JSON: {"do": "signals"}'}, ()
-        return self._answer(request, pid)  # pyright: ignore[reportUnknownArgumentType]
+            frame = take_frame(connection.received, MAX_REQUEST_BYTES)
+        except ProtocolError as error:
+            connection.received.clear()
+            connection.send(encode_error(None, error.code, str(error)))
+            connection.close()
+            return False
+        if frame is None:
+            return False
+        try:
+            request = parse_request(frame)
+        except ProtocolError as error:
+            connection.send(encode_error(error.request_id, error.code, str(error)))
+        else:
+            pid, uid = _peer(connection.socket)
+            self._answer(Call(connection, request, pid), request.verb, rights_of(uid))
+        return True
+
+    def _answer(self, call: Call, name: str, rights: frozenset[Right]) -> None:
+        try:
+            answer = self._call(call, name, rights)
+        except Refused as refusal:
+            call.refuse(refusal.code, str(refusal))
+        else:
+            if answer is not None:
+                call.answer(answer)
+
+    def _call(self, call: Call, name: str, rights: frozenset[Right]) -> Answer | None:
+        verb = self._verbs.get(name)
+        if verb is None:
+            raise Refused("unknown_verb", f"unknown verb: {in_short(name)}. Verbs: {', '.join(sorted(self._verbs))}.")
+        if verb.right not in rights:
+            raise Refused("forbidden", f"not permitted: {name}. Run the command as the user of the server.")
+        _check_arguments(name, verb, call.arguments)
+        return verb.function(call)
+
+
+def rights_of(uid: int) -> frozenset[Right]:
+    """Return what a user may do: everything with a server of its own, nothing with another."""
+    return frozenset({"read", "control"}) if uid == os.getuid() else frozenset()
+
+
+def _check_arguments(name: str, verb: Verb, arguments: Mapping[str, Any]) -> None:
+    for argument, value in arguments.items():
+        expected = verb.arguments.get(argument)
+        if expected is None:
+            known = ", ".join(sorted(verb.arguments)) or "none"
+            raise Refused("bad_argument", f"unknown argument of {name}: {in_short(argument)}. Arguments: {known}.")
+        if type(value) is not expected:
+            raise Refused("bad_argument", f"bad {argument} for {name}: {in_short(value)}. Send {expected.__name__}.")
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen at {path}: {error.strerror or error}") from error
+    finally:
+        os.umask(before)
+    return listener
 
 
 def _peer(sock: socket.socket) -> tuple[int, int]:
-    """Process id and user id of who connected, as the kernel has them."""
-    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    """Return process id and user id of the client, from the kernel."""
+    pid, uid, _ = _PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
     return pid, uid

@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from heliograph._core.signals.records import FETCHED, Record, encode, unfinished
-from heliograph._core.signals.routes import Route
 from heliograph._core.signals.targets import parse, queues, readers_of
-from heliograph._core.stats.counters import CounterName, ProcessCounters
+from heliograph._core.stats.counters import ProcessCounters
+from heliograph._core.stats.signal_rows import signal_rows
 from heliograph.ipc.pipes import has_room, queued_records
 from heliograph.ipc.shared_memory import SharedMemory
-from heliograph.models import SIGNALS, Identity, Queue, Topology
-
-_SHOWN: tuple[CounterName, ...] = ("sent", "started", "done", "failed", "redelivered", "dropped")
+from heliograph.models import Identity, Queue, Topology
 
 
 class MasterQueues:
@@ -96,7 +94,11 @@ class MasterQueues:
     def queued(self) -> int:
         """How many records wait in queues, or were taken from them and not begun."""
         taken = sum(record.state == FETCHED for record in self._unfinished())
-        return taken + sum(queued_records(read) for read, _ in self._pipes)
+        return taken + self.in_pipes()
+
+    def in_pipes(self) -> int:
+        """Return how many records no process has taken from the queues."""
+        return sum(queued_records(read) for read, _ in self._pipes)
 
     def _balance(self, num: int, copies: int) -> int:
         """How many records of a signal were put into queues and not taken, as the accounts have it."""
@@ -112,17 +114,9 @@ class MasterQueues:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """All registered signals, for people and programs: where they go, who handles them, and how many."""
-        most = self.queued()
-        return [self._row(num, route, most) for num in range(SIGNALS) if (route := self._memory.live[num]) is not None]
-
-    def _row(self, num: int, route: Route, most: int) -> dict[str, Any]:
-        total: dict[str, int] = {row: self._memory.counters.total(row, num) for row in _SHOWN}
-        copies = len(queues(parse(route.target, self._topology), self._topology))
-        # A process that was killed beside its counting has left this off by one; it is never more than waits in all.
-        waiting = min(total["sent"] * copies + total["redelivered"] - total["started"], most)
-        facts = {"num": num, "name": self._memory.names[num], "target": route.target, "handler": route.handler}
-        return {**facts, **total, "queued": max(0, waiting)}
+        """Return a row for each registered signal, for people and programs."""
+        memory = self._memory
+        return signal_rows(memory.live, memory.names, memory.counters, self._topology, self.queued())
 
     def _queues_of(self, num: int) -> tuple[Queue, ...]:
         route = self._memory.live[num]

@@ -43,9 +43,10 @@ class UwsgiListener(RequestServer):
         self._file = address.file_id()
         super().__init__(listener, selector, self._respond_to, PACKET_SIZE, CLIENT_TIMEOUT)
 
-    def close(self) -> None:
-        super().close()
-        self._address.remove_file(self._file)
+    def stop_listening(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._address.remove_file(self._file)
+        super().stop_listening()
 
     def _respond_to(self, asked: bytes, _sock: socket.socket) -> Reply | None:
         if len(asked) < PACKET_SIZE:

@@ -46,9 +46,9 @@ class ServerHarness(Harness):
 
     def state(self) -> dict[str, Any]:
         """Return what `heliograph signals --json` prints for a heliograph server."""
-        from heliograph.ipc.control_client import request
+        from heliograph.insights import read_state
 
-        return request(self.directory / "heliograph" / f"{SERVER_NAME}.sock", {"do": "signals"})
+        return read_state(self.directory / "heliograph" / f"{SERVER_NAME}.sock")
 
     def output_text(self) -> str:
         """Return the output of the server so far."""

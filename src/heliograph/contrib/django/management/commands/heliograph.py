@@ -18,7 +18,9 @@ APPLICATION = "heliograph.contrib.django.project"
 class Command(BaseCommand):
     """Hands its arguments on. From the command line this process becomes that command, with its exit code."""
 
-    help = "Runs heliograph with this project as the application: heliograph run, signals, reload, stop, send."
+    help = (
+        "Runs heliograph with this project as the application: heliograph run, signals, schedule, reload, stop, send."
+    )
 
     def run_from_argv(self, argv: list[str]) -> NoReturn:
         # The master shall not have the project loaded, and shall get signals that are sent to this process.

@@ -1,0 +1,9 @@
+"""Views of a running server, for people and programs that look at it.
+
+The caller of a view pays for it: it reads the server's shared memory itself, and asks the master only for what nobody
+else knows. Nothing here can change a server.
+"""
+
+from heliograph.insights.snapshot import ServerView, read_state
+
+__all__ = ["ServerView", "read_state"]

@@ -1,0 +1,109 @@
+"""What `signals`, `schedule`, `reload` and `stop` print, and their exit codes."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from heliograph.cli import main, server_commands
+from heliograph.ipc.control_client import RequestFailed, RequestTimeout
+
+RUNS = [{"at": 0.0, "name": "nightly", "signal": 7}]
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """The requests; `answer` in it is what a server says."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    found = {"requests": [], "answer": {}}
+
+    def request(_path, verb, **arguments):
+        found["requests"].append((verb, arguments))
+        if isinstance(found["answer"], Exception):
+            raise found["answer"]
+        return found["answer"]
+
+    monkeypatch.setattr(server_commands, "request", request)
+    return found
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "count"), [(["schedule"], 10), (["schedule", "--next", "3"], 3), (["signals", "--next", "3"], 3)]
+)
+def test_schedule_prints_runs(asked, command, count):
+    """`signals --next N` is the same command."""
+    asked["answer"] = {"runs": RUNS}
+    done = invoke(*command)
+    assert (done.exit_code, asked["requests"]) == (0, [("schedule", {"count": count})])
+    assert done.stdout.endswith("  signal   7  nightly\n")
+    assert json.loads(invoke(*command, "--json").stdout) == RUNS
+
+
+def test_an_empty_schedule(asked):
+    asked["answer"] = {"runs": []}
+    assert invoke("schedule").stdout == "No timers or cron rules are scheduled.\n"
+    assert json.loads(invoke("schedule", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "1001", "x"])
+def test_a_bad_number_of_runs_is_bad_usage(asked, count):
+    for command in ("schedule", "signals"):
+        done = invoke(command, "--next", count)
+        assert (done.exit_code, asked["requests"]) == (2, [])
+        assert "--next" in done.stderr
+
+
+def test_reload_waits_for_the_answer(asked):
+    """One request, and no other."""
+    asked["answer"] = {"generation": 4}
+    done = invoke("reload", "--timeout", "7")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "Reload complete (generation 4)\n")
+    assert asked["requests"] == [("reload", {"wait": True, "timeout": 7.0})]
+
+
+@pytest.mark.parametrize("command", ["reload", "stop"])
+def test_no_wait(asked, command):
+    """The server answers at once, and nothing is printed."""
+    done = invoke(command, "--no-wait", "--timeout", "7")
+    assert (done.exit_code, done.output) == (0, "")
+    assert asked["requests"] == [(command, {"wait": False, "timeout": 10.0})]
+
+
+def test_a_reload_that_failed_says_why(asked):
+    """Exit code 1, and the last line of the traceback."""
+    asked["answer"] = RequestFailed("load_failed", 'File "tasks.py", line 6\n    x(\nSyntaxError: was never closed\n')
+    done = invoke("reload")
+    assert done.exit_code == 1
+    assert done.stderr == "Error: reload failed, keeping the old code: SyntaxError: was never closed\n"
+
+
+def test_a_reload_that_is_refused(asked):
+    """Exit code 2: it was not tried."""
+    asked["answer"] = RequestFailed("stopping", "the server is stopping.")
+    done = invoke("reload")
+    assert (done.exit_code, done.stderr) == (2, "Error: the server is stopping.\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("reload", "the reload did not finish within 0.5 s. The server continues it."),
+        ("stop", "the server did not stop within 0.5 s. It continues to stop."),
+    ],
+)
+def test_a_timeout_is_an_error(asked, command, text):
+    asked["answer"] = RequestTimeout("no server answers at there: timed out.")
+    done = invoke(command, "--timeout", "0.5")
+    assert done.exit_code == 2
+    assert text in done.stderr
+
+
+def test_every_command_has_a_short_help():
+    """`heliograph --help` shows it whole."""
+    listed = invoke("--help").stdout
+    for command in ("signals", "schedule", "reload", "stop"):
+        assert f"{main.commands[command].short_help}\n" in listed
