@@ -28,7 +28,7 @@ from heliograph.runtime.triggers import (
     unregister_trigger,
 )
 from heliograph.timing.clocks import clock_reading
-from heliograph.timing.rules import next_fire
+from heliograph.timing.zones import next_fire
 from heliograph.timing.zones import zone_named
 
 __all__ = [

@@ -20,7 +20,7 @@ from heliograph.testing.harness.harness import Harness, eventually
 from heliograph.testing.harness.inline import InlineHarness
 from heliograph.testing.harness.server import ServerHarness
 from heliograph.testing.harness.signals import PERIOD, Triggered
-from heliograph.timing.rules import next_fire
+from heliograph.timing.zones import next_fire
 
 
 @guarantee("K1")

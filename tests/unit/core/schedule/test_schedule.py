@@ -28,7 +28,7 @@ from heliograph._core.schedule.schedule import (
     Schedule,
 )
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
-from heliograph.timing.rules import next_fire
+from heliograph.timing.zones import next_fire
 
 NEVER = math.inf
 WALL = 1_767_225_600.0
@@ -51,8 +51,8 @@ def fake_next(what: CronRule, after: float) -> float:
     return (math.floor(after) // step + 1) * step
 
 
-def new(chance=lambda: 0.0, **facts) -> Schedule:
-    return Schedule(fake_next, chance, **facts)
+def new(random=lambda: 0.0, **facts) -> Schedule:
+    return Schedule(fake_next, random, **facts)
 
 
 def timer(name="a", period=1.0, repeat=0, **facts) -> Trigger:
@@ -370,7 +370,7 @@ def test_a_new_period_does_not_repeat_what_has_been():
 def test_jitter_puts_off_a_run_and_not_the_grid(chances, jitter):
     """By at most so much, and never to before it is due; the next is on the grid again."""
     given_chances = iter([*chances, 0.0])
-    schedule, now = new(chance=lambda: next(given_chances)), START
+    schedule, now = new(random=lambda: next(given_chances)), START
     schedule.add(timer(jitter=jitter, misfire_grace=0.0), START)
     for k, chance in enumerate(chances, 1):
         due = START.monotonic + k
@@ -387,7 +387,7 @@ def test_jitter_puts_off_a_run_and_not_the_grid(chances, jitter):
 
 def test_jitter_of_a_rule_is_not_lateness():
     """Put off by half a minute it still is in time; the next is where it belongs."""
-    schedule = new(chance=lambda: 0.5)
+    schedule = new(random=lambda: 0.5)
     schedule.add(cron(jitter=60.0, misfire_grace=1.0), START)
     assert fired(schedule, after(START, 89.0)) == {}
     assert fired(schedule, after(START, 90.0)) == {"a": 1}
@@ -463,7 +463,7 @@ def test_a_rule_fires_once_in_each_minute_that_matches():
 
 def test_the_wall_clock_is_looked_at_now_and_then():
     """A rule of next week is not slept for until then: the clock may be set. Without rules nobody looks."""
-    schedule = new(glance=30.0)
+    schedule = new(clock_check_interval=30.0)
     schedule.add(cron(step=7 * 86_400), START)
     assert schedule.wait(START) == 30.0
     schedule.remove("a")
@@ -561,7 +561,7 @@ def test_real_rules_fire_at_their_times():
 )
 def test_what_is_said_to_come_comes(timers, rules, late, most):
     """`upcoming` lists what then fires, when it does, in that order."""
-    schedule, now = new(glance=NEVER), after(START, late)
+    schedule, now = new(clock_check_interval=NEVER), after(START, late)
     triggers = [timer(f"t{n}", period, repeat) for n, (period, repeat) in enumerate(timers)]
     triggers += [cron(f"r{n}", step) for n, step in enumerate(rules)]
     schedule.replace_all(triggers, START)

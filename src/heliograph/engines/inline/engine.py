@@ -1,29 +1,34 @@
-"""Signals in this process, at once, on a fake clock: for tests and the shell.
+"""An engine that delivers signals inside this process, on a fake clock: for tests and the shell.
 
 Rules
-    One process plays a whole server. Each receiver of a signal runs its handler in turn, and while it runs this
-    process *is* that receiver: `Mule.get_current_id()` answers 1 in mule 1. What one process of a pool or farm may
-    take, the first that waits for it takes, else the first there is.
+    One process simulates a whole server. The handler of a signal runs once for each receiver, and during that run
+    this process has the identity of the receiver: `Mule.get_current_id()` returns 1 in mule 1. A signal for one
+    process of a pool or farm goes to the first one that waits for it, else to the first process of the pool.
 
-    Signals run in the order in which they were sent, so what a handler raises runs after it, not within it. One
-    thread at a time runs them; another's `send()` then returns at once. Each thread plays for itself.
+    Signals run in the order in which they were sent. A signal that a handler sends runs after that handler. One
+    thread at a time runs handlers. The `send()` of another thread returns immediately in the meantime. Each thread
+    has its own identity.
 
-    `hold()` keeps signals in their queues, so that a test can look at them, fill them up, or let `wait()` take them.
+    `paused()` keeps signals in their queues, so that a test can look at them, fill the queues, or call `wait()`.
+
+    Triggers run in the same scheduler as on a server, without jitter. The fake clock drives it.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
-from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from heliograph._core.schedule.schedule import ClockReading, Schedule
+from heliograph._core.schedule.schedule import ClockReading
 from heliograph._core.signals.targets import Target, parse, queues, queues_read_by, readers_of
+from heliograph.engines.inline.history import Handled, Sent
+from heliograph.engines.inline.queues import InlineQueues
+from heliograph.engines.inline.simulated_files import SimulatedWatcher
 from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.exceptions import (
@@ -35,47 +40,22 @@ from heliograph.exceptions import (
     WaitTimeout,
 )
 from heliograph.interfaces import Clock, Handler
-from heliograph.models import (
-    NO_OPTIONS,
-    FarmSpec,
-    FileMonitor,
-    HandlerOptions,
-    Identity,
-    Queue,
-    Topology,
-    Trigger,
-)
+from heliograph.models import NO_OPTIONS, FarmSpec, HandlerOptions, Identity, Queue, Topology, Trigger
 from heliograph.settings.processes import check_farms
 from heliograph.timing.clocks import FakeClock, SystemClock
-from heliograph.timing.rules import next_fire
+from heliograph.triggers.scheduler import Scheduler, SchedulerHost
+
+_LOG = logging.getLogger("heliograph.inline")
+
+_MIN_WAIT = 1e-9
+"""Seconds between two alarms, so that the fake clock always advances."""
 
 DEFAULT_TOPOLOGY = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One `send()` that was accepted: the number, who sent it, and the queues that got a copy each."""
-
-    num: int
-    by: Identity
-    queues: tuple[Queue, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """One run of a handler: the number, who ran it, and what it raised (None if nothing).
-
-    `SystemExit` and the like are noted here as well, and go on to whoever let the signal run.
-    """
-
-    num: int
-    by: Identity
-    failure: BaseException | None
-
-
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """A `wait()` under way: for which number (None: any), by whom, and what arrived."""
+    """A running `wait()`: the number (None: any), the process, and the number that arrived."""
 
     num: int | None
     process: Identity
@@ -83,13 +63,13 @@ class _Waiter:
 
 
 class _CurrentProcess(threading.local):
-    """Which process a thread plays."""
+    """The process that a thread simulates."""
 
     process: Identity | None = None
 
 
 class InlineEngine(ProcessLocalNames, NoWebServer):
-    """One process that plays all processes of a server."""
+    """One process that simulates all processes of a server."""
 
     name = "inline"
     can_change_target = True
@@ -97,9 +77,15 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
     def __init__(
         self, topology: Topology = DEFAULT_TOPOLOGY, *, clock: Clock | None = None, capacity: int = 65_536
     ) -> None:
-        """`capacity` is the number of signals that each queue takes.
+        """Create an engine.
 
-        Raises `ConfigError` for a farm without mules, or with mules that the topology does not have.
+        Args:
+            topology: The processes to simulate.
+            clock: A `FakeClock` by default. Triggers run only on a `FakeClock`.
+            capacity: Number of signals that each queue takes.
+
+        Raises:
+            ConfigError: A farm has no mules, or mules that the topology does not have.
         """
         try:
             check_farms(topology)
@@ -110,26 +96,29 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         self.handled: list[Handled] = []
         self.rejected = 0
         self._topology = topology
-        self._capacity = capacity
         self._first = next(iter(topology.processes()), Identity("external"))
         self._current = _CurrentProcess()
         self._routes: dict[int, tuple[Target, Handler]] = {}
-        self._pending: deque[tuple[Queue, int]] = deque()
-        self._lengths: Counter[Queue] = Counter()
+        self._queues = InlineQueues(capacity)
         self._waiters: list[_Waiter] = []
-        self._holding = 0
+        self._paused = 0
         self._running = 0
         self._failures: list[Handled] = []
         self._changed = threading.Condition()
-        self._schedule = Schedule(next_fire, lambda: 0.0, glance=math.inf)
+        self._watcher = SimulatedWatcher()
+        self._scheduler = Scheduler(self._send_trigger, self._is_queued, self._scheduler_host())
         if isinstance(self.clock, FakeClock):
             self.clock.set_alarm(self._alarm)
 
-    # for tests
+    # For tests.
 
     @contextmanager
     def as_process(self, process: Identity | str) -> Generator[None]:
-        """Be another process for a while, in this thread: `with engine.playing("mule2"):`."""
+        """Act as another process in this thread, until the block ends: `with engine.as_process("mule2"):`.
+
+        Raises:
+            TargetError: The server has no such process.
+        """
         before, self._current.process = self._current.process, self._identity_named(process)
         try:
             yield
@@ -138,26 +127,29 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
 
     @contextmanager
     def paused(self) -> Generator[None]:
-        """Keep what is sent in its queue; it is delivered when the block ends."""
-        self._holding += 1
+        """Keep signals in their queues until the block ends. Then deliver them."""
+        self._paused += 1
         try:
             yield
         finally:
-            self._holding -= 1
+            self._paused -= 1
             self._deliver_all()
 
     def queued(self, where: Queue | str) -> tuple[int, ...]:
-        """The numbers that wait in a queue, or in the queues of a target such as `"mule1"`, the oldest first."""
+        """Return the queued numbers of a queue, or of a target such as `"mule1"`, the oldest first."""
         wanted = (where,) if isinstance(where, Queue) else queues(parse(where, self._topology), self._topology)
-        return tuple(num for queue, num in self._pending if queue in wanted)
+        return self._queues.numbers(wanted)
 
     def take_failures(self) -> tuple[Handled, ...]:
-        """What handlers raised since the last call. Whoever takes it answers for it: the fixture then lets it be."""
+        """Return the runs that failed since the last call.
+
+        The pytest fixture fails a test only for failures that the test did not take.
+        """
         taken = tuple(self._failures)
         self._failures.clear()
         return taken
 
-    # the port
+    # The engine.
 
     @property
     def identity(self) -> Identity:
@@ -172,7 +164,7 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         num: int,
         target: str,
         handler: Handler,
-        options: HandlerOptions = NO_OPTIONS,  # noqa: ARG002 - nobody kills this process, nor limits its time
+        options: HandlerOptions = NO_OPTIONS,  # noqa: ARG002 - no option matters inside one process
     ) -> None:
         self._routes[num] = (parse(target, self._topology), handler)
 
@@ -182,20 +174,20 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
     def signal(self, num: int, timeout: float) -> None:
         with self._changed:
             target, where = self._destination(num)
-            if any(self._lengths[queue] >= self._capacity for queue in where):
-                # One process plays all: whoever sends is also the only one who could make room.
+            if not self._queues.have_space(where):
+                # The sender is the only process that could empty the queue, so waiting would not help.
                 self.rejected += 1
-                raise SignalQueueFull(num, target, timeout, itself=True)
-            self.sent.append(Sent(num, self.identity, where))
-            self._pending.extend((queue, num) for queue in where)
-            self._lengths.update(where)
+                raise SignalQueueFull(num, target, timeout, self_deadlock=True)
+            self._accept(num, self.identity, where)
         self._deliver_all()
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
-        """See the port. What `hold()` keeps for this process is taken first.
+        """See `SignalWaiting`. Signals that `paused()` keeps for this process come first.
 
-        A limited wait lets `timeout` pass on the clock; an endless one waits for another thread, and raises
-        `NotSupported` where there is none.
+        A wait with a timeout lets that time pass on the clock. A wait without one waits for another thread.
+
+        Raises:
+            NotSupported: No other thread could send the signal.
         """
         waiter = _Waiter(num, self.identity)
         self._check_can_arrive(waiter)
@@ -214,30 +206,27 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
             return waiter.received
         if timeout is None:
             raise NotSupported(
-                f"{waiter.process} would wait for ever: nothing waits in its queues, and no other thread is there to "
-                "send. Send first, under `with engine.hold():`, give a timeout, or wait in a thread"
+                f"{waiter.process} would wait without end: its queues are empty, and no other thread can send. "
+                "Send first inside `with engine.paused():`, pass a timeout, or wait in a thread."
             )
         raise WaitTimeout(num, timeout)
 
     def add_trigger(self, trigger: Trigger) -> None:
-        self._schedule.add(trigger, self._now())
+        self._scheduler.add(trigger)
 
     def remove_trigger(self, name: str) -> None:
-        self._schedule.remove(name)
+        self._scheduler.remove(name)
 
     def change_period(self, name: str, period: float) -> None:
-        self._schedule.change_period(name, period, self._now())
+        self._scheduler.change_period(name, period)
 
     def changed(self, path: str) -> None:
-        """Tell that what is at `path` has changed: what monitors it raises its signals."""
-        for entry in self._schedule.entries():
-            what = entry.trigger.spec
-            if isinstance(what, FileMonitor) and _covers(what, path):
-                entry.fired += 1
-                self._fire(entry.trigger)
+        """Report that the file or directory at `path` changed. File monitors that cover it send their signals."""
+        self._watcher.report(path)
+        self._scheduler.read_changes()
 
     def on_fork(self, hook: Callable[[], None]) -> None:
-        """One process plays all, so a hook runs once for each that would be forked."""
+        """Run the hook once for each process that a server would fork."""
         for process in self._topology.processes():
             with self.as_process(process):
                 hook()
@@ -258,30 +247,44 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
     def version(self) -> str:
         return "inline"
 
-    # within
+    # Triggers.
+
+    def _scheduler_host(self) -> SchedulerHost:
+        return SchedulerHost(
+            log=_LOG,
+            now=lambda: ClockReading(self.clock.monotonic(), self.clock.time()),
+            random=lambda: 0.0,
+            clock_check_interval=math.inf,  # the fake clock asks for the next due time whenever it was set
+            open_watcher=lambda: self._watcher,
+        )
 
     def _alarm(self) -> float:
-        """Raise what is due, and say how long until the next."""
-        for firing in self._schedule.due(self._now()):
-            for _ in range(firing.times):
-                self._fire(firing.trigger)
-        return max(self._schedule.wait(self._now()), 1e-9)
+        """Send what is due, and return the seconds until the next run."""
+        self._scheduler.tick()
+        return max(self._scheduler.wait(), _MIN_WAIT)
 
-    def _fire(self, trigger: Trigger) -> None:
-        """Raise a source's signal, as the master would."""
-        route = self._routes.get(trigger.num)
-        where = set(queues(route[0], self._topology)) if route else set[Queue]()
-        if trigger.coalesce and any(queue in where and num == trigger.num for queue, num in self._pending):
-            self._schedule.count_missed(trigger.name)
-            return
-        with self.as_process("master"):
-            self.signal(trigger.num, 0.0)
+    def _send_trigger(self, num: int) -> bool:
+        """Send the signal of a trigger as the master. Return False if a queue is full."""
+        with self._changed:
+            try:
+                _, where = self._destination(num)
+            except SignalNotRegistered as error:
+                _LOG.warning("Missed a run: %s", error)
+                return True
+            if not self._queues.have_space(where):
+                return False
+            self._accept(num, Identity("master"), where)
+        self._deliver_all()
+        return True
 
-    def _now(self) -> ClockReading:
-        return ClockReading(self.clock.monotonic(), self.clock.time())
+    def _is_queued(self, num: int) -> bool:
+        route = self._routes.get(num)
+        return route is not None and num in self._queues.numbers(queues(route[0], self._topology))
+
+    # Delivery.
 
     def _destination(self, num: int) -> tuple[str, tuple[Queue, ...]]:
-        """Where a signal goes: the target's text and its queues; to whoever waits for it if nobody registered it."""
+        """Return the text and the queues of the target. An unregistered signal goes to the process that waits for it."""
         route = self._routes.get(num)
         if route is not None:
             return route[0].text, queues(route[0], self._topology)
@@ -290,19 +293,21 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
                 return str(waiter.process), queues_read_by(waiter.process, self._topology)[:1]
         raise SignalNotRegistered(num)
 
+    def _accept(self, num: int, by: Identity, where: tuple[Queue, ...]) -> None:
+        self.sent.append(Sent(num, by, where))
+        self._queues.put(num, where)
+
     def _deliver_all(self) -> None:
-        while not self._holding and self._run_one(None):
+        while not self._paused and self._run_one(None):
             pass
 
     def _run_one(self, among: tuple[Queue, ...] | None) -> bool:
-        """Run the oldest signal that waits (among these queues); False if there is none, or others are at it."""
+        """Run the oldest queued signal. Return False if there is none, or if another thread runs handlers."""
         with self._changed:
-            at = next((i for i, (queue, _) in enumerate(self._pending) if among is None or queue in among), None)
-            if at is None or (self._running and among is None):
+            taken = None if self._running and among is None else self._queues.take(among)
+            if taken is None:
                 return False
-            queue, num = self._pending[at]
-            del self._pending[at]
-            self._lengths[queue] -= 1
+            queue, num = taken
             taker = self._taker(num, readers_of(queue, self._topology))
             self._running += 1
         try:
@@ -319,7 +324,7 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         return next(ready, readers[0])
 
     def _handle(self, num: int, taker: Identity) -> None:
-        """Run the handler if there is one, then tell those who wait."""
+        """Run the handler if there is one, then wake the waiting processes."""
         route = self._routes.get(num)
         if route is not None:
             with self.as_process(taker):
@@ -340,11 +345,11 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
     def _check_can_arrive(self, waiter: _Waiter) -> None:
         mine = queues_read_by(waiter.process, self._topology)
         if not mine:
-            raise NotSupported(f"no signal ever arrives in {waiter.process}; wait in a worker, a mule or a spooler")
+            raise NotSupported(f"cannot wait in this process: {waiter.process}. Wait in a worker, a mule or a spooler.")
         route = self._routes.get(waiter.num) if waiter.num is not None else None
         if route is not None and set(mine).isdisjoint(queues(route[0], self._topology)):
             raise NotSupported(
-                f"signal {waiter.num} goes to {route[0].text} and never arrives in {waiter.process}: wait for it there"
+                f"signal {waiter.num} never arrives in {waiter.process}. Wait in its target: {route[0].text}."
             )
 
     def _advance(self, waiter: _Waiter, timeout: float | None) -> None:
@@ -358,10 +363,5 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         everybody = (Identity("master"), *self._topology.processes(), Identity("external"))
         found = {str(identity): identity for identity in everybody}
         if str(process) not in found:
-            raise TargetError(str(process), "is no process of this server", tuple(found))
+            raise TargetError(str(process), "the server has no such process", tuple(found))
         return found[str(process)]
-
-
-def _covers(monitor: FileMonitor, path: str) -> bool:
-    watched, changed = Path(monitor.path), Path(path).absolute()
-    return watched in (changed, changed.parent) or (monitor.recursive and changed.is_relative_to(watched))
