@@ -89,7 +89,7 @@ def _inside_uwsgi() -> bool:
 def _uwsgi() -> Engine:
     if not _inside_uwsgi():
         raise ConfigError(
-            f"cannot use engine: {ENGINE_ENV}=uwsgi. This is not a process of uWSGI: start it with heliograph run --engine uwsgi."
+            f"cannot use engine: {ENGINE_ENV}=uwsgi. Start the process with `heliograph run APP --engine uwsgi`."
         )
     from heliograph.engines.uwsgi import UwsgiEngine  # noqa: PLC0415 - it needs the real module
 
@@ -100,7 +100,7 @@ def _local() -> Engine:
     control = os.environ.get(MASTER_ENV)
     if not control:
         raise ConfigError(
-            f"cannot use engine: {ENGINE_ENV}=local. No heliograph server started this process: use heliograph run."
+            f"cannot use engine: {ENGINE_ENV}=local. Start the process with `heliograph run APP -- COMMAND`."
         )
     from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415 - only processes of web servers need it
 

@@ -174,7 +174,7 @@ class Scheduler:
                 self._watcher = self._host.open_watcher()
             self._watcher.watch(spec.path, recursive=spec.recursive, missing_ok=spec.missing_ok, key=trigger.name)
         except ScheduleError as error:
-            self._host.log.error("Cannot watch %s for signal %d: %s", spec.path, trigger.num, error)
+            self._host.log.error("Cannot watch %s for signal %d: %s", spec.path, trigger.num, error)  # noqa: TRY400
             return
         self._watched[trigger.name] = trigger
 

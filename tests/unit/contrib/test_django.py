@@ -102,7 +102,7 @@ def test_connections_are_closed_around_every_handler():
         "import django; django.setup()\n"
         "from heliograph import Signal\n"
         "from heliograph.contrib.django import connections\n"
-        "from heliograph.runtime.signals import dispatch\n"
+        "from heliograph.runtime.handlers import dispatch\n"
         "connections.close_old_connections = lambda: print('close')\n"
         "Signal(9).register_handler('mule1')(lambda: print('run'))\n"
         "dispatch(9)\n"

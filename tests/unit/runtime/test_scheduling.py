@@ -14,7 +14,7 @@ from heliograph.engines.detached import DetachedEngine
 from heliograph.engines.inline import InlineEngine
 from heliograph.exceptions import AlreadyRegistered, RegistrationError, ScheduleError, SignalTypeError, TargetError
 from heliograph.models import CronRule, Timer, Trigger
-from heliograph.runtime import signals, triggers
+from heliograph.runtime import handlers, triggers
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import (
     change_period,
@@ -53,7 +53,7 @@ def everything() -> tuple[Any, ...]:
     """All that this process, and its engine, know of signals and sources."""
     engine: Any = engines.current()
     known = [num for num in range(256) if engine.signal_registered(num)]
-    tables = dict(REGISTERED_SIGNALS), set(signals.REGISTRY.claimed), dict(signals._HANDLERS), dict(signals._OPTIONS)
+    tables = dict(REGISTERED_SIGNALS), set(handlers.REGISTRY.claimed), dict(handlers.HANDLERS), dict(handlers.OPTIONS)
     return *tables, known, get_triggers(), [entry.trigger for entry in engine._schedule.entries()]
 
 
@@ -101,7 +101,7 @@ def test_options_are_kept(declare):
     declare(name="mine", jitter=2, coalesce=False, misfire_grace=30.0, time_limit=5)(handler)
     trigger = only()
     assert (trigger.name, trigger.jitter, trigger.coalesce, trigger.misfire_grace) == ("mine", 2, False, 30.0)
-    assert signals._OPTIONS[trigger.num].time_limit == 5
+    assert handlers.OPTIONS[trigger.num].time_limit == 5
 
 
 def test_what_is_declared():
@@ -492,7 +492,7 @@ def test_declarations_wait_for_an_engine():
         unregister_trigger("gone")
     engine = InlineEngine()
     with engines.using(engine):
-        signals.register_all(engine)
+        handlers.register_all(engine)
         triggers.add_all_triggers(engine)
         engine.clock.sleep(10)
     assert [str(run.by) for run in engine.handled] == ["mule1"] * 2

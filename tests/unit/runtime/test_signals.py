@@ -39,7 +39,7 @@ from heliograph.exceptions import (
 )
 from heliograph.models import NO_OPTIONS, HandlerOptions
 from heliograph.runtime import signals
-from heliograph.runtime.signals import REGISTRY, register_all
+from heliograph.runtime.handlers import HANDLERS, REGISTRY, register_all
 
 pytestmark = pytest.mark.usefixtures("heliograph_engine")
 
@@ -59,7 +59,7 @@ def everything() -> tuple[Any, ...]:
     """All that this process, and its engine, know of signals."""
     engine = engines.current()
     routed = [num for num in range(256) if engine.signal_registered(num)]
-    return dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names), dict(signals._HANDLERS), routed
+    return dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names), dict(HANDLERS), routed
 
 
 def handler() -> None:

@@ -19,29 +19,26 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from heliograph._core.schedule.schedule import ClockReading
 from heliograph._core.signals.targets import Target, parse, queues, queues_read_by, readers_of
 from heliograph.engines.inline.history import Handled, Sent
+from heliograph.engines.inline.processes import DEFAULT_TOPOLOGY, SimulatedProcesses
 from heliograph.engines.inline.queues import InlineQueues
 from heliograph.engines.inline.simulated_files import SimulatedWatcher
 from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.exceptions import (
-    ConfigError,
     NotSupported,
     SignalNotRegistered,
     SignalQueueFull,
-    TargetError,
     WaitTimeout,
 )
 from heliograph.interfaces import Clock, Handler
-from heliograph.models import NO_OPTIONS, FarmSpec, HandlerOptions, Identity, Queue, Topology, Trigger
-from heliograph.settings.processes import check_farms
+from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Queue, Topology, Trigger
 from heliograph.timing.clocks import FakeClock, SystemClock
 from heliograph.triggers.scheduler import Scheduler, SchedulerHost
 
@@ -49,8 +46,6 @@ _LOG = logging.getLogger("heliograph.inline")
 
 _MIN_WAIT = 1e-9
 """Seconds between two alarms, so that the fake clock always advances."""
-
-DEFAULT_TOPOLOGY = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=1)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,13 +57,7 @@ class _Waiter:
     received: int | None = None
 
 
-class _CurrentProcess(threading.local):
-    """The process that a thread simulates."""
-
-    process: Identity | None = None
-
-
-class InlineEngine(ProcessLocalNames, NoWebServer):
+class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
     """One process that simulates all processes of a server."""
 
     name = "inline"
@@ -87,17 +76,11 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         Raises:
             ConfigError: A farm has no mules, or mules that the topology does not have.
         """
-        try:
-            check_farms(topology)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        super().__init__(topology)
         self.clock: Clock = clock or FakeClock()
         self.sent: list[Sent] = []
         self.handled: list[Handled] = []
         self.rejected = 0
-        self._topology = topology
-        self._first = next(iter(topology.processes()), Identity("external"))
-        self._current = _CurrentProcess()
         self._routes: dict[int, tuple[Target, Handler]] = {}
         self._queues = InlineQueues(capacity)
         self._waiters: list[_Waiter] = []
@@ -111,19 +94,6 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
             self.clock.set_alarm(self._alarm)
 
     # For tests.
-
-    @contextmanager
-    def as_process(self, process: Identity | str) -> Generator[None]:
-        """Act as another process in this thread, until the block ends: `with engine.as_process("mule2"):`.
-
-        Raises:
-            TargetError: The server has no such process.
-        """
-        before, self._current.process = self._current.process, self._identity_named(process)
-        try:
-            yield
-        finally:
-            self._current.process = before
 
     @contextmanager
     def paused(self) -> Generator[None]:
@@ -150,14 +120,6 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         return taken
 
     # The engine.
-
-    @property
-    def identity(self) -> Identity:
-        return self._current.process or self._first
-
-    @property
-    def topology(self) -> Topology:
-        return self._topology
 
     def register_signal(
         self,
@@ -225,28 +187,6 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         self._watcher.report(path)
         self._scheduler.read_changes()
 
-    def on_fork(self, hook: Callable[[], None]) -> None:
-        """Run the hook once for each process that a server would fork."""
-        for process in self._topology.processes():
-            with self.as_process(process):
-                hook()
-
-    def in_farm(self, name: str) -> bool:
-        process, farms = self.identity, self._topology.farms
-        return process.role == "mule" and any(farm.name == name and process.number in farm.mules for farm in farms)
-
-    def masterpid(self) -> int:
-        return 0
-
-    def workers(self) -> tuple[Mapping[str, Any], ...]:
-        return tuple({"id": number, "pid": 0} for number in range(1, self._topology.workers + 1))
-
-    def opt(self) -> Mapping[str, Any]:
-        return {}
-
-    def version(self) -> str:
-        return "inline"
-
     # Triggers.
 
     def _scheduler_host(self) -> SchedulerHost:
@@ -284,7 +224,7 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
     # Delivery.
 
     def _destination(self, num: int) -> tuple[str, tuple[Queue, ...]]:
-        """Return the text and the queues of the target. An unregistered signal goes to the process that waits for it."""
+        """Return the text and the queues of the target. For an unregistered signal that is a waiting process."""
         route = self._routes.get(num)
         if route is not None:
             return route[0].text, queues(route[0], self._topology)
@@ -358,10 +298,3 @@ class InlineEngine(ProcessLocalNames, NoWebServer):
         elif timeout is not None or threading.active_count() > 1:
             with self._changed:
                 self._changed.wait_for(lambda: waiter.received is not None, timeout)
-
-    def _identity_named(self, process: Identity | str) -> Identity:
-        everybody = (Identity("master"), *self._topology.processes(), Identity("external"))
-        found = {str(identity): identity for identity in everybody}
-        if str(process) not in found:
-            raise TargetError(str(process), "the server has no such process", tuple(found))
-        return found[str(process)]

@@ -80,7 +80,7 @@ def test_s2_two_names_with_the_same_first_choice_get_two_numbers(harness: Harnes
 
 def claim_all() -> tuple[int, list[str]]:
     """Claim every free number. Return the number of duplicates, and the exceptions when no number is left."""
-    from heliograph.runtime.signals import REGISTRY
+    from heliograph.runtime.handlers import REGISTRY
 
     before = set(REGISTRY.claimed)
     claimed: list[int] = []
