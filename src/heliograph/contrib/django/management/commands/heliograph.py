@@ -41,7 +41,7 @@ class Command(BaseCommand):
         code = subprocess.call(_command(arguments), env=_environment())  # noqa: S603
         if code:
             raise CommandError(
-                f"heliograph {' '.join(arguments)} failed: exit code {code}. See its output.", returncode=code
+                f"heliograph {' '.join(arguments)} failed: exit code {code}", returncode=code
             )
 
 
