@@ -160,4 +160,6 @@ def test_docstring_lists_the_exceptions_that_may_change_state() -> None:
     """It is not true that every exception leaves the state as it was."""
     doc = exceptions.__doc__ or ""
     assert "is what it was before" not in doc
-    assert all(word in doc for word in ("`SignalQueueFull` from a signal to several", "`RemoteUnreachable`", "`callback`"))
+    assert all(
+        word in doc for word in ("`SignalQueueFull` from a signal to several", "`RemoteUnreachable`", "`callback`")
+    )

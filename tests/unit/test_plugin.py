@@ -335,8 +335,11 @@ def test_a_fixture_sets_the_topology(suite: pytest.Pytester) -> None:
     [
         ("wrokers=4", "*wrokers*"),
         ("4", "*positional*"),
-        ("mules=1, farms={'crunchers': [2]}", "*ConfigError: farm 'crunchers' has mules*2*, of 1 that there are*"),
-        ("mules=1, farms={'crunchers': []}", "*ConfigError: farm 'crunchers'*"),
+        (
+            "mules=1, farms={'crunchers': [2]}",
+            "*ConfigError: invalid mules of farm 'crunchers': *2*. Use one or more of 1 to 1.*",
+        ),
+        ("mules=1, farms={'crunchers': []}", "*ConfigError: invalid mules of farm 'crunchers'*"),
     ],
 )
 def test_an_invalid_marker_is_an_error(suite: pytest.Pytester, arguments: str, said: str) -> None:
@@ -360,7 +363,7 @@ def test_a_target_that_the_topology_lacks_is_an_error(suite: pytest.Pytester) ->
         errors=1,
     )
     result.stdout.fnmatch_lines(
-        ["*TargetError: target 'mule1': this server has no mules*", "*@pytest.mark.heliograph(workers=*"]
+        ["*TargetError: invalid target 'mule1': this server has no mules*", "*@pytest.mark.heliograph(workers=*"]
     )
 
 

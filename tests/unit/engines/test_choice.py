@@ -62,7 +62,9 @@ def test_unknown_name_lists_the_engines(monkeypatch: pytest.MonkeyPatch, name: s
 def test_uwsgi_engine_needs_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says how to start the server."""
     monkeypatch.setenv("HELIOGRAPH_ENGINE", "uwsgi")
-    with pytest.raises(ConfigError, match="HELIOGRAPH_ENGINE=uwsgi. Start the process with `heliograph run APP --engine uwsgi`"):
+    with pytest.raises(
+        ConfigError, match="HELIOGRAPH_ENGINE=uwsgi. Start the process with `heliograph run APP --engine uwsgi`"
+    ):
         engines.choose()
 
 

@@ -391,7 +391,10 @@ def test_signals_sent_during_a_wait_are_delivered(engine: InlineEngine) -> None:
 def test_wait_for_a_signal_to_other_processes_is_rejected(engine: InlineEngine) -> None:
     """The message names the target and the waiting process."""
     register(engine, 1, "worker2")
-    with engine.as_process("mule1"), pytest.raises(NotSupported, match="never arrives in mule1. Wait in its target: worker2"):
+    with (
+        engine.as_process("mule1"),
+        pytest.raises(NotSupported, match="never arrives in mule1. Wait in its target: worker2"),
+    ):
         engine.signal_wait(1, 5)
 
 

@@ -210,7 +210,9 @@ def test_next_runs_match_the_actual_runs(clock: FakeClock, runs: Runs, monkeypat
         ("site/conf/a", False, {"site": 0, "site/conf": 0, "site/conf/a": 1, "site/conf/ab": 0}),
     ],
 )
-def test_file_change_runs_the_monitor(heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path, watched, recursive, told):
+def test_file_change_runs_the_monitor(
+    heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path, watched, recursive, told
+):
     """A change of the path or of its entries, and with `recursive` of everything below."""
     register_file_monitor(tmp_path / watched, recursive=recursive, missing_ok=True, target="mule1")(runs)
     seen = Counter()

@@ -80,9 +80,7 @@ def other_handler(num: int) -> None:
         *((wrong, SignalTypeError, TypeError) for wrong in (True, 1.0, "1", object())),
     ],
 )
-def test_invalid_number_changes_nothing(
-    num: Any, error: type[Exception], builtin: type[Exception]
-) -> None:
+def test_invalid_number_changes_nothing(num: Any, error: type[Exception], builtin: type[Exception]) -> None:
     """The exception is also the builtin of the same meaning."""
     before = everything()
     with pytest.raises(error) as caught:

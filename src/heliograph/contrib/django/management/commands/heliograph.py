@@ -40,9 +40,7 @@ class Command(BaseCommand):
         """
         code = subprocess.call(_command(arguments), env=_environment())  # noqa: S603
         if code:
-            raise CommandError(
-                f"heliograph {' '.join(arguments)} failed: exit code {code}", returncode=code
-            )
+            raise CommandError(f"heliograph {' '.join(arguments)} failed: exit code {code}", returncode=code)
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
