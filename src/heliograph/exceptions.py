@@ -147,9 +147,9 @@ class SignalQueueFull(UwsgiconfException, TimeoutError):
     """
 
     def __init__(self, num: int, target: str, timeout: float, *, self_deadlock: bool = False) -> None:
-        why = "full, and only this process could empty it" if self_deadlock else f"still full after {timeout:g} s"
+        why = ", and only this process could empty it" if self_deadlock else f" after {timeout:g} s"
         super().__init__(
-            f"signal {num} was not sent: the queue of {target!r} is {why}. "
+            f"signal {num} was not sent: the queue of {target!r} is full{why}. "
             "Send less often, make the handler faster, or start more processes for this target."
         )
         self.num = num

@@ -115,7 +115,7 @@ record_outcome(f"{Signal(1).registered} {get_triggers()}")
     )
     server = uwsgi.start(code, *THREADS, up=False)
     outcomes = eventually("six outcomes", lambda: len(uwsgi.outcomes()) == 6 and uwsgi.outcomes())
-    assert all("start it with --master" in line for line in outcomes[:4]), outcomes
+    assert all("Start it with --master" in line for line in outcomes[:4]), outcomes
     assert outcomes[4] != "no error"
     assert outcomes[5] == "False ()"
     server.await_log("spawned uWSGI worker 2")
@@ -201,7 +201,7 @@ def full():
     assert server.events("ran") == []
     server.release("gate")
     assert len(server.expect(3, "ran")) == 3
-    server.await_log("put off until there is room in a full queue: thrice")
+    server.await_log("Deferred runs until a full queue has space: thrice")
     assert server.end() == 0
 
 
@@ -336,7 +336,7 @@ def both():
     )
     server = uwsgi.start(code, *MASTER, "--mules", "1")
     assert uwsgi.outcomes()[0].startswith("AlreadyRegistered: ")
-    assert "use another number" in uwsgi.outcomes()[0]
+    assert "Use another number" in uwsgi.outcomes()[0]
     server.send(2)
     server.expect(100, "ours")
     server.expect(100, "raw10")

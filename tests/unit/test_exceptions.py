@@ -140,7 +140,7 @@ class ShopError(SignalNotRegistered):
 
 def test_full_queue_gives_the_reason() -> None:
     """The message says if waiting could have helped."""
-    assert "still full after 0.5 s" in str(SignalQueueFull(5, "mule1", 0.5))
+    assert "the queue of 'mule1' is full after 0.5 s. " in str(SignalQueueFull(5, "mule1", 0.5))
     assert "only this process could empty it" in str(SignalQueueFull(5, "mule1", 0.5, self_deadlock=True))
 
 

@@ -337,7 +337,7 @@ def test_a_fixture_sets_the_topology(suite: pytest.Pytester) -> None:
         ("4", "*positional*"),
         (
             "mules=1, farms={'crunchers': [2]}",
-            "*ConfigError: invalid mules of farm 'crunchers': *2*. Use one or more of 1 to 1.*",
+            "*ConfigError: invalid mules of farm 'crunchers': *2*. Use one or more of*",
         ),
         ("mules=1, farms={'crunchers': []}", "*ConfigError: invalid mules of farm 'crunchers'*"),
     ],

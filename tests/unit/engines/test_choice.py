@@ -63,7 +63,7 @@ def test_uwsgi_engine_needs_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says how to start the server."""
     monkeypatch.setenv("HELIOGRAPH_ENGINE", "uwsgi")
     with pytest.raises(
-        ConfigError, match="HELIOGRAPH_ENGINE=uwsgi. Start the process with `heliograph run APP --engine uwsgi`"
+        ConfigError, match=r"HELIOGRAPH_ENGINE=uwsgi. Start the process with `heliograph run APP --engine uwsgi`"
     ):
         engines.choose()
 

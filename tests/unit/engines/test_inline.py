@@ -393,7 +393,7 @@ def test_wait_for_a_signal_to_other_processes_is_rejected(engine: InlineEngine) 
     register(engine, 1, "worker2")
     with (
         engine.as_process("mule1"),
-        pytest.raises(NotSupported, match="never arrives in mule1. Wait in its target: worker2"),
+        pytest.raises(NotSupported, match=r"never arrives in mule1. Wait in its target: worker2"),
     ):
         engine.signal_wait(1, 5)
 

@@ -30,7 +30,7 @@ def test_mules_are_counted_from_one(number: int) -> None:
 @pytest.mark.parametrize("number", [True, "1", 1.0, None], ids=repr)
 def test_mule_number_is_an_int(number: Any) -> None:
     """Other types are a TypeError that shows the value."""
-    with pytest.raises(SignalTypeError, match="invalid mule: .*Pass the number"):
+    with pytest.raises(SignalTypeError, match=r"invalid mule: .*Pass the number"):
         Mule(number)
 
 

@@ -324,7 +324,7 @@ def test_milliseconds_have_the_same_bounds():
     """The message has the unit of the argument."""
     with pytest.raises(ScheduleError, match="too short"):
         register_timer_ms(5e-324)
-    with pytest.raises(ScheduleError, match="invalid period: -5. Pass a number of milliseconds greater than 0"):
+    with pytest.raises(ScheduleError, match=r"invalid period: -5. Pass a number of milliseconds greater than 0"):
         register_timer_ms(-5)
     register_timer_ms(0.001)
 
@@ -444,7 +444,7 @@ def test_triggers_can_be_changed_and_removed(heliograph_engine: InlineEngine):
 def test_unknown_name_lists_the_triggers():
     """Changing the period of a cron rule is an error as well."""
     for attempt in (lambda: unregister_trigger("mine"), lambda: change_period("mine", 5)):
-        with pytest.raises(ScheduleError, match="no such trigger: 'mine'. This process has: none"):
+        with pytest.raises(ScheduleError, match=r"no such trigger: 'mine'. This process has: none"):
             attempt()
     register_cron(hour=3, name="nightly")(handler)
     register_timer(5, name="often")(handler)

@@ -494,7 +494,7 @@ def test_register_all_passes_the_options() -> None:
 @pytest.mark.parametrize("time_limit", [-1, float("nan")])
 def test_negative_time_limit_is_rejected(time_limit: float) -> None:
     """Before anything is registered."""
-    with pytest.raises(ValueError, match="invalid time_limit: .*Pass seconds, 0 or more"):
+    with pytest.raises(ValueError, match=r"invalid time_limit: .*Pass seconds, 0 or more"):
         Signal(99).register_handler(time_limit=time_limit)
     assert not Signal(99).registered
 
@@ -621,7 +621,7 @@ def test_negative_timeout_is_rejected(heliograph_engine: InlineEngine, timeout: 
     """By `send`, `wait` and `wait_any`. Nothing was sent."""
     Signal(99)(handler)
     for call in (Signal(99).send, Signal(99).wait, Signal.wait_any):
-        with pytest.raises(ValueError, match="invalid timeout: .*Pass seconds, 0 or more"):
+        with pytest.raises(ValueError, match=r"invalid timeout: .*Pass seconds, 0 or more"):
             call(timeout=timeout)
     assert heliograph_engine.sent == []
 

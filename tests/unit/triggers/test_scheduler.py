@@ -1,4 +1,4 @@
-"""The scheduler, driven as the master drives it: coalescing, deferred runs, file monitors, reloads. Time is simulated."""
+"""The scheduler on simulated time: coalescing, deferred runs, file monitors and reloads."""
 
 import logging
 import os

@@ -135,7 +135,7 @@ def test_s5_a_second_registration_can_change_the_target(harness: Harness) -> Non
         return
     assert isinstance(result, (AlreadyRegistered, RegistrationError))
     if not harness.can(Capability.LAZY_APPS):
-        assert "agent.record_event" in str(result) and "use another number" in str(result)
+        assert "agent.record_event" in str(result) and "Use another number" in str(result)
 
 
 @guarantee("S6")

@@ -69,7 +69,7 @@ def test_zone_is_not_checked():
 
 @pytest.mark.parametrize("text", ["", " ", "0 3 * *", "0 3 * * * *", "@daily", 5, b"0 3 * * *", True, ["0 3 * * *"]])
 def test_expression_must_have_five_fields(text):
-    with pytest.raises(ScheduleError, match="five fields, as in .*: minute, hour, day, month, weekday") as caught:
+    with pytest.raises(ScheduleError, match=r"five fields, as in .*: minute, hour, day, month, weekday") as caught:
         cron_rule(text)
     assert caught.value.value is text
 

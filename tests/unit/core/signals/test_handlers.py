@@ -148,7 +148,7 @@ def test_handler_with_more_arguments_is_rejected(func: Callable[..., Any]) -> No
 @pytest.mark.parametrize("func", [None, 7, "print", [], object(), Ellipsis, NotImplemented])
 def test_handler_that_is_not_callable_is_rejected(func: Any) -> None:
     """At registration, not at the first signal."""
-    with pytest.raises(SignalTypeError, match="invalid signal handler: .*Pass a callable"):
+    with pytest.raises(SignalTypeError, match=r"invalid signal handler: .*Pass a callable"):
         adapt(func)
 
 

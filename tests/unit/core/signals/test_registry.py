@@ -68,7 +68,7 @@ def test_number_out_of_range_is_rejected(num: int) -> None:
 @pytest.mark.parametrize("num", [True, False, 1.0, "1", b"1", None, [1], 1j, NumpyLike(), float("nan")])
 def test_other_types_are_rejected(num: object) -> None:
     """The TypeError has the value and its type. A bool is not a number."""
-    with pytest.raises(SignalTypeError, match="invalid signal number: .*Pass an int from 0 to 255") as caught:
+    with pytest.raises(SignalTypeError, match=r"invalid signal number: .*Pass an int from 0 to 255") as caught:
         check_num(num)
     assert caught.value.value is num
     assert f"({type(num).__name__})" in str(caught.value)
