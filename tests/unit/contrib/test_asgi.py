@@ -127,17 +127,17 @@ def test_fork_joins_again(engine, monkeypatch):
 
 def test_application_without_lifespan_raises_its_own_exception(engine):
     """The server continues without lifespan, and requests join."""
-    refusal = ValueError("unknown scope")
+    error = ValueError("unknown scope")
 
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
-            raise refusal
+            raise error
 
     async def main():
         wrapped = Middleware(app)
         with pytest.raises(ValueError, match="unknown scope") as raised:
             await live(wrapped, engine)
-        assert raised.value is refusal
+        assert raised.value is error
         assert engine.seen == []
         await ask(wrapped, engine)
 

@@ -19,7 +19,7 @@ from heliograph.models import FarmSpec, Identity, Queue, Topology
 from heliograph.timing.clocks import FakeClock, SystemClock
 
 SERVER = Topology(workers=2, mules=3, farms=(FarmSpec("crunchers", (2, 3)), FarmSpec("mail", (1,))), spoolers=2)
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds after which a thread that has not ended counts as stuck."""
 
 
@@ -60,7 +60,7 @@ def test_each_receiver_runs_its_copy(engine: InlineEngine, target: str, takers: 
     was: list[str] = []
     register(engine, 9, target, lambda _num: was.append(str(engine.identity)))
     engine.signal(9, 0)
-    assert was == takers == [who for _, who in runs(engine)]
+    assert was == takers == [process for _, process in runs(engine)]
     assert engine.identity == Identity("worker", 1)
 
 
@@ -124,10 +124,10 @@ def test_as_process_restores_the_identity(engine: InlineEngine) -> None:
     assert str(engine.identity) == "worker1"
 
 
-@pytest.mark.parametrize("who", ["worker3", "mule0", "worker", "bogus", Identity("mule", 4)], ids=str)
-def test_as_process_rejects_unknown_processes(engine: InlineEngine, who: Any) -> None:
+@pytest.mark.parametrize("process", ["worker3", "mule0", "worker", "bogus", Identity("mule", 4)], ids=str)
+def test_as_process_rejects_unknown_processes(engine: InlineEngine, process: Any) -> None:
     """The message lists the processes, including the master and an external process."""
-    with pytest.raises(TargetError) as caught, engine.as_process(who):
+    with pytest.raises(TargetError) as caught, engine.as_process(process):
         pass
     assert {"master", "worker2", "mule3", "spooler2", "external"} <= set(caught.value.available)
     assert str(engine.identity) == "worker1"
@@ -137,7 +137,7 @@ def test_each_thread_has_its_own_identity(engine: InlineEngine) -> None:
     """A thread that acts as mule 1 does not change the identity of other threads."""
     seen: list[str] = []
     with engine.as_process("mule1"):
-        in_thread(lambda: seen.append(str(engine.identity))).join(PATIENCE)
+        in_thread(lambda: seen.append(str(engine.identity))).join(TIMEOUT)
         assert [*seen, str(engine.identity)] == ["worker1", "mule1"]
 
 
@@ -307,8 +307,8 @@ def test_unregistered_signal_is_not_sent(engine: InlineEngine) -> None:
 def test_wait_with_a_timeout_advances_the_clock(engine: InlineEngine) -> None:
     """The exception names the signal."""
     register(engine, 1, "worker1")
-    for num, said in ((1, "signal 1 did not arrive within 30 s"), (None, "no signal arrived within 30 s")):
-        with pytest.raises(WaitTimeout, match=said):
+    for num, message in ((1, "signal 1 did not arrive within 30 s"), (None, "no signal arrived within 30 s")):
+        with pytest.raises(WaitTimeout, match=message):
             engine.signal_wait(num, 30)
     assert engine.clock.monotonic() == 60
 
@@ -398,10 +398,10 @@ def test_wait_for_a_signal_to_other_processes_is_rejected(engine: InlineEngine) 
         engine.signal_wait(1, 5)
 
 
-@pytest.mark.parametrize("who", ["master", "external"])
-def test_wait_in_the_master_is_rejected(engine: InlineEngine, who: str) -> None:
+@pytest.mark.parametrize("process", ["master", "external"])
+def test_wait_in_the_master_is_rejected(engine: InlineEngine, process: str) -> None:
     """No signal arrives in the master or in an external process."""
-    with engine.as_process(who), pytest.raises(NotSupported, match=f"cannot wait in this process: {who}"):
+    with engine.as_process(process), pytest.raises(NotSupported, match=f"cannot wait in this process: {process}"):
         engine.signal_wait(None, None)
 
 
@@ -427,27 +427,27 @@ def in_thread(func: Callable[[], object]) -> threading.Thread:
 class Waiting:
     """A thread that waits as one process while the test acts as another."""
 
-    def __init__(self, engine: InlineEngine, who: str, num: int | None, timeout: float | None = None) -> None:
+    def __init__(self, engine: InlineEngine, process: str, num: int | None, timeout: float | None = None) -> None:
         self.received: list[int] = []
         self._engine = engine
-        self._arguments = who, num, timeout
+        self._arguments = process, num, timeout
         self._thread = in_thread(self._run)
         self._until_it_waits()
 
     def _run(self) -> None:
-        who, num, timeout = self._arguments
-        with self._engine.as_process(who):
+        process, num, timeout = self._arguments
+        with self._engine.as_process(process):
             self.received.append(self._engine.signal_wait(num, timeout))
 
     def _until_it_waits(self) -> None:
-        who, num, _ = self._arguments
+        process, num, _ = self._arguments
         condition = threading.Event()
-        while not any(str(w.process) == who and w.num == num for w in tuple(self._engine._waiters)):
+        while not any(str(w.process) == process and w.num == num for w in tuple(self._engine._waiters)):
             assert not condition.wait(0.0001)
             assert self._thread.is_alive()
 
     def result(self) -> list[int]:
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         assert not self._thread.is_alive(), "still waiting"
         return self.received
 
@@ -466,7 +466,7 @@ def test_wait_on_real_time_ends_with_the_signal() -> None:
     """It does not last until its timeout."""
     engine = InlineEngine(SERVER, clock=SystemClock())
     register(engine, 1, "mule2")
-    waiting = Waiting(engine, "mule2", 1, 10 * PATIENCE)
+    waiting = Waiting(engine, "mule2", 1, 10 * TIMEOUT)
     engine.signal(1, 0)
     assert waiting.result() == [1]
     with engine.as_process("mule2"), pytest.raises(WaitTimeout):
@@ -526,7 +526,7 @@ def test_threads_lose_no_signals(engine: InlineEngine) -> None:
 
     threads = [in_thread(lambda num=num: send(num)) for num in range(8)]  # type: ignore[misc]
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert sorted(got) == sorted(list(range(8)) * 200)
     assert len(engine.sent) == len(engine.handled) == 1600
     assert engine.queued("mule1") == ()

@@ -197,13 +197,13 @@ def test_next_runs_match_the_actual_runs(clock: FakeClock, runs: Runs, monkeypat
     monkeypatch.setattr(time, "time", clock.time)
     register_timer(700)(runs)
     register_cron(minute=-10, tz="UTC")(runs)
-    said = [run.when.timestamp() for run in next_runs(9)]
-    clock.sleep(said[-1] - clock.time())
-    assert runs.wall == pytest.approx(said)
+    upcoming = [run.when.timestamp() for run in next_runs(9)]
+    clock.sleep(upcoming[-1] - clock.time())
+    assert runs.wall == pytest.approx(upcoming)
 
 
 @pytest.mark.parametrize(
-    ("watched", "recursive", "told"),
+    ("watched", "recursive", "expected"),
     [
         ("site", False, {"site": 1, "site/conf": 1, "site/conf/a": 0, "site2": 0, "": 0}),
         ("site", True, {"site": 1, "site/conf": 1, "site/conf/a": 1, "site2": 0, "": 0}),
@@ -211,18 +211,18 @@ def test_next_runs_match_the_actual_runs(clock: FakeClock, runs: Runs, monkeypat
     ],
 )
 def test_file_change_runs_the_monitor(
-    heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path, watched, recursive, told
+    heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path, watched, recursive, expected
 ):
     """A change of the path or of its entries, and with `recursive` of everything below."""
     register_file_monitor(tmp_path / watched, recursive=recursive, missing_ok=True, target="mule1")(runs)
     seen = Counter()
-    for path in told:
+    for path in expected:
         before = len(runs.processes)
         heliograph_engine.changed(str(tmp_path / path))
         seen[path] = len(runs.processes) - before
-    assert dict(seen) == told
+    assert dict(seen) == expected
     assert set(runs.processes) == {"mule1"}
-    assert counts(heliograph_engine) == (sum(told.values()), 0)
+    assert counts(heliograph_engine) == (sum(expected.values()), 0)
 
 
 def test_changes_coalesce_and_are_counted(heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path):

@@ -38,8 +38,8 @@ def test_current_mule(heliograph_engine: InlineEngine) -> None:
     """In a mule its number, in other processes 0 and None."""
     with heliograph_engine.as_process("mule2"):
         assert (Mule.get_current_id(), Mule.get_current()) == (2, Mule(2))
-    for who in ("worker2", "spooler1", "master"):
-        with heliograph_engine.as_process(who):
+    for process in ("worker2", "spooler1", "master"):
+        with heliograph_engine.as_process(process):
             assert (Mule.get_current_id(), Mule.get_current()) == (0, None)
 
 
@@ -69,9 +69,9 @@ def test_get_farms(heliograph_engine: InlineEngine) -> None:
         ("mail", (Mule(3),)),
     ]
     mine: dict[str, list[bool]] = {}
-    for who in ("mule1", "mule3", "worker1"):
-        with heliograph_engine.as_process(who):
-            mine[who] = [farm.is_mine for farm in farms]
+    for process in ("mule1", "mule3", "worker1"):
+        with heliograph_engine.as_process(process):
+            mine[process] = [farm.is_mine for farm in farms]
     assert mine == {"mule1": [True, False], "mule3": [False, True], "worker1": [False, False]}
 
 

@@ -14,8 +14,8 @@ from heliograph.engines.inline import InlineEngine
 def test_worker_id_and_counts(heliograph_engine: InlineEngine) -> None:
     """Workers have a number, other processes 0. All know the counts."""
     ids: list[int] = []
-    for who in ("worker1", "worker3", "mule2", "master"):
-        with heliograph_engine.as_process(who):
+    for process in ("worker1", "worker3", "mule2", "master"):
+        with heliograph_engine.as_process(process):
             ids.append(uwsgi.worker_id)
     assert ids == [1, 3, 0, 0]
     assert (uwsgi.workers_count, uwsgi.mules_count) == (3, 2)

@@ -388,10 +388,10 @@ def test_failed_decoration_changes_nothing(declare, options: Any, func: Any, err
 def test_engine_that_rejects_a_trigger_gets_no_handler(declare, heliograph_engine: InlineEngine, monkeypatch):
     """Both are registered, or neither."""
 
-    def refuse(trigger: Trigger) -> None:
+    def reject(trigger: Trigger) -> None:
         raise RegistrationError(trigger.num, "not here")
 
-    monkeypatch.setattr(heliograph_engine, "add_trigger", refuse)
+    monkeypatch.setattr(heliograph_engine, "add_trigger", reject)
     before = everything()
     for target in (None, Signal(200)):
         with pytest.raises(RegistrationError, match="not here"):

@@ -160,7 +160,7 @@ def test_the_number_of_a_name_is_claimed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "says"),
+    ("arguments", "error", "message"),
     [
         ({"name": ""}, SignalNameError, "not empty"),
         ({"name": "x" * 64}, SignalNameError, "64 bytes"),
@@ -169,10 +169,10 @@ def test_the_number_of_a_name_is_claimed() -> None:
         ({"name": "refresh", "num": "5"}, SignalNameError, "Pass one of them"),
     ],
 )
-def test_invalid_name_changes_nothing(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
+def test_invalid_name_changes_nothing(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     """The message has the value and the solution."""
     before = everything()
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         Signal(**arguments)
     assert everything() == before
 
@@ -466,10 +466,10 @@ class RecordingEngine(InlineEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[HandlerOptions] = []
+        self.options: list[HandlerOptions] = []
 
     def register_signal(self, num: int, target: str, func: Any, options: HandlerOptions = NO_OPTIONS) -> None:
-        self.told.append(options)
+        self.options.append(options)
         super().register_signal(num, target, func, options)
 
 
@@ -479,8 +479,8 @@ def test_engine_gets_the_options_of_a_handler() -> None:
     with engines.using(engine):
         Signal(99).register_handler("mule1", redeliver=False, time_limit=2.5)(handler)
         Signal(98)(handler)
-    assert [(told.redeliver, told.time_limit) for told in engine.told] == [(False, 2.5), (True, None)]
-    assert engine.told[0].name.endswith("test_signals.handler")
+    assert [(options.redeliver, options.time_limit) for options in engine.options] == [(False, 2.5), (True, None)]
+    assert engine.options[0].name.endswith("test_signals.handler")
 
 
 def test_register_all_passes_the_options() -> None:
@@ -488,7 +488,9 @@ def test_register_all_passes_the_options() -> None:
     Signal(99).register_handler(redeliver=False, time_limit=0)(handler)
     engine = RecordingEngine()
     register_all(engine)
-    assert [(told.redeliver, told.time_limit) for told in engine.told if not told.redeliver] == [(False, 0)]
+    assert [(options.redeliver, options.time_limit) for options in engine.options if not options.redeliver] == [
+        (False, 0)
+    ]
 
 
 @pytest.mark.parametrize("time_limit", [-1, float("nan")])

@@ -240,7 +240,7 @@ def test_misfire_grace_holds_on_every_host(host):
 
 
 def test_runs_coalesce_while_one_is_queued(host):
-    """Exception: on uWSGI runs only coalesce at a full queue, since uWSGI does not tell which signals are queued."""
+    """Exception: on uWSGI runs only coalesce at a full queue, since uWSGI does not report which signals are queued."""
     host.add(timer("a", 1))
     host.pause()
     host.pass_time(3)

@@ -73,9 +73,9 @@ def file(tmp_path):
 
 def replace(path, text="new"):
     """Replace a file atomically: write a new one and rename it."""
-    beside = path.with_name(f"{path.name}.tmp")
-    beside.write_text(text)
-    beside.replace(path)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 # one file
@@ -765,12 +765,12 @@ def test_limit_of_watches_during_a_change(watch, file, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(errno.ENOSYS, "has no inotify"), (errno.EMFILE, r"fs\.inotify\.max_user_instances")]
+    ("number", "message"), [(errno.ENOSYS, "has no inotify"), (errno.EMFILE, r"fs\.inotify\.max_user_instances")]
 )
-def test_system_without_inotify(monkeypatch, number, said):
+def test_system_without_inotify(monkeypatch, number, message):
     """Or a user without free instances."""
     failing(monkeypatch, "__init__", number)
-    with pytest.raises(ScheduleError, match=said):
+    with pytest.raises(ScheduleError, match=message):
         Watcher()
 
 

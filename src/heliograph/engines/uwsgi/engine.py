@@ -1,4 +1,4 @@
-"""The engine that uses the real `uwsgi` module. It refuses at once what uWSGI accepts and later ignores."""
+"""The engine that uses the real `uwsgi` module. It rejects registrations that uWSGI accepts and later ignores."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
         try:
             uwsgi.register_signal(num, target, self._handle)
         except ValueError as error:
-            raise RegistrationError(num, f"uWSGI refused the target {target!r}. See the log of uWSGI.") from error
+            raise RegistrationError(num, f"uWSGI rejected the target {target!r}. See the log of uWSGI.") from error
         self._handlers[num] = handler
         self._credits[num] = self._flow_control.to(target)
 

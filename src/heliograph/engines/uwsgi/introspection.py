@@ -18,7 +18,7 @@ def options() -> dict[str, Any]:
 
 
 def read_topology() -> Topology:
-    """Return the configured processes. uWSGI itself refuses invalid farms."""
+    """Return the configured processes. uWSGI itself rejects invalid farms."""
     opt = options()
     mules = sum(int(number) for number in option_values("mules", opt)) + len(option_values("mule", opt))
     farms = tuple(_farm(spec) for spec in option_values("farm", opt))

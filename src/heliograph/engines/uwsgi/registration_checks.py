@@ -1,4 +1,4 @@
-"""Checks that refuse what uWSGI accepts and later ignores."""
+"""Checks that reject registrations which uWSGI accepts and later ignores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sockets that hold uWSGI's signals, and how full the kernel says they are.
+"""The sockets that hold signals of uWSGI, and how full they are.
 
 How it works
     uWSGI moves a signal as one byte through two socket pairs: sender -> master (one pair each for all workers, all

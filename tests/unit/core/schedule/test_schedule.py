@@ -349,7 +349,7 @@ def test_new_period_counts_from_now():
     assert schedule.wait(now) == 2.0
     assert fired(schedule, after(START, 2.5)) == {"a": 1}
     assert fired(schedule, after(START, 4.0)) == {}
-    assert not schedule.change_period("nobody", 2.0, now)
+    assert not schedule.change_period("missing", 2.0, now)
     assert schedule.entries()[0].trigger == timer(period=2.0)
 
 
@@ -566,14 +566,16 @@ def test_upcoming_runs_match_the_actual_runs(timers, rules, late, most):
     triggers += [cron(f"r{n}", step) for n, step in enumerate(rules)]
     schedule.replace_all(triggers, START)
     fired(schedule, now)
-    said = schedule.upcoming(most, now)
+    listed = schedule.upcoming(most, now)
     came: list[tuple[float, str]] = []
     while len(came) < most and (wait := schedule.wait(now)) < NEVER:
         now = after(now, wait)
         came += [(now.wall, name) for name in fired(schedule, now)]
-    assert [when for when, _ in said] == [when for when, _ in came[:most]]
-    last = said[-1][0] if said else NEVER
-    assert {(when, trigger.name) for when, trigger in said if when < last} == {each for each in came if each[0] < last}
+    assert [when for when, _ in listed] == [when for when, _ in came[:most]]
+    last = listed[-1][0] if listed else NEVER
+    assert {(when, trigger.name) for when, trigger in listed if when < last} == {
+        each for each in came if each[0] < last
+    }
 
 
 def test_upcoming_runs_cost_no_more_than_asked_for():
@@ -607,9 +609,9 @@ def test_skipped_run_counts_as_missed():
     schedule.add(timer(), START)
     fired(schedule, after(START, 1.0))
     schedule.count_missed("a")
-    schedule.count_missed("nobody")
+    schedule.count_missed("missing")
     assert counts(schedule) == (0, 1)
-    assert schedule.entry("nobody") is None
+    assert schedule.entry("missing") is None
 
 
 # many
@@ -635,7 +637,7 @@ def test_an_idle_schedule_costs_the_same_with_ten_thousand_timers(monkeypatch):
 
     class NoWalk(dict):
         def __iter__(self):
-            raise AssertionError("all sources are gone through")
+            raise AssertionError("the schedule looked at all triggers")
 
         items = values = keys = __iter__
 

@@ -212,10 +212,10 @@ def test_listed_targets_are_available(server: Topology) -> None:
 @given(server=topologies())
 def test_queues_and_readers_agree(server: Topology) -> None:
     """Every queue has readers, and `queues_read_by` agrees with `readers_of`."""
-    pairs = {(queue, who) for queue in all_queues(server) for who in readers_of(queue, server)}
-    assert pairs == {(queue, who) for who in server.processes() for queue in queues_read_by(who, server)}
+    pairs = {(queue, process) for queue in all_queues(server) for process in readers_of(queue, server)}
+    assert pairs == {(queue, process) for process in server.processes() for queue in queues_read_by(process, server)}
     assert {queue for queue, _ in pairs} == set(all_queues(server))
-    assert {who for _, who in pairs} == set(server.processes())
+    assert {process for _, process in pairs} == set(server.processes())
 
 
 @given(server=topologies())
@@ -224,16 +224,15 @@ def test_queues_are_listed_once(server: Topology) -> None:
     assert len(set(all_queues(server))) == len(all_queues(server))
 
 
-@pytest.mark.parametrize("role", ["master", "outside"])
-def test_other_processes_read_no_queue(role: str) -> None:
-    """The master and external processes read no queue."""
-    who = {"master": Identity("master"), "outside": Identity("outside")}[role]
-    assert queues_read_by(who, SERVER) == ()
+@pytest.mark.parametrize("process", [Identity("master"), Identity("webserver"), Identity("external")], ids=str)
+def test_other_processes_read_no_queue(process: Identity) -> None:
+    """The master, the web server and external processes read no queue."""
+    assert queues_read_by(process, SERVER) == ()
 
 
 def test_processes_and_queues_have_names() -> None:
     """`worker2`, `mule1`, `master`, as in logs and tests."""
-    assert [str(who) for who in (*SERVER.processes()[1:4], Identity("master"))] == [
+    assert [str(process) for process in (*SERVER.processes()[1:4], Identity("master"))] == [
         *("worker2", "worker3", "mule1", "master")
     ]
     assert str(Queue("farm", 2)) == "farm2"
