@@ -74,7 +74,8 @@ def test_all_processes_end_if_the_master_is_killed(server):
 def test_all_processes_end_if_the_master_is_killed_during_the_start(server):
     """During the import, or during the post-fork hooks."""
     server.write(
-        "Path('imports').touch()\nblock_on('gate')\n@uwsgi.postfork_hooks.add()\ndef hook(): record('hook'); block_on('no')"
+        "Path('imports').touch()\nblock_on('gate')\n"
+        "@uwsgi.postfork_hooks.add()\ndef hook(): record('hook'); block_on('no')"
     )
     server.launch("--mules", "1")
     eventually("the import", (server.directory / "imports").exists)
