@@ -1,19 +1,21 @@
-"""heliograph: uWSGI's signal framework as a library.
+"""heliograph: the signal framework of uWSGI as a library.
 
-Map of the package, from the ground up; a room imports only from floors below it:
+You send a signal from any process of your application, and heliograph runs its handler in a web worker or in a
+background process. The package has layers, and a module imports only from lower layers. From the lowest to the highest:
 
-    exceptions, values   the tree of errors; frozen values
-    _core                pure decisions: targets, table, handlers, packet, accounts
-    port                 what an engine promises
-    engines              uwsgi, local, inline, detached; `engines.current()` is this process's
-    runtime              what an application imports: signals, mules, platform
-    server               our own server: master, template; `serve()`
-    contrib              for WSGI and ASGI servers that are not known, gunicorn, Django; nothing imports it
-    application          where an application is, and how it is loaded
-    watching             what happens to files
-    remote               a signal to any server that speaks the uwsgi protocol
-    cli                  the `heliograph` command
-    testing              pytest fixture and the conformance suite
+    exceptions, models      the tree of exceptions; frozen values that all layers share
+    _core                   decisions without clock, socket or process: targets, names, schedules, supervision, counters
+    watching, application   file changes; finding and loading an application
+    interfaces              the roles of an engine, and a clock
+    timing, settings        clocks and time zones; settings of a server
+    ipc, remote             shared memory, pipes and control sockets; signals to another server
+    triggers                the scheduler for timers, cron rules and file monitors
+    engines                 delivery of signals: uwsgi, local, inline, detached
+    runtime                 the API for applications: signals, triggers, mules, platform
+    server                  the heliograph server: master, fork server, `serve()`
+    contrib                 Django, gunicorn, WSGI and ASGI middlewares
+    cli                     the `heliograph` command
+    testing                 the pytest plugin, and the conformance suite that every engine passes
 """
 
 from heliograph.exceptions import UwsgiconfException

@@ -1,6 +1,6 @@
-"""Where an application is, and how it is loaded: the same in every server and in the rehearsal before.
+"""Finding and loading an application, in every server and in the check before the start.
 
-An application is a module; its WSGI callable is what a server serves, and may be missing: then it has only signals.
+An application is a module. It may have a WSGI callable. Without one it only has signals.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any, Self
 from heliograph.exceptions import ConfigError
 
 DEFAULT_CALLABLE = "application"
-"""The name that uWSGI looks for, and PEP 3333 uses."""
+"""The name that uWSGI looks for, and that PEP 3333 uses."""
 
 _LOADERS = (str(Path(__file__).parent), str(importlib.__file__), "<frozen importlib")
-"""Where the code is that loads an application: of no interest to who wrote it."""
+"""Files of the code that loads an application. Tracebacks leave them out."""
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CALLABLE = re.compile(r"[^\W\d]\w*(\(\))?")
@@ -31,10 +31,10 @@ _CALLABLE = re.compile(r"[^\W\d]\w*(\(\))?")
 
 @dataclass(frozen=True, slots=True)
 class AppSpec:
-    """A module or file, and the callable in it: `AppSpec("shop.wsgi", "app")`. The callable may end in `()`."""
+    """A module or file, and its callable: `AppSpec("shop.wsgi", "app")`. The callable may end in `()`."""
 
     location: str
-    """Dotted name of a module, or the absolute path of a `.py` file."""
+    """Dotted name of a module, or absolute path of a `.py` file."""
 
     callable: str | None = None
 
@@ -44,61 +44,66 @@ class AppSpec:
 
     @classmethod
     def parse(cls, text: str, directory: Path) -> Self:
-        """Understand `package.module`, `path/app.py` (from `directory`), each with `:callable` or without.
+        """Parse `package.module` or `path/app.py` (relative to `directory`), each with or without `:callable`.
 
-        Raises `ConfigError` for anything else, and for a file that is not there.
+        Raises:
+            ConfigError: The text has another form, or the file does not exist.
         """
-        trigger, colon, name = text.partition(":")
+        location, colon, name = text.partition(":")
         if colon and not _CALLABLE.fullmatch(name):
-            raise ConfigError(f"application {text!r}: after the colon stands a name in the module, not {name!r}")
-        if trigger.endswith(".py") or "/" in trigger:
-            return cls(_existing(text, directory / trigger), name or None)
-        if not _MODULE.fullmatch(trigger):
-            raise ConfigError(f"application {text!r}: use package.module[:callable] or path/app.py[:callable]")
-        return cls(trigger, name or None)
+            raise ConfigError(f"invalid application: {text!r}. Use the name of a callable after the colon.")
+        if location.endswith(".py") or "/" in location:
+            return cls(_existing(text, directory / location), name or None)
+        if not _MODULE.fullmatch(location):
+            raise ConfigError(
+                f"invalid application: {text!r}. Use package.module or path/app.py, optionally with :callable."
+            )
+        return cls(location, name or None)
 
     def __str__(self) -> str:
         return f"{self.location}:{self.callable}" if self.callable else self.location
 
 
 def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
-    """Import the application; its WSGI callable too, if it has one.
+    """Import the application. Return its module, and its WSGI callable if it has one.
 
-    Raises whatever the import raises, and `ConfigError` for a callable that was asked for and is not there.
+    Raises:
+        ConfigError: The callable does not exist.
+        Exception: The import failed.
     """
     module = _load_file(Path(spec.location)) if spec.is_file else importlib.import_module(spec.location)
     return module, _callable_of(module, spec)
 
 
 def explain(error: BaseException, app: str) -> str:
-    """What went wrong while an application was loaded: the traceback, from where the application's own code begins."""
+    """Return the traceback of an application that failed to load, from its own code on."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_LOADERS):
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace)).strip()
-    return f"{text}; is it importable from {Path.cwd()}?" if is_missing(error, app) else text
+    return f"{text}. Check that you can import it from {Path.cwd()}." if is_missing(error, app) else text
 
 
 def is_missing(error: BaseException, app: str) -> bool:
-    """Whether it is the application itself that was not found, or a package that it is in."""
-    trigger = app.partition(":")[0]
-    return isinstance(error, ModuleNotFoundError) and bool(error.name) and f"{trigger}.".startswith(f"{error.name}.")
+    """Return True if the application, or a package that contains it, was not found."""
+    location = app.partition(":")[0]
+    return isinstance(error, ModuleNotFoundError) and bool(error.name) and f"{location}.".startswith(f"{error.name}.")
 
 
 def _existing(text: str, path: Path) -> str:
     if not path.is_file():
-        raise ConfigError(f"application {text!r}: there is no file {path}")
+        raise ConfigError(f"application not found: {text!r}. There is no file {path}.")
     return str(path.resolve())
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Import a file as `python path/app.py` would: what lies beside it can be imported."""
+    """Import a file as `python path/app.py` does. It can import modules of its directory."""
     sys.path.insert(0, str(path.parent))
-    # A file may be called like a module that is loaded already (signal.py); that one must not be replaced.
+    # A file may have the name of a loaded module (signal.py), which it must not replace.
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_application"
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
-        raise ConfigError(f"{path} is not a Python file; its name must end in .py")
+        raise ConfigError(f"not a Python file: {path}. Its name must end in .py.")
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
     found.loader.exec_module(module)
@@ -111,17 +116,19 @@ def _callable_of(module: ModuleType, spec: AppSpec) -> Callable[..., Any] | None
         return default if callable(default) else None
     name = spec.callable.removesuffix("()")
     if not hasattr(module, name):
-        raise ConfigError(f"{spec.location} has no {name!r}")
+        raise ConfigError(f"no such callable in {spec.location}: {name!r}. Check the name after the colon.")
     found = getattr(module, name)
     if not callable(found):
-        raise ConfigError(f"{name!r} in {spec.location} is not callable but of type {type(found).__name__}")
+        raise ConfigError(
+            f"not a callable in {spec.location}: {name!r} ({type(found).__name__}). Check the name after the colon."
+        )
     return _made_by(found, spec) if spec.callable.endswith("()") else found
 
 
 def _made_by(factory: Callable[..., Any], spec: AppSpec) -> Callable[..., Any]:
     made: object = factory()
     if not callable(made):
-        raise ConfigError(f"{spec} made a {type(made).__name__}, which is not callable")
+        raise ConfigError(f"{spec} returned no callable: {type(made).__name__}. Return the WSGI application.")
     return made
 
 

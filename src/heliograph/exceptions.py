@@ -1,26 +1,30 @@
-"""The tree of errors. Each also is the builtin that it means, and carries its facts as attributes.
+"""The tree of exceptions. Each also derives from the builtin of the same meaning, and has its facts as attributes.
 
     UwsgiconfException
     ├── SignalNumberError      ValueError      a number outside 0-255
-    ├── SignalNameError        ValueError      a name that a signal cannot have
+    ├── SignalNameError        ValueError      an invalid or conflicting signal name
     ├── SignalTypeError        TypeError       a signal, target or handler of the wrong type
-    ├── NoSignalAvailable                      all 256 numbers are taken
-    ├── TargetError            ValueError      a target that does not exist on this server
-    ├── RegistrationError      ValueError      this engine cannot register that here
+    ├── NoSignalAvailable                      all 256 numbers are in use
+    ├── TargetError            ValueError      a target that this server does not have
+    ├── RegistrationError      ValueError      this process or engine cannot register that
     │   └── AlreadyRegistered                  ... because another function has the number
-    ├── ScheduleError          ValueError      a period, cron field, zone or path that cannot be
-    ├── SignalNotRegistered    ValueError      nothing handles that number
-    ├── SignalQueueFull        TimeoutError    no room in time; the signal was not sent
+    ├── ScheduleError          ValueError      an invalid period, cron field, time zone or path
+    ├── SignalNotRegistered    ValueError      the number has no handler
+    ├── SignalQueueFull        TimeoutError    no space in the queue in time
     ├── WaitTimeout            TimeoutError    no signal in time
-    ├── WaitFailed             SystemError     the wait itself broke
-    ├── NotSupported           NotImplementedError   this engine cannot do that
+    ├── WaitFailed             SystemError     the server failed to wait
+    ├── NotSupported           NotImplementedError   the engine cannot do that
     ├── NoEngine               RuntimeError    no server is running here
     ├── ServerNotReady         RuntimeError    the server is still loading the application
-    ├── RemoteRejected         ValueError      the other server answered "no"
+    ├── RemoteRejected         ValueError      the other server rejected the signal
     ├── RemoteUnreachable      OSError         no connection, no answer, or not a uwsgi socket
-    └── ConfigError            ValueError      a server cannot be started with these settings
+    └── ConfigError            ValueError      invalid settings of a server
 
-After any of them the state is what it was before.
+An exception leaves the state as it was. There are three cases that differ:
+
+* `SignalQueueFull` from a signal to several receivers: some of them may have got the signal.
+* `RemoteUnreachable` after the request was sent: the other server may have taken the signal.
+* An exception of the `callback` of `register_handler`: the handler stays registered.
 """
 
 from __future__ import annotations
@@ -29,10 +33,10 @@ from typing import Any
 
 
 class UwsgiconfException(Exception):
-    """Root of all errors that heliograph raises on purpose; the name is the one that uwsgiconf has."""
+    """Base class of all exceptions that heliograph raises on purpose. uwsgiconf uses the same name."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors cross processes: rebuild them from what they hold, not by calling `__init__` again."""
+        """Rebuild the exception from its attributes, since `__init__` takes other arguments than `args`."""
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
@@ -47,22 +51,22 @@ class SignalNumberError(UwsgiconfException, ValueError):
     """A signal number outside 0-255."""
 
     def __init__(self, num: int) -> None:
-        super().__init__(f"signal number {num} is out of range: use 0 to 255, or Signal() to take a free one")
+        super().__init__(f"signal number out of range: {num}. Use 0 to 255, or Signal() to take a free number.")
         self.num = num
 
 
 class SignalNameError(UwsgiconfException, ValueError):
-    """A name that a signal cannot have."""
+    """A signal name that is invalid, or that another signal uses."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"signal name {name!r}: {reason}")
+        super().__init__(f"cannot use signal name {name!r}: {reason}")
         self.name = name
 
 
 class SignalTypeError(UwsgiconfException, TypeError):
-    """A value of the wrong type where a signal number, a target or a handler is wanted.
+    """A value of the wrong type in place of a signal number, a target or a handler.
 
-    `value` is that value; in a pickle, what is not a plain one becomes its repr.
+    `value` is that value. In a pickle it is replaced by its repr, unless it is a str, bytes, int, float or None.
     """
 
     def __init__(self, message: str, value: object) -> None:
@@ -80,23 +84,23 @@ class NoSignalAvailable(UwsgiconfException):
 
     def __init__(self) -> None:
         super().__init__(
-            "no signal number is free: all 256 are registered, claimed or named; "
-            "let one Signal serve several purposes, or reuse the object instead of calling Signal() again"
+            "no signal number is free: all 256 are registered, claimed or named. "
+            "Reuse a Signal object instead of calling Signal() again."
         )
 
 
 class TargetError(UwsgiconfException, ValueError):
-    """A target that this server does not have; `available` lists those that it has."""
+    """A target that this server does not have. `available` lists the targets that it has."""
 
     def __init__(self, target: str, reason: str, available: tuple[str, ...] = ()) -> None:
-        hint = f"; this server has: {', '.join(available)}" if available else ""
-        super().__init__(f"target {target!r}: {reason}{hint}")
+        hint = f" Use one of: {', '.join(available)}." if available else ""
+        super().__init__(f"invalid target {target!r}: {reason}.{hint}")
         self.target = target
         self.available = available
 
 
 class RegistrationError(UwsgiconfException, ValueError):
-    """The engine cannot honour a registration in this process."""
+    """The engine cannot make this registration in this process."""
 
     def __init__(self, num: int, message: str) -> None:
         super().__init__(f"cannot register signal {num}: {message}")
@@ -104,7 +108,10 @@ class RegistrationError(UwsgiconfException, ValueError):
 
 
 class AlreadyRegistered(RegistrationError):
-    """Another function has the number, and the engine cannot replace it."""
+    """Another function has the number, and the engine cannot replace it.
+
+    `old` and `new` are the names of the functions.
+    """
 
     def __init__(self, num: int, message: str, *, old: str, new: str) -> None:
         super().__init__(num, message)
@@ -113,7 +120,7 @@ class AlreadyRegistered(RegistrationError):
 
 
 class ScheduleError(UwsgiconfException, ValueError):
-    """A period, a cron field, a time zone or a path that cannot be; `value` is what was given."""
+    """An invalid period, cron field, time zone, path or trigger name. `value` is the invalid value."""
 
     def __init__(self, message: str, value: object) -> None:
         super().__init__(message)
@@ -121,26 +128,29 @@ class ScheduleError(UwsgiconfException, ValueError):
 
 
 class SignalNotRegistered(UwsgiconfException, ValueError):
-    """A signal was raised that no handler takes and nobody waits for; `app` is the application, where it is known."""
+    """A signal was sent that has no handler, and that no process waits for.
+
+    `app` is the application, if the server knows it.
+    """
 
     def __init__(self, num: int, app: str = "") -> None:
-        where = f"in {app}, and heliograph reload" if app else "where the application is loaded"
-        super().__init__(f"signal {num} has no handler: register one with @Signal({num}).register_handler() {where}")
+        where = f"in {app}, then run heliograph reload" if app else "in a module that the application imports"
+        super().__init__(f"signal {num} has no handler. Register one with @Signal({num}).register_handler() {where}.")
         self.num = num
 
 
 class SignalQueueFull(UwsgiconfException, TimeoutError):
-    """The receivers' queue had no room within `timeout` seconds; the signal was not sent."""
+    """The queue of the receivers had no space within `timeout` seconds.
 
-    def __init__(self, num: int, target: str, timeout: float, *, itself: bool = False) -> None:
-        why = (
-            "only this process reads that queue, so waiting would never end"
-            if itself
-            else f"still full after {timeout:g} s"
-        )
+    A signal to one queue was not sent. Of a signal to several queues, some receivers may have got their copy, if other
+    processes filled the remaining queues at that moment.
+    """
+
+    def __init__(self, num: int, target: str, timeout: float, *, self_deadlock: bool = False) -> None:
+        why = ", and only this process could empty it" if self_deadlock else f" after {timeout:g} s"
         super().__init__(
-            f"signal {num} was not sent: the queue of {target!r} is full and {why}; "
-            "send less often, make the handler faster, or give it more processes"
+            f"signal {num} was not sent: the queue of {target!r} is full{why}. "
+            "Send less often, make the handler faster, or start more processes for this target."
         )
         self.num = num
         self.target = target
@@ -151,42 +161,45 @@ class WaitTimeout(UwsgiconfException, TimeoutError):
     """No signal arrived within `timeout` seconds."""
 
     def __init__(self, num: int | None, timeout: float) -> None:
-        what = "no signal" if num is None else f"signal {num} did not arrive"
-        super().__init__(f"{what} within {timeout:g} s")
+        what = "no signal arrived" if num is None else f"signal {num} did not arrive"
+        super().__init__(f"{what} within {timeout:g} s. Pass a longer timeout, or check that it is sent.")
         self.num = num
         self.timeout = timeout
 
 
 class WaitFailed(UwsgiconfException, SystemError):
-    """Waiting for a signal broke."""
+    """The server failed to wait for a signal."""
 
 
 class NotSupported(UwsgiconfException, NotImplementedError):
-    """This engine cannot do what was asked."""
+    """The engine cannot do what the caller asks for."""
 
 
 class NoEngine(UwsgiconfException, RuntimeError):
-    """This process runs under no server that delivers signals."""
+    """No server that delivers signals is running in this process."""
 
 
 class ServerNotReady(UwsgiconfException, RuntimeError):
-    """The server is still loading the application; nothing is there yet to take a signal."""
+    """The server is still loading the application, so no process can take a signal yet."""
 
 
 class RemoteRejected(UwsgiconfException, ValueError):
-    """The remote server answered that it did not take the signal."""
+    """The remote server answered that it rejected the signal."""
 
     def __init__(self, num: int, remote: str) -> None:
         super().__init__(
-            f"{remote} rejected signal {num}: it has no handler there, its queue is full, or it may not be raised from "
-            "outside; that server's log says which. register_handler(remote=True) or --allow-remote lets it in"
+            f"{remote} rejected signal {num}: it has no handler, a full queue, or does not accept external signals. "
+            "Check the log of that server; register_handler(remote=True) or --allow-remote accepts external signals."
         )
         self.num = num
         self.remote = remote
 
 
 class RemoteUnreachable(UwsgiconfException, OSError):
-    """The remote server could not be reached, did not answer in time, or does not speak the uwsgi protocol."""
+    """The remote server is unreachable, did not answer in time, or does not use the uwsgi protocol.
+
+    If the connection was open, the server may have taken the signal.
+    """
 
     def __init__(self, num: int, remote: str, reason: str) -> None:
         super().__init__(f"cannot deliver signal {num} to {remote}: {reason}")
@@ -195,4 +208,4 @@ class RemoteUnreachable(UwsgiconfException, OSError):
 
 
 class ConfigError(UwsgiconfException, ValueError):
-    """A server cannot be started with these settings."""
+    """The settings of a server are invalid."""

@@ -1,7 +1,15 @@
-"""The port: what an engine and a clock promise. Method names are those of uWSGI's own `uwsgi` module.
+"""The interface of an engine, in roles, and the interface of a clock.
 
-The functions that the `uwsgi` module gives an application are the port; the real module is one implementation,
-ours are the others. Numbers (0-255) and names arrive checked, targets parsed and, where the topology is known, checked.
+The methods have the names of the functions of uWSGI's `uwsgi` module where it has such a function. Callers check
+numbers (0-255) and names, and parse targets. Ask for the smallest role that a function needs.
+
+    SignalRouting         registers handlers, and assigns numbers to names
+    SignalSending         sends signals
+    SignalWaiting         waits for signals
+    TriggerHosting        runs timers, cron rules and file monitors
+    Processes             describes this process and its server
+    WebServerMembership   makes a process of a web server a worker
+    Engine                all of them
 """
 
 from __future__ import annotations
@@ -15,22 +23,22 @@ if TYPE_CHECKING:
     import asyncio
 
 Handler = Callable[[int], Exception | None]
-"""Runs what is registered for a number. Answers what that raised, already logged; None if it went well."""
+"""Runs the handler of a number. It returns the exception of the handler, already logged, or None."""
 
 
 class HandlerInterrupted(BaseException):
-    """A handler was interrupted since its process is ending; the signal is to be given out again."""
+    """A handler was interrupted because its process exits. The signal is redelivered."""
 
 
 class Clock(Protocol):
-    """Time, so that tests can hold it in their hands."""
+    """Time, so that tests can replace it."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since a fixed moment. The value never decreases."""
         ...
 
     def time(self) -> float:
-        """Seconds since 1970-01-01 UTC."""
+        """Return the seconds since 1970-01-01 UTC."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -38,129 +46,168 @@ class Clock(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """What delivers signals between the processes of one server. After any error nothing has changed."""
+class SignalRouting(Protocol):
+    """Knows which numbers have handlers, where they run, and which numbers have names."""
 
     name: str
-    """`uwsgi`, `inline`, `detached` ..."""
-
-    clock: Clock
+    """Name of the engine: `uwsgi`, `local`, `inline` or `detached`."""
 
     can_change_target: bool
-    """Whether a registered number may be registered again with another target."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop of the web server whose process this is, for `async def` handlers; None without one."""
-        ...
-
-    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
-        """Be a worker from now on, if this process was started by a server's command; whether it is or will be.
-
-        `loop` is where `async def` handlers shall run.
-        """
-        ...
-
-    def leave(self) -> None:
-        """Take no more signals in a process that joined, for good; return when the handler that runs has ended.
-
-        What waits for this process waits for its successor. Elsewhere nothing happens.
-        """
-        ...
-
-    @property
-    def identity(self) -> Identity:
-        """Who this process is, now: it changes with a fork."""
-        ...
-
-    @property
-    def topology(self) -> Topology | None:
-        """The processes of the server; None where that is not known in this process."""
-        ...
+    """A registered number may be registered again with another target."""
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = ...) -> None:
-        """Route `num` to `target`; the processes that get it call `handler(num)`.
+        """Route `num` to `target`. The processes that receive it call `handler(num)`.
 
-        Raises `RegistrationError` where this process cannot register for all others, `AlreadyRegistered` where
-        `num` was registered by other means, `NotSupported` for a target that this mode of the server ignores.
+        Raises:
+            RegistrationError: This process cannot register for all other processes.
+            AlreadyRegistered: `num` was registered by other means.
+            NotSupported: The server ignores this target, or an option, in its current mode.
         """
         ...
 
     def signal_registered(self, num: int) -> bool:
-        """Whether the server has a handler for `num`, however it was registered."""
+        """Return True if the server has a handler for `num`, however it was registered."""
         ...
 
     def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:
-        """The number that has this name on the server; a new name gets its first candidate that nothing has.
+        """Return the number that has this name on the server.
 
-        `free(num)` says whether nothing that this process knows of has a number. Raises `NoSignalAvailable`.
+        A new name gets its first candidate that is free. `free(num)` returns True if this process does not use `num`.
+
+        Raises:
+            NoSignalAvailable: No number is free.
         """
         ...
 
     def has_name(self, num: int) -> bool:
-        """Whether `num` has a name on the server, whichever of its processes gave it."""
-        ...
-
-    def signal(self, num: int, timeout: float) -> None:
-        """Hand one signal to the receivers' queue, waiting at most `timeout` seconds for room.
-
-        What one process sends to one receiver arrives in order. Raises `SignalQueueFull`, `SignalNotRegistered`,
-        `NoEngine` or `ServerNotReady`; the signal was then not sent.
-        """
-        ...
-
-    def signal_wait(self, num: int | None, timeout: float | None) -> int:
-        """Block until `num` (or any signal, if None) arrives here and return its number.
-
-        Handlers of what arrives meanwhile run, that of `num` before the return. `timeout` in seconds, None for
-        ever. Raises `WaitTimeout`, `WaitFailed`, or `NotSupported` where `num` can never arrive or the wait
-        cannot be limited.
-        """
-        ...
-
-    def add_trigger(self, trigger: Trigger) -> None:
-        """Raise the source's signal by itself from now on; once per server, however many processes add it.
-
-        Raises `RegistrationError` where this process cannot add one for the server, `NotSupported` where no process
-        could raise it.
-        """
+        """Return True if any process of the server has given `num` a name."""
         ...
 
     def number_of_trigger(self, trigger: str) -> int | None:
-        """The signal that a source of that name raises already, where another process has chosen its number."""
+        """Return the signal that the trigger of this name sends, if another process has already chosen it."""
         ...
 
-    def remove_trigger(self, name: str) -> None:
-        """Raise that source's signal no more."""
-        ...
 
-    def change_period(self, name: str, period: float) -> None:
-        """Give that timer another period, in seconds, from now on."""
-        ...
+class SignalSending(Protocol):
+    """Sends signals."""
 
-    def on_fork(self, hook: Callable[[], None]) -> None:
-        """Call `hook()` in every process of the server right after it was forked.
+    def signal(self, num: int, timeout: float) -> None:
+        """Put one signal into the queues of its receivers. Wait at most `timeout` seconds for space.
 
-        Where this process is such a fork already, and so too late for that, it is called now.
+        Signals from one process to one receiver arrive in order.
+
+        Raises:
+            SignalQueueFull: A queue had no space. Other receivers of a broadcast may have got the signal.
+            SignalNotRegistered: The signal has no handler, and no process waits for it.
+            NoEngine: No server is running in this process.
+            ServerNotReady: The server is still loading the application.
         """
         ...
 
+
+class SignalWaiting(Protocol):
+    """Waits for signals."""
+
+    def signal_wait(self, num: int | None, timeout: float | None) -> int:
+        """Block until `num` (or any signal, if None) arrives in this process, and return its number.
+
+        Handlers of other signals run in the meantime. The handler of `num` runs before this method returns. `timeout`
+        is in seconds, None means no limit.
+
+        Raises:
+            WaitTimeout: The signal did not arrive in time.
+            WaitFailed: The server failed to wait.
+            NotSupported: `num` can never arrive in this process, or the engine cannot limit a wait.
+        """
+        ...
+
+
+class TriggerHosting(Protocol):
+    """Sends the signals of triggers."""
+
+    def add_trigger(self, trigger: Trigger) -> None:
+        """Send the signal of this trigger from now on, once per server, even if several processes add it.
+
+        Raises:
+            RegistrationError: This process cannot add a trigger for the server.
+            NotSupported: The server has no process that could send the signal.
+        """
+        ...
+
+    def remove_trigger(self, name: str) -> None:
+        """Stop sending the signal of this trigger."""
+        ...
+
+    def change_period(self, name: str, period: float) -> None:
+        """Give a timer another period, in seconds, from now on."""
+        ...
+
+
+class Processes(Protocol):
+    """Describes this process and its server."""
+
+    @property
+    def identity(self) -> Identity:
+        """Role and number of this process. It changes with a fork."""
+        ...
+
+    @property
+    def topology(self) -> Topology | None:
+        """The processes of the server. None if this process does not know them."""
+        ...
+
     def in_farm(self, name: str) -> bool:
-        """Whether this process is a mule of that farm."""
+        """Return True if this process is a mule of that farm."""
         ...
 
     def masterpid(self) -> int:
-        """Process id of the master; 0 without one."""
+        """Return the process id of the master, 0 without a master."""
         ...
 
     def workers(self) -> tuple[Mapping[str, Any], ...]:
-        """What the server knows of each worker: at least `id` and `pid`."""
+        """Return a description of each worker, with at least `id` and `pid`."""
         ...
 
     def opt(self) -> Mapping[str, Any]:
-        """The server's configuration: option -> text, True, or a list of those."""
+        """Return the configuration of the server: option -> text, True, or a list of those."""
         ...
 
     def version(self) -> str:
-        """The server's own version."""
+        """Return the version of the server."""
         ...
+
+    def on_fork(self, hook: Callable[[], None]) -> None:
+        """Call `hook()` in every process of the server right after it is forked.
+
+        In a process that is already forked, call it now.
+        """
+        ...
+
+
+class WebServerMembership(Protocol):
+    """Makes a process of a web server a worker of the heliograph server."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the web server of this process, for `async def` handlers. None without one."""
+        ...
+
+    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+        """Make this process a worker, if a heliograph server started it. `async def` handlers run on `loop`.
+
+        Return True if the process is a worker, or will be one.
+        """
+        ...
+
+    def leave(self) -> None:
+        """Stop taking signals in this process, and return when the running handler has finished.
+
+        Queued signals wait for the next worker of the same number. In other processes this does nothing.
+        """
+        ...
+
+
+class Engine(SignalRouting, SignalSending, SignalWaiting, TriggerHosting, Processes, WebServerMembership, Protocol):
+    """Delivers signals between the processes of one server."""
+
+    clock: Clock

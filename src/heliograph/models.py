@@ -1,4 +1,4 @@
-"""Frozen values that all floors share: what a signal, a server and a process look like."""
+"""Frozen values that all layers share: signals, processes, queues and triggers."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 SIGNALS = 256
-"""How many signal numbers there are: 0-255, one byte on the wire."""
+"""How many signal numbers there are: 0-255, one byte of the uwsgi protocol."""
 
 Kind = Literal["worker", "mule", "farm", "spooler"]
-"""What a queue can belong to."""
+"""The kinds of queues."""
 
 
 class SignalDescription(NamedTuple):
-    """Registered signal information."""
+    """A registered signal."""
 
     num: int
     """Signal number, 0-255."""
 
     target: str
-    """Target, resolved: `worker`, `mule1`, `farm_NAME` ..."""
+    """Resolved target: `worker`, `mule1`, `farm_NAME` and so on."""
 
     func: Callable[..., Any]
-    """Function to run on the signal, as it was given."""
+    """The registered function."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a process is: `Identity("worker", 2)`. The master and processes that receive nothing have number 0."""
+    """Role and number of a process: `Identity("worker", 2)`. Processes that receive no signals have number 0."""
 
     role: Literal["master", "worker", "mule", "spooler", "webserver", "external"]
     number: int = 0
@@ -39,19 +39,19 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class HandlerOptions:
-    """What is promised of a handler beside its target."""
+    """Options of a handler besides its target."""
 
     name: str = ""
-    """The function, for people: `shop.tasks.refresh`."""
+    """Module and name of the function: `shop.tasks.refresh`."""
 
     redeliver: bool = True
-    """Whether a signal is given out again when the process that had it in hand was killed."""
+    """The master redelivers a signal that was in flight in a killed process."""
 
     remote: bool = False
-    """Whether the signal may be raised from outside, where the server listens."""
+    """The signal may be sent from outside, through the socket on which the server listens."""
 
     time_limit: float | None = None
-    """Seconds after which a process whose handler has not come back is ended; 0: never, None: as the server says."""
+    """Seconds a handler may take before its process is killed. 0: no limit. None: the default of the server."""
 
 
 NO_OPTIONS = HandlerOptions()
@@ -59,7 +59,7 @@ NO_OPTIONS = HandlerOptions()
 
 @dataclass(frozen=True, slots=True)
 class FarmSpec:
-    """A named group of mules; `mules` are their numbers, from 1."""
+    """A named group of mules. `mules` are their numbers, counted from 1."""
 
     name: str
     mules: tuple[int, ...]
@@ -67,7 +67,7 @@ class FarmSpec:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The processes that a server has, or will have."""
+    """The processes that a server starts."""
 
     workers: int = 0
     mules: int = 0
@@ -75,7 +75,7 @@ class Topology:
     spoolers: int = 0
 
     def processes(self) -> tuple[Identity, ...]:
-        """Every process that the master starts."""
+        """Return all processes that receive signals."""
         return (
             *(Identity("worker", number) for number in range(1, self.workers + 1)),
             *(Identity("mule", number) for number in range(1, self.mules + 1)),
@@ -83,15 +83,15 @@ class Topology:
         )
 
     def farms_of(self, mule: int) -> tuple[int, ...]:
-        """Numbers (from 1) of the farms that the mule belongs to."""
+        """Return the numbers of the farms of a mule, counted from 1."""
         return tuple(i for i, farm in enumerate(self.farms, 1) if mule in farm.mules)
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Where signals wait: number 0 is the pool that all processes of the kind share, N the N-th's own.
+    """A queue of signals. Number 0 is shared by all processes of the kind, number N belongs to the N-th process.
 
-    A farm's queue is read by the mules of the farm; farms and spoolers are counted from 1.
+    The mules of a farm share the queue of the farm. Farms are counted from 1.
     """
 
     kind: Kind
@@ -103,7 +103,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """Raises a signal every `period` seconds, on the grid of its start; `repeat` times, 0 for ever."""
+    """Sends a signal every `period` seconds at a fixed rate, `repeat` times. 0 means without end."""
 
     period: float
     repeat: int = 0
@@ -111,10 +111,10 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class CronRule:
-    """Raises a signal once in each wall-clock minute that the five fields match, in the zone `tz` ("": this machine's).
+    """Sends a signal once in each minute of the wall clock that all five fields match.
 
-    The fields are written as in a crontab, every number within its bounds: `"0"`, `"*/5"`, `"10-18/2"`, `"1,15"`; day
-    and month may also be uWSGI's `"-N"`, every value that N divides.
+    The fields have the syntax of a crontab: `"0"`, `"*/5"`, `"10-18/2"`, `"1,15"`. Day and month also accept the
+    `"-N"` of uWSGI, which means every value that N divides. `tz` is an IANA name, or "" for the zone of this machine.
     """
 
     minute: str
@@ -127,7 +127,10 @@ class CronRule:
 
 @dataclass(frozen=True, slots=True)
 class FileMonitor:
-    """Raises a signal when what is at `path` changes, is replaced, made or removed; `recursive` for a whole tree."""
+    """Sends a signal when the file or directory at `path` is created, changed, replaced or removed.
+
+    `recursive` includes all directories below. With `missing_ok` the path need not exist.
+    """
 
     path: str
     recursive: bool = False
@@ -136,24 +139,24 @@ class FileMonitor:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What raises a signal by itself. It exists once per server, however many processes declare it."""
+    """A timer, cron rule or file monitor. It exists once per server, even if several processes declare it."""
 
     num: int
-    """The signal that it raises."""
+    """The signal that it sends."""
 
     spec: Timer | CronRule | FileMonitor
 
     name: str
-    """Unique on a server; what it is listed, changed and removed by."""
+    """Name, unique on a server. `change_period` and `unregister_trigger` take it."""
 
     jitter: float = 0.0
-    """Seconds, at most, that a run is put off by chance."""
+    """Each run is delayed by a random time of up to this many seconds."""
 
     coalesce: bool = True
-    """Whether a run is left out (and counted as missed) while one is still waiting."""
+    """Skip a run, and count it as missed, while an earlier one is still queued."""
 
     misfire_grace: float | None = None
-    """Seconds that a run may be late (the machine slept, say) before it is left out; None: it is never too late.
+    """Seconds by which a run may be late, for example after a suspend, before it is skipped. None: no limit.
 
-    A cron rule that has one is also made up for after a stop of the server.
+    A cron rule with a `misfire_grace` also catches up after a stop of the server.
     """

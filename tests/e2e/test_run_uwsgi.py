@@ -300,7 +300,7 @@ def test_an_application_that_fails_inside_uwsgi_ends_it(start, project):
     ("arguments", "text"),
     [
         (("nosuch",), "No module named 'nosuch'"),
-        (("tasks:nope",), "has no 'nope'"),
+        (("tasks:nope",), "no such callable in tasks: 'nope'"),
         (("tasks", "--farm", "a=1"), "there is no mule 1"),
         (("tasks", "--spooler", "no/spool"), "mkdir -p"),
     ],

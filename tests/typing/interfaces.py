@@ -6,9 +6,19 @@ from heliograph import engines
 from heliograph.engines.detached import DetachedEngine
 from heliograph.engines.inline import Handled, InlineEngine
 from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.local.web_worker import WebWorkerEngine
 from heliograph.engines.uwsgi import UwsgiEngine
 from heliograph.exceptions import SignalQueueFull, UwsgiconfException
-from heliograph.interfaces import Clock, Engine
+from heliograph.interfaces import (
+    Clock,
+    Engine,
+    Processes,
+    SignalRouting,
+    SignalSending,
+    SignalWaiting,
+    TriggerHosting,
+    WebServerMembership,
+)
 from heliograph.models import Topology
 from heliograph.testing import FakeClock as PublicFakeClock
 from heliograph.testing import InlineEngine as PublicInlineEngine
@@ -23,6 +33,36 @@ def clocks() -> list[Clock]:
 def all_engines(local: LocalEngine) -> list[Engine]:
     """Every engine."""
     return [UwsgiEngine(), InlineEngine(), DetachedEngine(), local]
+
+
+def roles(engine: UwsgiEngine | InlineEngine | DetachedEngine | LocalEngine | WebWorkerEngine | Engine) -> None:
+    """Every engine has every role."""
+    routing: SignalRouting = engine
+    sending: SignalSending = engine
+    waiting: SignalWaiting = engine
+    hosting: TriggerHosting = engine
+    processes: Processes = engine
+    membership: WebServerMembership = engine
+    assert_type(routing.signal_registered(7), bool)
+    assert_type(routing.number_of_trigger("nightly"), int | None)
+    assert_type(sending.signal(7, 0.0), None)
+    assert_type(waiting.signal_wait(7, None), int)
+    assert_type(hosting.change_period("refresh", 2.0), None)
+    assert_type(processes.topology, Topology | None)
+    assert_type(membership.leave(), None)
+    routing.signal(7, 0.0)  # type: ignore[attr-defined]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+
+
+class HalfEngine:
+    """A class with one role is not an engine."""
+
+    def signal(self, num: int, timeout: float) -> None:
+        """Send nothing."""
+
+
+one_role: SignalSending = HalfEngine()
+not_another_role: SignalWaiting = HalfEngine()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+half_engine: Engine = HalfEngine()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 
 class Unpunctual:

@@ -1,4 +1,4 @@
-"""The exceptions: base classes, attributes, messages and pickling."""
+"""The tree of exceptions: builtin base classes, attributes, messages, and pickling."""
 
 import copy
 import pickle
@@ -46,7 +46,7 @@ SAMPLES: list[tuple[UwsgiconfException, dict[str, Any]]] = [
     (SignalNotRegistered(5), {"num": 5}),
     (ScheduleError("a period of -1", -1), {"value": -1}),
     (SignalQueueFull(5, "mule1", 0.5), {"num": 5, "target": "mule1", "timeout": 0.5}),
-    (SignalQueueFull(5, "mule1", 0.5, itself=True), {"num": 5, "target": "mule1"}),
+    (SignalQueueFull(5, "mule1", 0.5, self_deadlock=True), {"num": 5, "target": "mule1"}),
     (WaitTimeout(5, 0.5), {"num": 5, "timeout": 0.5}),
     (WaitTimeout(None, 0.5), {"num": None, "timeout": 0.5}),
     (WaitFailed("broken"), {}),
@@ -61,8 +61,8 @@ NAMES = [type(error).__name__ for error, _ in SAMPLES]
 DRAWN: list[tuple[str, str]] = re.findall(r"[├└]── (\w+) +((?:[A-Z]\w+(?:Error|Exception))?)", exceptions.__doc__ or "")
 
 
-def test_the_tree_in_the_docstring_has_every_error() -> None:
-    """Every error also has a sample in this module."""
+def test_docstring_lists_every_exception() -> None:
+    """Each exception also has a sample in this module."""
     defined = {
         name
         for name, value in vars(exceptions).items()
@@ -72,8 +72,8 @@ def test_the_tree_in_the_docstring_has_every_error() -> None:
 
 
 @pytest.mark.parametrize(("name", "builtin"), DRAWN)
-def test_an_error_has_the_base_classes_of_the_tree(name: str, builtin: str) -> None:
-    """The root, and the builtin exception next to it."""
+def test_exception_has_the_listed_base_classes(name: str, builtin: str) -> None:
+    """You can catch each exception as `UwsgiconfException`, and as the builtin beside it."""
     error = getattr(exceptions, name)
     assert issubclass(error, UwsgiconfException)
     if builtin:
@@ -81,13 +81,13 @@ def test_an_error_has_the_base_classes_of_the_tree(name: str, builtin: str) -> N
 
 
 def test_already_registered_is_a_registration_error() -> None:
-    """`AlreadyRegistered` stands below `RegistrationError` in the tree."""
+    """The tree shows `AlreadyRegistered` below `RegistrationError`."""
     assert issubclass(AlreadyRegistered, RegistrationError)
 
 
 @pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
-def test_an_error_has_its_values_as_attributes(error: UwsgiconfException, facts: dict[str, Any]) -> None:
-    """Its message contains the values that are numbers or texts."""
+def test_exception_has_its_facts(error: UwsgiconfException, facts: dict[str, Any]) -> None:
+    """The facts are attributes, and numbers and words are in the message."""
     for name, value in facts.items():
         assert getattr(error, name) == value
         if value not in (None, ()):
@@ -96,8 +96,8 @@ def test_an_error_has_its_values_as_attributes(error: UwsgiconfException, facts:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
-def test_an_error_can_be_pickled(error: UwsgiconfException, facts: dict[str, Any], protocol: int) -> None:
-    """It keeps its type, text, attributes and notes."""
+def test_exception_can_be_pickled(error: UwsgiconfException, facts: dict[str, Any], protocol: int) -> None:
+    """Type, message, facts and notes are the same afterwards."""
     sent = copy.copy(error)
     sent.add_note("seen in mule1")
     received = pickle.loads(pickle.dumps(sent, protocol))
@@ -108,43 +108,58 @@ def test_an_error_can_be_pickled(error: UwsgiconfException, facts: dict[str, Any
 
 
 @pytest.mark.parametrize(("error", "facts"), SAMPLES, ids=NAMES)
-def test_an_error_can_be_copied(error: UwsgiconfException, facts: dict[str, Any]) -> None:
-    """The copy has the same text and attributes."""
+def test_exception_can_be_copied(error: UwsgiconfException, facts: dict[str, Any]) -> None:
+    """The copy has the same message and attributes, and is another object."""
     twin = copy.copy(error)
     assert twin is not error
     assert (str(twin), repr(twin), vars(twin)) == (str(error), repr(error), vars(error))
 
 
-def test_an_error_with_a_value_that_cannot_be_pickled() -> None:
-    """The received error has the `repr()` of the value."""
+def test_value_that_cannot_be_pickled_becomes_its_repr() -> None:
+    """A lambda cannot be pickled."""
     error = SignalTypeError("must take the number", lambda: None)
     received = pickle.loads(pickle.dumps(error))
     assert received.value == repr(error.value)
     assert callable(error.value)
 
 
-def test_errors_of_applications_can_be_pickled() -> None:
-    """A subclass with its own `__init__` needs nothing else."""
+def test_subclass_of_an_application_can_be_pickled() -> None:
+    """A subclass with another `__init__` needs no extra code."""
     received = pickle.loads(pickle.dumps(ShopError(5, reason="closed")))
     assert isinstance(received, ShopError)
     assert (received.num, received.reason, str(received)) == (5, "closed", str(SignalNotRegistered(5)))
 
 
 class ShopError(SignalNotRegistered):
-    """An application's own error."""
+    """An exception of an application."""
 
     def __init__(self, num: int, *, reason: str) -> None:
         super().__init__(num)
         self.reason = reason
 
 
-def test_signal_queue_full_gives_the_reason() -> None:
-    """The message says whether waiting could help."""
-    assert "still full after 0.5 s" in str(SignalQueueFull(5, "mule1", 0.5))
-    assert "only this process reads" in str(SignalQueueFull(5, "mule1", 0.5, itself=True))
+def test_full_queue_gives_the_reason() -> None:
+    """The message says if waiting could have helped."""
+    assert "the queue of 'mule1' is full after 0.5 s. " in str(SignalQueueFull(5, "mule1", 0.5))
+    assert "only this process could empty it" in str(SignalQueueFull(5, "mule1", 0.5, self_deadlock=True))
 
 
-def test_signal_not_registered_names_the_place_for_the_handler():
-    """The application, if it is known."""
-    assert str(SignalNotRegistered(5)).endswith("where the application is loaded")
-    assert str(SignalNotRegistered(5, "shop.tasks")).endswith("in shop.tasks, and heliograph reload")
+def test_signal_without_a_handler_names_the_application():
+    """If the server knows its application, the message says where to register the handler."""
+    assert str(SignalNotRegistered(5)).endswith("in a module that the application imports.")
+    assert str(SignalNotRegistered(5, "shop.tasks")).endswith("in shop.tasks, then run heliograph reload.")
+
+
+@pytest.mark.parametrize("error", [error for error, _ in SAMPLES], ids=NAMES)
+def test_message_has_at_most_two_sentences(error: UwsgiconfException) -> None:
+    """The first sentence says what failed, the second says what to do."""
+    assert len(re.split(r"[.!?] (?=[A-Z])", str(error))) <= 2
+
+
+def test_docstring_lists_the_exceptions_that_may_change_state() -> None:
+    """It is not true that every exception leaves the state as it was."""
+    doc = exceptions.__doc__ or ""
+    assert "is what it was before" not in doc
+    assert all(
+        word in doc for word in ("`SignalQueueFull` from a signal to several", "`RemoteUnreachable`", "`callback`")
+    )

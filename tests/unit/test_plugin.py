@@ -6,7 +6,7 @@ import pytest
 
 from heliograph import engines
 from heliograph.engines.detached import DetachedEngine
-from heliograph.runtime.signals import REGISTRY
+from heliograph.runtime.handlers import REGISTRY
 from heliograph.testing.plugin import _restored_registries
 
 SHOP = """
@@ -97,14 +97,14 @@ def test_registrations_of_a_test_are_removed_after_it(suite: pytest.Pytester) ->
         import pytest, shop
         from heliograph import REGISTERED_SIGNALS, Signal, engines, get_available_num, get_last_received
         from heliograph.exceptions import NoEngine
-        from heliograph.runtime import signals
+        from heliograph.runtime import handlers
 
         TABLE, BEFORE = REGISTERED_SIGNALS, dict(REGISTERED_SIGNALS)
         FREE = get_available_num()
 
         def state():
-            registry = signals.REGISTRY
-            return dict(REGISTERED_SIGNALS), dict(signals._HANDLERS), set(registry.claimed), dict(registry.names)
+            registry = handlers.REGISTRY
+            return dict(REGISTERED_SIGNALS), dict(handlers.HANDLERS), set(registry.claimed), dict(registry.names)
 
         WAS = state()
 
@@ -126,7 +126,7 @@ def test_registrations_of_a_test_are_removed_after_it(suite: pytest.Pytester) ->
 
         def test_after():
             from heliograph.runtime.signals import REGISTERED_SIGNALS as now
-            assert now is TABLE is signals.REGISTRY.registered
+            assert now is TABLE is handlers.REGISTRY.registered
             assert now == BEFORE
             assert state() == WAS
             assert get_last_received() == Signal(0)
@@ -360,7 +360,7 @@ def test_a_target_that_the_topology_lacks_is_an_error(suite: pytest.Pytester) ->
         errors=1,
     )
     result.stdout.fnmatch_lines(
-        ["*TargetError: target 'mule1': this server has no mules*", "*@pytest.mark.heliograph(workers=*"]
+        ["*TargetError: invalid target 'mule1': this server has no mules*", "*@pytest.mark.heliograph(workers=*"]
     )
 
 

@@ -1,7 +1,7 @@
-"""For servers and frameworks: import what fits. Nothing in heliograph needs it, and it needs none of them but Django.
+"""Integration with servers and frameworks. The rest of heliograph does not import it.
 
-wsgi        a middleware for WSGI servers that are not known (waitress, cheroot)
-asgi        a middleware and a lifespan for ASGI applications, so that handlers finish before their loop ends
+wsgi        a middleware for WSGI servers that heliograph does not detect (waitress, cheroot)
+asgi        a middleware and a lifespan for ASGI applications, so that handlers finish before their event loop stops
 gunicorn    a hook for `gunicorn.conf.py`
 django      an app for `INSTALLED_APPS`, with `manage.py heliograph`
 """

@@ -1,6 +1,6 @@
-"""ASGI applications: a process joins when it has started up, and leaves before it is taken down.
+"""ASGI applications: a process joins after its startup, and leaves before its shutdown.
 
-So `async def` handlers run on the server's own loop, and those that run when the server ends come to their end there.
+`async def` handlers run on the event loop of the server. Running handlers finish there before the server exits.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-"""As ASGI 3 has them."""
+"""The types of ASGI 3."""
 
 
 class Middleware:
-    """Passes everything through; joins after the application's startup, leaves before its shutdown.
+    """Joins after the startup of the application, and leaves before its shutdown. Requests pass unchanged.
 
-    Where there is no lifespan (the server or the application does not support it) a process joins at its first request.
+    If the server or the application does not support lifespan, a process joins at its first request. Without a
+    heliograph server the middleware does nothing.
 
     >>> async def app(scope, receive, send): ...
     >>> app = Middleware(app)
@@ -32,7 +33,7 @@ class Middleware:
     def __init__(self, app: Application) -> None:
         self._app = app
         self._joined_in = 0
-        """The process that joined; a fork is another one."""
+        """Id of the process that joined. A fork has another one."""
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,7 +58,7 @@ class Middleware:
 
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncGenerator[None]:
-    """Be a worker while the block lasts: the lifespan of a Starlette or FastAPI application, or a part of it.
+    """Make this process a worker until the block ends. Use it as lifespan of a Starlette or FastAPI application.
 
     >>> @asynccontextmanager
     ... async def with_database(app):
@@ -65,7 +66,7 @@ async def lifespan(app: object) -> AsyncGenerator[None]:
     ...     async with lifespan(app):
     ...         yield
     """
-    del app  # the frameworks' shape
+    del app  # the frameworks pass it
     join_server(asyncio.get_running_loop())
     try:
         yield
@@ -77,7 +78,7 @@ def _leaving(receive: Receive) -> Receive:
     async def leave_and_receive() -> Message:
         message = await receive()
         if message["type"] == "lifespan.shutdown":
-            await asyncio.to_thread(leave_server)  # the loop goes on: handlers that run on it come to their end
+            await asyncio.to_thread(leave_server)  # the loop keeps running, so handlers on it finish
         return message
 
     return leave_and_receive

@@ -1,7 +1,6 @@
-"""A hook of gunicorn's: `from heliograph.contrib.gunicorn import post_worker_init` in `gunicorn.conf.py`.
+"""A hook for gunicorn: `from heliograph.contrib.gunicorn import post_worker_init` in `gunicorn.conf.py`.
 
-With it also those processes are workers whose application uses no signals itself, and workers of classes that are not
-known.
+You need it if the application does not import heliograph, or for worker classes that heliograph does not detect.
 """
 
 from __future__ import annotations
@@ -10,6 +9,6 @@ from heliograph.runtime.membership import join_server
 
 
 def post_worker_init(worker: object) -> None:
-    """Join: the application is loaded, and about to be served."""
-    del worker  # gunicorn's shape
+    """Join the server. gunicorn calls this when the application is loaded and about to serve."""
+    del worker  # gunicorn passes it
     join_server()

@@ -1,4 +1,4 @@
-"""WSGI servers that are not known: the process joins when its first request comes."""
+"""WSGI servers that heliograph does not detect: a process joins at its first request."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from heliograph.runtime.membership import join_server
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-"""As PEP 3333 has it."""
+"""The type of PEP 3333."""
 
 
 class Middleware:
-    """Passes everything through, and has each process join at its first request.
+    """Joins at the first request of each process. Requests pass unchanged.
 
-    Not needed under gunicorn, uvicorn and granian. Harmless there, and where no heliograph server is.
+    You don't need it with gunicorn, uvicorn and granian. There, and without a heliograph server, it does nothing.
 
     >>> app = Middleware(lambda environ, start_response: [b"hello"])
     """
@@ -23,10 +23,10 @@ class Middleware:
     def __init__(self, app: Application) -> None:
         self._app = app
         self._joined_in = 0
-        """The process that joined; a fork is another one."""
+        """Id of the process that joined. A fork has another one."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self._joined_in != os.getpid():
-            join_server()  # two threads may come here at once; to join twice is to join
+            join_server()  # two threads may join at the same time, which is harmless
             self._joined_in = os.getpid()
         return self._app(environ, start_response)

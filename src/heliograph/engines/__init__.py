@@ -1,4 +1,4 @@
-"""Which engine this process runs on: chosen once, at first use. The one place that names them."""
+"""The engine of this process, selected once at first use. This is the only module that names all engines."""
 
 from __future__ import annotations
 
@@ -16,44 +16,50 @@ ENGINE_ENV = "HELIOGRAPH_ENGINE"
 """Environment variable that names the engine to use."""
 
 MASTER_ENV = "HELIOGRAPH_MASTER"
-"""Environment variable with the path of a master's control socket, for what its server's command starts."""
+"""Environment variable with the path of a master's control socket, set for the web server that it starts."""
 
 active: Engine | None = None
-"""This process's engine, once it is chosen; None before."""
+"""The engine of this process. None before its first use."""
 
 _choosing = threading.RLock()
 
 
 def _reset_choice_lock() -> None:
     global _choosing
-    _choosing = threading.RLock()  # a thread that the fork has left behind may have held the other one
+    _choosing = threading.RLock()  # the old lock may be held by a thread that does not exist after the fork
 
 
 os.register_at_fork(after_in_child=_reset_choice_lock)
 
 
 def current() -> Engine:
-    """This process's engine."""
+    """Return the engine of this process, and select it at first use.
+
+    Raises:
+        ConfigError: See `choose`.
+    """
     return active if active is not None else _choose_now()
 
 
 def choose() -> Engine:
-    """A new engine for this process.
+    """Create an engine for this process.
 
-    `HELIOGRAPH_ENGINE` if it is set; else uWSGI if the real `uwsgi` module is in this process; else local if a command
-    that `heliograph run` started, started this process; else detached. The processes of a server of our own are given
-    theirs.
-    Raises `ConfigError` for a name that is no engine, or for one that cannot run here.
+    The variable `HELIOGRAPH_ENGINE` names it. Without the variable it is `uwsgi` if this is a process of uWSGI, `local`
+    if it belongs to a web server that `heliograph run` started, else `detached`. Processes that the heliograph server
+    forks get their engine from the server.
+
+    Raises:
+        ConfigError: The variable names an unknown engine, or one that cannot run in this process.
     """
     name = os.environ.get(ENGINE_ENV) or _detect()
     if name not in _ENGINES:
-        raise ConfigError(f"{ENGINE_ENV}={name!r} is not an engine; use one of {', '.join(sorted(_ENGINES))}")
+        raise ConfigError(f"unknown engine: {ENGINE_ENV}={name!r}. Use one of {', '.join(sorted(_ENGINES))}.")
     return _ENGINES[name]()
 
 
 @contextmanager
 def using(engine: Engine) -> Generator[None]:
-    """Let `engine` be this process's engine for a while."""
+    """Use `engine` as the engine of this process until the block ends."""
     global active
     before, active = active, engine
     try:
@@ -64,7 +70,7 @@ def using(engine: Engine) -> Generator[None]:
 
 def _choose_now() -> Engine:
     global active
-    with _choosing:  # else two threads that ask first would each have one of their own
+    with _choosing:  # otherwise two threads could create one engine each
         if active is None:
             active = choose()
         return active
@@ -82,8 +88,10 @@ def _inside_uwsgi() -> bool:
 
 def _uwsgi() -> Engine:
     if not _inside_uwsgi():
-        raise ConfigError(f"{ENGINE_ENV}=uwsgi, but this process is not a uWSGI server; start it with heliograph run")
-    from heliograph.engines.uwsgi import UwsgiEngine  # noqa: PLC0415 - needs the real module
+        raise ConfigError(
+            f"cannot use engine: {ENGINE_ENV}=uwsgi. Start the process with `heliograph run APP --engine uwsgi`."
+        )
+    from heliograph.engines.uwsgi import UwsgiEngine  # noqa: PLC0415 - it needs the real module
 
     return UwsgiEngine()
 
@@ -91,14 +99,16 @@ def _uwsgi() -> Engine:
 def _local() -> Engine:
     control = os.environ.get(MASTER_ENV)
     if not control:
-        raise ConfigError(f"{ENGINE_ENV}=local, but no heliograph server started this process; use heliograph run")
-    from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415 - only a server's processes need it
+        raise ConfigError(
+            f"cannot use engine: {ENGINE_ENV}=local. Start the process with `heliograph run APP -- COMMAND`."
+        )
+    from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415 - only processes of web servers need it
 
     return WebWorkerEngine(Path(control))
 
 
 def _inline() -> Engine:
-    from heliograph.engines.inline import InlineEngine  # noqa: PLC0415 - only whoever asks pays
+    from heliograph.engines.inline import InlineEngine  # noqa: PLC0415 - only tests need it
 
     return InlineEngine()
 

@@ -1,4 +1,4 @@
-"""No engine: registering is remembered, sending raises and says how to get one. Never a silent stub."""
+"""The engine of a process without a server. It accepts registrations, and raises `NoEngine` when you send."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from heliograph.interfaces import Clock, Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Topology, Trigger
 from heliograph.timing.clocks import SystemClock
 
-_WAY_OUT = (
-    "this process runs under no server that delivers signals. Start the application with `heliograph run APP`, a web "
-    "server with `heliograph run APP -- gunicorn ...`, or run it under uWSGI; in a test use the `heliograph_engine` "
-    "fixture, in a shell set HELIOGRAPH_ENGINE=inline; to reach a server that runs use send(remote=ADDRESS), where it "
-    "listens at ADDRESS (--socket) and the signal may be raised from outside (register_handler(remote=True))"
+_REASON = (
+    "no server is running in this process. Start the application with `heliograph run APP`, use the fixture "
+    "`heliograph_engine` in tests or send(remote=ADDRESS) from outside, or see docs/reference/exceptions.md."
 )
 
 
 class DetachedEngine(ProcessLocalNames, NoWebServer):
-    """What a process has that was not started by a server."""
+    """The engine of a process that no server started."""
 
     name = "detached"
     can_change_target = True
@@ -38,28 +36,28 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
         return None
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
-        """Nothing to tell to anybody: the table of this process remembers."""
+        """Do nothing: the registry of this process keeps the handler."""
 
-    def signal_registered(self, num: int) -> bool:  # noqa: ARG002 - the port's shape
+    def signal_registered(self, num: int) -> bool:  # noqa: ARG002 - the interface has it
         return False
 
     def signal(self, num: int, timeout: float) -> NoReturn:  # noqa: ARG002
-        raise NoEngine(f"signal {num} was not sent: {_WAY_OUT}")
+        raise NoEngine(f"signal {num} was not sent: {_REASON}")
 
     def signal_wait(self, num: int | None, timeout: float | None) -> NoReturn:  # noqa: ARG002
-        raise NoEngine(f"no signal can arrive: {_WAY_OUT}")
+        raise NoEngine(f"no signal can arrive: {_REASON}")
 
     def add_trigger(self, trigger: Trigger) -> None:
-        """Nothing raises it here; this process remembers."""
+        """Do nothing: the runtime keeps the trigger."""
 
     def remove_trigger(self, name: str) -> None:
-        """Nothing raises it here."""
+        """Do nothing."""
 
     def change_period(self, name: str, period: float) -> None:
-        """Nothing raises it here; this process remembers."""
+        """Do nothing: the runtime keeps the period."""
 
     def on_fork(self, hook: Callable[[], None]) -> None:
-        """Nobody forks this process."""
+        """Do nothing: no server forks this process."""
 
     def in_farm(self, name: str) -> bool:  # noqa: ARG002
         return False

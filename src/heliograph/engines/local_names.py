@@ -1,4 +1,4 @@
-"""Names of signals where the processes of a server share no memory of ours."""
+"""Names of signals without shared memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from heliograph._core.signals.names import first_candidate
 
 
 class ProcessLocalNames:
-    """Each process names for itself, and the table of the runtime remembers; what is forked inherits that.
+    """Each process assigns numbers to names itself. The registry of the runtime keeps them, and forks inherit it.
 
-    Processes agree, since a number comes from the name, unless names that want one number come in different order.
+    Processes agree, since the number derives from the name. Exception: names with the same first candidate that the
+    processes create in a different order.
     """
 
     def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:
         return first_candidate(name, free)
 
-    def has_name(self, num: int) -> bool:  # noqa: ARG002 - the port's shape
+    def has_name(self, num: int) -> bool:  # noqa: ARG002 - the interface has it
         return False

@@ -1,4 +1,4 @@
-"""What engines share whose processes are no web server's."""
+"""Methods of engines whose processes do not belong to a web server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class NoWebServer:
-    """There is no web server to join from, and no loop of its."""
+    """The role `WebServerMembership`, for processes that cannot join a server."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -24,4 +24,4 @@ class NoWebServer:
         return None
 
     def leave(self) -> None:
-        """Who did not join stays."""
+        """Do nothing: this engine never joins a server."""

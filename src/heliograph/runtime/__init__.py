@@ -1,4 +1,4 @@
-"""What an application imports. Names and behaviour are those of the `uwsgiconf` runtime package."""
+"""The API for applications. Names and behaviour match the runtime package of `uwsgiconf`."""
 
 from heliograph.models import SignalDescription
 from heliograph.runtime.membership import join, join_server, leave, leave_server

@@ -1,4 +1,4 @@
-"""Where `async def` handlers run: on the web server's event loop, or on one of the receiving thread's own."""
+"""`async def` handlers. They run on the event loop of the web server, or on one of the receiving thread."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
     import asyncio
 
 Call = Callable[[int], Coroutine[Any, Any, object]]
-"""An `async def` handler, adapted to take the number."""
+"""An `async def` handler that takes the number of the signal."""
 
 _POLL = 0.5
-"""Seconds between two looks whether the event loop of a handler still runs."""
+"""Seconds between two checks that the event loop of a handler still runs."""
 _LOOP_EXIT_TIMEOUT = 300.0
-"""Seconds that a loop may take to end; asyncio gives the threads of its executor so long."""
+"""Seconds that a loop may take to end. asyncio waits as long for the threads of its executor."""
 
 _INTERRUPTED = object()
-"""What a handler comes to that the end of its loop has cancelled."""
+"""Result of a handler that was cancelled because its loop ends."""
 
 
-class _Own(threading.local):
+class _ThreadState(threading.local):
     runner: asyncio.Runner | None = None
-    """This thread's; it stays, and so does what handlers bind to it."""
+    """The loop of this thread. It is kept, so objects that handlers bind to the loop stay valid."""
 
 
-THREAD = _Own()
+THREAD = _ThreadState()
 
 CURRENT_SIGNAL: ContextVar[int | None] = ContextVar("heliograph_handling", default=None)
-"""The signal that a task on a web server's event loop handles."""
+"""The signal that a task on the event loop of a web server handles."""
 
 
 def as_sync(call: Call) -> Callable[[int], object]:
-    """The handler as a plain one, which returns when it has come to its end."""
+    """Return a plain handler that runs `call` and returns when it has finished."""
 
     def run(num: int) -> object:
-        import asyncio  # noqa: PLC0415 - a third of the time that `import heliograph` would take
+        import asyncio  # noqa: PLC0415 - asyncio would add a third to the time of `import heliograph`
         from concurrent.futures import CancelledError  # noqa: PLC0415
 
         loop = engines.current().loop
@@ -51,14 +51,18 @@ def as_sync(call: Call) -> Callable[[int], object]:
             THREAD.runner = asyncio.Runner()
         try:
             return THREAD.runner.run(call(num))
-        except asyncio.CancelledError as error:  # no `Exception`, and no wish to end the process either
+        except asyncio.CancelledError as error:  # not an `Exception`, but it must not end the process
             raise CancelledError from error
 
     return run
 
 
 def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
-    """Run it there, and wait for it here. Raises `Unfinished` if the loop ends before it does."""
+    """Run the handler on `loop`, and wait for it in this thread.
+
+    Raises:
+        HandlerInterrupted: The loop ended before the handler.
+    """
     import asyncio  # noqa: PLC0415
     from concurrent.futures import CancelledError  # noqa: PLC0415
 
@@ -69,12 +73,12 @@ def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
         try:
             result = future.result(_POLL)
         except CancelledError:
-            time.sleep(_POLL)  # a loop that comes to its end cancels first: then it was not the handler's own doing
+            time.sleep(_POLL)  # an ending loop cancels its tasks before it stops
             if loop.is_running():
                 raise
         except TimeoutError:
             if future.done():
-                raise  # it is the handler's own
+                raise  # the handler raised it
         else:
             if result is not _INTERRUPTED:
                 return result
@@ -85,21 +89,21 @@ def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
 
 
 def _await_end(loop: asyncio.AbstractEventLoop) -> None:
-    """Return when it runs no more: until then its process can run nothing on it, though it is running."""
+    """Return when the loop has stopped. Until then it runs, but takes no new tasks."""
     until = time.monotonic() + _LOOP_EXIT_TIMEOUT
     while loop.is_running() and time.monotonic() < until:
         time.sleep(_POLL)
 
 
 async def _with_context(call: Call, num: int) -> object:
-    """Let `get_last_received` know on the loop, too, and tell a handler's own cancellation from that of all tasks."""
+    """Set the current signal on the loop, and detect that the loop cancels all its tasks."""
     import asyncio  # noqa: PLC0415
 
     CURRENT_SIGNAL.set(num)
     try:
         return await call(num)
     except asyncio.CancelledError:
-        # A loop that comes to its end cancels all tasks, then waits for them, and for the threads of its executor.
+        # An ending loop cancels all tasks, then waits for them and for the threads of its executor.
         if all(task.cancelling() for task in asyncio.all_tasks()):
             return _INTERRUPTED
         raise

@@ -1,34 +1,41 @@
-"""How a process of another server says that it serves, and so is a worker; and that it will not any more."""
+"""Joining and leaving the heliograph server, for processes of a web server."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from heliograph import engines
+from heliograph.interfaces import WebServerMembership
 
 if TYPE_CHECKING:
     import asyncio
 
 
 def join_server(loop: asyncio.AbstractEventLoop | None = None) -> bool:
-    """Be a worker of the heliograph server whose command started this process: signals arrive from now on.
+    """Make this process a worker of the heliograph server that started its web server.
 
-    Not needed in processes of gunicorn, uvicorn and granian, which are known. Call it where the application is loaded
-    and about to serve, once or many times. `async def` handlers run on `loop`; without one, on the loop that runs in
-    the main thread, or else on one of their own.
+    You don't need this with gunicorn, uvicorn and granian: heliograph detects their processes. Call it when the
+    application is loaded and about to serve. You may call it more than once.
 
-    Whether there is such a server; if not, nothing happens.
+    Args:
+        loop: Event loop for `async def` handlers. Default: the loop of the main thread, else a loop of their own.
+
+    Returns:
+        True if there is such a server. Otherwise nothing happens.
     """
-    return engines.current().join(loop)
+    engine: WebServerMembership = engines.current()
+    return engine.join(loop)
 
 
 def leave_server() -> None:
-    """Take no more signals in this process, for good; return when the handler that runs has ended, 30 s at most.
+    """Stop taking signals in this process, and return when the running handler has finished, after 30 s at most.
 
-    A process that ends does so by itself. Call it earlier where handlers need what is taken down before: their event
-    loop, say. Not on that loop, which has to run meanwhile: `await asyncio.to_thread(leave)`.
+    A process leaves by itself when it exits. Call this earlier if handlers need something that is shut down before,
+    such as their event loop. Don't call it on that loop, which must run until then: use
+    `await asyncio.to_thread(leave_server)`.
     """
-    engines.current().leave()
+    engine: WebServerMembership = engines.current()
+    engine.leave()
 
 
 join, leave = join_server, leave_server

@@ -1,4 +1,4 @@
-"""File changes: run a function when a file or directory changes."""
+"""File monitors: run a function when a file or directory changes."""
 
 from __future__ import annotations
 
@@ -20,24 +20,31 @@ def register_file_monitor(
     missing_ok: bool = False,
     **options: Unpack[TriggerOptions],
 ) -> TriggerDecorator:
-    """Decorator: run the function when what is at `path` changes, is replaced, made or removed.
+    """Decorator: run the function when the file or directory at `path` is created, changed, replaced or removed.
 
-    The path is watched, not the file that is there now: it may be replaced, removed and made again. A directory stands
-    for what is in it, with `recursive` for the whole tree. Raises `ScheduleError` for a path where nothing is, unless
-    `missing_ok`. See `RunOptions` for the rest.
+    heliograph watches the path, not the file that is there now. A monitor of a directory covers its entries.
+
+    Args:
+        path: File or directory to watch.
+        recursive: Also watch all directories below `path`.
+        missing_ok: Allow a path that does not exist yet.
+        **options: See `TriggerOptions`.
+
+    Raises:
+        ScheduleError: The path does not exist, or an option is invalid.
 
     >>> @register_file_monitor("prices.csv", target="workers", missing_ok=True)
     ... def reload_prices() -> None: ...
     """
     text = _text_of(path)
     absolute = str(Path(text).absolute())
-    if not missing_ok and not os.path.exists(absolute):  # noqa: PTH110 - Path's own raises where it may not look
-        raise ScheduleError(f"there is nothing at {absolute} to watch; missing_ok=True waits for it to be made", path)
+    if not missing_ok and not os.path.exists(absolute):  # noqa: PTH110 - Path.exists raises PermissionError
+        raise ScheduleError(f"path to watch is missing: {absolute}. Create it, or pass missing_ok=True.", path)
     return TriggerDecorator(FileMonitor(absolute, recursive, missing_ok), check_options(options))
 
 
 def _text_of(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(text, str) or not text or "\0" in text:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ScheduleError(f"a path to watch is the path of a file or directory, not {path!r}", path)
+        raise ScheduleError(f"invalid path to watch: {path!r}. Pass the path of a file or directory.", path)
     return text

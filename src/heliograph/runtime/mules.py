@@ -1,4 +1,4 @@
-"""Mules and farms of mules: as targets, and to ask who one is."""
+"""Mules and farms of mules, as targets and to identify this process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Self
 from heliograph import engines
 from heliograph._core.signals.targets import parse
 from heliograph.exceptions import SignalTypeError, TargetError
+from heliograph.interfaces import Processes
 
 
 class Mule:
-    """A mule of this server, by its number.
+    """A mule of the server, by its number.
 
     >>> Mule(1)
     Mule(1)
@@ -18,10 +19,18 @@ class Mule:
 
     __slots__ = ("id",)
 
-    def __init__(self, id: int) -> None:  # noqa: A002 - the name that uwsgiconf has
-        """`id` counts from 1. Raises `SignalTypeError` or `TargetError` for what is no such number."""
+    def __init__(self, id: int) -> None:  # noqa: A002 - uwsgiconf has the same name
+        """Create a mule.
+
+        Args:
+            id: Number of the mule, counted from 1.
+
+        Raises:
+            SignalTypeError: The number is not an int.
+            TargetError: The number is less than 1.
+        """
         if isinstance(id, bool) or not isinstance(id, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SignalTypeError(f"a mule is named by its number, not {id!r} ({type(id).__name__})", id)
+            raise SignalTypeError(f"invalid mule: {id!r} ({type(id).__name__}). Pass the number of the mule.", id)
         if id < 1:
             raise TargetError(f"mule{id}", "mules are counted from 1")
         self.id = id
@@ -40,13 +49,14 @@ class Mule:
 
     @classmethod
     def get_current_id(cls) -> int:
-        """Number of the mule that this process is; 0 if it is none."""
-        process = engines.current().identity
+        """Return the number of the mule that this process is, 0 if it is not a mule."""
+        server: Processes = engines.current()
+        process = server.identity
         return process.number if process.role == "mule" else 0
 
     @classmethod
     def get_current(cls) -> Self | None:
-        """The mule that this process is; None if it is none."""
+        """Return the mule that this process is, None if it is not a mule."""
         number = cls.get_current_id()
         return cls(number) if number else None
 
@@ -61,7 +71,15 @@ class Farm:
     __slots__ = ("mules", "name")
 
     def __init__(self, name: str, mules: list[int] | None = None) -> None:
-        """`mules` are the numbers of its mules. Raises `TargetError` for a name that cannot be a target."""
+        """Create a farm.
+
+        Args:
+            name: Name of the farm.
+            mules: Numbers of its mules. They are for information only.
+
+        Raises:
+            TargetError: The name cannot be a target.
+        """
         parse(f"farm_{name}", None)
         self.name = name
         self.mules = tuple(Mule(number) for number in mules or ())
@@ -80,11 +98,13 @@ class Farm:
 
     @classmethod
     def get_farms(cls) -> list[Self]:
-        """All farms of this server; none where there is no server."""
-        topology = engines.current().topology
+        """Return all farms of the server. Without a server there are none."""
+        server: Processes = engines.current()
+        topology = server.topology
         return [cls(farm.name, list(farm.mules)) for farm in topology.farms] if topology else []
 
     @property
     def is_mine(self) -> bool:
-        """Whether this process is a mule of the farm."""
-        return engines.current().in_farm(self.name)
+        """True if this process is a mule of the farm."""
+        server: Processes = engines.current()
+        return server.in_farm(self.name)

@@ -1,11 +1,12 @@
-"""Timers and cron rules: run a function every so often, or at certain times, in one process of a server.
+"""Timers and cron rules: run a function periodically, or at certain times, in one process of a server.
 
     >>> @register_timer(10, target="mule")
     ... def refresh() -> None: ...
     >>> @register_cron(hour=3, tz="Europe/Berlin")
     ... def nightly() -> None: ...
 
-A decorated function has a signal of its own, and comes back unchanged. See `RunOptions` for what all of them take.
+Each decorator registers the function as the handler of a new signal, and returns it unchanged. `TriggerOptions` has the
+keyword arguments that all of them take.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ from heliograph.runtime.triggers import (
     unregister_trigger,
 )
 from heliograph.timing.clocks import clock_reading
-from heliograph.timing.rules import next_fire
-from heliograph.timing.zones import zone_named
+from heliograph.timing.zones import next_fire, zone_named
 
 __all__ = [
     "NextRun",
@@ -45,11 +45,11 @@ __all__ = [
 
 
 _END = datetime.max.replace(tzinfo=UTC).timestamp() - 1
-"""Seconds since 1970; later times are no datetimes."""
+"""Seconds since 1970. A `datetime` cannot hold later times."""
 
 
 class NextRun(NamedTuple):
-    """A run to come: when (UTC), of which source, and the signal that it raises."""
+    """A future run: time (UTC), name of the trigger, and the signal that it sends."""
 
     when: datetime
     name: str
@@ -57,9 +57,14 @@ class NextRun(NamedTuple):
 
 
 def register_timer(period: float, **options: Unpack[TriggerOptions]) -> TriggerDecorator:
-    """Decorator: run the function every `period` seconds, on the grid of the server's start.
+    """Decorator: run the function every `period` seconds, at a fixed rate from the start of the server.
 
-    Raises `ScheduleError` for a period that is not greater than 0; a microsecond is the shortest.
+    Args:
+        period: Seconds, at least a microsecond.
+        **options: See `TriggerOptions`.
+
+    Raises:
+        ScheduleError: The period or an option is invalid.
     """
     return TriggerDecorator(Timer(check_period(period)), check_options(options))
 
@@ -67,18 +72,35 @@ def register_timer(period: float, **options: Unpack[TriggerOptions]) -> TriggerD
 def register_timer_rb(
     period: float, *, repeat: int | None = None, **options: Unpack[TriggerOptions]
 ) -> TriggerDecorator:
-    """Decorator: run the function every `period` seconds, `repeat` times; for ever if that is None or 0."""
+    """Decorator: run the function every `period` seconds, `repeat` times.
+
+    Args:
+        period: Seconds, at least a microsecond.
+        repeat: Number of runs. None or 0 means without end.
+        **options: See `TriggerOptions`.
+
+    Raises:
+        ScheduleError: The period, `repeat` or an option is invalid.
+    """
     if repeat is not None and (isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ScheduleError(f"repeat is how often, an int of 0 (for ever) or more, not {repeat!r}", repeat)
+        raise ScheduleError(f"invalid repeat: {repeat!r}. Pass an int of 0 (without end) or more.", repeat)
     return TriggerDecorator(Timer(check_period(period), repeat or 0), check_options(options))
 
 
 def register_timer_ms(period: float, **options: Unpack[TriggerOptions]) -> TriggerDecorator:
-    """Decorator: run the function every `period` milliseconds."""
+    """Decorator: run the function every `period` milliseconds.
+
+    Args:
+        period: Milliseconds, at least a thousandth.
+        **options: See `TriggerOptions`.
+
+    Raises:
+        ScheduleError: The period or an option is invalid.
+    """
     return TriggerDecorator(Timer(check_period(period, per_second=1000)), check_options(options))
 
 
-def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
+def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a time zone
     expression: str | None = None,
     *,
     weekday: str | int | None = None,
@@ -89,15 +111,28 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
     tz: str = "",
     **options: Unpack[TriggerOptions],
 ) -> TriggerDecorator:
-    """Decorator: run the function once in each minute that matches, in the zone `tz` (default: this machine's own).
+    """Decorator: run the function once in each minute that matches.
 
-    Either an expression, `"0 3 * * mon-fri"`, or fields: numbers (-1 is any, -N is every N-th, as uWSGI has it),
-    ranges and steps (`hour="10-18/2"`). What is left out is the lowest value where it is finer than the finest given
-    field, and any where it is coarser: `hour=3` is 3:00 once a day. Day and weekday are ORed when both are given.
+    Pass either an expression such as `"0 3 * * mon-fri"`, or fields. A field is a number (as in uWSGI, -1 means any and
+    -N every N-th), or text such as `"10-18/2"`. Fields finer than the finest one you give default to their lowest
+    value, coarser fields default to any: `hour=3` is 3:00 once a day. If you restrict both day and weekday, one of them
+    must match.
 
-    Where clocks change, a time that is skipped runs right after the gap, and one that is repeated runs once; a rule
-    with any hour or any minute follows the time that passes instead, as Debian's cron has it. Raises
-    `ScheduleError` for fields that cannot be, and for an unknown zone.
+    At a DST change, a skipped time runs right after the gap, and a repeated time runs once. Exception: a rule with any
+    hour or any minute follows elapsed time, as in Debian's cron.
+
+    Args:
+        expression: The five fields as one text: minute, hour, day, month, weekday.
+        weekday: 0 to 7 or `"sun"` to `"sat"`. 0 and 7 are Sunday.
+        month: 1 to 12 or `"jan"` to `"dec"`.
+        day: 1 to 31.
+        hour: 0 to 23.
+        minute: 0 to 59.
+        tz: IANA name of the time zone. Default: the zone of this machine.
+        **options: See `TriggerOptions`.
+
+    Raises:
+        ScheduleError: A field, the time zone or an option is invalid.
     """
     rule = cron_rule(expression, minute=minute, hour=hour, day=day, month=month, weekday=weekday, tz=tz)
     zone_named(tz)
@@ -105,9 +140,9 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a zone
 
 
 def next_runs(count: int) -> list[NextRun]:
-    """The next runs of all that this process has declared, the soonest first; timers as if they started now.
+    """Return the next `count` runs of all triggers of this process, soonest first, as if timers started now.
 
-    What comes after the year 9999 is left out.
+    Runs after the year 9999 are left out.
     """
     schedule = Schedule(next_fire, lambda: 0.0)
     now = clock_reading()

@@ -1,4 +1,4 @@
-"""Signals: a number from 0 to 255, raised anywhere in an application, runs a function where it was registered to.
+"""Signals: send a number from 0 to 255 from any process, and a handler runs in the processes of its target.
 
 >>> refresh = Signal()
 >>> @refresh.register_handler(target="workers")
@@ -9,22 +9,20 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
 import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from heliograph import engines
-from heliograph._core.signals.handlers import adapt, describe
+from heliograph._core.signals.handlers import describe
 from heliograph._core.signals.names import check_name
-from heliograph._core.signals.registry import SignalRegistry, check_num
-from heliograph._core.signals.targets import parse
-from heliograph.exceptions import AlreadyRegistered, SignalNameError, SignalTypeError
-from heliograph.interfaces import Engine
+from heliograph._core.signals.registry import check_num
+from heliograph.exceptions import SignalNameError, SignalTypeError
+from heliograph.interfaces import SignalRouting, SignalWaiting
 from heliograph.models import HandlerOptions, SignalDescription
 from heliograph.runtime import async_handlers
+from heliograph.runtime.handlers import REGISTRY, STATE, register, wrap_handlers
 from heliograph.runtime.mules import Farm, Mule
 
 __all__ = [
@@ -37,63 +35,46 @@ __all__ = [
     "wrap_handlers",
 ]
 
-_LOG = logging.getLogger("heliograph.signals")
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds that `send()` waits for room in a full queue, or for a remote server."""
-
-REGISTRY = SignalRegistry()
-"""What this process has claimed, named and registered."""
 
 REGISTERED_SIGNALS: dict[int, SignalDescription] = REGISTRY.registered
 """Registered signals of this process: number -> description."""
 
-_HANDLERS: dict[int, Callable[[int], Any]] = {}
-"""The registered functions, adapted to take the number."""
-
-_OPTIONS: dict[int, HandlerOptions] = {}
-"""What was promised of them."""
-
-_WRAPPERS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = []
-"""What is put around each function, the first innermost."""
-
-
-class _ThreadState(threading.local):
-    handling: int | None = None
-    waited: int = 0
-
-
-_STATE = _ThreadState()
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that `send()` waits for space in a full queue, or for a remote server."""
 
 _naming = threading.RLock()
-"""Names are also asked for while the application runs: by any thread of it, and by what interrupts one."""
+"""Held while a name gets its number. Any thread may create named signals, and so may a Unix signal handler."""
 
 
 def _reset_name_lock() -> None:
     global _naming
-    _naming = threading.RLock()  # a thread that the fork has left behind may have held the other one
+    _naming = threading.RLock()  # the old lock may be held by a thread that does not exist after the fork
 
 
 os.register_at_fork(after_in_child=_reset_name_lock)
 
 
 def get_available_num() -> int:
-    """The first free signal number: the one that `Signal()` would take.
+    """Return the first free signal number, which `Signal()` would take.
 
-    Raises `NoSignalAvailable` (a `UwsgiconfException`) if all 256 are registered, claimed or named.
+    Raises:
+        NoSignalAvailable: All 256 numbers are registered, claimed or named.
     """
     return REGISTRY.first_free(_taken_elsewhere)
 
 
 def get_last_received() -> Signal:
-    """The signal being handled, within a handler; else the last one waited for in this thread, `Signal(0)` if none."""
-    handling = async_handlers.CURRENT_SIGNAL.get() if _STATE.handling is None else _STATE.handling
-    return Signal(_STATE.waited if handling is None else handling)
+    """Return the signal that is being handled.
+
+    Outside of handlers, return the last signal that this thread has waited for, else `Signal(0)`.
+    """
+    handling = async_handlers.CURRENT_SIGNAL.get() if STATE.handling is None else STATE.handling
+    return Signal(STATE.waited if handling is None else handling)
 
 
 class Signal:
-    """A signal number, and all that can be done with it. Two objects of one number are the same signal.
+    """A signal. Two objects with the same number are the same signal.
 
     >>> Signal(17) == Signal(17), int(Signal(17))
     (True, 17)
@@ -104,12 +85,18 @@ class Signal:
     __slots__ = ("num",)
 
     def __init__(self, num: int | None = None, *, name: str | None = None) -> None:
-        """`num` is 0-255; without it the first free number is taken, for good.
+        """Create a signal.
 
-        With a `name` instead (1 to 63 bytes of UTF-8, printable) it is the number of that name, the same in whatever
-        order modules are imported. A new name gets a number that nothing else has; see `docs/how-it-works.md`.
+        Args:
+            num: Number, 0-255. Default: the first free number, which is then claimed.
+            name: Name in place of a number: 1 to 63 bytes of printable UTF-8. A name has the same number in every
+                process, in whatever order modules are imported. See docs/explanation/how-it-works.md.
 
-        Raises `SignalNumberError`, `SignalNameError`, `SignalTypeError` or `NoSignalAvailable`.
+        Raises:
+            SignalNumberError: The number is outside 0-255.
+            SignalNameError: The name is invalid, its number is in use, or you passed a number as well.
+            SignalTypeError: The number is not an int, or the name is not a str.
+            NoSignalAvailable: No number is free.
         """
         if name is not None:
             self.num: int = _number_of(check_name(name), num)
@@ -133,18 +120,19 @@ class Signal:
         return f"Signal({self.num}, name={self.name!r}, {facts})" if self.name else f"Signal({self.num}, {facts})"
 
     def __call__(self, func: _F) -> _F:
-        """Decorator: the same as `register_handler()`."""
+        """Decorator: same as `register_handler()`."""
         return self.register_handler()(func)
 
     @property
     def name(self) -> str:
-        """The name that this number has in this process, empty if none."""
+        """Name of this number in this process, "" without one."""
         return REGISTRY.names.get(self.num, "")
 
     @property
     def registered(self) -> bool:
-        """Whether a handler is registered for this number."""
-        return self.num in REGISTRY.registered or engines.current().signal_registered(self.num)
+        """True if a handler is registered for this number."""
+        routing: SignalRouting = engines.current()
+        return self.num in REGISTRY.registered or routing.signal_registered(self.num)
 
     @overload
     def register_handler(
@@ -167,27 +155,30 @@ class Signal:
         time_limit: float | None = None,
         remote: bool = False,
     ) -> Any:
-        """Decorator: run the function where `target` says whenever this signal is raised.
+        """Decorator: run the function in the processes of `target` whenever this signal is sent.
 
-        `target` is one of
+        The function takes the number of the signal or nothing. The decorator returns it unchanged.
 
-        * `None`, `"worker"`, `"worker0"`: the first available worker; `"workerN"`: worker N;
-          `"workers"`: each worker once; `"active-workers"`: each that runs and is not cheaped
-        * `"mule"`, `"mule0"`, `"muleN"`, `"mules"`, `Mule(N)` or the number N: the same for mules
-        * `"farmN"`, `"farm_NAME"`, `Farm("NAME")`: one mule of the farm
-        * `"spooler"`: the first available spooler
+        Args:
+            target: The processes that run the function. One of
 
-        The function may take the signal's number or nothing, and comes back unchanged. `callback(signal)` is called
-        after the registration; what it raises goes to the caller.
+                * `None`, `"worker"`, `"worker0"`: the first available worker. `"workerN"`: worker N. `"workers"`:
+                  each worker. `"active-workers"`: each worker that runs and is not cheaped.
+                * `"mule"`, `"mule0"`, `"muleN"`, `"mules"`, `Mule(N)` or the number N: the same for mules.
+                * `"farmN"`, `"farm_NAME"`, `Farm("NAME")`: one mule of the farm.
+                * `"spooler"`: the first available spooler.
+            callback: Called with this signal after the registration. The caller gets its exceptions.
+            redeliver: The heliograph server redelivers a signal whose process was killed. False: the function never
+                runs twice for one signal.
+            time_limit: Seconds after which the server kills the process if the function has not returned. The signal
+                then counts as failed. 0: no limit. None: the default of the server.
+            remote: The signal may be sent from outside, through the socket on which the server listens.
 
-        On heliograph's own server, a signal whose process was killed while it had it in hand is given out again;
-        `redeliver=False` says that the function must not run twice. `time_limit` are the seconds after which the
-        process is ended if the function has not come back (0: never; None: what the server was started with); the
-        signal then counts as failed. `remote` lets it be raised from outside, where the server listens.
-
-        Raises `TargetError` for a target that this server does not have, `SignalTypeError` for what cannot be
-        called, `RegistrationError` where this process cannot register for the others, and `AlreadyRegistered` where
-        another function has the number and the engine cannot replace it. Nothing has changed then.
+        Raises:
+            TargetError: The server does not have this target.
+            SignalTypeError: The function is not callable, or takes other arguments.
+            RegistrationError: This process cannot register for the other processes.
+            AlreadyRegistered: Another function has the number, and the engine cannot replace it.
 
         >>> @Signal(3).register_handler("mule1")
         ... def crunch(num: int) -> None: ...
@@ -198,135 +189,102 @@ class Signal:
             return self(target)
         text = _target_text(target)
         if time_limit is not None and not 0 <= time_limit < float("inf"):
-            raise ValueError(f"time_limit is in seconds, 0 or more, not {time_limit!r}")
+            raise ValueError(f"invalid time_limit: {time_limit!r}. Pass seconds, 0 or more.")
 
-        def register(func: _F) -> _F:
-            _register(self.num, text, func, HandlerOptions(describe(func), redeliver, remote, time_limit))
+        def decorate(func: _F) -> _F:
+            register(self.num, text, func, HandlerOptions(describe(func), redeliver, remote, time_limit))
             if callback is not None:
                 callback(self)
             return func
 
-        return register
+        return decorate
 
     def send(self, remote: str | None = None, timeout: float = DEFAULT_TIMEOUT) -> None:
-        """Raise this signal: here, or on another server.
+        """Send this signal, on this server or on another one.
 
-        Waits at most `timeout` seconds while the receivers' queue is full, or for the remote server's answer.
-        `remote` is `"host:port"` or the path of a unix socket; any server that speaks the uwsgi protocol will do.
+        Args:
+            remote: Address of another server: `"host:port"` or the path of a unix socket. Any server that uses the
+                uwsgi protocol will do.
+            timeout: Seconds to wait while the receivers' queue is full, or for the answer of the other server.
 
-        Raises `SignalQueueFull`, `SignalNotRegistered`, `NoEngine` or `ServerNotReady`; with `remote`,
-        `RemoteRejected` (a `ValueError`) and `RemoteUnreachable` (an `OSError`). The signal was not sent then.
+        Raises:
+            SignalQueueFull: The queue had no space in time. If the target has several processes, some of them may have
+                got the signal.
+            SignalNotRegistered: The signal has no handler.
+            NoEngine: No server is running in this process.
+            ServerNotReady: The server is still loading the application.
+            RemoteRejected: The other server rejected the signal.
+            RemoteUnreachable: The other server is unreachable or did not answer. It may have taken the signal.
+            ValueError: The timeout is negative.
         """
         if timeout is not DEFAULT_TIMEOUT:
             _check_timeout(timeout)
         if remote is None:
             (engines.active or engines.current()).signal(self.num, timeout)
         else:
-            from heliograph.remote import send_signal  # noqa: PLC0415 - only who talks to others pays for sockets
+            from heliograph.remote import send_signal  # noqa: PLC0415 - most applications send no remote signals
 
             send_signal(self.num, remote, timeout)
 
     def wait(self, timeout: float | None = None) -> None:
-        """Block until this signal arrives in this process; handlers of others run meanwhile, its own runs first.
+        """Block until this signal arrives in this process and its handler has run.
 
-        `timeout` in seconds, None for ever. Raises `WaitTimeout`, `WaitFailed` (a `SystemError`), or `NotSupported`
-        where the signal can never arrive here, or the engine cannot limit a wait (uWSGI).
+        Handlers of other signals run in the meantime.
+
+        Args:
+            timeout: Seconds to wait. None: no limit.
+
+        Raises:
+            WaitTimeout: The signal did not arrive in time.
+            WaitFailed: The server failed to wait.
+            NotSupported: The signal can never arrive in this process, or the engine cannot limit a wait (uWSGI).
+            ValueError: The timeout is negative.
         """
         if timeout is not None:
             _check_timeout(timeout)
-        _STATE.waited = engines.current().signal_wait(self.num, timeout)
+        STATE.waited = _wait(self.num, timeout)
 
     @staticmethod
     def wait_any(timeout: float | None = None) -> Signal:
-        """Block until any signal arrives in this process, and return it. See `wait`."""
+        """Block until any signal arrives in this process, and return it. See `wait` for arguments and exceptions."""
         if timeout is not None:
             _check_timeout(timeout)
-        _STATE.waited = engines.current().signal_wait(None, timeout)
-        return Signal(_STATE.waited)
+        STATE.waited = _wait(None, timeout)
+        return Signal(STATE.waited)
 
 
 TypeTarget = str | int | Mule | Farm | Signal | None
-"""What a signal can be sent to. A `Signal` stands for itself where a source (a timer, say) raises it."""
-
-
-def dispatch(num: int) -> Exception | None:
-    """Run what is registered for `num`. A failure is logged and answered, so that the process goes on."""
-    state = _STATE.__dict__  # each attribute of a thread's own costs as much as the rest of this function
-    outer, state["handling"] = state.get("handling"), num
-    try:
-        _HANDLERS[num](num)
-    except Exception as failure:  # noqa: BLE001 - S8: whatever a handler raises, the process goes on
-        _LOG.exception("handler of signal %d failed in %s: %s", num, engines.current().identity, _name(num))
-        return failure
-    else:
-        return None
-    finally:
-        state["handling"] = outer
-
-
-def wrap_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Put something around every handler that is registered from now on: `wrapper(handler)` runs in its place.
-
-    For what a framework does around a piece of work. It takes what the handler takes (`functools.wraps`), and is
-    `async def` if the handler is.
-    """
-    _WRAPPERS.append(wrapper)
-
-
-def register_all(engine: Engine) -> None:
-    """Register all that this process knows with an engine that does not know it yet."""
-    for known in REGISTRY.registered.values():
-        engine.register_signal(known.num, known.target, dispatch, _OPTIONS[known.num])
+"""The targets of a signal. The target of a trigger may also be a `Signal`, which the trigger then sends."""
 
 
 def _taken_elsewhere(num: int) -> bool:
-    engine = engines.current()
-    return engine.signal_registered(num) or engine.has_name(num)
+    routing: SignalRouting = engines.current()
+    return routing.signal_registered(num) or routing.has_name(num)
 
 
 def _number_of(name: str, given: int | None) -> int:
-    """The number of a name, which this process knows from now on."""
+    """Return the number of a name, and add it to the registry."""
     if given is not None:
-        raise SignalNameError(name, f"give it or the number {given!r}, not both: a name finds its number itself")
-    engine = engines.current()
+        raise SignalNameError(
+            name, f"it came together with the number {given!r}. Pass one of them, since a name has its own number."
+        )
+    routing: SignalRouting = engines.current()
     with _naming:
         num = REGISTRY.number_of(name)
         if num is None:
-            num = engine.allocate_name(name, lambda num: REGISTRY.is_free(num) and not engine.signal_registered(num))
+            num = routing.allocate_name(name, lambda num: REGISTRY.is_free(num) and not routing.signal_registered(num))
             REGISTRY.name(num, name)
     return num
 
 
+def _wait(num: int | None, timeout: float | None) -> int:
+    engine: SignalWaiting = engines.current()
+    return engine.signal_wait(num, timeout)
+
+
 def _check_timeout(timeout: float) -> None:
     if not timeout >= 0:
-        raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
-
-
-def _register(num: int, target: str, func: Callable[..., Any], options: HandlerOptions) -> None:
-    engine = engines.current()
-    text = parse(target, engine.topology).text
-    call = adapt(_wrapped(func))
-    old = REGISTRY.registered.get(num)
-    if old is not None and old.target != text and not engine.can_change_target:
-        raise AlreadyRegistered(
-            num,
-            f"{describe(old.func)} has it with target {old.target!r}, and {engine.name} cannot move a registered "
-            f"signal to {text!r} for {describe(func)}; use another number",
-            old=describe(old.func),
-            new=describe(func),
-        )
-    if old is None or old.target != text or engine.can_change_target:
-        engine.register_signal(num, text, dispatch, options)
-    _HANDLERS[num] = async_handlers.as_sync(call) if inspect.iscoroutinefunction(func) else call
-    _OPTIONS[num] = options
-    REGISTRY.registered[num] = SignalDescription(num, text, func)
-
-
-def _wrapped(func: Callable[..., Any]) -> Callable[..., Any]:
-    adapt(func)  # refuses what cannot be a handler before anybody else meets it
-    for wrapper in _WRAPPERS:
-        func = wrapper(func)
-    return func
+        raise ValueError(f"invalid timeout: {timeout!r}. Pass seconds, 0 or more.")
 
 
 def _target_text(target: object) -> str:
@@ -342,16 +300,12 @@ def _target_text(target: object) -> str:
         return f"mule{Mule(target).id}"
     if isinstance(target, Signal):
         raise SignalTypeError(
-            f"{target!r} cannot be the target of a handler: a handler runs in a process; a Signal is the target "
-            "of a source, such as a timer, that raises it",
+            f"invalid target of a handler: {target!r}. Pass the processes that run the handler, since only a trigger "
+            "can have a Signal as target.",
             target,
         )
     raise SignalTypeError(
-        f"a target is a string, a Mule, a Farm, a mule's number or None, not {target!r} ({type(target).__name__})",
+        f"invalid target: {target!r} ({type(target).__name__}). Pass a string, a Mule, a Farm, the number of a mule, "
+        "or None.",
         target,
     )
-
-
-def _name(num: int) -> str:
-    found = REGISTRY.registered.get(num)
-    return describe(found.func) if found else "nothing is registered"

@@ -1,4 +1,4 @@
-"""What the decorators of `scheduling` and `monitoring` share: a function, its signal, and what raises it."""
+"""The common part of the decorators of `scheduling` and `monitoring`: a function, its signal and its trigger."""
 
 from __future__ import annotations
 
@@ -8,41 +8,53 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import Any, TypedDict, TypeVar
 
 from heliograph import engines
+from heliograph._core.schedule.trigger_codec import describe_trigger
 from heliograph._core.signals.handlers import adapt, describe
 from heliograph.exceptions import AlreadyRegistered, NotSupported, ScheduleError, SignalTypeError
-from heliograph.interfaces import Engine
+from heliograph.interfaces import SignalRouting, TriggerHosting
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
-from heliograph.runtime.signals import REGISTRY, Signal, TypeTarget
+from heliograph.runtime.handlers import REGISTRY
+from heliograph.runtime.signals import Signal, TypeTarget
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 Checker = Callable[[], object]
-"""Asked before each run; if its answer is false, the run is left out."""
+"""Called before each run. If it returns a false value, the run is skipped."""
 
 TRIGGERS: dict[str, Trigger] = {}
-"""What this process has declared: name -> source."""
+"""The triggers of this process: name -> trigger."""
 
 MIN_PERIOD = 1e-6
-"""Seconds; a period below is not told apart from none after some months of uptime, as floats have it."""
+"""Seconds. After some months of uptime a float cannot represent shorter periods."""
 MAX_NAME_LENGTH = 200
-"""Characters of a source's name; it must go into a report to the master."""
+"""Characters of the name of a trigger. It must fit into a report to the master."""
 _MAX_SECONDS = sys.float_info.max
+_MAX_SUFFIX = 20
+"""Characters of the suffix of an automatic name."""
+
+_KINDS = {Timer: "timer", CronRule: "cron", FileMonitor: "file"}
+"""The suffixes of automatic names."""
 
 _CHECKED = "_heliograph_checked"
-"""Attribute of a handler that asks first: the function, and what it asks."""
+"""Attribute of a handler with a checker: the function, and its checker."""
 
 
 class TriggerOptions(TypedDict, total=False):
-    """What every source takes. All are keywords, and each may be left out.
+    """Keyword arguments of all triggers. Each is optional.
 
-    `target`: who runs the function, as for `Signal.register_handler`; or a `Signal`, which is then what is raised.
-    `checker`: asked before each run; if its answer is false, the run is left out. Several sources may share one.
-    `jitter`: seconds, at most, that a run is put off by chance. `coalesce` (True): leave a run out, and count it as
-    missed, while one is still waiting. `misfire_grace`: seconds that a run may be late before it is left out.
-    `time_limit`: as for `Signal.register_handler`. `name`: what the source is listed, changed and removed by.
+    Args:
+        target: The processes that run the function, as for `Signal.register_handler`. Or a `Signal` for the trigger to
+            send.
+        checker: Called before each run. If it returns a false value, the run is skipped. Triggers may share one.
+        jitter: Delay each run by a random time of up to this many seconds. Default: 0.
+        coalesce: Skip a run, and count it as missed, while an earlier one is still queued. Default: True.
+        misfire_grace: Seconds by which a run may be late before it is skipped. Default: no limit.
+        time_limit: As for `Signal.register_handler`.
+        name: Name of the trigger, unique on the server. Default: derived from the function.
     """
 
     target: TypeTarget
@@ -56,42 +68,42 @@ class TriggerOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class TriggerDecorator:
-    """What to raise a signal for, and how: the decorator that `register_timer` and the others give."""
+    """The decorator that `register_timer` and the other functions return."""
 
-    what: Timer | CronRule | FileMonitor
+    spec: Timer | CronRule | FileMonitor
     options: TriggerOptions
 
     def __call__(self, func: _F) -> _F:
-        """Register the function and declare its source; the function comes back unchanged.
+        """Register the function and add its trigger. Return the function unchanged.
 
-        After an error nothing is declared, registered or claimed.
+        After an exception nothing is registered, added or claimed.
         """
-        name = self.options.get("name") or _free_name(f"{describe(func)}/{type(self.what).__name__.lower()}")
+        name = self.options.get("name") or _free_name(describe(func), _KINDS[type(self.spec)])
         _check_free(name)
         target = self.options.get("target")
         if isinstance(target, Signal):
-            self._declare(target, name, None if self._has(target, func) else self._handler_of(func), None)
+            self._add(target, name, None if self._has(target, func) else self._handler_of(func), None)
         else:
             handler, signal = self._handler_of(func), _signal_of(name)
             try:
-                self._declare(signal, name, handler, target)
+                self._add(signal, name, handler, target)
             except BaseException:
                 REGISTRY.claimed.discard(signal.num)
                 raise
         return func
 
-    def _declare(self, signal: Signal, name: str, handler: Callable[..., Any] | None, target: TypeTarget) -> None:
-        """Add the source, and register the handler if there is one: both, or neither."""
+    def _add(self, signal: Signal, name: str, handler: Callable[..., Any] | None, target: TypeTarget) -> None:
+        """Add the trigger, and register the handler if there is one: both or neither."""
         grace, limit = self.options.get("misfire_grace"), self.options.get("time_limit")
         jitter, coalesce = self.options.get("jitter", 0.0), self.options.get("coalesce", True)
-        trigger = Trigger(signal.num, self.what, name, jitter, coalesce, grace)
-        engine = engines.current()
+        trigger = Trigger(signal.num, self.spec, name, jitter, coalesce, grace)
+        engine: TriggerHosting = engines.current()
         engine.add_trigger(trigger)
         if handler is not None:
             try:
                 signal.register_handler(target, time_limit=limit)(handler)
             except BaseException:
-                with contextlib.suppress(NotSupported):  # uWSGI has forgotten it nonetheless
+                with contextlib.suppress(NotSupported):  # uWSGI never starts a trigger of a failed load
                     engine.remove_trigger(name)
                 raise
         TRIGGERS[name] = trigger
@@ -101,7 +113,7 @@ class TriggerDecorator:
         return func if checker is None else _checked(func, checker)
 
     def _has(self, signal: Signal, func: Callable[..., Any]) -> bool:
-        """Whether the signal runs that function already, under the same conditions; an error if it runs another."""
+        """Return True if the signal already runs that function with the same options. Raise if it runs another one."""
         found = REGISTRY.registered.get(signal.num)
         if found is None:
             return False
@@ -109,94 +121,139 @@ class TriggerDecorator:
         if known != func:
             raise AlreadyRegistered(
                 signal.num,
-                f"{describe(known)} handles it; a source that raises it takes that function, not {describe(func)}",
+                f"{describe(known)} handles it, not {describe(func)}. Decorate that function, or use another signal.",
                 old=describe(known),
                 new=describe(func),
             )
         if checker != self.options.get("checker") or self.options.get("time_limit") is not None:
             raise ScheduleError(
-                f"signal {signal.num} is registered already, and its checker and time_limit hold for all that raises "
-                "it: give them there, or leave target=Signal(...) out, and this source has a signal of its own",
+                f"cannot change checker and time_limit of a registered signal: {signal.num}. Pass them where it is "
+                "registered, or leave out target=Signal(...) so that this trigger has its own signal.",
                 self.options,
             )
         return True
 
 
 def check_options(options: TriggerOptions) -> TriggerOptions:
-    """Raise `ScheduleError` for options that cannot be, `TypeError` for those that there are not."""
+    """Check the options of a trigger, and return them.
+
+    Raises:
+        ScheduleError: An option is invalid.
+        SignalTypeError: The checker is not a plain function.
+        TypeError: There is no such option.
+    """
     unknown = sorted(options.keys() - TriggerOptions.__optional_keys__)
     if unknown:
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; see heliograph.runtime.triggers.RunOptions")
+        known_options = ", ".join(sorted(TriggerOptions.__optional_keys__))
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}. Use one of {known_options}.")
     check_seconds("jitter", options.get("jitter", 0.0))
-    for what, seconds in (("misfire_grace", options.get("misfire_grace")), ("time_limit", options.get("time_limit"))):
-        if seconds is not None:
-            check_seconds(what, seconds)
+    if (grace := options.get("misfire_grace")) is not None:
+        check_seconds("misfire_grace", grace)
+    if (limit := options.get("time_limit")) is not None:
+        check_seconds("time_limit", limit)
     if not isinstance(coalesce := options.get("coalesce", True), bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ScheduleError(f"coalesce is True or False, not {coalesce!r}", coalesce)
+        raise ScheduleError(f"invalid coalesce: {coalesce!r}. Pass True or False.", coalesce)
     checker = options.get("checker")
     if checker is not None and (not callable(checker) or inspect.iscoroutinefunction(checker)):
-        raise SignalTypeError(f"a checker is a function that is called and answers at once, not {checker!r}", checker)
+        raise SignalTypeError(f"invalid checker: {checker!r}. Pass a plain function.", checker)
     if (name := options.get("name")) is not None:
         _check_free(name)
     return options
 
 
-def check_seconds(what: str, seconds: float) -> None:
-    """Raise `ScheduleError` for what is no number of seconds, 0 or more."""
+def check_seconds(option: str, seconds: float) -> None:
+    """Check a number of seconds, 0 or more.
+
+    Raises:
+        ScheduleError: It is not such a number.
+    """
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not number or not 0 <= seconds <= _MAX_SECONDS:
-        raise ScheduleError(f"{what} is in seconds, 0 or more, not {seconds!r}", seconds)
+        raise ScheduleError(f"invalid {option}: {seconds!r}. Pass seconds, 0 or more.", seconds)
 
 
 def get_triggers() -> tuple[Trigger, ...]:
-    """All sources that this process has declared."""
+    """Return all triggers of this process."""
     return tuple(TRIGGERS.values())
 
 
 def unregister_trigger(name: str) -> None:
-    """Let a source raise its signal no more. Raises `ScheduleError` if there is none of that name."""
+    """Remove a trigger.
+
+    Args:
+        name: Name of the trigger.
+
+    Raises:
+        ScheduleError: There is no trigger of that name.
+        NotSupported: This process cannot change triggers (uWSGI: only worker 1 can).
+    """
     known(name)
-    engines.current().remove_trigger(name)
+    engine: TriggerHosting = engines.current()
+    engine.remove_trigger(name)
     del TRIGGERS[name]
 
 
 def change_period(name: str, period: float) -> None:
-    """Give a timer another period, in seconds, from now on. Raises `ScheduleError` if there is no such timer."""
+    """Give a timer another period from now on.
+
+    Args:
+        name: Name of the timer.
+        period: Seconds, at least a microsecond.
+
+    Raises:
+        ScheduleError: There is no timer of that name, or the period is invalid.
+        NotSupported: This process cannot change triggers (uWSGI: only worker 1 can).
+    """
     trigger = known(name)
     if not isinstance(trigger.spec, Timer):
-        raise ScheduleError(f"{name!r} is no timer but {trigger.spec}", name)
+        raise ScheduleError(
+            f"cannot change the period of {name!r}: {describe_trigger(trigger.spec)}. Pass the name of a timer.", name
+        )
     check_period(period)
-    engines.current().change_period(name, period)
+    engine: TriggerHosting = engines.current()
+    engine.change_period(name, period)
     TRIGGERS[name] = replace(trigger, spec=replace(trigger.spec, period=period))
 
 
 def known(name: str) -> Trigger:
-    """The source of that name. Raises `ScheduleError`, which lists what there is."""
+    """Return the trigger of that name.
+
+    Raises:
+        ScheduleError: There is no trigger of that name. The message lists all names.
+    """
     if name not in TRIGGERS:
-        raise ScheduleError(f"there is no source named {name!r}; there are: {', '.join(TRIGGERS) or 'none'}", name)
+        raise ScheduleError(f"no such trigger: {name!r}. This process has: {', '.join(TRIGGERS) or 'none'}.", name)
     return TRIGGERS[name]
 
 
 def check_period(period: float, per_second: int = 1) -> float:
-    """The period in seconds, given in as many units `per_second`. Raises `ScheduleError` for what is none."""
+    """Return a period in seconds.
+
+    Args:
+        period: The period.
+        per_second: How many units of the period are a second.
+
+    Raises:
+        ScheduleError: The period is not a number greater than 0, or too short.
+    """
     number = isinstance(period, (int, float)) and not isinstance(period, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not number or not 0 < period <= _MAX_SECONDS:
         unit = "seconds" if per_second == 1 else "milliseconds"
-        raise ScheduleError(f"a period is a number of {unit} greater than 0, not {period!r}", period)
+        raise ScheduleError(f"invalid period: {period!r}. Pass a number of {unit} greater than 0.", period)
     seconds = period / per_second
     if seconds < MIN_PERIOD:
-        raise ScheduleError(f"a period of {seconds:g} s is too short: {MIN_PERIOD:g} s is the shortest", period)
+        raise ScheduleError(f"period too short: {seconds:g} s. Pass at least {MIN_PERIOD:g} s.", period)
     return seconds
 
 
-def add_all_triggers(engine: Engine) -> None:
-    """Declare all that this process knows to an engine that does not know it yet."""
+def add_all_triggers(engine: TriggerHosting) -> None:
+    """Add all triggers of this process to a new engine."""
     for trigger in TRIGGERS.values():
         engine.add_trigger(trigger)
 
 
 def _checked(func: Callable[..., Any], checker: Checker) -> Callable[..., Any]:
-    """The function, if the checker says so; it takes what the function takes."""
+    """Return a handler that calls the checker first. It takes the arguments of the function."""
     adapt(func)
 
     @functools.wraps(func)
@@ -214,24 +271,23 @@ def _checked(func: Callable[..., Any], checker: Checker) -> Callable[..., Any]:
 
 def _check_free(name: str) -> None:
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= MAX_NAME_LENGTH:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ScheduleError(f"a name is a text of 1 to {MAX_NAME_LENGTH} printable characters, not {name!r}", name)
+        raise ScheduleError(f"invalid trigger name: {name!r}. Pass 1 to {MAX_NAME_LENGTH} printable characters.", name)
     if name in TRIGGERS:
-        raise ScheduleError(f"there already is a source named {name!r}: give each its own name", name)
+        raise ScheduleError(f"duplicate trigger name: {name!r}. Give each trigger its own name.", name)
 
 
 def _signal_of(name: str) -> Signal:
-    """The signal of a new source: a free one, or the one that it has where the server has loaded it."""
-    num = engines.current().number_of_trigger(name)
+    """Return the signal of a new trigger: a free one, or the one that the server has chosen for this name."""
+    routing: SignalRouting = engines.current()
+    num = routing.number_of_trigger(name)
     if num is None:
         return Signal()
     REGISTRY.claimed.add(num)
     return Signal(num)
 
 
-def _free_name(base: str) -> str:
-    base = base[: MAX_NAME_LENGTH - 8]
-    name, number = base, 1
-    while name in TRIGGERS:
-        number += 1
-        name = f"{base}#{number}"
-    return name
+def _free_name(function: str, kind: str) -> str:
+    """Return `app.nightly`, or `app.nightly (cron)`, `app.nightly (cron 2)` and so on for further triggers."""
+    function = function[: MAX_NAME_LENGTH - _MAX_SUFFIX]
+    numbered = (f"{function} ({kind} {number})" for number in count(2))
+    return next(name for name in chain((function, f"{function} ({kind})"), numbered) if name not in TRIGGERS)

@@ -40,7 +40,7 @@ from heliograph.server.services.uwsgi_listener import UwsgiListener
 from heliograph.server.services.verbs import Operations, Verbs
 from heliograph.settings.options import ServerSettings
 from heliograph.triggers.last_runs import LastRunStore
-from heliograph.triggers.scheduler import MasterScheduler
+from heliograph.triggers.scheduler import Scheduler, SchedulerHost
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -78,8 +78,9 @@ class Master:
         self._reports, self._report_to = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._unread = b""
         self._signals, self._signal_to = socket.socketpair()
-        outgoing, memo = self._outgoing, LastRunStore.of_server(settings.name)
-        self._raiser = MasterScheduler(self._selector, outgoing.send, outgoing.is_queued, memo=memo)
+        outgoing, host = self._outgoing, SchedulerHost(_LOG, last_runs=LastRunStore.of_server(settings.name))
+        self._raiser = Scheduler(outgoing.send, outgoing.is_queued, host)
+        self._watch_fd: int | None = None
         self._beside = WebServerProcess(settings.command, instance.control_socket(settings.name))
         self._door = PidfdWatcher(self._selector, self._note_leaving)
         self._fronts: list[ConnectionServer] = []
@@ -179,6 +180,9 @@ class Master:
             triggers = from_json(self._templates.triggers(generation))
             self._declared = {trigger.name: trigger.num for trigger in triggers}
             self._raiser.replace_all(triggers)
+            if self._watch_fd is None and self._raiser.watch_fd is not None:
+                self._watch_fd = self._raiser.watch_fd
+                self._selector.register(self._watch_fd, selectors.EVENT_READ, self._read_changes)
             self._execute(self._supervisor.fork_server_ready(generation, now))
         elif "failed" in report:
             self._execute(self._supervisor.fork_server_failed(generation, report["failed"].strip(), now))
@@ -198,6 +202,9 @@ class Master:
         elif "trigger" in report:
             self._raiser.remove(report["trigger"])
         self._announce()
+
+    def _read_changes(self, _now: float) -> None:
+        self._raiser.read_changes()
 
     def _announce(self) -> None:
         """Say once that the server is there: every process runs, and has said so."""
@@ -316,6 +323,8 @@ class Master:
             front.stop_listening()
         self._templates.close()
         self._door.close()
+        if self._watch_fd is not None:
+            self._selector.unregister(self._watch_fd)
         self._raiser.close()
         self._lock.release()
         self._changes.stopped(1 if self._code is None else self._code)

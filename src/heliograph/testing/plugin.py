@@ -78,13 +78,13 @@ def _restored_registries() -> Generator[None, None, None]:
 
     `async def` handlers get an event loop that is closed afterwards.
     """
-    from heliograph.runtime import signals
+    from heliograph.runtime import handlers
     from heliograph.runtime.async_handlers import THREAD
     from heliograph.runtime.triggers import TRIGGERS
 
-    claimed, state = signals.REGISTRY.claimed, signals._STATE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    calls, options = signals._HANDLERS, signals._OPTIONS  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    tables: list[dict[Any, Any]] = [signals.REGISTRY.registered, signals.REGISTRY.names, calls, options, TRIGGERS]
+    registry, state = handlers.REGISTRY, handlers.STATE
+    claimed = registry.claimed
+    tables: list[dict[Any, Any]] = [registry.registered, registry.names, handlers.HANDLERS, handlers.OPTIONS, TRIGGERS]
     copies = [dict(known) for known in tables]
     claims, thread = set(claimed), (state.waited, state.handling, THREAD.runner)
     THREAD.runner = None
@@ -103,11 +103,11 @@ def _restored_registries() -> Generator[None, None, None]:
 
 def _register_application(engine: InlineEngine) -> None:
     from heliograph.exceptions import TargetError
-    from heliograph.runtime import signals
+    from heliograph.runtime import handlers
     from heliograph.runtime.triggers import add_all_triggers
 
     try:
-        signals.register_all(engine)
+        handlers.register_all(engine)
         add_all_triggers(engine)
     except TargetError as error:
         error.add_note(

@@ -1,4 +1,4 @@
-"""Time zones by name, and this machine's own."""
+"""Time zones by name, the time zone of this machine, and the runs of cron rules in them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,31 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from heliograph.exceptions import ScheduleError
+from heliograph.models import CronRule
 
 LOCALTIME = Path("/etc/localtime")
 """The machine's zone, as zoneinfo data."""
 
 _HEADER = struct.Struct(">4sc15x6l")
 _FIRST_TYPE = struct.Struct(">lbb4s")
-"""RFC 8536: the header (how many of each thing follow), and the offset that comes first."""
+"""RFC 8536: the header with its counts, and the first local time type."""
+
+
+def next_fire(rule: CronRule, after: float) -> float:
+    """Return the next time after `after` at which the rule fires in its own zone, both in seconds since 1970."""
+    from heliograph._core.schedule.cron import next_fire as next_in  # noqa: PLC0415 - only cron rules need CronSim
+
+    return next_in(rule, after, zone_named(rule.tz))
 
 
 def zone_named(tz: str) -> tzinfo:
-    """The zone of that IANA name; "" is this machine's own: what TZ says, else `LOCALTIME`, else UTC.
+    """Return the zone of an IANA name, or the zone of this machine for "".
 
-    Raises `ScheduleError`, which names the value, for anything else. The machine's own is read once per value of TZ.
+    The zone of this machine is that of the variable TZ, else of `LOCALTIME`, else UTC. It is read once for each value
+    of TZ.
+
+    Raises:
+        ScheduleError: The name is unknown, or the zone of this machine cannot be read.
     """
     return _named(tz) if tz != "" else _own(os.environ.get("TZ"))
 
@@ -33,24 +45,24 @@ def _named(tz: str) -> ZoneInfo:
     try:
         return ZoneInfo(tz)
     except (LookupError, ValueError, TypeError, OSError) as error:
-        raise ScheduleError(f"time zone {tz!r} is unknown: {_advice(tz)}", tz) from error
+        raise ScheduleError(f"unknown time zone: {tz!r}. {_advice(tz)}", tz) from error
 
 
 def _advice(tz: str) -> str:
     names = {name.lower(): name for name in available_timezones()}
     if not names:
-        return "this machine has no time zone data; install the package tzdata"
+        return "This machine has no time zone data: install the package tzdata."
     close = difflib.get_close_matches(str(tz).lower(), names, n=1)
-    return f"did you mean {names[close[0]]!r}?" if close else "use an IANA name such as 'Europe/Berlin'"
+    return f"Did you mean {names[close[0]]!r}?" if close else "Use an IANA name such as 'Europe/Berlin'."
 
 
 @lru_cache(maxsize=8)
 def _own(variable: str | None) -> ZoneInfo:
-    said = f"{LOCALTIME}" if variable is None else f"TZ={variable!r}"
+    origin = f"{LOCALTIME}" if variable is None else f"TZ={variable!r}"
     try:
         return _from_machine() if variable is None else _from_variable(variable.removeprefix(":"))
     except (ValueError, OSError) as error:
-        raise ScheduleError(f"this machine's time zone, {said}, cannot be read: {error}", variable) from error
+        raise ScheduleError(f"cannot read the time zone of this machine: {origin}. {error}", variable) from error
 
 
 def _from_machine() -> ZoneInfo:
@@ -58,7 +70,7 @@ def _from_machine() -> ZoneInfo:
 
 
 def _from_variable(text: str) -> ZoneInfo:
-    """What TZ says, as the C library reads it: a path, a name, or POSIX's rules; nothing is UTC."""
+    """Read TZ as the C library does: a path, a name, or POSIX rules. An empty value is UTC."""
     if text.startswith("/"):
         return _from_file(Path(text))
     try:
@@ -73,7 +85,7 @@ def _from_file(path: Path) -> ZoneInfo:
 
 
 def _from_rules(rules: str) -> ZoneInfo:
-    """The zone of rules such as `CET-1CEST,M3.5.0,M10.5.0/3`: zoneinfo data that ends with them, nothing before."""
+    """Return the zone of POSIX rules such as `CET-1CEST,M3.5.0,M10.5.0/3`: zoneinfo data with them as its footer."""
     if not (rules.isprintable() and any(character.isdigit() for character in rules)):
         raise ValueError(_advice(rules))
     nothing, one_type = _HEADER.pack(b"TZif", b"2", *(0,) * 6), _HEADER.pack(b"TZif", b"2", 0, 0, 0, 0, 1, 4)

@@ -1,1 +1,1 @@
-"""Running triggers: the scheduler and what it remembers across restarts."""
+"""The scheduler that sends the signals of triggers, and the file that keeps last runs across restarts."""

@@ -1,7 +1,7 @@
-"""When cron rules were last seen to, kept on disk: what came up while no server ran can be made up for.
+"""The last runs of cron rules, kept on disk so that a server can catch up on runs that it missed while stopped.
 
-Only rules that say how late they may be (`misfire_grace`) are kept. A memo that cannot be read or written costs that,
-and is logged; it stops nothing.
+Only rules with a `misfire_grace` are kept. If the file cannot be read or written, the store logs a warning and the
+server continues without it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LOG = logging.getLogger("heliograph.master")
 
 
 class LastRunStore:
-    """Names of sources, and seconds since 1970."""
+    """A JSON file: name of the trigger -> last run, in seconds since 1970."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,16 +24,16 @@ class LastRunStore:
 
     @classmethod
     def of_server(cls, name: str) -> LastRunStore:
-        """The memo of the server of that name, in the directory for what programs remember."""
+        """Return the store of the server `name`, below `XDG_STATE_HOME` or `~/.local/state`."""
         home = os.environ.get("XDG_STATE_HOME")
         return cls((Path(home) if home else Path.home() / ".local" / "state") / "heliograph" / f"{name}.json")
 
     def load(self) -> dict[str, float]:
-        """All that is known."""
+        """Return all last runs."""
         return dict(self._times)
 
     def record(self, times: dict[str, float]) -> None:
-        """Keep these from now on, and whatever else is known."""
+        """Add these last runs, or replace older ones, and write the file."""
         self._times |= times
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +41,9 @@ class LastRunStore:
             draft.write_text(json.dumps(self._times))
             draft.replace(self._path)
         except OSError as error:
-            _LOG.warning("%s cannot be written, so no rule is made up for after a stop: %s", self._path, error)
+            _LOG.warning(
+                "Cannot write %s, missed cron runs will not be caught up after a restart: %s", self._path, error
+            )
 
     def _read(self) -> dict[str, float]:
         try:
@@ -50,5 +52,5 @@ class LastRunStore:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            _LOG.warning("%s cannot be read, so no rule is made up for: %s", self._path, error)
+            _LOG.warning("Cannot read %s, missed cron runs are not caught up: %s", self._path, error)
             return {}

@@ -1,55 +1,94 @@
-"""What raises signals by itself: timers, cron rules and file changes, in the master's loop."""
+"""One scheduler for every host: timers, cron rules and file monitors that send their signals.
+
+A host owns the scheduler and drives it. It waits until `deadline` (or for `wait()` seconds) and then calls `tick()`.
+It also waits for `watch_fd` to become readable and then calls `read_changes()`. There are three hosts: the loop of the
+heliograph master, a thread in worker 1 of uWSGI, and the fake clock of the inline engine. A scheduler is not
+thread-safe.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
-import selectors
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from heliograph._core.schedule.pending_runs import PendingRuns
-from heliograph._core.schedule.schedule import ClockReading, Entry, Schedule
+from heliograph._core.schedule.schedule import CLOCK_CHECK_INTERVAL, ClockReading, Entry, Schedule
 from heliograph._core.schedule.trigger_codec import describe_trigger
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Trigger
 from heliograph.timing.clocks import clock_reading
-from heliograph.timing.rules import next_fire
+from heliograph.timing.zones import next_fire
 from heliograph.triggers.last_runs import LastRunStore
 
-if TYPE_CHECKING:
-    from heliograph.watching import Watcher
 
-_LOG = logging.getLogger("heliograph.master")
+class FileWatcher(Protocol):
+    """Reports which paths changed. `heliograph.watching.Watcher` is the real one."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while there may be changes to read."""
+        ...
+
+    def watch(self, path: str, *, recursive: bool, missing_ok: bool, key: object) -> None:
+        """Watch `path` for `key`. Raises: ScheduleError: the path cannot be watched."""
+        ...
+
+    def unwatch(self, key: object) -> None:
+        """Stop watching for `key`."""
+        ...
+
+    def changed(self) -> list[object]:
+        """Return the keys whose path changed since the last call."""
+        ...
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        ...
 
 
-class MasterScheduler:
-    """Raises the signals of a server's sources."""
+def _open_watcher() -> FileWatcher:
+    from heliograph.watching import Watcher  # noqa: PLC0415 - only servers with file monitors load inotify
+
+    return Watcher()
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerHost:
+    """The parts of a scheduler that depend on its host."""
+
+    log: logging.Logger
+    now: Callable[[], ClockReading] = clock_reading
+    random: Callable[[], float] = random.random
+    """Returns numbers from 0 to 1, which are multiplied with a trigger's jitter."""
+    clock_check_interval: float = CLOCK_CHECK_INTERVAL
+    """Seconds after which the host ticks at the latest while there are cron rules, since the wall clock may be set."""
+    open_watcher: Callable[[], FileWatcher] = _open_watcher
+    last_runs: LastRunStore | None = field(default=None)
+    """Where the runs of cron rules with a `misfire_grace` are kept across restarts. None: nowhere."""
+
+
+class Scheduler:
+    """Sends the signals of a server's triggers."""
 
     def __init__(
-        self,
-        selector: selectors.BaseSelector,
-        raise_signal: Callable[[int], bool],
-        is_waiting: Callable[[int], bool],
-        now: Callable[[], ClockReading] = clock_reading,
-        memo: LastRunStore | None = None,
+        self, send_signal: Callable[[int], bool], is_queued: Callable[[int], bool], host: SchedulerHost
     ) -> None:
-        """`raise_signal` and `is_waiting` are those of `Runs`."""
-        self._now = now
-        self._memo = memo
-        self._selector = selector
-        self._schedule = Schedule(next_fire, random.random)
-        self._runs = PendingRuns(self._schedule, raise_signal, is_waiting)
-        self._watcher: Watcher | None = None
+        """See `PendingRuns` for `send_signal` and `is_queued`."""
+        self._host = host
+        self._schedule = Schedule(next_fire, host.random, host.clock_check_interval)
+        self._runs = PendingRuns(self._schedule, send_signal, is_queued)
+        self._watcher: FileWatcher | None = None
         self._watched: dict[str, Trigger] = {}
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
-        """Have exactly these sources; what is the same as before goes on as it was."""
+        """Have exactly these triggers. A trigger with the name and the times of an existing one continues it."""
         listed = list(triggers)
-        seen = self._memo.load() if self._memo is not None else {}
-        self._schedule.replace_all(listed, self._now(), seen)
-        self._remember([trigger for trigger in listed if trigger.name not in seen])
+        last_runs = self._host.last_runs.load() if self._host.last_runs is not None else {}
+        self._schedule.replace_all(listed, self._host.now(), last_runs)
+        self._record([trigger for trigger in listed if trigger.name not in last_runs])
         monitors = {trigger.name: trigger for trigger in listed if isinstance(trigger.spec, FileMonitor)}
         for name in [name for name, trigger in self._watched.items() if monitors.get(name) != trigger]:
             self._unwatch(name)
@@ -57,73 +96,91 @@ class MasterScheduler:
             if trigger.name not in self._watched:
                 self._watch(trigger)
 
+    def add(self, trigger: Trigger) -> None:
+        """Add a trigger. It replaces one of the same name."""
+        self.remove(trigger.name)
+        self._schedule.add(trigger, self._host.now())
+        if isinstance(trigger.spec, FileMonitor):
+            self._watch(trigger)
+
     def remove(self, name: str) -> None:
-        """Forget a source."""
+        """Remove a trigger and its deferred runs. No error if there is none of that name."""
         self._schedule.remove(name)
         self._runs.forget(name)
         self._unwatch(name)
 
     def change_period(self, name: str, period: float) -> None:
-        """Give a timer another period, from now."""
-        self._schedule.change_period(name, period, self._now())
+        """Give a timer another period, in seconds, from now on. No error if there is no such timer."""
+        self._schedule.change_period(name, period, self._host.now())
+
+    def wait(self) -> float:
+        """Return in how many seconds the next `tick` is due. Infinite if none is."""
+        return self._runs.wait(self._host.now())
 
     @property
     def deadline(self) -> float:
-        """When `tick` is due at the latest, on the monotonic clock."""
-        return time.monotonic() + self._runs.wait(self._now())
+        """Time of `time.monotonic()` at which the next `tick` is due."""
+        return time.monotonic() + self.wait()
 
     def tick(self) -> None:
-        """Raise what is owed, then what is due."""
-        self._remember(self._runs.tick(self._now()))
+        """Send the deferred runs, then the runs that are due."""
+        self._record(self._runs.tick(self._host.now()))
+
+    @property
+    def watch_fd(self) -> int | None:
+        """Descriptor to wait for: call `read_changes` when it is readable.
+
+        None until the first file monitor is added. Ask again after `add` and `replace_all`. The descriptor then stays
+        the same until `close`.
+        """
+        return None if self._watcher is None else self._watcher.fileno()
+
+    def read_changes(self) -> None:
+        """Send the signals of the file monitors whose path changed."""
+        for name in self._watcher.changed() if self._watcher is not None else ():
+            self._runs.add(str(name))
+
+    @property
+    def deferred(self) -> tuple[str, ...]:
+        """Names of the triggers whose runs wait for space in a full queue."""
+        return self._runs.deferred
 
     def rows(self) -> list[dict[str, Any]]:
-        """All sources, for people and programs."""
+        """Return all triggers, one dictionary each, for the status output."""
         return [_row(entry) for entry in self._schedule.entries()]
 
     def upcoming(self, count: int) -> list[tuple[float, str, int]]:
-        """The next runs: when (seconds since 1970), the source's name, the signal."""
-        return [(when, trigger.name, trigger.num) for when, trigger in self._schedule.upcoming(count, self._now())]
+        """Return the next `count` runs: time (seconds since 1970), name of the trigger, signal."""
+        runs = self._schedule.upcoming(count, self._host.now())
+        return [(when, trigger.name, trigger.num) for when, trigger in runs]
 
     def close(self) -> None:
-        """Raise nothing any more."""
+        """Close the watcher's descriptor. The host stops calling `tick`."""
         if self._watcher is not None:
-            self._selector.unregister(self._watcher.fileno())
             self._watcher.close()
             self._watcher = None
 
-    def _remember(self, triggers: Sequence[Trigger]) -> None:
-        """Note that rules which make up for what they miss were seen to just now."""
-        names = [s.name for s in triggers if isinstance(s.spec, CronRule) and s.misfire_grace is not None]
-        if names and self._memo is not None:
-            self._memo.record(dict.fromkeys(names, self._now().wall))
+    def _record(self, triggers: Sequence[Trigger]) -> None:
+        """Record that these triggers have run until now, if they catch up on missed runs after a restart."""
+        names = [t.name for t in triggers if isinstance(t.spec, CronRule) and t.misfire_grace is not None]
+        if names and self._host.last_runs is not None:
+            self._host.last_runs.record(dict.fromkeys(names, self._host.now().wall))
 
     def _watch(self, trigger: Trigger) -> None:
-        what = trigger.spec
-        assert isinstance(what, FileMonitor)
+        spec = trigger.spec
+        assert isinstance(spec, FileMonitor)
         try:
             if self._watcher is None:
-                self._watcher = self._new_watcher()
-            self._watcher.watch(what.path, recursive=what.recursive, missing_ok=what.missing_ok, key=trigger.name)
+                self._watcher = self._host.open_watcher()
+            self._watcher.watch(spec.path, recursive=spec.recursive, missing_ok=spec.missing_ok, key=trigger.name)
         except ScheduleError as error:
-            _LOG.error("%s is not watched for signal %d: %s", what.path, trigger.num, error)
+            self._host.log.error("Cannot watch %s for signal %d: %s", spec.path, trigger.num, error)  # noqa: TRY400
             return
         self._watched[trigger.name] = trigger
-
-    def _new_watcher(self) -> Watcher:
-        from heliograph.watching import Watcher as NewWatcher  # noqa: PLC0415 - only who has monitors pays for them
-
-        watcher = NewWatcher()
-        self._selector.register(watcher.fileno(), selectors.EVENT_READ, self._look)
-        return watcher
 
     def _unwatch(self, name: str) -> None:
         if self._watched.pop(name, None) is not None and self._watcher is not None:
             self._watcher.unwatch(name)
-
-    def _look(self, _now: float) -> None:
-        assert self._watcher is not None
-        for name in self._watcher.changed():
-            self._runs.add(str(name))
 
 
 def _row(entry: Entry) -> dict[str, Any]:

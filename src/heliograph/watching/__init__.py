@@ -1,8 +1,8 @@
-"""What happens to files: paths, not inodes.
+"""File changes. A watch follows the path, not the inode.
 
-watcher   `Watcher`: tells which paths have changed
-claims    walking a path, and keeping watches on all that it goes through
-inotify   the kernel's interface, and what its errors mean
+watcher        `Watcher`: reports which paths changed
+path_watches   watches each directory and link on the way to a path
+inotify        the interface of the kernel, and its errors
 """
 
 from heliograph.watching.watcher import Watcher

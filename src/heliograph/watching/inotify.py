@@ -1,4 +1,4 @@
-"""inotify at the edge: masks, and what its errors mean."""
+"""The inotify interface of the kernel: masks and errors."""
 
 from __future__ import annotations
 
@@ -11,39 +11,45 @@ from inotify_simple import Event, flags
 from heliograph.exceptions import ScheduleError
 
 ENTRIES = flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO
-"""A directory got, lost or replaced an entry."""
+"""An entry of a directory was created, removed or replaced."""
 
 ITSELF = flags.DELETE_SELF | flags.MOVE_SELF | flags.UNMOUNT
-"""What is watched is no longer where it was."""
+"""The watched inode was removed, moved or unmounted."""
 
 CONTENT = flags.MODIFY | flags.CLOSE_WRITE | flags.ATTRIB
-"""Bytes, times or rights changed; opening and reading is none of it."""
+"""Content, times or permissions changed. Opening and reading do not count."""
 
 _FULL = {
-    errno.ENOSPC: "the kernel watches as much as this user may; raise fs.inotify.max_user_watches with sysctl",
-    errno.EMFILE: "too many are open; raise fs.inotify.max_user_instances with sysctl, or the limit of open files",
+    errno.ENOSPC: "this user has too many file watches. Raise fs.inotify.max_user_watches with sysctl.",
+    errno.EMFILE: "too many are open. Raise fs.inotify.max_user_instances with sysctl, or the limit of open files.",
 }
 
 
 class Inotify:
-    """One inotify instance: numbers (`wd`) of the inodes that it watches, and what happened to them."""
+    """An inotify instance. It reports events of watched inodes by their number (`wd`)."""
 
     def __init__(self) -> None:
-        """Raises `ScheduleError` on a system without inotify, or if no more instances may be opened."""
+        """Open an instance.
+
+        Raises:
+            ScheduleError: The system has no inotify, or this user may not open more instances.
+        """
         try:
             self._inotify = inotify_simple.INotify(nonblocking=True)
         except (AttributeError, OSError) as error:  # a C library without it, a kernel without it
             why = _FULL.get(getattr(error, "errno", None) or 0, f"this system ({sys.platform}) has no inotify")
-            raise ScheduleError(f"files cannot be watched: {why}", sys.platform) from error
+            raise ScheduleError(f"cannot watch files: {why}", sys.platform) from error
 
     def fileno(self) -> int:
-        """Readable while something happened that was not read yet."""
+        """Return a descriptor that is readable while there are unread events."""
         return self._inotify.fileno()
 
     def add(self, path: str, mask: int) -> int:
-        """Watch the inode at `path` (a link is not followed) for `mask` too, and return its number.
+        """Watch the inode at `path` for the events of `mask` as well, and return its number. Links are not followed.
 
-        Raises FileNotFoundError, NotADirectoryError and PermissionError as they are, other errors as `ScheduleError`.
+        Raises:
+            FileNotFoundError, NotADirectoryError, PermissionError: As the kernel reports them.
+            ScheduleError: Any other error of the kernel.
         """
         try:
             return self._inotify.add_watch(path, mask | flags.DONT_FOLLOW | flags.EXCL_UNLINK | flags.MASK_ADD)
@@ -54,17 +60,17 @@ class Inotify:
             raise ScheduleError(f"cannot watch {path!r}: {why}", path) from error
 
     def remove(self, wd: int) -> None:
-        """No longer watch that inode, if it is still there."""
+        """Stop watching an inode, if it still exists."""
         try:
             self._inotify.rm_watch(wd)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # the inode went, and the watch with it
+            if error.errno != errno.EINVAL:  # the kernel removes the watch of a removed inode
                 raise
 
     def read(self) -> list[Event]:
-        """All that happened since the last call, at once; nothing if nothing did."""
+        """Return the events since the last call. Does not block."""
         return self._inotify.read(timeout=0)
 
     def close(self) -> None:
-        """Give the descriptor and all watches back."""
+        """Close the descriptor, and remove all watches."""
         self._inotify.close()

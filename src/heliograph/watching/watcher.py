@@ -1,12 +1,12 @@
-"""Files that are watched by their path, whatever inode is there.
+"""Watching files by their path, whichever inode is there.
 
 Rules:
 
-- What happens to an entry on the way to a path (made, removed, moved) may lead it elsewhere: it is looked up anew. That
-  counts as a change if something was at the path before, or is now.
-- What happens to the inode at the end counts by itself; at a directory also what happens to its entries, and if it is
-  recursive to those of the directories below it. Links in a tree are not followed: there would be no end.
-- inotify's queue has an end (`fs.inotify.max_queued_events`). Past it nobody knows what happened: everything counts.
+- If an entry on the way to a path is created, removed or moved, the path may lead elsewhere. The watcher looks it up
+  again. That counts as a change if there was something at the path before, or is now.
+- Each event of the inode at the path counts as a change. For a directory, events of its entries count as well, and with
+  `recursive` those of all directories below. Links in a tree are not followed, since they could form cycles.
+- The event queue of inotify is limited (`fs.inotify.max_queued_events`). If it overflows, every path counts as changed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 from inotify_simple import Event, flags
 
 from heliograph.exceptions import ScheduleError
-from heliograph.watching.claims import PathWatches, Watched
 from heliograph.watching.inotify import ENTRIES, ITSELF, Inotify
+from heliograph.watching.path_watches import PathWatches, Watched
 
 _LOG = logging.getLogger("heliograph.watching")
 
 
 class Watcher:
-    """Tells which of many paths changed, through one descriptor. For one thread; nothing blocks.
+    """Reports which of many paths changed, through one descriptor. It does not block, and is not thread-safe.
 
     >>> watcher = Watcher()
     >>> watcher.watch("/", key="root")
@@ -35,101 +35,108 @@ class Watcher:
     """
 
     def __init__(self) -> None:
-        """Raises `ScheduleError` on a system without inotify."""
+        """Open a watcher.
+
+        Raises:
+            ScheduleError: The system has no inotify.
+        """
         self._inotify = Inotify()
-        self._claims = PathWatches(self._inotify)
+        self._path_watches = PathWatches(self._inotify)
         self._watches: dict[object, Watched] = {}
 
     def fileno(self) -> int:
-        """A descriptor that is readable while `changed` may have something to tell."""
+        """Return a descriptor that is readable while there may be changes to read."""
         return self._inotify.fileno()
 
     def watch(self, path: str, *, recursive: bool = False, missing_ok: bool = False, key: object) -> None:
-        """Watch `path` for `key`, instead of what `key` watched before. A change just before may still be told.
+        """Watch `path` for `key`, in place of the earlier path of `key`. A change just before may still be reported.
 
-        Raises `ScheduleError` for a path that is empty or missing (unless `missing_ok`), for a directory that may not
-        be read, and at the limit of `fs.inotify.max_user_watches`; what was watched still is.
+        Raises:
+            ScheduleError: The path is empty, or missing without `missing_ok`, or its directory is not readable, or the
+                limit `fs.inotify.max_user_watches` is reached. The earlier path stays watched.
         """
         watch = Watched(key, _absolute(path), recursive)
         with contextlib.ExitStack() as undo:
-            undo.callback(self._claims.drop, watch)
-            self._claims.rescan(watch)
+            undo.callback(self._path_watches.drop, watch)
+            self._path_watches.rescan(watch)
             if watch.end is None and not missing_ok:
-                raise ScheduleError(f"nothing is at {path!r} to be watched; missing_ok=True waits for it", path)
+                raise ScheduleError(f"path to watch is missing: {path!r}. Create it, or pass missing_ok=True.", path)
             undo.pop_all()
         self.unwatch(key)
         self._watches[key] = watch
 
     def unwatch(self, key: object) -> None:
-        """Forget `key`, also what was not told of it yet. No error if nothing is watched for it."""
+        """Stop watching for `key`, and drop its unread changes. No error if `key` watches nothing."""
         watch = self._watches.pop(key, None)
         if watch is not None:
-            self._claims.drop(watch)
+            self._path_watches.drop(watch)
 
     def changed(self) -> list[object]:
-        """The keys whose path changed since the last call, each once; none is missed, and nothing is waited for."""
+        """Return the keys whose path changed since the last call, each once. Does not block."""
         changed: dict[Watched, None] = {}
         stale: dict[Watched, None] = {}
         for event in self._inotify.read():
             self._sort(event, changed, stale)
         for watch in stale:
-            there = watch.end is not None
-            if not self._look_again(watch) or there or watch.end is not None:
+            existed = watch.end is not None
+            if not self._rescan(watch) or existed or watch.end is not None:
                 changed[watch] = None
         return [watch.key for watch in changed]
 
     def close(self) -> None:
-        """Give the descriptor back; nothing is watched any more."""
+        """Close the descriptor, and stop watching."""
         self._watches.clear()
         self._inotify.close()
 
     def _sort(self, event: Event, changed: dict[Watched, None], stale: dict[Watched, None]) -> None:
-        claimed = self._claims.of(event.wd)
+        watched = self._path_watches.of(event.wd)
         if event.mask & flags.Q_OVERFLOW:
             everything = dict.fromkeys(self._watches.values())
             changed |= everything
             stale |= everything
         elif event.mask & flags.IGNORED:
-            self._claims.forget(event.wd)
+            self._path_watches.forget(event.wd)
         else:
-            stale |= {watch: None for watch in claimed.get(event.name, ()) if _leads_elsewhere(event, watch)}
+            stale |= {watch: None for watch in watched.get(event.name, ()) if _leads_elsewhere(event, watch)}
             if event.mask & ITSELF:
-                stale |= {watch: None for watches in claimed.values() for watch in watches if _on_way(event, watch)}
-            for watch in tuple(claimed.get(None, ())):
+                stale |= {watch: None for watches in watched.values() for watch in watches if _on_way(event, watch)}
+            for watch in tuple(watched.get(None, ())):
                 changed[watch] = None
                 self._follow(event, watch, stale)
 
     def _follow(self, event: Event, watch: Watched, stale: dict[Watched, None]) -> None:
-        """Keep up with a directory that comes into a tree, or moves."""
+        """Follow a directory that is created in a tree, or moves into or out of it."""
         if event.wd in watch.tree and event.mask & flags.ISDIR:
             if event.mask & flags.CREATE:
-                self._claims.add_subtree(watch, f"{watch.tree[event.wd]}/{event.name}")
+                self._path_watches.add_subtree(watch, f"{watch.tree[event.wd]}/{event.name}")
             elif event.mask & (flags.MOVED_FROM | flags.MOVED_TO):
                 stale[watch] = None
 
-    def _look_again(self, watch: Watched) -> bool:
+    def _rescan(self, watch: Watched) -> bool:
         try:
-            self._claims.rescan(watch)
+            self._path_watches.rescan(watch)
         except ScheduleError as error:
-            _LOG.error("%r is watched in part only, until more happens to it: %s", watch.path, error)
+            _LOG.error("Watching %s only in part until it changes again: %s", watch.path, error)
             return False
         return True
 
 
 def _leads_elsewhere(event: Event, watch: Watched) -> bool:
-    """Whether what happened to an entry that is claimed may change what is at the path, or whether it may be read."""
+    """Return True if the event of an entry may change what is at the path, or its permissions."""
     return bool(event.mask & ENTRIES) or (event.wd, event.name) in watch.unreadable.values()
 
 
 def _on_way(event: Event, watch: Watched) -> bool:
-    """Whether it happened to what is at or on the way to the path, not below it."""
+    """Return True if the event concerns an inode at the path or on the way to it, not below it."""
     return event.wd == watch.end or event.wd not in watch.tree
 
 
 def _absolute(path: str) -> str:
     if not path or "\0" in path:
-        raise ScheduleError(f"cannot watch {path!r}: the path of a file or directory is wanted", path)
+        raise ScheduleError(f"invalid path to watch: {path!r}. Pass the path of a file or directory.", path)
     try:
         return path if path.startswith("/") else f"{Path.cwd()}/{path}"
     except FileNotFoundError as error:
-        raise ScheduleError(f"cannot watch {path!r}: the directory that it is in is gone", path) from error
+        raise ScheduleError(
+            f"cannot watch {path!r}: the current directory is gone. Pass an absolute path.", path
+        ) from error

@@ -84,7 +84,7 @@ def both():
 """
     server = uwsgi.start(code, *MASTER, "--mules", "1")
     assert uwsgi.outcomes()[0].startswith("AlreadyRegistered: ")
-    assert "use another number" in uwsgi.outcomes()[0]
+    assert "Use another number" in uwsgi.outcomes()[0]
     server.send(2)
     server.expect(100, "ours")
     server.expect(100, "raw10")

@@ -28,7 +28,7 @@ record_outcome(f"{Signal(1).registered} {get_triggers()}")
 """
     server = uwsgi.start(code, *THREADS, up=False)
     outcomes = eventually("six outcomes", lambda: len(uwsgi.outcomes()) == 6 and uwsgi.outcomes())
-    assert all("start it with --master" in line for line in outcomes[:4]), outcomes
+    assert all("Start it with --master" in line for line in outcomes[:4]), outcomes
     assert outcomes[4] != "no error"
     assert outcomes[5] == "False ()"
     server.await_log("spawned uWSGI worker 2")
@@ -108,7 +108,7 @@ def full():
     assert server.events("ran") == []
     server.release("gate")
     assert len(server.expect(3, "ran")) == 3
-    server.await_log("put off until there is room in a full queue: thrice")
+    server.await_log("Deferred runs until a full queue has space: thrice")
     assert server.end() == 0
 
 

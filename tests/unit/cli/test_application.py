@@ -86,7 +86,11 @@ def test_a_named_callable_is_found_and_a_factory_called(project):
     module, found = load(AppSpec("web", "app"))
     assert found is module.app
     assert load(AppSpec("web", "make()"))[1] is module.app
-    for name, says in (("nope", "has no 'nope'"), ("number", "not callable but of type int"), ("bad()", "made a int")):
+    for name, says in (
+        ("nope", "no such callable in web: 'nope'"),
+        ("number", r"not a callable in web: 'number' \(int\)"),
+        ("bad()", "no callable: int"),
+    ):
         with pytest.raises(ConfigError, match=says):
             load(AppSpec("web", name))
 
@@ -171,7 +175,7 @@ def test_a_missing_application_is_explained_in_one_line(project, app):
     project("shop/__init__.py", "")
     text = explained(app)
     assert text.startswith("ModuleNotFoundError: No module named ")
-    assert text.endswith(f"; is it importable from {Path.cwd()}?")
+    assert text.endswith(f". Check that you can import it from {Path.cwd()}.")
     assert "\n" not in text
 
 
@@ -212,7 +216,7 @@ def test_the_check_names_the_directory_of_a_missing_module(project, tmp_path):
 def test_the_check_finds_a_missing_callable(project):
     """`module:nope` fails before the server starts."""
     project("web.py", "")
-    with pytest.raises(ConfigError, match="web has no 'nope'"):
+    with pytest.raises(ConfigError, match="no such callable in web: 'nope'"):
         check_app(AppSpec("web", "nope"), TOPOLOGY)
 
 

@@ -1,4 +1,4 @@
-"""An engine that notes who joins and leaves."""
+"""An engine that records which processes join and leave."""
 
 import threading
 
@@ -9,7 +9,7 @@ from heliograph.engines.detached import DetachedEngine
 
 
 class Joinable(DetachedEngine):
-    """Whoever asks may join."""
+    """Any process may join."""
 
     def __init__(self):
         super().__init__()

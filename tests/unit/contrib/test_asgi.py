@@ -12,7 +12,7 @@ COMPLETE, FAILED = {"type": "lifespan.startup.complete"}, {"type": "lifespan.sta
 
 
 class Application:
-    """Notes what it receives, and answers a startup as it is told."""
+    """Records what it receives, and answers the startup as configured."""
 
     def __init__(self, engine, answer=COMPLETE):
         self.engine, self.answer = engine, answer
@@ -28,7 +28,7 @@ class Application:
 
 
 async def live(app, engine, messages=(STARTUP, SHUTDOWN)):
-    """What a server does with an application from start to end."""
+    """Do what a server does with an application from start to end."""
     left = list(messages)
 
     async def receive():
@@ -41,7 +41,7 @@ async def live(app, engine, messages=(STARTUP, SHUTDOWN)):
 
 
 async def ask(app, engine, kind="http"):
-    """One request."""
+    """Send one request."""
 
     async def receive():
         return "a body"
@@ -52,8 +52,8 @@ async def ask(app, engine, kind="http"):
     await app({"type": kind}, receive, send)
 
 
-def test_it_joins_after_the_startup_and_leaves_before_the_shutdown(engine):
-    """With the running loop; and it leaves in a thread, which must not be the loop's."""
+def test_middleware_joins_after_startup_and_leaves_before_shutdown(engine):
+    """It joins with the running loop, and leaves in another thread."""
 
     async def main():
         await live(Middleware(Application(engine)), engine)
@@ -69,13 +69,13 @@ def test_it_joins_after_the_startup_and_leaves_before_the_shutdown(engine):
     ]
 
 
-def test_an_application_that_does_not_start_does_not_join(engine):
+def test_failed_startup_does_not_join(engine):
     asyncio.run(live(Middleware(Application(engine, FAILED)), engine))
     assert engine.joins == 0
 
 
-def test_the_loop_runs_while_it_leaves(engine):
-    """So that a handler that runs on it can come to its end."""
+def test_loop_runs_while_the_middleware_leaves(engine):
+    """Handlers on the loop can finish."""
     engine.may_leave.clear()
 
     async def main():
@@ -90,8 +90,8 @@ def test_the_loop_runs_while_it_leaves(engine):
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_without_a_lifespan_it_joins_at_the_first_request(engine, kind):
-    """And not again; requests and answers pass through."""
+def test_middleware_joins_at_the_first_request_without_lifespan(engine, kind):
+    """Only once. Requests and answers pass unchanged."""
 
     async def main():
         app = Middleware(Application(engine))
@@ -104,7 +104,7 @@ def test_without_a_lifespan_it_joins_at_the_first_request(engine, kind):
     assert engine.seen == [("join", loop), kind, answer, kind, answer]
 
 
-def test_a_request_after_the_startup_does_not_join_again(engine):
+def test_request_after_startup_does_not_join_again(engine):
     async def main():
         app = Middleware(Application(engine))
         await live(app, engine)
@@ -114,7 +114,7 @@ def test_a_request_after_the_startup_does_not_join_again(engine):
     assert engine.joins == 1
 
 
-def test_a_fork_joins_for_itself(engine, monkeypatch):
+def test_fork_joins_again(engine, monkeypatch):
     async def main():
         app = Middleware(Application(engine))
         await ask(app, engine)
@@ -125,19 +125,19 @@ def test_a_fork_joins_for_itself(engine, monkeypatch):
     assert engine.joins == 2
 
 
-def test_an_application_without_lifespan_says_so_itself(engine):
-    """The very exception reaches the server, which goes on without; requests join."""
-    refusal = ValueError("unknown scope")
+def test_application_without_lifespan_raises_its_own_exception(engine):
+    """The server continues without lifespan, and requests join."""
+    error = ValueError("unknown scope")
 
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
-            raise refusal
+            raise error
 
     async def main():
         wrapped = Middleware(app)
         with pytest.raises(ValueError, match="unknown scope") as raised:
             await live(wrapped, engine)
-        assert raised.value is refusal
+        assert raised.value is error
         assert engine.seen == []
         await ask(wrapped, engine)
 
@@ -145,8 +145,8 @@ def test_an_application_without_lifespan_says_so_itself(engine):
     assert engine.joins == 1
 
 
-def test_the_lifespan_joins_and_leaves(engine):
-    """Around the block, with the running loop; in a thread at the end."""
+def test_lifespan_joins_and_leaves(engine):
+    """It joins with the running loop, and leaves in another thread."""
 
     async def main():
         async with lifespan(object()):
@@ -157,7 +157,7 @@ def test_the_lifespan_joins_and_leaves(engine):
     assert engine.seen == [("join", loop), "serving", ("leave", False)]
 
 
-def test_the_lifespan_leaves_after_a_failure(engine):
+def test_lifespan_leaves_after_a_failure(engine):
     async def main():
         async with lifespan(object()):
             raise LookupError
@@ -168,7 +168,7 @@ def test_the_lifespan_leaves_after_a_failure(engine):
 
 
 @pytest.mark.parametrize("framework", ["fastapi.FastAPI", "starlette.applications.Starlette"])
-def test_frameworks_take_the_lifespan(engine, framework):
+def test_frameworks_accept_the_lifespan(engine, framework):
     """As it is, by name."""
     app = pytest.importorskip(framework.rpartition(".")[0]).__dict__[framework.rpartition(".")[2]](lifespan=lifespan)
     asyncio.run(live(app, engine))

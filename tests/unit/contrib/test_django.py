@@ -1,4 +1,4 @@
-"""The Django app: what it imports, what it puts around handlers, and the management command."""
+"""The Django app: imports, wrapped handlers, and the management command."""
 
 import asyncio
 import inspect
@@ -20,27 +20,27 @@ NOWHERE = ["--name", "no-such-server"]
 
 @pytest.fixture
 def seen(monkeypatch):
-    """What happens, in order."""
+    """Records events in order."""
     events = []
     monkeypatch.setattr(connections, "close_old_connections", lambda: events.append("close"))
     return events
 
 
 def python(*arguments, **environment):
-    """A Python program in the site's directory, or in that of the test."""
+    """Run a Python program in the directory of the site, or in that of the test."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "SITE_DIRECTORY": "/nowhere", **environment}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=SITE, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_connections_are_closed_around_a_handler(seen):
-    """Those that are too old; and it gets what it takes, and its answer passes through."""
+def test_connections_are_closed_before_and_after_a_handler(seen):
+    """Old connections only. Arguments and result pass unchanged."""
     handle = with_fresh_connections(lambda num: seen.append(num) or "done")
     assert handle(3) == "done"
     assert seen == ["close", 3, "close"]
 
 
-def test_connections_are_closed_after_a_handler_that_fails(seen):
+def test_connections_are_closed_after_a_failed_handler(seen):
     def fail():
         raise LookupError
 
@@ -61,8 +61,8 @@ def own_executor(monkeypatch):
 
 @pytest.mark.usefixtures("own_executor")
 @pytest.mark.parametrize("failure", [None, LookupError])
-def test_connections_are_closed_around_an_async_handler(seen, failure):
-    """And it stays one."""
+def test_connections_are_closed_before_and_after_an_async_handler(seen, failure):
+    """The wrapper is `async def` as well."""
 
     async def handler(num):
         seen.append(num)
@@ -80,13 +80,13 @@ def test_connections_are_closed_around_an_async_handler(seen, failure):
 
 
 @pytest.mark.parametrize("handler", [lambda: None, lambda _num: None])
-def test_a_handler_still_takes_what_it_takes(seen, handler):
-    """Its number, or nothing."""
+def test_wrapped_handler_keeps_its_arguments(seen, handler):
+    """The number, or nothing."""
     assert inspect.signature(with_fresh_connections(handler)) == inspect.signature(handler)
 
 
-def test_every_app_is_looked_through():
-    """When Django is set up; and the table names the functions themselves."""
+def test_tasks_of_every_app_are_imported():
+    """During the setup of Django. The registry has the original functions."""
     program = (
         "import django; django.setup()\n"
         "from heliograph import REGISTERED_SIGNALS\n"
@@ -96,13 +96,13 @@ def test_every_app_is_looked_through():
     assert done.stdout == "{0: ('mule1', 'confirm_orders'), 1: ('workers', 'count_orders')}\n", done.stderr
 
 
-def test_connections_are_closed_around_every_handler():
-    """Nobody has to say so; what comes of old connections is Django's affair."""
+def test_connections_are_closed_for_every_handler():
+    """Without configuration."""
     program = (
         "import django; django.setup()\n"
         "from heliograph import Signal\n"
         "from heliograph.contrib.django import connections\n"
-        "from heliograph.runtime.signals import dispatch\n"
+        "from heliograph.runtime.handlers import dispatch\n"
         "connections.close_old_connections = lambda: print('close')\n"
         "Signal(9).register_handler('mule1')(lambda: print('run'))\n"
         "dispatch(9)\n"
@@ -111,8 +111,8 @@ def test_connections_are_closed_around_every_handler():
     assert done.stdout == "close\nrun\nclose\n", done.stderr
 
 
-def test_signals_modules_are_looked_through_too(tmp_path):
-    """Beside `tasks.py`; receivers of Django's own signals may be in them."""
+def test_signals_modules_are_imported_too(tmp_path):
+    """They may contain receivers of Django signals."""
     app = tmp_path / "crates"
     app.mkdir()
     (app / "__init__.py").touch()
@@ -132,8 +132,8 @@ def test_signals_modules_are_looked_through_too(tmp_path):
     assert "target='mule1'" in done.stdout, done.stderr
 
 
-def test_an_app_that_cannot_be_imported_is_an_error(tmp_path):
-    """Rather than signals that nobody handles."""
+def test_app_that_cannot_be_imported_is_an_error(tmp_path):
+    """Otherwise its signals would have no handlers."""
     app = tmp_path / "broken"
     app.mkdir()
     (app / "__init__.py").touch()
@@ -147,8 +147,8 @@ def test_an_app_that_cannot_be_imported_is_an_error(tmp_path):
     assert "nothing_of_that_name" in done.stderr
 
 
-def test_the_project_is_an_application():
-    """Importing it sets Django up."""
+def test_project_is_an_application():
+    """Importing it sets up Django."""
     program = (
         "from pathlib import Path\n"
         "from heliograph.application import AppSpec, load\n"
@@ -161,23 +161,23 @@ def test_the_project_is_an_application():
     assert done.stdout.endswith("True\n")
 
 
-def test_a_project_without_the_app_is_no_application():
-    """It would be a server without signals."""
+def test_project_without_the_app_is_rejected():
+    """The server would have no signals."""
     program = "from django.conf import settings; settings.configure()\nimport heliograph.contrib.django.project\n"
     done = python("-c", program)
     assert done.returncode == 1
-    assert "ConfigError: 'heliograph.contrib.django' is not in the project's INSTALLED_APPS" in done.stderr
+    assert "ConfigError: app not installed: 'heliograph.contrib.django'. Add it to INSTALLED_APPS" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["heliograph", "--help"], ["help", "heliograph"], ["heliograph"]])
-def test_help_is_that_of_the_command(arguments):
-    """Its own, not that of an ordinary management command."""
+def test_help_is_that_of_heliograph(arguments):
+    """Not that of a management command."""
     done = python("manage.py", *arguments)
     assert "heliograph run shop.tasks" in done.stdout + done.stderr
     assert "--traceback" not in done.stdout
 
 
-def test_help_of_run_is_that_of_run():
+def test_help_of_run_is_that_of_heliograph_run():
     done = python("manage.py", "heliograph", "run", "--help")
     assert done.returncode == 0
     assert "--mules N" in done.stdout
@@ -192,15 +192,15 @@ def test_help_of_run_is_that_of_run():
         (["--version"], 0),
     ],
 )
-def test_exit_codes_pass_through(arguments, code):
-    """With what the command says."""
+def test_exit_code_and_output_pass_through(arguments, code):
+    """As those of the `heliograph` command."""
     done = python("manage.py", "heliograph", *arguments)
     assert done.returncode == code, done.stderr
     assert done.stdout or done.stderr.count("Error: ") == 1
 
 
-def test_it_can_be_called_from_a_program():
-    """`call_command` raises for an exit code that is not 0, and goes on otherwise."""
+def test_call_command_runs_the_command():
+    """It raises an exception if the exit code is not 0."""
     program = (
         "import django; django.setup()\n"
         "from django.core.management import CommandError, call_command\n"
@@ -212,4 +212,4 @@ def test_it_can_be_called_from_a_program():
     )
     done = python("-c", program)
     assert "NUMBER REMOTE" in done.stdout, done.stderr
-    assert done.stdout.endswith("heliograph stop --name no-such-server --no-wait: exit code 2 2\n")
+    assert done.stdout.endswith("heliograph stop --name no-such-server --no-wait failed: exit code 2 2\n")

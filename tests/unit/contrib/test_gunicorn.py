@@ -3,14 +3,14 @@
 from heliograph.contrib.gunicorn import post_worker_init
 
 
-def test_the_hook_joins(engine):
-    """gunicorn calls it with its worker, which is not looked at."""
+def test_hook_joins(engine):
+    """It ignores the worker object of gunicorn."""
     post_worker_init(object())
     assert engine.seen == [("join", None)]
 
 
-def test_the_hook_is_one_of_gunicorns():
-    """Of this name and with one argument, or gunicorn would not start."""
+def test_hook_has_the_signature_of_gunicorn():
+    """Otherwise gunicorn would not start."""
     from gunicorn.config import Config
 
     config = Config()

@@ -1,4 +1,4 @@
-"""The middleware for WSGI servers that are not known."""
+"""The middleware for WSGI servers that heliograph does not detect."""
 
 import os
 import threading
@@ -14,8 +14,8 @@ def application(environ, start_response):
     return [environ, start_response]
 
 
-def test_everything_passes_through(engine):
-    """The very objects, in and out."""
+def test_requests_and_answers_pass_unchanged(engine):
+    """The same objects, in and out."""
     environ, answer = {}, [b"hello"]
     seen = []
     app = Middleware(lambda *args: seen.append(args) or answer)
@@ -24,7 +24,7 @@ def test_everything_passes_through(engine):
     assert seen[0][1] is application
 
 
-def test_a_process_joins_at_its_first_request_and_not_again(engine):
+def test_process_joins_once_at_its_first_request(engine):
     app = Middleware(application)
     assert engine.seen == []
     for _ in range(3):
@@ -32,15 +32,15 @@ def test_a_process_joins_at_its_first_request_and_not_again(engine):
     assert engine.seen == [("join", None)]
 
 
-def test_a_process_has_joined_before_its_first_request_is_handled(engine):
-    """So that the request may rely on it."""
+def test_process_joins_before_it_handles_the_request(engine):
+    """The request may rely on it."""
     seen = []
     Middleware(lambda *_: seen.extend(engine.seen) or [])({}, None)
     assert seen == [("join", None)]
 
 
-def test_a_fork_joins_for_itself(engine, monkeypatch):
-    """However much its parent has served."""
+def test_fork_joins_again(engine, monkeypatch):
+    """However many requests its parent has handled."""
     app = Middleware(application)
     app({}, None)
     monkeypatch.setattr(os, "getpid", lambda: 4711)
@@ -49,8 +49,8 @@ def test_a_fork_joins_for_itself(engine, monkeypatch):
     assert len(engine.seen) == 2
 
 
-def test_threads_may_come_at_once(engine):
-    """Each is served after the process has joined."""
+def test_concurrent_first_requests_join(engine):
+    """Each request is handled after the process has joined."""
     early = []
     app = Middleware(lambda *_: early.append(not engine.seen) or [])
     threads = [threading.Thread(target=app, args=({}, None)) for _ in range(8)]
@@ -61,13 +61,13 @@ def test_threads_may_come_at_once(engine):
     assert early == [False] * 8
 
 
-def test_without_a_server_of_ours_nothing_happens():
+def test_middleware_does_nothing_without_a_server():
     with engines.using(DetachedEngine()):
         assert Middleware(application)({}, None) == [{}, None]
 
 
-def test_a_join_that_fails_is_tried_again(engine, monkeypatch):
-    """The request fails as it would; the next one may join."""
+def test_failed_join_is_tried_again(engine, monkeypatch):
+    """The request fails, and the next one may join."""
     app = Middleware(application)
     with monkeypatch.context() as broken:
         broken.setattr(engine, "join", lambda _loop: 1 / 0)

@@ -1,4 +1,4 @@
-"""Which engine a process runs on."""
+"""The selection of an engine."""
 
 import os
 import signal
@@ -18,69 +18,71 @@ from heliograph.exceptions import ConfigError
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """No environment variable, no uWSGI, nothing chosen yet."""
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Start without environment variables, without uWSGI and without an engine."""
     monkeypatch.delenv(engines.ENGINE_ENV, raising=False)
     monkeypatch.delitem(sys.modules, "uwsgi", raising=False)
     with engines.using(None):
         yield
 
 
-def test_without_a_server_there_is_none() -> None:
-    """Detached, which sends nothing and says so; never a silent stub."""
+def test_default_is_detached() -> None:
+    """Without a server the engine is `detached`, whose `send()` raises an exception."""
     assert isinstance(engines.choose(), DetachedEngine)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("inline", InlineEngine), ("detached", DetachedEngine)])
-def test_the_environment_names_it(monkeypatch: pytest.MonkeyPatch, name: str, kind: type) -> None:
-    """`HELIOGRAPH_ENGINE` goes before all else; a new one each time."""
+def test_variable_names_the_engine(monkeypatch: pytest.MonkeyPatch, name: str, kind: type) -> None:
+    """`HELIOGRAPH_ENGINE` has priority, and each call creates a new engine."""
     monkeypatch.setenv("HELIOGRAPH_ENGINE", name)
     assert isinstance(engines.choose(), kind)
     assert engines.choose() is not engines.choose()
     assert engines.choose().name == name
 
 
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`HELIOGRAPH_ENGINE=` says nothing."""
+def test_empty_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`HELIOGRAPH_ENGINE=` selects no engine."""
     monkeypatch.setenv("HELIOGRAPH_ENGINE", "")
     assert engines.choose().name == "detached"
 
 
 @pytest.mark.parametrize("name", ["bogus", "Inline", "inline "])
-def test_an_unknown_name_is_an_error_that_lists_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A typing mistake does not run an application without its signals; asking again asks again."""
+def test_unknown_name_lists_the_engines(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A misspelt name is an error each time, since the application would otherwise run without signals."""
     monkeypatch.setenv("HELIOGRAPH_ENGINE", name)
     for ask in (engines.choose, engines.current):
         with pytest.raises(ConfigError) as caught:
             ask()
-        assert f"HELIOGRAPH_ENGINE={name!r} is not an engine" in str(caught.value)
+        assert f"unknown engine: HELIOGRAPH_ENGINE={name!r}. Use one of" in str(caught.value)
         assert all(known in str(caught.value) for known in ("detached", "inline", "local", "uwsgi"))
     monkeypatch.setenv("HELIOGRAPH_ENGINE", "inline")
     assert engines.current().name == "inline"
 
 
-def test_uwsgi_needs_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked for where there is none: the error says how to start one."""
+def test_uwsgi_engine_needs_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says how to start the server."""
     monkeypatch.setenv("HELIOGRAPH_ENGINE", "uwsgi")
-    with pytest.raises(ConfigError, match="not a uWSGI server; start it with heliograph run"):
+    with pytest.raises(
+        ConfigError, match=r"HELIOGRAPH_ENGINE=uwsgi. Start the process with `heliograph run APP --engine uwsgi`"
+    ):
         engines.choose()
 
 
-def test_a_module_of_that_name_is_not_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody's stub called `uwsgi` does not deliver signals."""
+def test_stub_module_is_not_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stub module with the name `uwsgi` does not select the engine."""
     monkeypatch.setitem(sys.modules, "uwsgi", ModuleType("uwsgi"))
     assert engines.choose().name == "detached"
 
 
-def test_it_is_chosen_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At first use; a variable that changes later changes nothing."""
+def test_engine_is_selected_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At first use. Later changes of the variable have no effect."""
     chosen = engines.current()
     monkeypatch.setenv("HELIOGRAPH_ENGINE", "inline")
     assert engines.current() is chosen
 
 
-def test_another_can_be_used_for_a_while() -> None:
-    """Nested, and after an exception; before that nothing needs to have been chosen."""
+def test_using_can_be_nested() -> None:
+    """`using` restores the earlier engine, also after an exception, and needs no engine before."""
     outer, inner = InlineEngine(), InlineEngine()
     with engines.using(outer):
         with pytest.raises(LookupError), engines.using(inner):  # noqa: PT012 - how the block ends is what is tested
@@ -90,14 +92,14 @@ def test_another_can_be_used_for_a_while() -> None:
     assert isinstance(engines.current(), DetachedEngine)
 
 
-def test_threads_that_ask_at_once_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the choice takes."""
+def test_threads_get_the_same_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that ask at the same time get the same engine, however long the selection takes."""
     chosen: list[DetachedEngine] = []
     both = threading.Barrier(2)
 
     def slowly() -> DetachedEngine:
         chosen.append(DetachedEngine())
-        time.sleep(0.01)  # time enough for the other to come in, if it could
+        time.sleep(0.01)  # gives the other thread time to ask
         return chosen[-1]
 
     def ask() -> object:
@@ -111,15 +113,15 @@ def test_threads_that_ask_at_once_get_the_same(monkeypatch: pytest.MonkeyPatch) 
     assert len(chosen) == 1
 
 
-def test_a_thread_that_the_engine_starts_gets_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also before its start is over."""
+def test_thread_started_by_the_engine_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread gets the engine that started it, even before the selection has finished."""
     found: list[object] = []
     asked = threading.Thread(target=lambda: found.append(engines.current()))
     made = DetachedEngine()
 
     def start() -> DetachedEngine:
         asked.start()
-        asked.join(0.05)  # it has to wait; with an engine of its own it would not
+        asked.join(0.05)  # the thread waits, unless it has created its own engine
         return made
 
     monkeypatch.setattr(engines, "choose", start)
@@ -129,8 +131,8 @@ def test_a_thread_that_the_engine_starts_gets_that_one(monkeypatch: pytest.Monke
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_a_fork_may_choose_whatever_its_parent_was_doing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if a thread of the parent was choosing at that moment; that one is not in the child."""
+def test_fork_can_select_while_its_parent_selects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The selecting thread of the parent does not exist in the child."""
     asked, done = threading.Event(), threading.Event()
 
     def slowly() -> DetachedEngine:

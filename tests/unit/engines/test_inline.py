@@ -1,4 +1,4 @@
-"""The inline engine: order, copies, who plays, what waits, and that nothing is half done."""
+"""The inline engine: order, copies, identities, queues, waits, and unchanged state after errors."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from heliograph.models import FarmSpec, Identity, Queue, Topology
 from heliograph.timing.clocks import FakeClock, SystemClock
 
 SERVER = Topology(workers=2, mules=3, farms=(FarmSpec("crunchers", (2, 3)), FarmSpec("mail", (1,))), spoolers=2)
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds after which a thread that has not ended counts as stuck."""
 
 
@@ -29,7 +29,7 @@ def engine() -> InlineEngine:
 
 
 def register(engine: InlineEngine, num: int, target: str, func: Callable[[int], Any] = lambda _num: None) -> None:
-    """Register as the runtime does: what the function raises is answered, not raised."""
+    """Register as the runtime does: exceptions of the handler are returned."""
 
     def handler(number: int) -> Exception | None:
         try:
@@ -42,7 +42,7 @@ def register(engine: InlineEngine, num: int, target: str, func: Callable[[int], 
 
 
 def runs(engine: InlineEngine) -> list[tuple[int, str]]:
-    """What was handled: number and process, in order."""
+    """Return number and process of each run, in order."""
     return [(run.num, str(run.by)) for run in engine.handled]
 
 
@@ -56,24 +56,24 @@ def runs(engine: InlineEngine) -> list[tuple[int, str]]:
     ],
 )
 def test_each_receiver_runs_its_copy(engine: InlineEngine, target: str, takers: list[str]) -> None:
-    """T1-T7: at once, and this process is that receiver meanwhile."""
+    """The handler runs immediately, with the identity of the receiver."""
     was: list[str] = []
     register(engine, 9, target, lambda _num: was.append(str(engine.identity)))
     engine.signal(9, 0)
-    assert was == takers == [who for _, who in runs(engine)]
+    assert was == takers == [process for _, process in runs(engine)]
     assert engine.identity == Identity("worker", 1)
 
 
-def test_what_was_sent_is_noted(engine: InlineEngine) -> None:
-    """By whom, and to which queues."""
+def test_sent_signals_are_recorded(engine: InlineEngine) -> None:
+    """The record has the sender and the queues."""
     register(engine, 9, "workers")
     with engine.as_process("mule2"):
         engine.signal(9, 0)
     assert engine.sent == [Sent(9, Identity("mule", 2), (Queue("worker", 1), Queue("worker", 2)))]
 
 
-def test_signals_run_in_the_order_in_which_they_were_sent(engine: InlineEngine) -> None:
-    """T9: within a queue, and here also across queues."""
+def test_signals_run_in_sending_order(engine: InlineEngine) -> None:
+    """The order holds across queues."""
     register(engine, 1, "mule1")
     register(engine, 2, "workers")
     register(engine, 3, "mule1")
@@ -84,8 +84,8 @@ def test_signals_run_in_the_order_in_which_they_were_sent(engine: InlineEngine) 
     assert runs(engine) == [(1, "mule1"), (2, "worker1"), (2, "worker2"), (3, "mule1"), (1, "mule1")]
 
 
-def test_what_a_handler_sends_runs_after_it(engine: InlineEngine) -> None:
-    """Not within it, and behind what was there already; by then the sender is who it was."""
+def test_signal_of_a_handler_runs_after_it(engine: InlineEngine) -> None:
+    """It runs after the signals that were queued before, and the sender has its own identity again."""
     order: list[str] = []
 
     def first(num: int) -> None:
@@ -102,8 +102,8 @@ def test_what_a_handler_sends_runs_after_it(engine: InlineEngine) -> None:
     assert [str(sent.by) for sent in engine.sent] == ["worker1", "worker1", "worker2"]
 
 
-def test_a_handler_that_sends_itself_does_not_nest(engine: InlineEngine) -> None:
-    """A thousand in a row need no deeper stack than one."""
+def test_handler_that_sends_its_own_signal_does_not_nest(engine: InlineEngine) -> None:
+    """A thousand runs in a row need no deeper stack than one."""
     left = [1000]
 
     def again(num: int) -> None:
@@ -116,46 +116,46 @@ def test_a_handler_that_sends_itself_does_not_nest(engine: InlineEngine) -> None
     assert len(engine.handled) == 1000
 
 
-def test_playing_is_undone(engine: InlineEngine) -> None:
-    """Nested, and after an exception."""
+def test_as_process_restores_the_identity(engine: InlineEngine) -> None:
+    """Also when nested, and after an exception."""
     with pytest.raises(LookupError), engine.as_process("mule1"), engine.as_process(Identity("spooler", 2)):  # noqa: PT012
         assert str(engine.identity) == "spooler2"
         raise LookupError
     assert str(engine.identity) == "worker1"
 
 
-@pytest.mark.parametrize("who", ["worker3", "mule0", "worker", "bogus", Identity("mule", 4)], ids=str)
-def test_only_processes_that_there_are_can_be_played(engine: InlineEngine, who: Any) -> None:
-    """The error lists them; the master and a process outside are among them."""
-    with pytest.raises(TargetError) as caught, engine.as_process(who):
+@pytest.mark.parametrize("process", ["worker3", "mule0", "worker", "bogus", Identity("mule", 4)], ids=str)
+def test_as_process_rejects_unknown_processes(engine: InlineEngine, process: Any) -> None:
+    """The message lists the processes, including the master and an external process."""
+    with pytest.raises(TargetError) as caught, engine.as_process(process):
         pass
     assert {"master", "worker2", "mule3", "spooler2", "external"} <= set(caught.value.available)
     assert str(engine.identity) == "worker1"
 
 
-def test_each_thread_plays_for_itself(engine: InlineEngine) -> None:
-    """A thread that waits as mule 1 does not make the others mules."""
+def test_each_thread_has_its_own_identity(engine: InlineEngine) -> None:
+    """A thread that acts as mule 1 does not change the identity of other threads."""
     seen: list[str] = []
     with engine.as_process("mule1"):
-        in_thread(lambda: seen.append(str(engine.identity))).join(PATIENCE)
+        in_thread(lambda: seen.append(str(engine.identity))).join(TIMEOUT)
         assert [*seen, str(engine.identity)] == ["worker1", "mule1"]
 
 
-def test_without_workers_one_is_the_first_process_that_there_is() -> None:
-    """And outside, where there is none at all."""
+def test_default_identity_without_workers() -> None:
+    """It is the first process of the topology, or external without any process."""
     assert str(InlineEngine(Topology(mules=1)).identity) == "mule1"
     assert str(InlineEngine(Topology()).identity) == "external"
 
 
 @pytest.mark.parametrize("mules", [(), (0,), (4,), (1, 4)])
-def test_a_farm_has_mules_that_there_are(mules: tuple[int, ...]) -> None:
-    """A server that nobody could start is refused."""
+def test_farm_with_missing_mules_is_rejected(mules: tuple[int, ...]) -> None:
+    """No server could start with such a topology."""
     with pytest.raises(ConfigError, match="'crunchers'"):
         InlineEngine(Topology(mules=3, farms=(FarmSpec("crunchers", mules),)))
 
 
-def test_failures_are_kept_until_they_are_taken(engine: InlineEngine) -> None:
-    """Once; `handled` keeps them."""
+def test_failures_are_kept_until_taken(engine: InlineEngine) -> None:
+    """`take_failures` returns each failure once. `handled` keeps them."""
     failure = LookupError("no such price")
 
     def broken(_num: int) -> None:
@@ -172,8 +172,8 @@ def test_failures_are_kept_until_they_are_taken(engine: InlineEngine) -> None:
 
 
 @pytest.mark.parametrize("leaving", [SystemExit, KeyboardInterrupt])
-def test_leaving_goes_through_and_loses_nothing(engine: InlineEngine, leaving: type[BaseException]) -> None:
-    """S8: who let the signal run gets it; this process is who it was, and the rest runs with the next."""
+def test_system_exit_propagates(engine: InlineEngine, leaving: type[BaseException]) -> None:
+    """The sender gets it, the identity is restored, and the remaining signals run with the next one."""
 
     def leave(_num: int) -> None:
         raise leaving
@@ -195,8 +195,8 @@ def test_leaving_goes_through_and_loses_nothing(engine: InlineEngine, leaving: t
 # queues
 
 
-def test_what_is_held_runs_when_the_block_ends(engine: InlineEngine) -> None:
-    """The outermost one, and also when it ends by an exception."""
+def test_paused_signals_run_at_the_end_of_the_block(engine: InlineEngine) -> None:
+    """At the end of the outermost block, also after an exception."""
     register(engine, 1, "mule1")
     with pytest.raises(LookupError), engine.paused():  # noqa: PT012 - how the block ends is what is tested
         with engine.paused():
@@ -207,8 +207,8 @@ def test_what_is_held_runs_when_the_block_ends(engine: InlineEngine) -> None:
     assert engine.queued("mule1") == ()
 
 
-def test_waiting_takes_a_queue_or_a_target(engine: InlineEngine) -> None:
-    """A target of several queues shows what waits in all of them, in the order of sending."""
+def test_queued_accepts_a_queue_or_a_target(engine: InlineEngine) -> None:
+    """A target of several queues shows all their signals in sending order."""
     register(engine, 1, "workers")
     register(engine, 2, "worker2")
     register(engine, 3, "worker")
@@ -223,14 +223,14 @@ def test_waiting_takes_a_queue_or_a_target(engine: InlineEngine) -> None:
             engine.queued("mule9")
 
 
-def test_a_full_queue_is_told_at_once_and_counted() -> None:
-    """D1: no time passes, since nobody else could make room; what was sent before stays."""
+def test_full_queue_raises_immediately() -> None:
+    """No time passes, since no other process could empty the queue. Earlier signals stay queued."""
     engine = InlineEngine(SERVER, capacity=2)
     register(engine, 1, "mule1")
     with engine.paused():
         engine.signal(1, 5)
         engine.signal(1, 5)
-        with pytest.raises(SignalQueueFull, match="only this process reads") as caught:
+        with pytest.raises(SignalQueueFull, match="only this process could empty it") as caught:
             engine.signal(1, 5)
         assert (caught.value.num, caught.value.target, caught.value.timeout) == (1, "mule1", 5)
         assert engine.queued("mule1") == (1, 1)
@@ -240,8 +240,8 @@ def test_a_full_queue_is_told_at_once_and_counted() -> None:
     assert engine.rejected == 1
 
 
-def test_a_broadcast_goes_to_all_or_to_none() -> None:
-    """D1: one full queue among several refuses the signal for all of them."""
+def test_broadcast_with_a_full_queue_sends_nothing() -> None:
+    """One full queue rejects the signal for all receivers."""
     engine = InlineEngine(SERVER, capacity=1)
     register(engine, 1, "mule2")
     register(engine, 2, "mules")
@@ -254,8 +254,8 @@ def test_a_broadcast_goes_to_all_or_to_none() -> None:
     assert (len(engine.sent), engine.rejected) == (1, 1)
 
 
-def test_a_handler_that_fills_its_own_queue_fails() -> None:
-    """D1: it is told, instead of waiting for itself."""
+def test_handler_that_fills_its_own_queue_fails() -> None:
+    """The exception prevents a wait without end."""
     engine = InlineEngine(SERVER, capacity=2)
 
     def flood(_num: int) -> None:
@@ -271,8 +271,8 @@ def test_a_handler_that_fills_its_own_queue_fails() -> None:
     assert engine.rejected == 1
 
 
-def test_registering_again_moves_the_signal(engine: InlineEngine) -> None:
-    """S5: what waited keeps its queue, and runs the new handler."""
+def test_registering_again_changes_the_target(engine: InlineEngine) -> None:
+    """Queued signals stay in their queue and run the new handler."""
     ran: list[str] = []
     register(engine, 1, "mule1", lambda _num: ran.append("old"))
     with engine.paused():
@@ -282,8 +282,8 @@ def test_registering_again_moves_the_signal(engine: InlineEngine) -> None:
     assert ran == ["new in mule1", "new in mule2"]
 
 
-def test_a_wrong_target_changes_nothing(engine: InlineEngine) -> None:
-    """T8: the engine checks for itself."""
+def test_invalid_target_changes_nothing(engine: InlineEngine) -> None:
+    """The engine checks targets itself."""
     register(engine, 1, "mule1")
     with pytest.raises(TargetError):
         register(engine, 1, "mule9")
@@ -294,27 +294,27 @@ def test_a_wrong_target_changes_nothing(engine: InlineEngine) -> None:
     assert runs(engine) == [(1, "mule1")]
 
 
-def test_what_nobody_registered_is_not_sent(engine: InlineEngine) -> None:
-    """D2: nothing is noted, nothing waits."""
+def test_unregistered_signal_is_not_sent(engine: InlineEngine) -> None:
+    """Nothing is recorded or queued."""
     with pytest.raises(SignalNotRegistered), engine.paused():
         engine.signal(1, 0)
     assert (engine.sent, engine.handled, engine.rejected) == ([], [], 0)
 
 
-# waiting
+# waits
 
 
-def test_a_limited_wait_lets_its_time_pass(engine: InlineEngine) -> None:
-    """D5: on the engine's clock, and then says what did not come."""
+def test_wait_with_a_timeout_advances_the_clock(engine: InlineEngine) -> None:
+    """The exception names the signal."""
     register(engine, 1, "worker1")
-    for num, said in ((1, "signal 1 did not arrive within 30 s"), (None, "no signal within 30 s")):
-        with pytest.raises(WaitTimeout, match=said):
+    for num, message in ((1, "signal 1 did not arrive within 30 s"), (None, "no signal arrived within 30 s")):
+        with pytest.raises(WaitTimeout, match=message):
             engine.signal_wait(num, 30)
     assert engine.clock.monotonic() == 60
 
 
 class BusyClock(FakeClock):
-    """While time passes, something happens."""
+    """Runs a function while time passes."""
 
     def __init__(self, event: Callable[[], None]) -> None:
         super().__init__()
@@ -326,16 +326,16 @@ class BusyClock(FakeClock):
 
 
 @pytest.mark.parametrize("num", [1, None])
-def test_what_comes_while_time_passes_ends_the_wait(num: int | None) -> None:
-    """D5, D6: its handler ran before."""
+def test_signal_during_the_wait_ends_it(num: int | None) -> None:
+    """Its handler has run before."""
     engine = InlineEngine(SERVER, clock=BusyClock(lambda: engine.signal(1, 0)))
     register(engine, 1, "worker1")
     assert engine.signal_wait(num, 30) == 1
     assert runs(engine) == [(1, "worker1")]
 
 
-def test_a_wait_takes_what_is_held_for_it(engine: InlineEngine) -> None:
-    """D5: other signals' handlers run meanwhile, that of n before the return; what comes after n stays."""
+def test_wait_takes_queued_signals(engine: InlineEngine) -> None:
+    """Handlers of other signals run in the meantime. Later signals stay queued."""
     for num, target in ((1, "worker1"), (2, "workers"), (3, "mule1"), (4, "worker")):
         register(engine, num, target)
     with engine.paused():
@@ -349,8 +349,8 @@ def test_a_wait_takes_what_is_held_for_it(engine: InlineEngine) -> None:
     assert len(engine.handled) == 6
 
 
-def test_a_wait_for_any_returns_the_first(engine: InlineEngine) -> None:
-    """D6: of those that go to this process."""
+def test_wait_any_returns_the_first_signal(engine: InlineEngine) -> None:
+    """Only signals to this process count."""
     register(engine, 1, "mule1")
     register(engine, 2, "worker")
     with engine.paused():
@@ -360,8 +360,8 @@ def test_a_wait_for_any_returns_the_first(engine: InlineEngine) -> None:
         assert engine.clock.monotonic() == 0
 
 
-def test_a_handler_may_wait(engine: InlineEngine) -> None:
-    """D5: within a handler, for what another process sent before."""
+def test_handler_can_wait(engine: InlineEngine) -> None:
+    """It waits for a signal that another process has sent before."""
     got: list[int] = []
     register(engine, 1, "mule1")
     register(engine, 2, "mule1", lambda _num: got.append(engine.signal_wait(1, None)))
@@ -372,8 +372,8 @@ def test_a_handler_may_wait(engine: InlineEngine) -> None:
     assert runs(engine) == [(1, "mule1"), (2, "mule1")]
 
 
-def test_what_is_sent_while_a_wait_runs_handlers_is_not_forgotten(engine: InlineEngine) -> None:
-    """What such a handler sends to others runs when the wait is over."""
+def test_signals_sent_during_a_wait_are_delivered(engine: InlineEngine) -> None:
+    """Signals to other processes run after the wait."""
 
     def leave(_num: int) -> None:
         raise SystemExit
@@ -388,25 +388,28 @@ def test_what_is_sent_while_a_wait_runs_handlers_is_not_forgotten(engine: Inline
     assert runs(engine)[1:] == [(1, "worker2"), (3, "mule1")]
 
 
-def test_a_signal_for_others_can_never_arrive(engine: InlineEngine) -> None:
-    """D5: the error says where it goes, and who waited."""
+def test_wait_for_a_signal_to_other_processes_is_rejected(engine: InlineEngine) -> None:
+    """The message names the target and the waiting process."""
     register(engine, 1, "worker2")
-    with engine.as_process("mule1"), pytest.raises(NotSupported, match="goes to worker2 and never arrives in mule1"):
+    with (
+        engine.as_process("mule1"),
+        pytest.raises(NotSupported, match=r"never arrives in mule1. Wait in its target: worker2"),
+    ):
         engine.signal_wait(1, 5)
 
 
-@pytest.mark.parametrize("who", ["master", "external"])
-def test_nothing_arrives_in_the_master(engine: InlineEngine, who: str) -> None:
-    """D6: no wait for ever there either."""
-    with engine.as_process(who), pytest.raises(NotSupported, match=f"ever arrives in {who}"):
+@pytest.mark.parametrize("process", ["master", "external"])
+def test_wait_in_the_master_is_rejected(engine: InlineEngine, process: str) -> None:
+    """No signal arrives in the master or in an external process."""
+    with engine.as_process(process), pytest.raises(NotSupported, match=f"cannot wait in this process: {process}"):
         engine.signal_wait(None, None)
 
 
-def test_alone_one_does_not_wait_for_ever(engine: InlineEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With no other thread to send it, an endless wait is an error that says how to test this."""
+def test_wait_without_end_needs_another_thread(engine: InlineEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says how to test such code."""
     register(engine, 1, "worker1")
     monkeypatch.setattr(threading, "active_count", lambda: 1)
-    with pytest.raises(NotSupported, match=r"engine\.hold\(\)"):
+    with pytest.raises(NotSupported, match=r"engine\.paused\(\)"):
         engine.signal_wait(1, None)
     with pytest.raises(SignalNotRegistered):
         engine.signal(7, 0)
@@ -422,36 +425,36 @@ def in_thread(func: Callable[[], object]) -> threading.Thread:
 
 
 class Waiting:
-    """A thread that waits as one process while the test plays another."""
+    """A thread that waits as one process while the test acts as another."""
 
-    def __init__(self, engine: InlineEngine, who: str, num: int | None, timeout: float | None = None) -> None:
+    def __init__(self, engine: InlineEngine, process: str, num: int | None, timeout: float | None = None) -> None:
         self.received: list[int] = []
         self._engine = engine
-        self._arguments = who, num, timeout
+        self._arguments = process, num, timeout
         self._thread = in_thread(self._run)
         self._until_it_waits()
 
     def _run(self) -> None:
-        who, num, timeout = self._arguments
-        with self._engine.as_process(who):
+        process, num, timeout = self._arguments
+        with self._engine.as_process(process):
             self.received.append(self._engine.signal_wait(num, timeout))
 
     def _until_it_waits(self) -> None:
-        who, num, _ = self._arguments
+        process, num, _ = self._arguments
         condition = threading.Event()
-        while not any(str(w.process) == who and w.num == num for w in tuple(self._engine._waiters)):
+        while not any(str(w.process) == process and w.num == num for w in tuple(self._engine._waiters)):
             assert not condition.wait(0.0001)
             assert self._thread.is_alive()
 
     def result(self) -> list[int]:
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         assert not self._thread.is_alive(), "still waiting"
         return self.received
 
 
 @pytest.mark.parametrize("num", [1, None])
-def test_a_wait_ends_when_another_thread_sends(engine: InlineEngine, num: int | None) -> None:
-    """D5, D6: the handler ran before, as the process that waits."""
+def test_signal_of_another_thread_ends_the_wait(engine: InlineEngine, num: int | None) -> None:
+    """The handler has run before, as the waiting process."""
     register(engine, 1, "mule2")
     waiting = Waiting(engine, "mule2", num)
     engine.signal(1, 0)
@@ -459,19 +462,19 @@ def test_a_wait_ends_when_another_thread_sends(engine: InlineEngine, num: int | 
     assert runs(engine) == [(1, "mule2")]
 
 
-def test_a_wait_on_real_time_ends_when_the_signal_comes() -> None:
-    """D5: not when its time is over."""
+def test_wait_on_real_time_ends_with_the_signal() -> None:
+    """It does not last until its timeout."""
     engine = InlineEngine(SERVER, clock=SystemClock())
     register(engine, 1, "mule2")
-    waiting = Waiting(engine, "mule2", 1, 10 * PATIENCE)
+    waiting = Waiting(engine, "mule2", 1, 10 * TIMEOUT)
     engine.signal(1, 0)
     assert waiting.result() == [1]
     with engine.as_process("mule2"), pytest.raises(WaitTimeout):
         engine.signal_wait(1, 0)
 
 
-def test_what_nobody_registered_is_delivered_to_who_waits(engine: InlineEngine) -> None:
-    """D2: in whatever process; one wait takes one signal, and then nobody waits."""
+def test_unregistered_signal_goes_to_the_waiting_process(engine: InlineEngine) -> None:
+    """One wait takes one signal."""
     waiting = Waiting(engine, "mule2", 250)
     engine.signal(250, 0)
     assert waiting.result() == [250]
@@ -481,8 +484,8 @@ def test_what_nobody_registered_is_delivered_to_who_waits(engine: InlineEngine) 
         engine.signal(250, 0)
 
 
-def test_a_wait_for_any_is_not_a_wait_for_what_nobody_registered(engine: InlineEngine) -> None:
-    """D2: it waits on; a registered one ends it."""
+def test_wait_any_ignores_unregistered_signals(engine: InlineEngine) -> None:
+    """A registered signal ends the wait."""
     register(engine, 1, "mule2")
     waiting = Waiting(engine, "mule2", None)
     with pytest.raises(SignalNotRegistered):
@@ -491,8 +494,8 @@ def test_a_wait_for_any_is_not_a_wait_for_what_nobody_registered(engine: InlineE
     assert waiting.result() == [1]
 
 
-def test_who_waits_is_the_first_available(engine: InlineEngine) -> None:
-    """T1: of a pool, the process that waits for the signal takes it."""
+def test_waiting_process_takes_the_signal_of_a_pool(engine: InlineEngine) -> None:
+    """Otherwise the first process of the pool takes it."""
     register(engine, 1, "worker")
     waiting = Waiting(engine, "worker2", 1)
     engine.signal(1, 0)
@@ -501,7 +504,7 @@ def test_who_waits_is_the_first_available(engine: InlineEngine) -> None:
 
 
 def test_one_signal_to_a_pool_ends_one_wait(engine: InlineEngine) -> None:
-    """T1: two workers that wait need two signals."""
+    """Two waiting workers need two signals."""
     register(engine, 1, "worker")
     first, second = Waiting(engine, "worker1", 1), Waiting(engine, "worker2", 1)
     engine.signal(1, 0)
@@ -511,8 +514,8 @@ def test_one_signal_to_a_pool_ends_one_wait(engine: InlineEngine) -> None:
     assert second.result() == [1]
 
 
-def test_threads_lose_nothing(engine: InlineEngine) -> None:
-    """Many senders at once: each signal runs once, and those of one sender in order."""
+def test_threads_lose_no_signals(engine: InlineEngine) -> None:
+    """With many senders, each signal runs once, and those of one sender run in order."""
     got: list[int] = []
     for num in range(8):
         register(engine, num, "mule1", got.append)
@@ -523,32 +526,32 @@ def test_threads_lose_nothing(engine: InlineEngine) -> None:
 
     threads = [in_thread(lambda num=num: send(num)) for num in range(8)]  # type: ignore[misc]
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert sorted(got) == sorted(list(range(8)) * 200)
     assert len(engine.sent) == len(engine.handled) == 1600
     assert engine.queued("mule1") == ()
 
 
-# the rest of the port
+# facts about the server
 
 
 def test_hooks_run_once_for_each_process(engine: InlineEngine) -> None:
-    """One process plays all that would be forked."""
+    """The engine simulates all processes that a server would fork."""
     ran: list[Identity] = []
     engine.on_fork(lambda: ran.append(engine.identity))
     assert tuple(ran) == SERVER.processes()
 
 
-def test_a_mule_is_in_its_farms(engine: InlineEngine) -> None:
-    """Workers are in none, and nobody in one that there is not."""
+def test_mule_is_in_its_farms(engine: InlineEngine) -> None:
+    """Workers are in no farm, and an unknown farm has no mules."""
     with engine.as_process("mule2"):
         assert [engine.in_farm(name) for name in ("crunchers", "mail", "none")] == [True, False, False]
     with engine.as_process("worker2"):
         assert engine.in_farm("crunchers") is False
 
 
-def test_the_server_is_only_played(engine: InlineEngine) -> None:
-    """No master, no options, workers by number."""
+def test_server_facts_are_simulated(engine: InlineEngine) -> None:
+    """No master, no options, and workers with numbers."""
     assert (engine.masterpid(), dict(engine.opt()), engine.version()) == (0, {}, "inline")
     assert [worker["id"] for worker in engine.workers()] == [1, 2]
     assert engine.topology is SERVER

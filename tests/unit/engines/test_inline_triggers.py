@@ -1,4 +1,4 @@
-"""Rows K1-K9 on the inline engine: what raises signals by itself, while a fake clock is told what time it is."""
+"""Triggers on the inline engine, driven by a fake clock."""
 
 import datetime as dt
 from collections import Counter
@@ -32,15 +32,15 @@ def clock(heliograph_engine: InlineEngine) -> FakeClock:
 
 
 class Runs:
-    """A handler that notes when it ran, on both clocks, and who ran it."""
+    """A handler that records the time of each run on both clocks, and the process."""
 
     def __init__(self, engine: InlineEngine):
-        self.engine, self.monotonic, self.wall, self.who = engine, [], [], []
+        self.engine, self.monotonic, self.wall, self.processes = engine, [], [], []
 
     def __call__(self):
         self.monotonic.append(self.engine.clock.monotonic())
         self.wall.append(self.engine.clock.time())
-        self.who.append(str(self.engine.identity))
+        self.processes.append(str(self.engine.identity))
 
     def shown(self, zone):
         return [dt.datetime.fromtimestamp(at, zone).strftime("%d %H:%M") for at in self.wall]
@@ -52,8 +52,8 @@ def runs(heliograph_engine: InlineEngine) -> Runs:
 
 
 def counts(engine: InlineEngine) -> tuple[int, int]:
-    (entry,) = engine._schedule.entries()
-    return entry.fired, entry.missed
+    (row,) = engine._scheduler.rows()
+    return row["fired"], row["missed"]
 
 
 def at(clock: FakeClock, year: int, *rest: int) -> None:
@@ -62,8 +62,8 @@ def at(clock: FakeClock, year: int, *rest: int) -> None:
 
 
 @given(naps=st.lists(st.integers(0, 300).map(lambda n: n / 8), max_size=10), period=st.sampled_from([0.125, 1.0, 7.0]))
-def test_a_timer_ticks_at_its_times_however_time_passes(naps, period):
-    """K1: in one nap or many; each tick when it is due, not when somebody wakes up."""
+def test_timer_runs_on_time_however_time_passes(naps, period):
+    """Time passes in one sleep or in many."""
     engine, ticks = InlineEngine(), []
     engine.register_signal(1, "mule1", lambda _num: ticks.append(engine.clock.monotonic()))
     from heliograph.models import Timer, Trigger
@@ -75,19 +75,19 @@ def test_a_timer_ticks_at_its_times_however_time_passes(naps, period):
 
 
 def test_each_kind_of_timer(heliograph_engine: InlineEngine, clock: FakeClock):
-    """K1-K3: for ever, so many times, in milliseconds; each where its target is."""
+    """Without end, a number of times, and in milliseconds, each in its target."""
     endless, thrice, fast = (Runs(heliograph_engine) for _ in range(3))
     register_timer(2.5, target="workers")(endless)
     register_timer_rb(1, repeat=3, target="mule2")(thrice)
     register_timer_ms(250, target="spooler")(fast)
     clock.sleep(5)
-    assert (endless.monotonic, endless.who) == ([2.5, 2.5, 5.0, 5.0], ["worker1", "worker2"] * 2)
-    assert (thrice.monotonic, set(thrice.who)) == ([1.0, 2.0, 3.0], {"mule2"})
-    assert (fast.monotonic, set(fast.who)) == ([k / 4 for k in range(1, 21)], {"spooler1"})
+    assert (endless.monotonic, endless.processes) == ([2.5, 2.5, 5.0, 5.0], ["worker1", "worker2"] * 2)
+    assert (thrice.monotonic, set(thrice.processes)) == ([1.0, 2.0, 3.0], {"mule2"})
+    assert (fast.monotonic, set(fast.processes)) == ([k / 4 for k in range(1, 21)], {"spooler1"})
 
 
-def test_a_handler_that_takes_its_time_shifts_nothing(clock: FakeClock, runs: Runs):
-    """K1, K4: it sleeps through two ticks, which are one when it is back; then the grid goes on."""
+def test_slow_handler_does_not_shift_the_timer(clock: FakeClock, runs: Runs):
+    """Two runs during the handler coalesce into one. Then the fixed rate continues."""
 
     def slow() -> None:
         runs()
@@ -101,8 +101,8 @@ def test_a_handler_that_takes_its_time_shifts_nothing(clock: FakeClock, runs: Ru
     assert len(runs.monotonic) == 5
 
 
-def test_a_handler_may_declare_a_timer(clock: FakeClock, runs: Runs):
-    """It starts then."""
+def test_handler_can_register_a_timer(clock: FakeClock, runs: Runs):
+    """The timer starts at that time."""
 
     def declare() -> None:
         register_timer_rb(1, repeat=2)(runs)
@@ -113,10 +113,10 @@ def test_a_handler_may_declare_a_timer(clock: FakeClock, runs: Runs):
 
 
 @pytest.mark.parametrize(("coalesce", "waiting"), [(True, 1), (False, 5)])
-def test_ticks_coalesce_while_one_waits(
+def test_runs_coalesce_while_one_is_queued(
     heliograph_engine: InlineEngine, clock: FakeClock, runs: Runs, coalesce, waiting
 ):
-    """K4: the others are missed, not fired; with coalesce=False each waits."""
+    """The others count as missed. With coalesce=False each is queued."""
     register_timer(1, target="mule1", coalesce=coalesce)(runs)
     with heliograph_engine.paused():
         clock.sleep(5)
@@ -126,8 +126,8 @@ def test_ticks_coalesce_while_one_waits(
     assert counts(heliograph_engine) == (waiting + 1, 5 - waiting)
 
 
-def test_a_clock_that_jumps_is_for_rules_only(clock: FakeClock, runs: Runs):
-    """A timer counts what passes, whatever the wall clock says."""
+def test_clock_change_does_not_affect_timers(clock: FakeClock, runs: Runs):
+    """A timer counts elapsed time."""
     register_timer(10)(runs)
     for change in (-86_400, 86_400 * 365, -5):
         clock.set(clock.time() + change)
@@ -135,23 +135,23 @@ def test_a_clock_that_jumps_is_for_rules_only(clock: FakeClock, runs: Runs):
     assert runs.monotonic == [10.0, 20.0, 30.0]
 
 
-def test_a_rule_fires_once_a_minute_that_matches(clock: FakeClock, runs: Runs):
-    """K5, K7: from ten to six, every other hour, at the full hour."""
+def test_cron_rule_runs_once_in_a_matching_minute(clock: FakeClock, runs: Runs):
+    """Every other hour from 10 to 18."""
     register_cron(hour="10-18/2", tz="UTC")(runs)
     clock.sleep(86_400)
     assert runs.shown(dt.UTC) == [f"01 {hour}:00" for hour in (10, 12, 14, 16, 18)]
 
 
-def test_a_rule_whose_time_is_skipped(clock: FakeClock, runs: Runs):
-    """K7: in the night in which 2:00 becomes 3:00 it runs right after the gap, once."""
+def test_skipped_time_runs_after_the_gap(clock: FakeClock, runs: Runs):
+    """When the clock changes from 2:00 to 3:00, the rule runs once at 3:00."""
     at(clock, 2026, 3, 28, 12, 0)
     register_cron("30 2 * * *", tz="Europe/Berlin")(runs)
     clock.sleep(3 * 86_400)
     assert runs.shown(BERLIN) == ["29 03:00", "30 02:30", "31 02:30"]
 
 
-def test_a_rule_whose_time_is_repeated(clock: FakeClock, runs: Runs):
-    """K7: in the night in which 3:00 becomes 2:00 it runs once, the first time."""
+def test_repeated_time_runs_once(clock: FakeClock, runs: Runs):
+    """When the clock changes from 3:00 to 2:00, the rule runs the first time only."""
     at(clock, 2026, 10, 24, 12, 0)
     register_cron("30 2 * * *", tz="Europe/Berlin")(runs)
     clock.sleep(3 * 86_400)
@@ -159,8 +159,8 @@ def test_a_rule_whose_time_is_repeated(clock: FakeClock, runs: Runs):
     assert [dt.datetime.fromtimestamp(when, dt.UTC).hour for when in runs.wall] == [0, 1, 1]
 
 
-def test_a_rule_of_every_hour_follows_the_time_that_passes(clock: FakeClock, runs: Runs):
-    """K7: twenty-three times in the short day, twenty-five times in the long one."""
+def test_hourly_rule_follows_elapsed_time(clock: FakeClock, runs: Runs):
+    """23 runs on the short day, 25 on the long one."""
     seen = []
     for month, day in ((3, 29), (10, 25)):
         at(clock, 2026, month, day - 1, 23, 30)
@@ -172,8 +172,8 @@ def test_a_rule_of_every_hour_follows_the_time_that_passes(clock: FakeClock, run
     assert seen == [23, 25]
 
 
-def test_a_rule_in_two_zones(clock: FakeClock, heliograph_engine: InlineEngine):
-    """Each by its own clock."""
+def test_rules_in_two_zones(clock: FakeClock, heliograph_engine: InlineEngine):
+    """Each rule follows the clock of its zone."""
     east, west = Runs(heliograph_engine), Runs(heliograph_engine)
     register_cron(hour=3, tz="Asia/Tokyo")(east)
     register_cron(hour=3, tz="America/New_York")(west)
@@ -182,65 +182,99 @@ def test_a_rule_in_two_zones(clock: FakeClock, heliograph_engine: InlineEngine):
     assert west.shown(dt.UTC) == ["01 08:00"]
 
 
-def test_without_a_zone_it_is_the_machines_own(clock: FakeClock, runs: Runs, monkeypatch):
-    """As TZ has it."""
+def test_default_zone_is_that_of_the_machine(clock: FakeClock, runs: Runs, monkeypatch):
+    """The variable TZ sets it."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     register_cron(hour=3)(runs)
     clock.sleep(86_400)
     assert runs.shown(dt.UTC) == ["01 18:00"]
 
 
-def test_next_runs_come(clock: FakeClock, runs: Runs, monkeypatch):
-    """What `next_runs` says is what happens; it reads the real clock, so that one is told the same time."""
+def test_next_runs_match_the_actual_runs(clock: FakeClock, runs: Runs, monkeypatch):
+    """`next_runs` reads the real clock, so the test sets it to the same time."""
     import time
 
     monkeypatch.setattr(time, "time", clock.time)
     register_timer(700)(runs)
     register_cron(minute=-10, tz="UTC")(runs)
-    said = [run.when.timestamp() for run in next_runs(9)]
-    clock.sleep(said[-1] - clock.time())
-    assert runs.wall == pytest.approx(said)
+    upcoming = [run.when.timestamp() for run in next_runs(9)]
+    clock.sleep(upcoming[-1] - clock.time())
+    assert runs.wall == pytest.approx(upcoming)
 
 
 @pytest.mark.parametrize(
-    ("watched", "recursive", "told"),
+    ("watched", "recursive", "expected"),
     [
         ("site", False, {"site": 1, "site/conf": 1, "site/conf/a": 0, "site2": 0, "": 0}),
         ("site", True, {"site": 1, "site/conf": 1, "site/conf/a": 1, "site2": 0, "": 0}),
         ("site/conf/a", False, {"site": 0, "site/conf": 0, "site/conf/a": 1, "site/conf/ab": 0}),
     ],
 )
-def test_a_change_is_told(heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path, watched, recursive, told):
-    """K9: of the path, of what is in it, and with `recursive` of all that is below."""
+def test_file_change_runs_the_monitor(
+    heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path, watched, recursive, expected
+):
+    """A change of the path or of its entries, and with `recursive` of everything below."""
     register_file_monitor(tmp_path / watched, recursive=recursive, missing_ok=True, target="mule1")(runs)
     seen = Counter()
-    for path in told:
-        before = len(runs.who)
+    for path in expected:
+        before = len(runs.processes)
         heliograph_engine.changed(str(tmp_path / path))
-        seen[path] = len(runs.who) - before
-    assert dict(seen) == told
-    assert set(runs.who) == {"mule1"}
-    assert counts(heliograph_engine) == (sum(told.values()), 0)
+        seen[path] = len(runs.processes) - before
+    assert dict(seen) == expected
+    assert set(runs.processes) == {"mule1"}
+    assert counts(heliograph_engine) == (sum(expected.values()), 0)
 
 
 def test_changes_coalesce_and_are_counted(heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path):
-    """While one waits, another adds nothing; a removed monitor is told nothing."""
+    """While one run is queued, another counts as missed. A removed monitor does not run."""
     from heliograph.runtime.scheduling import unregister_trigger
 
     register_file_monitor(tmp_path)(runs)
     with heliograph_engine.paused():
         for _ in range(3):
             heliograph_engine.changed(str(tmp_path / "file"))
-    assert (len(runs.who), counts(heliograph_engine)) == (1, (1, 2))
+    assert (len(runs.processes), counts(heliograph_engine)) == (1, (1, 2))
     unregister_trigger(get_triggers()[0].name)
     heliograph_engine.changed(str(tmp_path))
-    assert len(runs.who) == 1
+    assert len(runs.processes) == 1
 
 
-def test_who_raises_it_is_the_master(heliograph_engine: InlineEngine, clock: FakeClock, runs: Runs):
-    """Whoever let the time pass."""
+def test_sender_is_the_master(heliograph_engine: InlineEngine, clock: FakeClock, runs: Runs):
+    """In whichever process the time passes."""
     register_timer(1)(runs)
     with heliograph_engine.as_process("mule2"):
         clock.sleep(1)
     sent: Any = heliograph_engine.sent
     assert [str(each.by) for each in sent] == ["master"]
+
+
+def test_run_that_finds_a_full_queue_is_deferred():
+    """As on a server, and nothing is raised out of `sleep`. It does not count as a rejected signal."""
+    from heliograph.models import Timer, Trigger
+
+    engine, ran = InlineEngine(capacity=2), []
+    engine.register_signal(1, "mule1", lambda _num: ran.append(engine.clock.monotonic()))
+    engine.register_signal(2, "mule1", lambda _num: None)
+    engine.add_trigger(Trigger(1, Timer(1.0), "t"))
+    with engine.paused():
+        engine.signal(2, 0.0)
+        engine.signal(2, 0.0)
+        engine.clock.sleep(3.5)
+        assert (counts(engine), engine.rejected, ran) == ((1, 2), 0, [])
+    engine.clock.sleep(0.1)
+    assert len(ran) == 1
+    engine.clock.sleep(0.4)
+    assert (len(ran), counts(engine)) == (2, (2, 2))
+
+
+def test_run_without_a_handler_is_logged(caplog):
+    """The trigger continues, and runs when a handler is registered."""
+    from heliograph.models import Timer, Trigger
+
+    engine, ran = InlineEngine(), []
+    engine.add_trigger(Trigger(1, Timer(1.0), "t"))
+    engine.clock.sleep(1)
+    assert "Missed a run: signal 1 has no handler" in caplog.text
+    engine.register_signal(1, "mule1", lambda _num: ran.append(1))
+    engine.clock.sleep(1)
+    assert ran == [1]

@@ -1,4 +1,4 @@
-"""Options that may be given several times to uWSGI."""
+"""Options of uWSGI that may be given several times."""
 
 import importlib.util
 from pathlib import Path
@@ -24,13 +24,13 @@ _SPEC.loader.exec_module(configuration)
         (["--farm"], "farm", [""]),
     ],
 )
-def test_a_command_line_says_all(words, name, values):
-    """Each time that an option is given counts, whichever way it is written."""
+def test_command_line_options_are_read(words, name, values):
+    """Every occurrence of an option counts, in each notation."""
     assert configuration.option_values(name, {}, words) == values
 
 
-def test_ini_files_say_all(tmp_path):
-    """The section `uwsgi`, or the one that is named; included files too, which may include each other."""
+def test_ini_files_are_read(tmp_path):
+    """The section `uwsgi`, or the named one, and included files, which may include each other."""
     (tmp_path / "a.ini").write_text("[other]\nfarm = x:1\n[uwsgi]\n; farm = no:1\nfarm = a:1, 2\nini = b.ini\nmule\n")
     (tmp_path / "b.ini").write_text("[uwsgi]\nfarm=b:2\ninclude = a.ini\n")
     for words in (["--ini", str(tmp_path / "a.ini")], [str(tmp_path / "a.ini")]):
@@ -40,8 +40,8 @@ def test_ini_files_say_all(tmp_path):
     assert configuration.option_values("farm", {}, ["--ini", f"{tmp_path}/a.ini:other"]) == ["x:1"]
 
 
-def test_what_cannot_be_read_leaves_the_word_to_the_server(tmp_path):
-    """No file, no such option there: what `uwsgi.opt` says, one value or a list."""
+def test_fallback_is_the_uwsgi_module(tmp_path):
+    """Without a readable file or option, `uwsgi.opt` has the value, as text or as a list."""
     assert configuration.option_values("farm", {"farm": "a:1"}, ["--ini", str(tmp_path / "none.ini")]) == ["a:1"]
     assert configuration.option_values("farm", {"farm": ["a:1", "b:2"]}, []) == ["a:1", "b:2"]
     assert configuration.option_values("mule", {"mule": True}, []) == [""]

@@ -1,4 +1,4 @@
-"""How full real sockets are, as the kernel says it; and the order in which uWSGI opens them."""
+"""How full real sockets are, as the kernel reports it, and the order in which uWSGI opens them."""
 
 import importlib.util
 import os
@@ -19,7 +19,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 
 def load() -> ModuleType:
-    """The module alone: its package imports the real `uwsgi` module, which only a server has."""
+    """Load the module without its package, which needs the real `uwsgi` module."""
     path = Path(heliograph.engines.__file__).parent / "uwsgi" / "sockets.py"
     spec = importlib.util.spec_from_file_location("uwsgi_sockets_under_test", path)
     assert spec is not None
@@ -34,14 +34,14 @@ sockets = load()
 
 @pytest.fixture
 def pair() -> Generator[Pair]:
-    """Master's and reader's end, as uWSGI makes them."""
+    """The master's and the reader's end, as uWSGI creates them."""
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with left, right:
         yield left, right
 
 
-def test_what_waits_is_counted_on_the_readers_end(pair: Pair) -> None:
-    """One byte is one signal, and reading it makes room."""
+def test_queued_bytes_are_counted_on_the_readers_end(pair: Pair) -> None:
+    """One byte is one signal, and reading makes space."""
     writer, reader = pair
     seen = [sockets.waiting_bytes(reader.fileno())]
     for num in range(5):
@@ -52,8 +52,8 @@ def test_what_waits_is_counted_on_the_readers_end(pair: Pair) -> None:
     assert seen == [0, 1, 2, 3, 4, 5, 2]
 
 
-def test_what_was_not_read_is_counted_on_the_senders_end(pair: Pair) -> None:
-    """In bytes of the kernel's memory: as many times that of one signal as signals wait."""
+def test_unread_memory_is_counted_on_the_senders_end(pair: Pair) -> None:
+    """It is a multiple of the kernel memory of one signal."""
     writer, reader = pair
     one = sockets.memory_per_signal()
     assert one > 1
@@ -65,24 +65,24 @@ def test_what_was_not_read_is_counted_on_the_senders_end(pair: Pair) -> None:
     assert sockets.unread_memory(writer.fileno()) == 0
 
 
-def test_the_capacity_is_what_fits(pair: Pair) -> None:
-    """As many one-byte writes as the capacity go through; not many more do before one is refused."""
+def test_capacity_is_the_number_of_signals_that_fit(pair: Pair) -> None:
+    """As many one-byte writes succeed, and only few more."""
     writer, reader = pair
     writer.setblocking(False)
     capacity = sockets.socket_capacity(reader.fileno(), sockets.memory_per_signal())
     for _ in range(capacity):
         assert writer.send(b"\0") == 1
-    refused = 0
+    dropped = 0
     for _ in range(2):
         try:
             writer.send(b"\0")
         except BlockingIOError:
-            refused += 1
-    assert refused
+            dropped += 1
+    assert dropped
 
 
-def test_asking_closes_nothing(pair: Pair) -> None:
-    """The descriptors are uWSGI's."""
+def test_asking_closes_no_descriptor(pair: Pair) -> None:
+    """The descriptors belong to uWSGI."""
     writer, reader = pair
     sockets.socket_capacity(reader.fileno(), 1)
     sockets.stream_sockets()
@@ -91,7 +91,7 @@ def test_asking_closes_nothing(pair: Pair) -> None:
 
 
 def test_only_anonymous_stream_sockets_are_found(pair: Pair, tmp_path: Path) -> None:
-    """Not files, pipes, datagrams, network or named sockets: those are other people's."""
+    """Files, pipes, datagram, network and named sockets belong to other code."""
     datagrams = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     network = socket.socket()
     named = socket.socket(socket.AF_UNIX)
@@ -110,8 +110,8 @@ def test_only_anonymous_stream_sockets_are_found(pair: Pair, tmp_path: Path) -> 
     assert found == sorted(found)
 
 
-def test_pairs_come_in_the_order_of_uwsgi() -> None:
-    """Workers, the mules' pool, mules, farms, the spoolers' pool; the workers' pool comes after the load."""
+def test_pairs_are_in_uwsgi_order() -> None:
+    """Workers, shared pair of the mules, mules, farms, shared pair of the spoolers. That of the workers comes later."""
     server = Topology(workers=2, mules=2, farms=(FarmSpec("a", (1,)), FarmSpec("b", (2,))), spoolers=3)
     assert [str(queue) for queue in sockets.pair_order(server)] == [
         *("worker1", "worker2", "mule0", "mule1", "mule2", "farm1", "farm2", "spooler0")
@@ -121,8 +121,8 @@ def test_pairs_come_in_the_order_of_uwsgi() -> None:
 
 
 @given(workers=st.integers(1, 8), mules=st.integers(0, 8), farms=st.integers(0, 3), spoolers=st.integers(0, 3))
-def test_every_queue_but_the_workers_pool_has_a_pair(workers: int, mules: int, farms: int, spoolers: int) -> None:
-    """Each once."""
+def test_every_queue_has_a_pair(workers: int, mules: int, farms: int, spoolers: int) -> None:
+    """Exception: the shared queue of the workers."""
     specs = tuple(FarmSpec(f"f{n}", (1,)) for n in range(farms if mules else 0))
     server = Topology(workers, mules, specs, spoolers)
     order = sockets.pair_order(server)
@@ -131,7 +131,7 @@ def test_every_queue_but_the_workers_pool_has_a_pair(workers: int, mules: int, f
 
 
 class Opened:
-    """The pairs that a uWSGI of this topology would have open, and nothing else that counts."""
+    """The pairs that a uWSGI of this topology has open, and no other sockets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, server: Topology) -> None:
         self.pairs = [socket.socketpair() for _ in sockets.pair_order(server)]
@@ -140,7 +140,7 @@ class Opened:
         self.show()
 
     def show(self) -> None:
-        """Let the module see these sockets only: the test run has others of its own."""
+        """Let the module see only these sockets, since the test run has others."""
         found = [sock.fileno() for sock in (*(end for pair in self.pairs for end in pair), *self.later)]
         self._monkeypatch.setattr(sockets, "stream_sockets", lambda: found)
 
@@ -172,7 +172,7 @@ def queues(opened: Opened) -> Generator[object]:
 
 
 def test_every_process_can_ask_about_every_queue(opened: Opened, queues) -> None:
-    """The reader's end is kept, and shows how full it is after uWSGI has closed its own descriptors."""
+    """The duplicated reader's end works after uWSGI has closed its own descriptors."""
     opened.pairs[1][0].send(b"ab")
     opened.pairs[1][1].close()
     assert list(queues.readers) == sockets.pair_order(SERVER)
@@ -180,8 +180,8 @@ def test_every_process_can_ask_about_every_queue(opened: Opened, queues) -> None
     assert sockets.waiting_bytes(queues.readers[Queue("worker", 1)]) == 0
 
 
-def test_a_process_that_has_its_own_ends_confirms_the_order(opened: Opened, queues) -> None:
-    """Worker 1 has kept its reader's end, and lost all others' and the master's."""
+def test_process_with_its_own_ends_confirms_the_order(opened: Opened, queues) -> None:
+    """Worker 1 has kept its reader's end, and lost those of the others and of the master."""
     (worker1, worker2, _mules, mule1) = opened.pairs
     for end in (worker1[0], *worker2, *mule1):
         end.close()
@@ -190,8 +190,8 @@ def test_a_process_that_has_its_own_ends_confirms_the_order(opened: Opened, queu
     assert not queues.confirmed_by(Identity("mule", 1))
 
 
-def test_missing_pairs_confirm_nothing(opened: Opened) -> None:
-    """Fewer sockets than queues: the order cannot be the expected one."""
+def test_missing_pairs_do_not_confirm_the_order(opened: Opened) -> None:
+    """With fewer sockets than queues, the order cannot be the expected one."""
     opened.pairs[-1][0].close()
     opened.pairs[-1][1].close()
     del opened.pairs[-1]
@@ -205,8 +205,8 @@ def test_missing_pairs_confirm_nothing(opened: Opened) -> None:
         os.close(fd)
 
 
-def test_what_was_opened_since_is_the_workers_entry(opened: Opened, queues) -> None:
-    """Neither what was known, nor the descriptors that we keep ourselves."""
+def test_socket_opened_later_belongs_to_the_workers(opened: Opened, queues) -> None:
+    """Sockets from before, and duplicates, are left out."""
     assert queues.opened_since() == []
     opened.open_later()
     assert queues.opened_since() == [sock.fileno() for sock in opened.later]

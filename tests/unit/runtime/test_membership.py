@@ -1,4 +1,4 @@
-"""Joining and leaving where there is no server to join."""
+"""Joining and leaving a server."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from heliograph.engines.inline import InlineEngine
 
 
 @pytest.mark.parametrize("engine", [DetachedEngine, InlineEngine])
-def test_without_a_server_nothing_happens(engine):
-    """Nobody joins, and leaving is no error."""
+def test_join_and_leave_without_a_server(engine):
+    """Both do nothing."""
     with engines.using(engine()):
         before = engines.current().identity
         assert join_server() is False
@@ -17,8 +17,8 @@ def test_without_a_server_nothing_happens(engine):
         assert engines.current().identity == before
 
 
-def test_the_engine_is_asked_which_it_is_then(monkeypatch):
-    """Both are told to the engine of this process, with the loop."""
+def test_engine_gets_the_call(monkeypatch):
+    """Both calls go to the engine of this process, with the loop."""
     seen = []
     engine = DetachedEngine()
     monkeypatch.setattr(engine, "join", lambda loop: seen.append(loop) or True)

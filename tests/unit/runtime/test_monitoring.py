@@ -1,4 +1,4 @@
-"""File monitors as an application declares them: which paths are taken, and how they are kept."""
+"""File monitors in an application: accepted paths, and how they are stored."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def monitored() -> FileMonitor:
 
 
 class Named:
-    """A path that is neither a string nor a `Path`."""
+    """A path-like object that is neither a string nor a `Path`."""
 
     def __init__(self, path):
         self.path = path
@@ -34,14 +34,14 @@ class Named:
 
 
 @pytest.mark.parametrize("kind", [str, Path, Named])
-def test_any_path_will_do(kind, tmp_path):
-    """Strings and path-like objects, each by what it says in `__fspath__`."""
+def test_path_like_objects_are_accepted(kind, tmp_path):
+    """Strings, and objects with `__fspath__`."""
     register_file_monitor(kind(str(tmp_path)))(handler)
     assert monitored() == FileMonitor(str(tmp_path))
 
 
-def test_a_path_is_absolute_from_then_on(tmp_path, monkeypatch):
-    """It is found from where the application was loaded, wherever its processes go."""
+def test_relative_path_becomes_absolute(tmp_path, monkeypatch):
+    """Processes may change their directory later."""
     (tmp_path / "prices.csv").touch()
     monkeypatch.chdir(tmp_path)
     register_file_monitor("prices.csv", recursive=True)(handler)
@@ -49,8 +49,8 @@ def test_a_path_is_absolute_from_then_on(tmp_path, monkeypatch):
     assert monitored() == FileMonitor(str(tmp_path / "prices.csv"), recursive=True)
 
 
-def test_a_missing_path_is_refused_unless_that_is_meant(tmp_path):
-    """K9: the error says what to do. A link to nowhere is a missing path."""
+def test_missing_path_is_rejected(tmp_path):
+    """The message names `missing_ok`. A dangling link is a missing path."""
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("missing", "link", "missing/below"):
         with pytest.raises(ScheduleError, match="missing_ok=True"):
@@ -59,23 +59,23 @@ def test_a_missing_path_is_refused_unless_that_is_meant(tmp_path):
     assert monitored() == FileMonitor(str(tmp_path / "missing"), missing_ok=True)
 
 
-def test_a_path_that_cannot_be_looked_at_is_missing(tmp_path):
-    """A name that is too long for any file is no reason for an OSError."""
-    with pytest.raises(ScheduleError, match="there is nothing at"):
+def test_path_that_is_too_long_is_missing(tmp_path):
+    """It raises no OSError."""
+    with pytest.raises(ScheduleError, match="path to watch is missing"):
         register_file_monitor(tmp_path / ("x" * 300))
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", b"/", Named(b"/"), Named(""), None, 5, True])
 @pytest.mark.parametrize("missing_ok", [False, True])
-def test_what_is_no_path_is_refused(path, missing_ok):
-    """Whether or not something must be there."""
-    with pytest.raises(ScheduleError, match="a path to watch is"):
+def test_invalid_path_is_rejected(path, missing_ok):
+    """With and without `missing_ok`."""
+    with pytest.raises(ScheduleError, match="invalid path to watch"):
         register_file_monitor(path, missing_ok=missing_ok)
     assert get_triggers() == ()
 
 
-def test_any_name_that_a_file_may_have_will_do(tmp_path):
-    r"""A backslash and a zero are no NUL; bytes that are no UTF-8 are kept as Python keeps them."""
+def test_any_file_name_is_accepted(tmp_path):
+    """A backslash and a zero are no NUL. Bytes that are not UTF-8 stay as Python represents them."""
     for name in (r"a\0b", os.fsdecode(b"\xff\xfe"), "new\nline"):
         (tmp_path / name).touch()
         register_file_monitor(tmp_path / name)(handler)

@@ -1,4 +1,4 @@
-"""The platform: who this process is, and what runs after a fork."""
+"""The platform object: facts about this process, and post-fork hooks."""
 
 import logging
 import socket
@@ -11,11 +11,11 @@ from heliograph.engines.inline import InlineEngine
 
 
 @pytest.mark.heliograph(workers=3, mules=2)
-def test_a_process_knows_who_it_is(heliograph_engine: InlineEngine) -> None:
-    """Workers have a number, others 0; all know how many there are."""
+def test_worker_id_and_counts(heliograph_engine: InlineEngine) -> None:
+    """Workers have a number, other processes 0. All know the counts."""
     ids: list[int] = []
-    for who in ("worker1", "worker3", "mule2", "master"):
-        with heliograph_engine.as_process(who):
+    for process in ("worker1", "worker3", "mule2", "master"):
+        with heliograph_engine.as_process(process):
             ids.append(uwsgi.worker_id)
     assert ids == [1, 3, 0, 0]
     assert (uwsgi.workers_count, uwsgi.mules_count) == (3, 2)
@@ -23,23 +23,23 @@ def test_a_process_knows_who_it_is(heliograph_engine: InlineEngine) -> None:
     assert all("pid" in worker for worker in uwsgi.workers_info)
 
 
-def test_without_a_server_all_is_nothing() -> None:
-    """Zeros and empties, and no error."""
+def test_facts_without_a_server() -> None:
+    """Zeros and empty values, and no exception."""
     with engines.using(DetachedEngine()):
         assert (uwsgi.worker_id, uwsgi.workers_count, uwsgi.mules_count, uwsgi.master_pid) == (0, 0, 0, 0)
         assert (uwsgi.workers_info, dict(uwsgi.config), uwsgi.get_version()) == ((), {}, "")
 
 
-def test_the_machine_has_a_name() -> None:
-    """As the operating system says it."""
+def test_hostname() -> None:
+    """As the operating system reports it."""
     assert uwsgi.hostname == socket.gethostname()
 
 
 @pytest.mark.parametrize(
     ("version", "parts"), [("2.0.30", (2, 0, 30)), ("2.1-dev", (2, "1-dev")), ("inline", ("inline",))]
 )
-def test_a_version_is_text_or_parts(version: str, parts: tuple[int | str, ...]) -> None:
-    """Numbers where they are numbers."""
+def test_version_as_text_and_as_tuple(version: str, parts: tuple[int | str, ...]) -> None:
+    """Numeric parts are numbers."""
 
     class Versioned(InlineEngine):
         def version(self) -> str:
@@ -65,8 +65,8 @@ class ForkingEngine(InlineEngine):
             hook()
 
 
-def test_hooks_run_in_order_and_one_that_raises_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """The failure is logged with the hook's name, the process and the traceback."""
+def test_hooks_run_in_order_despite_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the name of the hook, the process and the traceback."""
     engine = ForkingEngine()
     ran: list[str] = []
     with engines.using(engine):
@@ -90,8 +90,8 @@ def test_hooks_run_in_order_and_one_that_raises_stops_nobody(caplog: pytest.LogC
     assert first.__name__ == "first"
 
 
-def test_a_hook_comes_back_unchanged(heliograph_engine: InlineEngine) -> None:
-    """A decorator that leaves the function as it is."""
+def test_decorator_returns_the_hook_unchanged(heliograph_engine: InlineEngine) -> None:
+    """You can call the function as before."""
 
     def hook() -> None:
         ran.append(str(heliograph_engine.identity))

@@ -1,4 +1,4 @@
-"""Timers and cron rules as an application declares them: targets, options, errors, and what they leave alone."""
+"""Timers and cron rules in an application: targets, options, errors, and unchanged state after errors."""
 
 import asyncio
 import datetime as dt
@@ -14,7 +14,7 @@ from heliograph.engines.detached import DetachedEngine
 from heliograph.engines.inline import InlineEngine
 from heliograph.exceptions import AlreadyRegistered, RegistrationError, ScheduleError, SignalTypeError, TargetError
 from heliograph.models import CronRule, Timer, Trigger
-from heliograph.runtime import signals, triggers
+from heliograph.runtime import handlers, triggers
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import (
     change_period,
@@ -46,15 +46,15 @@ def handler() -> str:
 
 
 def other(num: int) -> None:
-    """Another one."""
+    """Another handler."""
 
 
 def everything() -> tuple[Any, ...]:
-    """All that this process, and its engine, know of signals and sources."""
+    """Return everything that this process and its engine know of signals and triggers."""
     engine: Any = engines.current()
     known = [num for num in range(256) if engine.signal_registered(num)]
-    tables = dict(REGISTERED_SIGNALS), set(signals.REGISTRY.claimed), dict(signals._HANDLERS), dict(signals._OPTIONS)
-    return *tables, known, get_triggers(), [entry.trigger for entry in engine._schedule.entries()]
+    tables = dict(REGISTERED_SIGNALS), set(handlers.REGISTRY.claimed), dict(handlers.HANDLERS), dict(handlers.OPTIONS)
+    return *tables, known, get_triggers(), [entry.trigger for entry in engine._scheduler._schedule.entries()]
 
 
 def only() -> Trigger:
@@ -66,17 +66,17 @@ def ran(engine: InlineEngine) -> list[tuple[int, str]]:
     return [(run.num, str(run.by)) for run in engine.handled]
 
 
-# what a declaration does
+# what a decorator does
 
 
 @every_decorator
-def test_a_function_comes_back_unchanged(declare):
-    """And can be called as before; it has a signal of its own, a source, and a name."""
+def test_decorator_returns_the_function_unchanged(declare):
+    """The function gets its own signal, a trigger and a name."""
     assert declare()(handler) is handler
     assert handler() == "called"
     trigger = only()
     assert REGISTERED_SIGNALS[trigger.num].func is handler
-    assert trigger.name.startswith(f"{__name__}.handler/")
+    assert trigger.name == f"{__name__}.handler"
     assert (trigger.jitter, trigger.coalesce, trigger.misfire_grace) == (0.0, True, None)
 
 
@@ -89,23 +89,23 @@ def test_a_function_comes_back_unchanged(declare):
     ],
     ids=repr,
 )
-def test_a_target_says_who_runs_it(declare, target, text):
+def test_target_selects_the_processes(declare, target, text):
     """As for `register_handler`."""
     declare(target=target)(handler)
     assert REGISTERED_SIGNALS[only().num].target == text
 
 
 @every_decorator
-def test_options_are_kept(declare):
-    """Each with its source."""
+def test_options_are_stored(declare):
+    """Each in its trigger."""
     declare(name="mine", jitter=2, coalesce=False, misfire_grace=30.0, time_limit=5)(handler)
     trigger = only()
     assert (trigger.name, trigger.jitter, trigger.coalesce, trigger.misfire_grace) == ("mine", 2, False, 30.0)
-    assert signals._OPTIONS[trigger.num].time_limit == 5
+    assert handlers.OPTIONS[trigger.num].time_limit == 5
 
 
-def test_what_is_declared():
-    """K2, K3, K5: periods in seconds, rules with all their fields."""
+def test_periods_and_rules_are_stored():
+    """Periods in seconds, cron rules with all fields."""
     register_timer(1.5, name="a")(handler)
     register_timer_rb(2, repeat=3, name="b")(handler)
     register_timer_rb(2, repeat=0, name="c")(handler)
@@ -125,29 +125,29 @@ def test_what_is_declared():
     assert len({trigger.num for trigger in get_triggers()}) == 7
 
 
-def test_names_are_given_where_none_is(heliograph_engine: InlineEngine):
-    """After the function and the kind of source, counted up; a name that is given is free again when it is removed."""
+def test_automatic_names(heliograph_engine: InlineEngine):
+    """They come from the function and the kind of trigger. The name of a removed trigger is free again."""
     for _ in range(3):
         register_timer(10)(handler)
     register_cron(hour=3)(handler)
     base = f"{__name__}.handler"
     names = [trigger.name for trigger in get_triggers()]
-    assert names == [f"{base}/timer", f"{base}/timer#2", f"{base}/timer#3", f"{base}/cronrule"]
+    assert names == [base, f"{base} (timer)", f"{base} (timer 2)", f"{base} (cron)"]
     unregister_trigger(names[1])
     register_timer(10)(handler)
-    assert f"{base}/timer#2" in [trigger.name for trigger in get_triggers()]
+    assert f"{base} (timer)" in [trigger.name for trigger in get_triggers()]
 
 
-def test_one_declaration_for_several_functions():
-    """It is no use-once thing: each function has a signal and a source of its own."""
+def test_decorator_can_be_used_several_times():
+    """Each function gets its own signal and trigger."""
     every = register_timer(10)
     every(handler)
     every(other)
     assert [REGISTERED_SIGNALS[trigger.num].func for trigger in get_triggers()] == [handler, other]
 
 
-def test_a_function_with_a_very_long_name_has_a_name_that_fits():
-    """It must go into one report to the master."""
+def test_long_function_name_is_shortened():
+    """The name must fit into a report to the master."""
 
     def long() -> None: ...
 
@@ -162,8 +162,8 @@ def test_a_function_with_a_very_long_name_has_a_name_that_fits():
 
 
 @every_decorator
-def test_a_signal_that_is_not_registered_is(declare):
-    """With the default target; the source raises that very signal."""
+def test_unregistered_signal_as_target_is_registered(declare):
+    """With the default target. The trigger sends that signal."""
     signal = Signal()
     declare(target=signal)(handler)
     assert only().num == signal.num
@@ -171,8 +171,8 @@ def test_a_signal_that_is_not_registered_is(declare):
 
 
 @every_decorator
-def test_a_signal_that_runs_the_function_gets_another_source(declare):
-    """Its handler stays where it is."""
+def test_registered_signal_as_target_gets_another_trigger(declare):
+    """Its handler keeps its target."""
     signal = Signal()
     signal.register_handler("mule1")(handler)
     declare(target=signal)(handler)
@@ -182,8 +182,8 @@ def test_a_signal_that_runs_the_function_gets_another_source(declare):
 
 
 @every_decorator
-def test_a_signal_that_runs_another_function_is_an_error(declare):
-    """It names both, and changes nothing."""
+def test_signal_of_another_function_is_rejected(declare):
+    """The message names both functions, and nothing changes."""
     signal = Signal()
     signal.register_handler("mule1")(other)
     before = everything()
@@ -193,8 +193,8 @@ def test_a_signal_that_runs_another_function_is_an_error(declare):
     assert everything() == before
 
 
-def test_a_function_of_somebody_elses_decorator_is_itself():
-    """Not what it wraps: `functools.wraps` says where it comes from, and no more."""
+def test_wrapped_function_is_another_function():
+    """`functools.wraps` only copies the name."""
 
     @functools.wraps(handler)
     def wrapped() -> str:
@@ -207,8 +207,8 @@ def test_a_function_of_somebody_elses_decorator_is_itself():
         register_timer(10, target=signal)(handler)
 
 
-def test_a_method_is_the_same_method_each_time():
-    """`job.run` is another object at each look."""
+def test_bound_methods_are_compared_by_equality():
+    """`job.run` is a new object at each access."""
 
     class Job:
         def run(self) -> None: ...
@@ -220,14 +220,14 @@ def test_a_method_is_the_same_method_each_time():
         register_timer(10, target=signal)(Job().run)
 
 
-def test_the_sources_of_a_signal_share_its_condition():
-    """A checker belongs to the handler, so that another one at a second source would never be asked: an error."""
+def test_triggers_of_one_signal_share_its_checker():
+    """The checker belongs to the handler, so a second one would never be called."""
     signal, ask = Signal(), lambda: True
     register_timer(10, target=signal, checker=ask)(handler)
     register_timer(20, target=signal, checker=ask)(handler)
     before = everything()
     for options in ({"checker": lambda: False}, {}, {"checker": ask, "time_limit": 5}):
-        with pytest.raises(ScheduleError, match="of its own"):
+        with pytest.raises(ScheduleError, match="has its own signal"):
             register_timer(30, target=signal, **options)(handler)
     assert everything() == before
 
@@ -236,8 +236,8 @@ def test_the_sources_of_a_signal_share_its_condition():
 
 
 @every_decorator
-def test_a_checker_is_asked_before_each_run(declare, heliograph_engine: InlineEngine):
-    """If it says no, the function does not run; whatever it says counts as yes or no."""
+def test_checker_is_called_before_each_run(declare, heliograph_engine: InlineEngine):
+    """If it returns a false value, the function does not run."""
     answers, runs = iter([True, False, None, 0, "yes"]), []
     declare(checker=lambda: next(answers))(lambda: runs.append(len(runs)))
     for _ in range(5):
@@ -245,8 +245,8 @@ def test_a_checker_is_asked_before_each_run(declare, heliograph_engine: InlineEn
     assert runs == [0, 1]
 
 
-def test_a_shared_checker_is_not_mixed_up(heliograph_engine: InlineEngine):
-    """Several rules may have one, with functions that take the number or nothing."""
+def test_triggers_can_share_a_checker(heliograph_engine: InlineEngine):
+    """With functions that take the number or nothing."""
     asked: list[str] = []
     runs: list[Any] = []
 
@@ -262,8 +262,8 @@ def test_a_shared_checker_is_not_mixed_up(heliograph_engine: InlineEngine):
     assert runs == ["a", "free", 0, "free"]
 
 
-def test_each_rule_of_a_function_has_its_checker(heliograph_engine: InlineEngine):
-    """Stacked decorators: either may be asked without the other."""
+def test_each_trigger_of_a_function_has_its_checker(heliograph_engine: InlineEngine):
+    """Stacked decorators call only their own checker."""
     runs: list[int] = []
 
     @register_timer(10, checker=lambda: True)
@@ -276,16 +276,16 @@ def test_each_rule_of_a_function_has_its_checker(heliograph_engine: InlineEngine
     assert runs == [yes]
 
 
-def test_a_checker_that_raises_is_a_failure_of_the_run(heliograph_engine: InlineEngine):
-    """S8: logged and counted as the handler's, and the timer goes on."""
+def test_exception_of_a_checker_fails_the_run(heliograph_engine: InlineEngine):
+    """It is logged and counted like an exception of the handler, and the timer continues."""
     register_timer(10, checker=lambda: 1 / 0)(handler)
     heliograph_engine.clock.sleep(20)
     assert [type(run.failure) for run in heliograph_engine.take_failures()] == [ZeroDivisionError] * 2
 
 
 @pytest.mark.parametrize("with_checker", [False, True])
-def test_asynchronous_functions_are_awaited(with_checker, heliograph_engine: InlineEngine):
-    """With a checker, too."""
+def test_async_functions_are_awaited(with_checker, heliograph_engine: InlineEngine):
+    """Also with a checker."""
     runs: list[int] = []
 
     async def slow(num: int) -> None:
@@ -298,14 +298,14 @@ def test_asynchronous_functions_are_awaited(with_checker, heliograph_engine: Inl
     assert runs == [only().num] * 2
 
 
-# what is refused
+# invalid arguments
 
 
 @pytest.mark.parametrize(
     "period", [0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, True, "1", None, 10**400, 1e-7, 1j]
 )
-def test_what_is_no_period_is_refused(period: Any):
-    """K1: at every decorator and for `change_period`, naming the value; nothing changes."""
+def test_invalid_period_is_rejected(period: Any):
+    """By every decorator and by `change_period`, with the value in the message."""
     register_timer(10, name="known")(handler)
     before = everything()
     for attempt in (
@@ -320,19 +320,19 @@ def test_what_is_no_period_is_refused(period: Any):
     assert everything() == before
 
 
-def test_milliseconds_are_bounded_as_seconds_are():
-    """The smallest float there is, in milliseconds, is no second at all; an error says in what unit it was given."""
+def test_milliseconds_have_the_same_bounds():
+    """The message has the unit of the argument."""
     with pytest.raises(ScheduleError, match="too short"):
         register_timer_ms(5e-324)
-    with pytest.raises(ScheduleError, match="milliseconds greater than 0, not -5"):
+    with pytest.raises(ScheduleError, match=r"invalid period: -5. Pass a number of milliseconds greater than 0"):
         register_timer_ms(-5)
     register_timer_ms(0.001)
 
 
 @pytest.mark.parametrize("repeat", [True, False, -1, 1.0, "3", math.nan])
-def test_what_is_no_number_of_times_is_refused(repeat: Any):
-    """K2: an int of 0 or more."""
-    with pytest.raises(ScheduleError, match="repeat is how often"):
+def test_invalid_repeat_is_rejected(repeat: Any):
+    """It is an int of 0 or more."""
+    with pytest.raises(ScheduleError, match="invalid repeat"):
         register_timer_rb(10, repeat=repeat)
 
 
@@ -352,8 +352,8 @@ def test_what_is_no_number_of_times_is_refused(repeat: Any):
         *(({wrong: 1}, TypeError) for wrong in ("jiter", "targets", "callback")),
     ],
 )
-def test_options_that_cannot_be_are_refused(declare, options: Any, error):
-    """Where they are written, before any function is decorated."""
+def test_invalid_options_are_rejected(declare, options: Any, error):
+    """Before any function is decorated."""
     before = everything()
     with pytest.raises(error) as caught:
         declare(**options)
@@ -376,8 +376,8 @@ def test_options_that_cannot_be_are_refused(declare, options: Any, error):
         ({"checker": lambda: True}, lambda _one, _two: None, SignalTypeError),
     ],
 )
-def test_a_declaration_that_fails_leaves_nothing_behind(declare, options: Any, func: Any, error):
-    """No source, no handler, no number that is taken for good."""
+def test_failed_decoration_changes_nothing(declare, options: Any, func: Any, error):
+    """No trigger, no handler and no claimed number."""
     before = everything()
     with pytest.raises(error):
         declare(**options)(func)
@@ -385,13 +385,13 @@ def test_a_declaration_that_fails_leaves_nothing_behind(declare, options: Any, f
 
 
 @every_decorator
-def test_an_engine_that_refuses_a_source_gets_no_handler(declare, heliograph_engine: InlineEngine, monkeypatch):
-    """S11: not half of it."""
+def test_engine_that_rejects_a_trigger_gets_no_handler(declare, heliograph_engine: InlineEngine, monkeypatch):
+    """Both are registered, or neither."""
 
-    def refuse(trigger: Trigger) -> None:
+    def reject(trigger: Trigger) -> None:
         raise RegistrationError(trigger.num, "not here")
 
-    monkeypatch.setattr(heliograph_engine, "add_trigger", refuse)
+    monkeypatch.setattr(heliograph_engine, "add_trigger", reject)
     before = everything()
     for target in (None, Signal(200)):
         with pytest.raises(RegistrationError, match="not here"):
@@ -400,18 +400,18 @@ def test_an_engine_that_refuses_a_source_gets_no_handler(declare, heliograph_eng
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_name_is_given_once(late):
-    """Twice is an error: where the second is written, or where one declaration decorates two functions."""
+def test_duplicate_name_is_rejected(late):
+    """In a second decorator, and if one decorator is used twice."""
     declaration = register_timer(10, name="mine")
     declaration(handler)
     before = everything()
-    with pytest.raises(ScheduleError, match="already is a source named 'mine'"):
+    with pytest.raises(ScheduleError, match="duplicate trigger name: 'mine'"):
         declaration(other) if late else register_cron(hour=3, name="mine")
     assert everything() == before
 
 
-def test_what_is_no_rule_or_zone_is_refused():
-    """K6: nothing is declared."""
+def test_invalid_rule_or_zone_is_rejected():
+    """Nothing is registered."""
     for attempt in (
         lambda: register_cron(minute=99),
         lambda: register_cron("* * *"),
@@ -426,8 +426,8 @@ def test_what_is_no_rule_or_zone_is_refused():
 # listing, changing, removing
 
 
-def test_sources_can_be_changed_and_removed(heliograph_engine: InlineEngine):
-    """K12: from now on, in the list and in fact."""
+def test_triggers_can_be_changed_and_removed(heliograph_engine: InlineEngine):
+    """The list and the runs change."""
     register_timer(3600, name="slow", target="mule1")(handler)
     num = only().num
     change_period("slow", 2)
@@ -441,25 +441,25 @@ def test_sources_can_be_changed_and_removed(heliograph_engine: InlineEngine):
     assert len(heliograph_engine.handled) == 3
 
 
-def test_an_error_lists_what_there_is():
-    """For a name that is none, and for a rule that has no period."""
+def test_unknown_name_lists_the_triggers():
+    """Changing the period of a cron rule is an error as well."""
     for attempt in (lambda: unregister_trigger("mine"), lambda: change_period("mine", 5)):
-        with pytest.raises(ScheduleError, match="no source named 'mine'; there are: none"):
+        with pytest.raises(ScheduleError, match=r"no such trigger: 'mine'. This process has: none"):
             attempt()
     register_cron(hour=3, name="nightly")(handler)
     register_timer(5, name="often")(handler)
     for attempt in (lambda: unregister_trigger("mine"), lambda: change_period("mine", 5)):
-        with pytest.raises(ScheduleError, match="there are: nightly, often"):
+        with pytest.raises(ScheduleError, match="This process has: nightly, often"):
             attempt()
-    with pytest.raises(ScheduleError, match="'nightly' is no timer"):
+    with pytest.raises(ScheduleError, match="period of 'nightly': 0 3 "):
         change_period("nightly", 5)
 
 
-# what comes
+# next runs
 
 
 def test_next_runs_are_merged_and_sorted(monkeypatch):
-    """In UTC; of timers as if they started now."""
+    """In UTC, as if timers started now."""
     monkeypatch.setattr(time, "time", lambda: 1_767_225_600.0)
     register_timer(40, name="t")(handler)
     register_timer_rb(70, repeat=1, name="once")(handler)
@@ -477,14 +477,14 @@ def test_next_runs_are_merged_and_sorted(monkeypatch):
 
 
 def test_runs_after_the_last_year_are_left_out():
-    """A timer of thirty thousand years has a next run, but no date."""
+    """The next run of a timer of thirty thousand years has no date."""
     register_timer(1e12, name="t")(handler)
     register_timer(1e308, name="u")(handler)
     assert next_runs(5) == []
 
 
-def test_declarations_wait_for_an_engine():
-    """At import, where nothing runs yet, they are remembered; the engine that comes is told of them."""
+def test_triggers_are_added_to_a_new_engine():
+    """Triggers of modules that were imported without an engine are added later."""
     with engines.using(DetachedEngine()):
         register_timer(10, name="early", target="mule1")(handler)
         register_timer_rb(10, repeat=1, name="gone")(handler)
@@ -492,7 +492,7 @@ def test_declarations_wait_for_an_engine():
         unregister_trigger("gone")
     engine = InlineEngine()
     with engines.using(engine):
-        signals.register_all(engine)
+        handlers.register_all(engine)
         triggers.add_all_triggers(engine)
         engine.clock.sleep(10)
     assert [str(run.by) for run in engine.handled] == ["mule1"] * 2

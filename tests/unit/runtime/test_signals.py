@@ -1,4 +1,4 @@
-"""Rows S1-S10, T1-T8 and D7 of the API, in one process: on the inline engine, and with none."""
+"""The API of signals in one process, on the inline engine and without an engine."""
 
 import asyncio
 import functools
@@ -38,15 +38,15 @@ from heliograph.exceptions import (
     WaitTimeout,
 )
 from heliograph.models import NO_OPTIONS, HandlerOptions
-from heliograph.runtime import signals
-from heliograph.runtime.signals import REGISTRY, register_all
+from heliograph.runtime import handlers, signals
+from heliograph.runtime.handlers import HANDLERS, REGISTRY, register_all
 
 pytestmark = pytest.mark.usefixtures("heliograph_engine")
 
 
 @pytest.fixture
-def _alone() -> Generator[None]:
-    """A process that knows no signal yet, whatever was registered before."""
+def _no_signals() -> Generator[None]:
+    """Start with empty registries."""
     before = dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names)
     REGISTRY.clear()
     yield
@@ -56,10 +56,10 @@ def _alone() -> Generator[None]:
 
 
 def everything() -> tuple[Any, ...]:
-    """All that this process, and its engine, know of signals."""
+    """Return everything that this process and its engine know of signals."""
     engine = engines.current()
     routed = [num for num in range(256) if engine.signal_registered(num)]
-    return dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names), dict(signals._HANDLERS), routed
+    return dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names), dict(HANDLERS), routed
 
 
 def handler() -> None:
@@ -67,7 +67,7 @@ def handler() -> None:
 
 
 def other_handler(num: int) -> None:
-    """Another one."""
+    """Another handler."""
 
 
 # numbers
@@ -80,10 +80,8 @@ def other_handler(num: int) -> None:
         *((wrong, SignalTypeError, TypeError) for wrong in (True, 1.0, "1", object())),
     ],
 )
-def test_a_wrong_number_is_an_error_and_changes_nothing(
-    num: Any, error: type[Exception], builtin: type[Exception]
-) -> None:
-    """S1: heliograph's own error, which is the builtin as well."""
+def test_invalid_number_changes_nothing(num: Any, error: type[Exception], builtin: type[Exception]) -> None:
+    """The exception is also the builtin of the same meaning."""
     before = everything()
     with pytest.raises(error) as caught:
         Signal(num)
@@ -92,9 +90,9 @@ def test_a_wrong_number_is_an_error_and_changes_nothing(
     assert everything() == before
 
 
-@pytest.mark.usefixtures("_alone")
-def test_a_signal_without_number_takes_the_first_free_one() -> None:
-    """S2, S3: neither registered nor claimed; `get_available_num` says which, and takes nothing."""
+@pytest.mark.usefixtures("_no_signals")
+def test_signal_without_a_number_claims_the_first_free_one() -> None:
+    """`get_available_num` returns it without claiming it."""
     Signal(0).register_handler()(handler)
     assert [get_available_num(), get_available_num()] == [1, 1]
     assert [Signal().num, Signal().num] == [1, 2]
@@ -103,16 +101,16 @@ def test_a_signal_without_number_takes_the_first_free_one() -> None:
     assert [Signal().num, get_available_num()] == [4, 5]
 
 
-@pytest.mark.usefixtures("_alone")
-def test_what_the_server_knows_is_not_free(heliograph_engine: InlineEngine) -> None:
-    """S2: a number that was registered by other means than heliograph's is taken too."""
+@pytest.mark.usefixtures("_no_signals")
+def test_number_registered_by_other_code_is_not_free(heliograph_engine: InlineEngine) -> None:
+    """The server knows numbers that were not registered through heliograph."""
     heliograph_engine.register_signal(0, "worker", lambda _num: None)
     assert get_available_num() == 1
 
 
-@pytest.mark.usefixtures("_alone")
-def test_256_signals_are_all_there_are() -> None:
-    """S3: then both raise, and a number of one's own still works."""
+@pytest.mark.usefixtures("_no_signals")
+def test_256_signals_are_the_limit() -> None:
+    """Then both raise an exception, and a given number still works."""
     assert sorted(Signal().num for _ in range(256)) == list(range(256))
     for take in (Signal, get_available_num):
         with pytest.raises(NoSignalAvailable, match="all 256"):
@@ -123,33 +121,33 @@ def test_256_signals_are_all_there_are() -> None:
 # names
 
 
-@pytest.mark.usefixtures("_alone")
-def test_a_name_is_one_signal() -> None:
-    """S2: the same number each time, which is the name's wherever nothing else has it; so is its number."""
+@pytest.mark.usefixtures("_no_signals")
+def test_name_has_one_number() -> None:
+    """The number derives from the name, as long as no other signal has it."""
     refresh = Signal(name="refresh-prices")
     assert refresh == Signal(name="refresh-prices") == Signal(180)
     assert (refresh.num, refresh.name, Signal(180).name) == (180, "refresh-prices", "refresh-prices")
     assert (Signal(181).name, refresh.registered) == ("", False)
 
 
-@pytest.mark.usefixtures("_alone")
-def test_names_that_want_one_number_are_two_signals() -> None:
-    """S2: the first that comes has it, the other the next."""
+@pytest.mark.usefixtures("_no_signals")
+def test_names_with_the_same_candidate_are_two_signals() -> None:
+    """The first one gets the number, the second one the next candidate."""
     assert [Signal(name=name).num for name in ("x", "a", "x")] == [67, 68, 67]
 
 
-@pytest.mark.usefixtures("_alone")
-def test_a_name_gets_no_number_that_something_else_has(heliograph_engine: InlineEngine) -> None:
-    """S2: registered here, claimed here, or registered by other means."""
+@pytest.mark.usefixtures("_no_signals")
+def test_name_gets_no_used_number(heliograph_engine: InlineEngine) -> None:
+    """Neither a registered nor a claimed one, nor one that other code registered."""
     Signal(67).register_handler()(handler)
     REGISTRY.claimed.add(68)
     heliograph_engine.register_signal(69, "worker", lambda _num: None)
     assert Signal(name="a").num == 70
 
 
-@pytest.mark.usefixtures("_alone")
+@pytest.mark.usefixtures("_no_signals")
 def test_the_number_of_a_name_is_claimed() -> None:
-    """S2, S3: with those from 64 up taken, names get 63 and so on down, and `Signal()` passes over them."""
+    """If the numbers from 64 up are in use, names get 63 and so on down, and `Signal()` skips them."""
     REGISTRY.claimed.update(set(range(256)) - {0, 5, 9})
     assert [Signal(name=name).num for name in "ab"] == [9, 5]
     assert (get_available_num(), Signal().num) == (0, 0)
@@ -162,19 +160,19 @@ def test_the_number_of_a_name_is_claimed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "says"),
+    ("arguments", "error", "message"),
     [
         ({"name": ""}, SignalNameError, "not empty"),
         ({"name": "x" * 64}, SignalNameError, "64 bytes"),
         ({"name": 5}, SignalTypeError, r"not 5 \(int\)"),
-        ({"name": "refresh", "num": 5}, SignalNameError, "'refresh'.* number 5, not both"),
-        ({"name": "refresh", "num": "5"}, SignalNameError, "not both"),
+        ({"name": "refresh", "num": 5}, SignalNameError, "'refresh'.* number 5. Pass one of them"),
+        ({"name": "refresh", "num": "5"}, SignalNameError, "Pass one of them"),
     ],
 )
-def test_a_name_that_cannot_be_changes_nothing(arguments: dict[str, Any], error: type[Exception], says: str) -> None:
-    """S2: heliograph's own error, which names the value and the way out."""
+def test_invalid_name_changes_nothing(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    """The message has the value and the solution."""
     before = everything()
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         Signal(**arguments)
     assert everything() == before
 
@@ -189,17 +187,17 @@ class NamingEngine(InlineEngine):
         return num in (0, 7)
 
 
-@pytest.mark.usefixtures("_alone")
-def test_what_others_have_named_is_not_free() -> None:
-    """S2: `Signal()` passes over it; a name is the number that it has there, and this process has no other name."""
+@pytest.mark.usefixtures("_no_signals")
+def test_names_of_other_processes_are_not_free() -> None:
+    """`Signal()` skips them, and a name has the same number in every process."""
     with engines.using(NamingEngine()):
         assert [Signal().num, Signal().num] == [1, 2]
         assert (Signal(0).name, Signal(name="refresh").num, Signal(0).name) == ("", 0, "refresh")
 
 
-@pytest.mark.usefixtures("_alone")
-def test_a_name_whose_number_this_process_uses_for_something_else_is_refused() -> None:
-    """S2: what was registered by hand before would run on the named signal."""
+@pytest.mark.usefixtures("_no_signals")
+def test_name_with_a_number_in_use_is_rejected() -> None:
+    """Otherwise the handler of that number would run on the named signal."""
     with engines.using(NamingEngine()):
         Signal(7).register_handler()(handler)
         before = everything()
@@ -208,9 +206,9 @@ def test_a_name_whose_number_this_process_uses_for_something_else_is_refused() -
         assert everything() == before
 
 
-@pytest.mark.usefixtures("_alone")
-def test_threads_that_name_at_once_agree() -> None:
-    """S2: names that want one number, asked for in both orders, are two signals for all."""
+@pytest.mark.usefixtures("_no_signals")
+def test_threads_agree_on_names() -> None:
+    """Names with the same candidate are two signals, in whichever order threads ask."""
     found: list[tuple[int, int]] = []
     start = threading.Barrier(8)
 
@@ -230,8 +228,8 @@ def test_threads_that_name_at_once_agree() -> None:
     assert set(found[0]) == {67, 68}
 
 
-def test_a_fork_names_although_a_thread_of_its_parent_was_at_it() -> None:
-    """What that thread held is not held in the child."""
+def test_fork_can_name_signals_while_its_parent_does() -> None:
+    """The lock of the parent's thread is not held in the child."""
     program = """
 import os, threading
 from heliograph import Signal
@@ -261,8 +259,8 @@ thread.join()
 # identity
 
 
-def test_two_objects_of_a_number_are_the_same_signal() -> None:
-    """S2: equal, with the same hash; another number is another signal; a number is not a signal."""
+def test_signals_are_equal_by_number() -> None:
+    """They have the same hash. A signal does not equal an int."""
     assert Signal(17) == Signal(17)
     assert Signal(17) != Signal(18)
     assert len({Signal(17), Signal(17), Signal(18)}) == 2
@@ -270,16 +268,16 @@ def test_two_objects_of_a_number_are_the_same_signal() -> None:
     assert Signal(17) in {Signal(17): "known"}
 
 
-def test_a_signal_is_an_int_where_an_int_is_wanted() -> None:
-    """S2: `int(s)`, as an index, and in `bytes`, `hex` and `range`."""
+def test_signal_converts_to_int() -> None:
+    """`int(s)`, as an index, and in `bytes`, `hex` and `range`."""
     signal = Signal(17)
     assert int(signal) == signal.num == 17
     assert list(range(20))[signal] == 17
     assert (hex(signal), bytes((signal,)), f"{int(signal):03}") == ("0x11", b"\x11", "017")
 
 
-def test_a_signal_shows_itself() -> None:
-    """The repr says whether, where to and with what it is registered."""
+def test_repr_of_a_signal() -> None:
+    """It has the target and the handler."""
     assert repr(Signal(99)) == "Signal(99, not registered)"
     Signal(99).register_handler("mule1")(handler)
     assert repr(Signal(99)).startswith("Signal(99, target='mule1', handler=")
@@ -290,8 +288,8 @@ def test_a_signal_shows_itself() -> None:
     assert repr(refresh).startswith(f"Signal({refresh.num}, name='refresh-prices', target='mule1', handler=")
 
 
-def test_a_signal_has_no_other_attributes() -> None:
-    """A typing mistake is an error."""
+def test_signal_has_no_other_attributes() -> None:
+    """A misspelt attribute is an error."""
     with pytest.raises(AttributeError):
         Signal(17).number = 3  # type: ignore[attr-defined]
 
@@ -320,23 +318,23 @@ def keyword(signal: Signal) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("form", [bare, bare_method, called, positional, keyword])
-def test_all_forms_of_the_decorator_are_one(form: Callable[[Signal], Callable[..., Any]]) -> None:
-    """S9, S10: `@signal`, with and without brackets; the function comes back, and the table shows it."""
+def test_all_forms_of_the_decorator_register(form: Callable[[Signal], Callable[..., Any]]) -> None:
+    """`@signal`, with and without parentheses. The function is returned unchanged."""
     signal = Signal(99)
     assert form(signal) is handler
     assert REGISTERED_SIGNALS[99] == SignalDescription(99, "worker", handler)
     assert signal.registered is True
 
 
-def test_what_is_callable_may_be_registered_bare() -> None:
-    """S9: not only functions: partials and objects too."""
+def test_any_callable_can_be_registered() -> None:
+    """Also partials and callable objects."""
     partial = functools.partial(other_handler, 7)
     assert Signal(99).register_handler(partial) is partial
     assert REGISTERED_SIGNALS[99].func is partial
 
 
 def test_registered_is_a_bool() -> None:
-    """S4: False before, True after, and for what only the server knows."""
+    """False before, True after, and True for numbers that only the server knows."""
     assert Signal(99).registered is False
     Signal(99)(handler)
     assert Signal(99).registered is True
@@ -353,8 +351,8 @@ TARGETS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("target", "resolved"), TARGETS, ids=repr)
-def test_a_target_is_shown_as_it_was_resolved(target: Any, resolved: str) -> None:
-    """T1-T7, S10: words, numbers, mules and farms."""
+def test_targets_are_resolved(target: Any, resolved: str) -> None:
+    """Words, numbers, mules and farms."""
     Signal(99).register_handler(target)(handler)
     assert REGISTERED_SIGNALS[99].target == resolved
 
@@ -368,8 +366,8 @@ def test_a_target_is_shown_as_it_was_resolved(target: Any, resolved: str) -> Non
     ],
     ids=repr,
 )
-def test_a_wrong_target_is_an_error_and_changes_nothing(target: Any, error: type[Exception]) -> None:
-    """T8: what does not exist is a TargetError, what cannot be one a SignalTypeError."""
+def test_invalid_target_changes_nothing(target: Any, error: type[Exception]) -> None:
+    """A missing target is a TargetError, a wrong type a SignalTypeError."""
     Signal(99).register_handler("mule1")(handler)
     before = everything()
     with pytest.raises(error):
@@ -378,8 +376,8 @@ def test_a_wrong_target_is_an_error_and_changes_nothing(target: Any, error: type
 
 
 @pytest.mark.parametrize("func", [None, 5, "handler", lambda _a, _b: None])
-def test_a_wrong_handler_is_an_error_and_changes_nothing(func: Any) -> None:
-    """S6, S7: at registration, and the old handler stays."""
+def test_invalid_handler_changes_nothing(func: Any) -> None:
+    """The registration fails, and the old handler stays."""
     Signal(99).register_handler("mule1")(handler)
     before = everything()
     with pytest.raises(TypeError):
@@ -387,8 +385,8 @@ def test_a_wrong_handler_is_an_error_and_changes_nothing(func: Any) -> None:
     assert everything() == before
 
 
-def test_a_callback_is_called_after_the_registration() -> None:
-    """S9: with the signal, once, when the table and the server already know it."""
+def test_callback_is_called_after_the_registration() -> None:
+    """Once, with the signal."""
     seen: list[tuple[Signal, Any, bool]] = []
 
     def callback(signal: Signal) -> None:
@@ -399,8 +397,8 @@ def test_a_callback_is_called_after_the_registration() -> None:
     assert seen == [(Signal(99), handler, True), (Signal(98), None, True)]
 
 
-def test_what_a_callback_raises_goes_to_the_caller() -> None:
-    """S9: and the signal is registered."""
+def test_exception_of_a_callback_propagates() -> None:
+    """The handler stays registered."""
 
     def callback(_signal: Signal) -> None:
         raise LookupError("no such timer")
@@ -410,16 +408,16 @@ def test_what_a_callback_raises_goes_to_the_caller() -> None:
     assert Signal(99).registered
 
 
-def test_a_callback_is_not_called_for_what_failed() -> None:
-    """S9: nothing was registered, so nothing follows."""
+def test_callback_is_not_called_after_a_failure() -> None:
+    """Nothing was registered."""
     called_with: list[Signal] = []
     with pytest.raises(TargetError):
         Signal(99).register_handler("bogus", called_with.append)(handler)
     assert called_with == []
 
 
-def test_registering_again_replaces(heliograph_engine: InlineEngine) -> None:
-    """S5: where the engine can; the new function runs, at the new target, and only that."""
+def test_registering_again_replaces_the_handler(heliograph_engine: InlineEngine) -> None:
+    """If the engine can do that. Only the new function runs, in the new target."""
     ran: list[str] = []
     Signal(99).register_handler("mule1")(lambda: ran.append("old"))
     Signal(99).register_handler("mule2")(lambda: ran.append("new"))
@@ -430,7 +428,7 @@ def test_registering_again_replaces(heliograph_engine: InlineEngine) -> None:
 
 
 class FixedEngine(InlineEngine):
-    """An engine that cannot move a registered signal, as real uWSGI."""
+    """An engine that cannot change the target of a registered signal, like uWSGI."""
 
     can_change_target = False
 
@@ -439,12 +437,12 @@ class FixedEngine(InlineEngine):
         super().register_signal(num, *args)
 
 
-def test_where_it_cannot_be_moved_the_error_names_both_functions() -> None:
-    """S5: nothing has changed then."""
+def test_fixed_target_error_names_both_functions() -> None:
+    """Nothing has changed."""
     with engines.using(FixedEngine()):
         Signal(99).register_handler("mule1")(handler)
         before = everything()
-        with pytest.raises(AlreadyRegistered, match="use another number") as caught:
+        with pytest.raises(AlreadyRegistered, match="Use another number") as caught:
             Signal(99).register_handler("mule2")(other_handler)
         assert everything() == before
     assert (caught.value.old, caught.value.new) == (signals.describe(handler), signals.describe(other_handler))
@@ -453,8 +451,8 @@ def test_where_it_cannot_be_moved_the_error_names_both_functions() -> None:
         assert fact in str(caught.value)
 
 
-def test_where_it_cannot_be_moved_the_function_can_still_be_replaced() -> None:
-    """S5: the same target needs nothing of the engine."""
+def test_handler_with_a_fixed_target_can_be_replaced() -> None:
+    """The engine need not know."""
     ran: list[str] = []
     with engines.using(FixedEngine()):
         Signal(99).register_handler("mule1")(lambda: ran.append("old"))
@@ -463,55 +461,57 @@ def test_where_it_cannot_be_moved_the_function_can_still_be_replaced() -> None:
     assert ran == ["new"]
 
 
-class NotingEngine(InlineEngine):
-    """Notes what it is told of a handler."""
+class RecordingEngine(InlineEngine):
+    """Records the options of handlers."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[HandlerOptions] = []
+        self.options: list[HandlerOptions] = []
 
     def register_signal(self, num: int, target: str, func: Any, options: HandlerOptions = NO_OPTIONS) -> None:
-        self.told.append(options)
+        self.options.append(options)
         super().register_signal(num, target, func, options)
 
 
-def test_the_engine_is_told_what_is_promised_of_a_handler() -> None:
-    """By keyword; where nothing is said a signal is redelivered and its time is the server's."""
-    engine = NotingEngine()
+def test_engine_gets_the_options_of_a_handler() -> None:
+    """By default a signal is redelivered, and has the time limit of the server."""
+    engine = RecordingEngine()
     with engines.using(engine):
         Signal(99).register_handler("mule1", redeliver=False, time_limit=2.5)(handler)
         Signal(98)(handler)
-    assert [(told.redeliver, told.time_limit) for told in engine.told] == [(False, 2.5), (True, None)]
-    assert engine.told[0].name.endswith("test_signals.handler")
+    assert [(options.redeliver, options.time_limit) for options in engine.options] == [(False, 2.5), (True, None)]
+    assert engine.options[0].name.endswith("test_signals.handler")
 
 
-def test_a_new_engine_is_told_the_promises_too() -> None:
-    """`announce` repeats them."""
+def test_register_all_passes_the_options() -> None:
+    """A new engine gets the same options."""
     Signal(99).register_handler(redeliver=False, time_limit=0)(handler)
-    engine = NotingEngine()
+    engine = RecordingEngine()
     register_all(engine)
-    assert [(told.redeliver, told.time_limit) for told in engine.told if not told.redeliver] == [(False, 0)]
+    assert [(options.redeliver, options.time_limit) for options in engine.options if not options.redeliver] == [
+        (False, 0)
+    ]
 
 
 @pytest.mark.parametrize("time_limit", [-1, float("nan")])
-def test_a_time_limit_is_not_negative(time_limit: float) -> None:
-    """Refused before anything is registered."""
-    with pytest.raises(ValueError, match="time_limit is in seconds, 0 or more"):
+def test_negative_time_limit_is_rejected(time_limit: float) -> None:
+    """Before anything is registered."""
+    with pytest.raises(ValueError, match=r"invalid time_limit: .*Pass seconds, 0 or more"):
         Signal(99).register_handler(time_limit=time_limit)
     assert not Signal(99).registered
 
 
-class RefusingEngine(InlineEngine):
-    """An engine that cannot register here, as real uWSGI in a mule."""
+class RejectingEngine(InlineEngine):
+    """An engine that cannot register here, like uWSGI in a mule."""
 
     def register_signal(self, num: int, *_: Any) -> None:
         raise RegistrationError(num, "this is a mule")
 
 
-def test_a_registration_that_is_refused_is_not_half_done() -> None:
-    """S11: no table shows it, no callback runs."""
+def test_rejected_registration_changes_nothing() -> None:
+    """No registry has it, and no callback runs."""
     called_with: list[Signal] = []
-    with engines.using(RefusingEngine()):
+    with engines.using(RejectingEngine()):
         before = everything()
         with pytest.raises(RegistrationError, match="cannot register signal 99: this is a mule"):
             Signal(99).register_handler(callback=called_with.append)(handler)
@@ -519,9 +519,9 @@ def test_a_registration_that_is_refused_is_not_half_done() -> None:
     assert called_with == []
 
 
-@pytest.mark.usefixtures("_alone")
-def test_a_new_engine_is_told_what_this_process_knows() -> None:
-    """`announce` registers all with its resolved target."""
+@pytest.mark.usefixtures("_no_signals")
+def test_register_all_registers_every_handler() -> None:
+    """With its resolved target."""
     with engines.using(DetachedEngine()):
         Signal(7).register_handler(Mule(2))(handler)
         Signal(8)(handler)
@@ -536,8 +536,8 @@ def test_a_new_engine_is_told_what_this_process_knows() -> None:
 # running
 
 
-def test_a_handler_gets_its_number_or_nothing() -> None:
-    """S7."""
+def test_handler_gets_its_number_or_nothing() -> None:
+    """Depending on its signature."""
     got: list[Any] = []
     Signal(99)(got.append)
     Signal(98)(lambda: got.append("nothing"))
@@ -546,8 +546,8 @@ def test_a_handler_gets_its_number_or_nothing() -> None:
     assert got == [99, "nothing"]
 
 
-def test_an_async_handler_runs_to_its_end() -> None:
-    """S7: also what it does after it gave way."""
+def test_async_handler_runs_to_its_end() -> None:
+    """Also after it has awaited something."""
     ran: list[Any] = []
 
     @Signal(99)
@@ -560,8 +560,8 @@ def test_an_async_handler_runs_to_its_end() -> None:
     assert inspect.iscoroutinefunction(slow)
 
 
-def test_an_async_handler_that_is_cancelled_has_failed(heliograph_engine: InlineEngine) -> None:
-    """S8: it ends nothing but itself, though `CancelledError` is no `Exception`."""
+def test_cancelled_async_handler_has_failed(heliograph_engine: InlineEngine) -> None:
+    """`CancelledError` is no `Exception`, but it does not end the process."""
 
     async def cancelled() -> None:
         raise asyncio.CancelledError
@@ -573,10 +573,10 @@ def test_an_async_handler_that_is_cancelled_has_failed(heliograph_engine: Inline
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_failure_is_logged_and_the_process_goes_on(
+def test_failure_is_logged_and_the_process_continues(
     heliograph_engine: InlineEngine, caplog: pytest.LogCaptureFixture, asynchronous: bool
 ) -> None:
-    """S8: number, place, name and traceback; the next signal runs."""
+    """With number, process, handler and traceback. The next signal runs."""
 
     def broken() -> None:
         raise LookupError("no such price")
@@ -591,15 +591,15 @@ def test_a_failure_is_logged_and_the_process_goes_on(
         Signal(99).send()
     assert [str(failed.failure) for failed in heliograph_engine.take_failures()] == ["no such price"] * 2
     [first, _] = caplog.records
-    assert "handler of signal 99 failed in mule1" in first.message
+    assert "Handler of signal 99 failed in mule1" in first.message
     assert "broken" in first.message
     assert "LookupError" in caplog.text
     assert get_last_received() == Signal(0)
 
 
 @pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt()], ids=repr)
-def test_leaving_is_not_a_failure(heliograph_engine: InlineEngine, leaving: BaseException) -> None:
-    """S8: `SystemExit` and `KeyboardInterrupt` go through, and leave no trace of being in a handler."""
+def test_system_exit_is_not_a_failure(heliograph_engine: InlineEngine, leaving: BaseException) -> None:
+    """`SystemExit` and `KeyboardInterrupt` propagate, and the state of the thread is restored."""
 
     def leave() -> None:
         raise leaving
@@ -611,19 +611,19 @@ def test_leaving_is_not_a_failure(heliograph_engine: InlineEngine, leaving: Base
     assert get_last_received() == Signal(0)
 
 
-def test_what_nobody_registered_is_refused_with_the_way_out() -> None:
-    """D2: an error in the sender."""
+def test_unregistered_signal_raises_in_the_sender() -> None:
+    """The message says how to register a handler."""
     with pytest.raises(SignalNotRegistered, match=r"@Signal\(99\).register_handler") as caught:
         Signal(99).send()
     assert caught.value.num == 99
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.1, float("nan"), float("-inf")])
-def test_a_timeout_is_not_negative(heliograph_engine: InlineEngine, timeout: float) -> None:
-    """Of `send`, `wait` and `wait_any`; nothing was sent."""
+def test_negative_timeout_is_rejected(heliograph_engine: InlineEngine, timeout: float) -> None:
+    """By `send`, `wait` and `wait_any`. Nothing was sent."""
     Signal(99)(handler)
     for call in (Signal(99).send, Signal(99).wait, Signal.wait_any):
-        with pytest.raises(ValueError, match="timeout is in seconds, 0 or more"):
+        with pytest.raises(ValueError, match=r"invalid timeout: .*Pass seconds, 0 or more"):
             call(timeout=timeout)
     assert heliograph_engine.sent == []
 
@@ -631,13 +631,13 @@ def test_a_timeout_is_not_negative(heliograph_engine: InlineEngine, timeout: flo
 # what was received
 
 
-def test_the_last_received_is_0_at_first() -> None:
-    """D7: always a Signal."""
+def test_last_received_is_0_at_first() -> None:
+    """It is always a Signal."""
     assert get_last_received() == Signal(0)
 
 
-def test_within_a_handler_it_is_the_one_being_handled() -> None:
-    """D7: and afterwards what it was."""
+def test_last_received_in_a_handler() -> None:
+    """It is the signal being handled. Afterwards it is the one before."""
     seen: list[Signal] = []
     Signal(99)(lambda: seen.append(get_last_received()))
     Signal(98)(lambda: (seen.append(get_last_received()), Signal(99).send(), seen.append(get_last_received())))
@@ -646,8 +646,8 @@ def test_within_a_handler_it_is_the_one_being_handled() -> None:
     assert get_last_received() == Signal(0)
 
 
-def test_after_a_wait_it_is_the_one_waited_for(heliograph_engine: InlineEngine) -> None:
-    """D5, D6, D7: `wait` and `wait_any`; a handler in between does not change it, nor does a wait in vain."""
+def test_last_received_after_a_wait(heliograph_engine: InlineEngine) -> None:
+    """Handlers in between, and waits that time out, do not change it."""
     Signal(99)(handler)
     Signal(98)(handler)
     with heliograph_engine.paused():
@@ -663,8 +663,8 @@ def test_after_a_wait_it_is_the_one_waited_for(heliograph_engine: InlineEngine) 
     assert get_last_received() == Signal(98)
 
 
-def test_registered_signals_is_this_process_table() -> None:
-    """S10: number -> description, a named tuple."""
+def test_registered_signals_maps_numbers_to_descriptions() -> None:
+    """The descriptions are named tuples."""
     Signal(99).register_handler("mule1")(other_handler)
     num, target, func = REGISTERED_SIGNALS[99]
     assert (num, target, func) == (99, "mule1", other_handler)
@@ -676,13 +676,13 @@ def test_registered_signals_is_this_process_table() -> None:
 
 @pytest.fixture
 def _unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test puts around handlers is forgotten."""
-    monkeypatch.setattr(signals, "_WRAPPERS", [])
+    """Remove the wrappers of a test."""
+    monkeypatch.setattr(handlers, "_WRAPPERS", [])
 
 
 @pytest.mark.usefixtures("_unwrapped")
-def test_what_is_put_around_handlers_runs_around_those_to_come() -> None:
-    """The first innermost; the table has the function itself."""
+def test_wrappers_apply_to_later_handlers() -> None:
+    """The first wrapper is the innermost. The registry has the original function."""
     seen: list[object] = []
 
     def around(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -709,8 +709,8 @@ def test_what_is_put_around_handlers_runs_around_those_to_come() -> None:
 
 
 @pytest.mark.usefixtures("_unwrapped")
-def test_what_cannot_be_a_handler_is_refused_before_it_is_wrapped() -> None:
-    """And nothing has changed."""
+def test_invalid_handler_is_rejected_before_it_is_wrapped() -> None:
+    """Nothing has changed."""
     signals.wrap_handlers(lambda func: pytest.fail(f"wrapped {func}"))
     before = everything()
     for wrong in (17, lambda _one, _two: None):

@@ -1,14 +1,14 @@
-"""What a server remembers of its cron rules over a stop."""
+"""Last runs of cron rules across a stop of the server."""
 
 import json
-import selectors
+import logging
 
 import pytest
 
 from heliograph._core.schedule.schedule import ClockReading, Schedule
 from heliograph.models import CronRule, Trigger
 from heliograph.triggers.last_runs import LastRunStore
-from heliograph.triggers.scheduler import MasterScheduler
+from heliograph.triggers.scheduler import Scheduler, SchedulerHost
 
 HOURLY = CronRule("0", "*", "*", "*", "*", "UTC")
 HOUR = 3600.0
@@ -25,73 +25,71 @@ def next_hour(_rule, after):
 
 
 @pytest.mark.parametrize(
-    ("grace", "seen", "times"),
+    ("grace", "last_run", "times"),
     [
-        (600.0, NOON - 1800, 1),  # 12:00 came up while no server ran, five minutes ago
-        (60.0, NOON - 1800, 0),  # too long ago by now
-        (None, NOON - 1800, 0),  # says nothing of being late
-        (600.0, NOON + 60, 0),  # seen to
-        (7 * HOUR, NOON - 6 * HOUR, 1),  # several: one run makes up for all
-        (600.0, NOON + HOUR, 0),  # the clock was set back meanwhile
-        (600.0, None, 0),  # a rule that nobody knows
+        (600.0, NOON - 1800, 1),  # 12:00 was missed five minutes ago
+        (60.0, NOON - 1800, 0),  # too late by now
+        (None, NOON - 1800, 0),  # no misfire_grace
+        (600.0, NOON + 60, 0),  # nothing was missed
+        (7 * HOUR, NOON - 6 * HOUR, 1),  # one run makes up for several
+        (600.0, NOON + HOUR, 0),  # the clock was set back in the meantime
+        (600.0, None, 0),  # a new rule
     ],
 )
-def test_a_rule_that_came_up_while_no_server_ran(grace, seen, times):
-    """One with a `misfire_grace` is made up for by one run, if it is not too late."""
+def test_rule_that_was_due_while_no_server_ran(grace, last_run, times):
+    """A rule with a `misfire_grace` runs once, unless it is too late."""
     schedule = Schedule(next_hour, lambda: 0.0)
     now = ClockReading(50.0, NOON + 300)
-    schedule.replace_all([rule(grace)], now, {} if seen is None else {"hourly": seen})
+    schedule.replace_all([rule(grace)], now, {} if last_run is None else {"hourly": last_run})
     assert sum(firing.times for firing in schedule.due(now)) == times
     assert not schedule.due(ClockReading(60.0, NOON + 310))
 
 
-def test_a_server_that_is_started_again_makes_up_for_it(tmp_path):
-    """What one server has noted, the next of the name reads; a third finds it done."""
-    raised = []
+def test_restarted_server_catches_up(tmp_path):
+    """The next server of the same name reads the last runs. A third server has nothing to catch up on."""
+    sent = []
     now = ClockReading(0.0, NOON - 1800)
 
     def serve():
-        with selectors.DefaultSelector() as selector:
-            raiser = MasterScheduler(
-                selector, lambda num: not raised.append(num), lambda _: False, lambda: now, LastRunStore(path)
-            )
-            raiser.replace_all([rule(3600.0), rule(None, "other")])
-            raiser.tick()
+        host = SchedulerHost(logging.getLogger("heliograph.master"), lambda: now, last_runs=LastRunStore(path))
+        scheduler = Scheduler(lambda num: not sent.append(num), lambda _: False, host)
+        scheduler.replace_all([rule(3600.0), rule(None, "other")])
+        scheduler.tick()
 
     path = tmp_path / "state" / "x.json"
     serve()
-    assert raised == []
+    assert sent == []
     assert json.loads(path.read_text()) == {"hourly": now.wall}
     now = ClockReading(5.0, NOON + 900)
     serve()
-    assert raised == [7]
+    assert sent == [7]
     serve()
-    assert raised == [7]
+    assert sent == [7]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x"}', "\x00"])
-def test_a_memo_that_cannot_be_read_is_none(tmp_path, caplog, text):
-    """It is logged, and written anew."""
+def test_unreadable_file_counts_as_empty(tmp_path, caplog, text):
+    """The store logs a warning, and the next record replaces the file."""
     path = tmp_path / "x.json"
     path.write_text(text)
-    memo = LastRunStore(path)
-    assert memo.load() == {}
-    assert "cannot be read" in caplog.text
-    memo.record({"a": 1.5})
+    store = LastRunStore(path)
+    assert store.load() == {}
+    assert f"Cannot read {path}" in caplog.text
+    store.record({"a": 1.5})
     assert LastRunStore(path).load() == {"a": 1.5}
 
 
-def test_a_memo_that_cannot_be_written_stops_nothing(tmp_path, caplog):
-    """It is logged, and known as long as the server lives."""
+def test_file_that_cannot_be_written_is_logged(tmp_path, caplog):
+    """The store keeps the last runs in memory."""
     (tmp_path / "file").write_text("")
-    memo = LastRunStore(tmp_path / "file" / "x.json")
-    memo.record({"a": 1.5})
-    assert memo.load() == {"a": 1.5}
-    assert "cannot be written" in caplog.text
+    store = LastRunStore(tmp_path / "file" / "x.json")
+    store.record({"a": 1.5})
+    assert store.load() == {"a": 1.5}
+    assert "Cannot write" in caplog.text
 
 
-def test_where_it_is(monkeypatch, tmp_path):
-    """In the directory for what programs remember, by the server's name."""
+def test_file_is_in_the_state_directory(monkeypatch, tmp_path):
+    """Its name is the name of the server."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     LastRunStore.of_server("shop").record({"a": 1.0})
     assert (tmp_path / "heliograph" / "shop.json").exists()

@@ -1,4 +1,4 @@
-"""Files that are watched by their path: real ones, waited for on the descriptor, never for a number of seconds."""
+"""Files that are watched by their path. The tests use real files and wait on the descriptor."""
 
 import errno
 import os
@@ -25,31 +25,31 @@ NOBODY = 65_534
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
-class Told:
-    """A watcher, and what it told."""
+class Watch:
+    """A watcher, and the changes that it reported."""
 
     def __init__(self):
         self.watcher = Watcher()
 
     def wait(self, *keys):
-        """Until all these keys were told; exactly these, in all that is told meanwhile."""
-        told = set()
+        """Wait until exactly these keys were reported."""
+        watch = set()
         deadline = time.monotonic() + DEADLINE
-        while not told >= set(keys):
+        while not watch >= set(keys):
             left = deadline - time.monotonic()
-            assert select.select([self.watcher], [], [], max(0.0, left))[0], f"{set(keys) - told} not told"
+            assert select.select([self.watcher], [], [], max(0.0, left))[0], f"{set(keys) - watch} not reported"
             batch = self.watcher.changed()
             assert len(batch) == len(set(batch))
-            told.update(batch)
-        told.update(self.rest())
-        assert told == set(keys)
+            watch.update(batch)
+        watch.update(self.rest())
+        assert watch == set(keys)
 
     def rest(self):
-        """What is still to be told. The kernel queues a change before the call that made it returns."""
-        told = set()
+        """Return the remaining changes. The kernel queues a change before the call that made it returns."""
+        watch = set()
         while select.select([self.watcher], [], [], 0)[0]:
-            told.update(self.watcher.changed())
-        return told
+            watch.update(self.watcher.changed())
+        return watch
 
     def quiet(self):
         assert self.rest() == set()
@@ -57,10 +57,10 @@ class Told:
 
 
 @pytest.fixture
-def told():
-    told = Told()
-    yield told
-    told.watcher.close()
+def watch():
+    watch = Watch()
+    yield watch
+    watch.watcher.close()
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def file(tmp_path):
 
 
 def replace(path, text="new"):
-    """As careful programs write: beside it, then over it."""
-    beside = path.with_name(f"{path.name}.tmp")
-    beside.write_text(text)
-    beside.replace(path)
+    """Replace a file atomically: write a new one and rename it."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 # one file
@@ -95,250 +95,250 @@ def replace(path, text="new"):
     ],
     ids=["written", "closed", "cut", "touched", "rights", "removed", "moved", "replaced"],
 )
-def test_a_change_of_a_file_is_told(told, file, change):
-    """Once in a batch, whatever it is; and nothing after it."""
-    told.watcher.watch(str(file), key="file")
-    told.quiet()
+def test_change_of_a_file_is_reported(watch, file, change):
+    """Once for several events, and nothing after it."""
+    watch.watcher.watch(str(file), key="file")
+    watch.quiet()
     change(file)
-    told.wait("file")
-    told.quiet()
+    watch.wait("file")
+    watch.quiet()
 
 
-def test_opening_and_reading_is_no_change(told, file):
-    """Nor is what happens to its neighbours."""
-    told.watcher.watch(str(file), key="file")
+def test_opening_and_reading_is_not_a_change(watch, file):
+    """Neither are changes of other files."""
+    watch.watcher.watch(str(file), key="file")
     assert file.read_text() == "old"
     assert list(file.parent.iterdir()) == [file]
     file.stat()
     file.with_name("other").write_text("x")
     file.with_name("other").unlink()
-    told.quiet()
+    watch.quiet()
 
 
-def test_it_survives_being_replaced(told, file):
-    """Again and again; and the new file is watched as the old one was. uWSGI is deaf after the first time."""
-    told.watcher.watch(str(file), key="file")
+def test_replaced_file_stays_watched(watch, file):
+    """Again and again. uWSGI does not report the second replacement."""
+    watch.watcher.watch(str(file), key="file")
     for _ in range(3):
         replace(file)
-        told.wait("file")
+        watch.wait("file")
         file.write_text("in place")
-        told.wait("file")
+        watch.wait("file")
 
 
-def test_it_survives_removal(told, file):
-    """And being made again, by writing or by moving there."""
-    told.watcher.watch(str(file), key="file")
+def test_removed_file_stays_watched(watch, file):
+    """It may be created again, by writing or by renaming."""
+    watch.watcher.watch(str(file), key="file")
     for make in (lambda: file.write_text("new"), lambda: replace(file), file.mkdir):
         file.unlink()
-        told.wait("file")
+        watch.wait("file")
         make()
-        told.wait("file")
+        watch.wait("file")
     (file / "entry").write_text("a directory now")
-    told.wait("file")
+    watch.wait("file")
 
 
-def test_a_removed_file_that_a_program_still_writes_to_is_not_the_path(told, file):
-    """What is written to the old inode after a replace counts no more."""
+def test_writes_to_a_replaced_inode_do_not_count(watch, file):
+    """A program may still have it open."""
     with file.open("a") as old:
-        told.watcher.watch(str(file), key="file")
+        watch.watcher.watch(str(file), key="file")
         replace(file)
-        told.wait("file")
+        watch.wait("file")
         old.write("late")
         old.flush()
-        told.quiet()
-    told.quiet()
+        watch.quiet()
+    watch.quiet()
 
 
-def test_a_write_through_a_hard_link_is_told(told, file):
-    """It is the file's content that changes."""
+def test_write_through_a_hard_link_is_reported(watch, file):
+    """The content of the file changes."""
     other = file.parents[2] / "other"
     other.hardlink_to(file)
-    told.watcher.watch(str(file), key="file")
+    watch.watcher.watch(str(file), key="file")
     other.write_text("new")
-    told.wait("file")
+    watch.wait("file")
 
 
-def test_made_and_removed_in_one_batch_is_told(told, file):
-    """It is not there after as before, but it changed."""
-    told.watcher.watch(str(file), key="file")
+def test_file_created_and_removed_in_one_batch_is_reported(watch, file):
+    """It is missing before and after, but it changed."""
+    watch.watcher.watch(str(file), key="file")
     file.unlink()
     file.write_text("old")
-    told.wait("file")
+    watch.wait("file")
     file.rename(file.with_name("away"))
     file.with_name("away").rename(file)
-    told.wait("file")
+    watch.wait("file")
 
 
-# the way to it
+# the way to a file
 
 
-def test_parent_directories_may_go_and_come_back(told, file, tmp_path):
-    """The whole directory above, removed and made again; the last file in it counts."""
-    told.watcher.watch(str(file), key="file")
+def test_parent_directories_can_be_removed_and_created(watch, file, tmp_path):
+    """The file in the new directory counts."""
+    watch.watcher.watch(str(file), key="file")
     for _ in range(2):
         shutil.rmtree(tmp_path / "site")
-        told.wait("file")
+        watch.wait("file")
         file.parent.mkdir(parents=True)
-        told.quiet()
+        watch.quiet()
         file.write_text("new")
-        told.wait("file")
+        watch.wait("file")
 
 
-def test_removal_while_each_step_is_looked_at(told, file, tmp_path):
-    """The watcher keeps up in any rhythm, not only in one batch."""
-    told.watcher.watch(str(file), key="file")
+def test_removal_with_a_read_after_each_step(watch, file, tmp_path):
+    """The watcher does not depend on batches."""
+    watch.watcher.watch(str(file), key="file")
     file.unlink()
-    told.wait("file")
+    watch.wait("file")
     for path in (file.parent, file.parents[1]):
         path.rmdir()
-        told.quiet()
+        watch.quiet()
     for path in (file.parents[1], file.parent):
         path.mkdir()
-        told.quiet()
+        watch.quiet()
     file.write_text("new")
-    told.wait("file")
+    watch.wait("file")
 
 
-def test_a_directory_that_a_process_stands_in(told, file, tmp_path):
-    """A deployment removes the directory that the server runs in; the kernel keeps the inode, the path is another."""
+def test_current_directory_of_a_process_is_removed(watch, file, tmp_path):
+    """The kernel keeps the inode, but the path leads to the new directory."""
     held = os.open(file.parent, os.O_RDONLY)
     try:
-        told.watcher.watch(str(file), key="file")
+        watch.watcher.watch(str(file), key="file")
         file.unlink()
-        told.wait("file")
+        watch.wait("file")
         file.parent.rmdir()
-        told.quiet()
+        watch.quiet()
         file.parent.mkdir()
         file.write_text("new")
-        told.wait("file")
+        watch.wait("file")
     finally:
         os.close(held)
 
 
-def test_a_parent_that_moves_away_and_back(told, file, tmp_path):
-    """Away it is as removed; another that moves there is as replaced."""
-    told.watcher.watch(str(file), key="file")
+def test_parent_moves_away_and_back(watch, file, tmp_path):
+    """Moving away counts as a removal, another directory in its place as a replacement."""
+    watch.watcher.watch(str(file), key="file")
     site, away = tmp_path / "site", tmp_path / "away"
     site.rename(away)
-    told.wait("file")
+    watch.wait("file")
     (away / "conf.d" / "file").write_text("not at the path")
-    told.quiet()
+    watch.quiet()
     away.rename(site)
-    told.wait("file")
+    watch.wait("file")
     file.write_text("new")
-    told.wait("file")
+    watch.wait("file")
 
 
-def test_a_path_whose_parents_do_not_exist_yet(told, tmp_path):
-    """With `missing_ok` it is waited for, directory by directory; directories alone are no change."""
+def test_missing_parents_are_waited_for(watch, tmp_path):
+    """With `missing_ok`. Creating only the directories is not a change."""
     file = tmp_path / "a" / "b" / "c"
-    told.watcher.watch(str(file), missing_ok=True, key="file")
+    watch.watcher.watch(str(file), missing_ok=True, key="file")
     (tmp_path / "a").mkdir()
-    told.quiet()
+    watch.quiet()
     file.parent.mkdir()
     file.write_text("new")
-    told.wait("file")
+    watch.wait("file")
 
 
-def test_a_path_below_a_file_is_missing(told, file):
-    """Until the file is a directory."""
-    told.watcher.watch(str(file / "below"), missing_ok=True, key="below")
+def test_path_below_a_file_is_missing(watch, file):
+    """Until the file becomes a directory."""
+    watch.watcher.watch(str(file / "below"), missing_ok=True, key="below")
     file.write_text("new")
-    told.quiet()
+    watch.quiet()
     file.unlink()
     file.mkdir()
     (file / "below").write_text("new")
-    told.wait("below")
+    watch.wait("below")
 
 
-def test_a_relative_path_is_one_of_this_directory(told, file, monkeypatch):
-    """Of the time when it was given; dots in it are followed."""
+def test_relative_path_uses_the_current_directory(watch, file, monkeypatch):
+    """Of the time of the call. Dots in the path are resolved."""
     monkeypatch.chdir(file.parents[1])
-    told.watcher.watch("./conf.d/../conf.d//file", key="file")
+    watch.watcher.watch("./conf.d/../conf.d//file", key="file")
     monkeypatch.chdir("/")
     file.write_text("new")
-    told.wait("file")
+    watch.wait("file")
 
 
 # links
 
 
-def test_the_target_of_a_link_is_watched(told, file, tmp_path):
-    """Through two links, relative and absolute: a write, a replace, and a removal at the end of them."""
+def test_target_of_a_link_is_watched(watch, file, tmp_path):
+    """Through two links, relative and absolute: a write, a replacement and a removal."""
     (tmp_path / "first").symlink_to("second")
     (tmp_path / "second").symlink_to(file)
-    told.watcher.watch(str(tmp_path / "first"), key="link")
+    watch.watcher.watch(str(tmp_path / "first"), key="link")
     file.write_text("new")
-    told.wait("link")
+    watch.wait("link")
     replace(file)
-    told.wait("link")
+    watch.wait("link")
     file.unlink()
-    told.wait("link")
+    watch.wait("link")
     file.write_text("new")
-    told.wait("link")
+    watch.wait("link")
 
 
-def test_a_link_that_is_pointed_elsewhere(told, file, tmp_path):
-    """That counts, and from then on the new target does, not the old one."""
+def test_changed_link_is_reported(watch, file, tmp_path):
+    """From then on the new target counts, not the old one."""
     link, other = tmp_path / "link", tmp_path / "other"
     link.symlink_to(file)
     other.write_text("other")
-    told.watcher.watch(str(link), key="link")
+    watch.watcher.watch(str(link), key="link")
     (tmp_path / "new").symlink_to("other")
     (tmp_path / "new").replace(link)
-    told.wait("link")
+    watch.wait("link")
     file.write_text("new")
-    told.quiet()
+    watch.quiet()
     other.write_text("new")
-    told.wait("link")
+    watch.wait("link")
 
 
-def test_a_config_map(told, tmp_path):
-    """Kubernetes swaps the link `..data` in the middle of the path; the file and the directory are told of it."""
+def test_kubernetes_config_map(watch, tmp_path):
+    """Kubernetes replaces the link `..data` in the middle of the path. File and directory are reported."""
     volume = tmp_path / "config"
     (volume / "..1").mkdir(parents=True)
     (volume / "..1" / "app.ini").write_text("1")
     (volume / "..data").symlink_to("..1")
     (volume / "app.ini").symlink_to("..data/app.ini")
-    told.watcher.watch(str(volume / "app.ini"), key="file")
-    told.watcher.watch(str(volume), key="volume")
+    watch.watcher.watch(str(volume / "app.ini"), key="file")
+    watch.watcher.watch(str(volume), key="volume")
     for version in (2, 3, 4):
         made = volume / f"..{version}"
         made.mkdir()
         (made / "app.ini").write_text(str(version))
-        told.wait("volume")
+        watch.wait("volume")
         (volume / "..data_tmp").symlink_to(made.name)
         (volume / "..data_tmp").replace(volume / "..data")
-        told.wait("file", "volume")
+        watch.wait("file", "volume")
         shutil.rmtree(volume / f"..{version - 1}")
-        told.wait("volume")
+        watch.wait("volume")
 
 
-def test_links_that_lead_nowhere(told, tmp_path):
-    """In a circle, or to what is missing: as a path that is missing."""
+def test_dangling_and_cyclic_links_are_missing_paths(watch, tmp_path):
+    """With `missing_ok` they are waited for."""
     (tmp_path / "one").symlink_to("two")
     (tmp_path / "two").symlink_to("one")
     (tmp_path / "three").symlink_to("missing")
     for name in ("one", "three"):
         with pytest.raises(ScheduleError, match=name):
-            told.watcher.watch(str(tmp_path / name), key=name)
-        told.watcher.watch(str(tmp_path / name), missing_ok=True, key=name)
+            watch.watcher.watch(str(tmp_path / name), key=name)
+        watch.watcher.watch(str(tmp_path / name), missing_ok=True, key=name)
     (tmp_path / "missing").write_text("new")
-    told.wait("three")
+    watch.wait("three")
     (tmp_path / "two").unlink()
-    told.quiet()
+    watch.quiet()
     (tmp_path / "two").write_text("new")
-    told.wait("one")
+    watch.wait("one")
 
 
 # directories
 
 
-def test_entries_of_a_directory(told, file):
-    """Made, written, touched, moved, removed; what is below its subdirectories is not."""
+def test_changes_of_directory_entries_are_reported(watch, file):
+    """Created, written, touched, moved and removed entries, but not those of subdirectories."""
     below = file.parent / "sub"
     below.mkdir()
-    told.watcher.watch(str(file.parent), key="dir")
+    watch.watcher.watch(str(file.parent), key="dir")
     changes = [
         lambda: file.with_name("new").write_text("new"),
         lambda: file.write_text("new"),
@@ -350,96 +350,96 @@ def test_entries_of_a_directory(told, file):
     ]
     for change in changes:
         change()
-        told.wait("dir")
+        watch.wait("dir")
     (below / "file").write_text("new")
-    told.quiet()
+    watch.quiet()
 
 
-def test_an_entry_that_is_removed_while_it_is_written_to(told, file):
-    """It is an entry no more."""
-    told.watcher.watch(str(file.parent), key="dir")
+def test_writes_to_a_removed_entry_do_not_count(watch, file):
+    """It is no longer an entry."""
+    watch.watcher.watch(str(file.parent), key="dir")
     with file.open("a") as gone:
         file.unlink()
-        told.wait("dir")
+        watch.wait("dir")
         gone.write("late")
-    told.quiet()
+    watch.quiet()
 
 
-def test_a_directory_that_is_removed_and_made_again(told, file):
-    """It is watched by its path too."""
-    told.watcher.watch(str(file.parent), key="dir")
+def test_directory_can_be_removed_and_created(watch, file):
+    """It is watched by its path as well."""
+    watch.watcher.watch(str(file.parent), key="dir")
     shutil.rmtree(file.parent)
-    told.wait("dir")
+    watch.wait("dir")
     file.parent.mkdir()
-    told.wait("dir")
+    watch.wait("dir")
     file.write_text("new")
-    told.wait("dir")
+    watch.wait("dir")
 
 
-def test_a_tree(told, file, tmp_path):
-    """With directories that were there, that came later, and that came with all that is in them."""
-    told.watcher.watch(str(tmp_path), recursive=True, key="tree")
+def test_changes_in_a_tree_are_reported(watch, file, tmp_path):
+    """In existing directories, in new ones, and in ones that move in with their contents."""
+    watch.watcher.watch(str(tmp_path), recursive=True, key="tree")
     file.write_text("new")
-    told.wait("tree")
+    watch.wait("tree")
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir(parents=True)
-    told.wait("tree")
+    watch.wait("tree")
     (deep / "file").write_text("new")
-    told.wait("tree")
+    watch.wait("tree")
     shutil.copytree(tmp_path / "a", tmp_path / "copy")
-    told.wait("tree")
+    watch.wait("tree")
     (tmp_path / "copy" / "b" / "c" / "file").write_text("newer")
-    told.wait("tree")
+    watch.wait("tree")
 
 
-def test_a_directory_that_moves_within_a_tree_into_it_and_out_of_it(told, tmp_path):
-    """In it, it counts wherever it is; out of it, it does not."""
+def test_directory_moves_within_into_and_out_of_a_tree(watch, tmp_path):
+    """It counts while it is in the tree."""
     tree, outside = tmp_path / "tree", tmp_path / "outside"
     (tree / "a" / "sub").mkdir(parents=True)
-    told.watcher.watch(str(tree), recursive=True, key="tree")
+    watch.watcher.watch(str(tree), recursive=True, key="tree")
     (tree / "a").rename(tree / "b")
-    told.wait("tree")
+    watch.wait("tree")
     (tree / "b" / "sub" / "new").mkdir()
-    told.wait("tree")
+    watch.wait("tree")
     (tree / "b" / "sub" / "new" / "file").write_text("new")
-    told.wait("tree")
+    watch.wait("tree")
     (tree / "b").rename(outside)
-    told.wait("tree")
+    watch.wait("tree")
     (outside / "sub" / "file").write_text("new")
     (outside / "sub" / "new" / "file").write_text("new")
-    told.quiet()
+    watch.quiet()
     outside.rename(tree / "c")
-    told.wait("tree")
+    watch.wait("tree")
     (tree / "c" / "sub" / "file").write_text("newer")
-    told.wait("tree")
+    watch.wait("tree")
 
 
-def test_a_tree_that_goes_and_comes_back(told, tmp_path):
-    """Its top is a path like any other; links in it are not followed."""
+def test_tree_can_be_removed_and_created(watch, tmp_path):
+    """Its top is a path like any other. Links in it are not followed."""
     tree = tmp_path / "tree"
-    told.watcher.watch(str(tree), recursive=True, missing_ok=True, key="tree")
+    watch.watcher.watch(str(tree), recursive=True, missing_ok=True, key="tree")
     for _ in range(2):
         (tree / "sub").mkdir(parents=True)
         (tree / "sub" / "circle").symlink_to(tree)
-        told.wait("tree")
+        watch.wait("tree")
         (tree / "sub" / "file").write_text("new")
-        told.wait("tree")
+        watch.wait("tree")
         shutil.rmtree(tree)
-        told.wait("tree")
+        watch.wait("tree")
 
 
-def test_a_tree_holds_on_to_nothing_that_went(told, tmp_path):
-    """Directories come and go for as long as a server runs."""
-    told.watcher.watch(str(tmp_path), recursive=True, key="tree")
-    before = len(watched(told.watcher))
+def test_tree_drops_watches_of_removed_directories(watch, tmp_path):
+    """Watches do not accumulate."""
+    watch.watcher.watch(str(tmp_path), recursive=True, key="tree")
+    before = len(watched(watch.watcher))
     for _ in range(3):
         (tmp_path / "a" / "b").mkdir(parents=True)
-        told.wait("tree")
-        assert len(watched(told.watcher)) == before + 2
+        watch.wait("tree")
+        assert len(watched(watch.watcher)) == before + 2
         shutil.rmtree(tmp_path / "a")
-        told.wait("tree")
-    assert len(watched(told.watcher)) == before
-    (watch,) = told.watcher._watches.values()
+        watch.wait("tree")
+    assert len(watched(watch.watcher)) == before
+    (watch,) = watch.watcher._watches.values()
     assert len(watch.watches) == before
     assert list(watch.tree.values()) == [str(tmp_path)]
 
@@ -448,130 +448,130 @@ def test_a_tree_holds_on_to_nothing_that_went(told, tmp_path):
 
 
 def watched(watcher):
-    """The inodes that the kernel watches for it."""
+    """Return the inodes that the kernel watches."""
     lines = Path(f"/proc/self/fdinfo/{watcher.fileno()}").read_text().splitlines()
     return [line for line in lines if line.startswith("inotify ")]
 
 
-def test_changes_together_are_told_together(told, file):
-    """Each of them, in one batch. uWSGI raises one signal for them."""
+def test_changes_in_one_batch_are_reported_together(watch, file):
+    """Each path once. uWSGI sends one signal for all of them."""
     other = file.with_name("other")
     other.write_text("old")
-    told.watcher.watch(str(file), key="file")
-    told.watcher.watch(str(other), key="other")
+    watch.watcher.watch(str(file), key="file")
+    watch.watcher.watch(str(other), key="other")
     file.write_text("new")
     other.write_text("new")
     file.write_text("newer")
-    assert select.select([told.watcher], [], [], DEADLINE)[0]
-    assert told.watcher.changed() == ["file", "other"]
-    told.quiet()
+    assert select.select([watch.watcher], [], [], DEADLINE)[0]
+    assert watch.watcher.changed() == ["file", "other"]
+    watch.quiet()
 
 
-def test_several_keys_for_one_path(told, file):
-    """Each is told; one goes, the others stay. Also with a link, a parent and a tree over the same inodes."""
-    told.watcher.watch(str(file.parents[1]), recursive=True, key="tree")
-    told.watcher.watch(str(file.parent), key="dir")
-    told.watcher.watch(str(file), key=1)
-    told.watcher.watch(str(file), key=("two", 2))
+def test_keys_can_share_a_path(watch, file):
+    """Each key is reported, and removing one keeps the others. Also with a link, a parent and a tree."""
+    watch.watcher.watch(str(file.parents[1]), recursive=True, key="tree")
+    watch.watcher.watch(str(file.parent), key="dir")
+    watch.watcher.watch(str(file), key=1)
+    watch.watcher.watch(str(file), key=("two", 2))
     file.write_text("new")
-    told.wait(1, ("two", 2), "dir", "tree")
-    told.watcher.unwatch("dir")
-    told.watcher.unwatch(1)
+    watch.wait(1, ("two", 2), "dir", "tree")
+    watch.watcher.unwatch("dir")
+    watch.watcher.unwatch(1)
     replace(file)
-    told.wait(("two", 2), "tree")
-    told.watcher.unwatch("tree")
+    watch.wait(("two", 2), "tree")
+    watch.watcher.unwatch("tree")
     file.write_text("newer")
-    told.wait(("two", 2))
+    watch.wait(("two", 2))
 
 
-def test_unwatch_forgets_what_was_not_told(told, file):
-    """And gives all back to the kernel; a key that is unknown is none to forget."""
-    assert watched(told.watcher) == []
-    told.watcher.watch(str(file), key="file")
-    told.watcher.watch(str(file.parents[1]), recursive=True, key="tree")
+def test_unwatch_drops_unread_changes(watch, file):
+    """It removes the watches of the kernel. An unknown key is no error."""
+    assert watched(watch.watcher) == []
+    watch.watcher.watch(str(file), key="file")
+    watch.watcher.watch(str(file.parents[1]), recursive=True, key="tree")
     file.write_text("new")
     for key in ("file", "tree", "tree", "never"):
-        told.watcher.unwatch(key)
-    told.quiet()
+        watch.watcher.unwatch(key)
+    watch.quiet()
     file.write_text("newer")
-    assert select.select([told.watcher], [], [], 0) == ([], [], [])
-    assert watched(told.watcher) == []
+    assert select.select([watch.watcher], [], [], 0) == ([], [], [])
+    assert watched(watch.watcher) == []
 
 
-def test_a_key_that_is_watched_again(told, file):
-    """The new path takes the place of the old one."""
+def test_key_can_watch_another_path(watch, file):
+    """The new path replaces the old one."""
     other = file.with_name("other")
     other.write_text("old")
-    told.watcher.watch(str(file), key="key")
-    told.watcher.watch(str(other), key="key")
+    watch.watcher.watch(str(file), key="key")
+    watch.watcher.watch(str(other), key="key")
     file.write_text("new")
-    told.quiet()
+    watch.quiet()
     other.write_text("new")
-    told.wait("key")
+    watch.wait("key")
 
 
-def test_a_thousand_files(told, tmp_path):
-    """More than uWSGI's 64: all are told, also after the directory was replaced under them."""
+def test_thousand_files(watch, tmp_path):
+    """uWSGI watches 64. All are reported, also after their directory was replaced."""
     files = [tmp_path / "many" / str(number) for number in range(1000)]
     files[0].parent.mkdir()
     for path in files:
         path.write_text("old")
     for number, path in enumerate(files):
-        told.watcher.watch(str(path), key=number)
+        watch.watcher.watch(str(path), key=number)
     files[617].write_text("new")
-    told.wait(617)
+    watch.wait(617)
     for path in files:
         os.utime(path)
-    told.wait(*range(1000))
+    watch.wait(*range(1000))
     shutil.copytree(tmp_path / "many", tmp_path / "copy")
     (tmp_path / "many").rename(tmp_path / "old")
     (tmp_path / "copy").rename(tmp_path / "many")
-    told.wait(*range(1000))
+    watch.wait(*range(1000))
     files[617].write_text("new")
-    told.wait(617)
+    watch.wait(617)
 
 
-def test_ten_thousand_events_are_one_change(told, file):
+def test_ten_thousand_events_are_one_change(watch, file):
     """Of each path, in one batch."""
     other = file.with_name("other")
     other.write_text("old")
-    told.watcher.watch(str(file), key="file")
-    told.watcher.watch(str(other), key="other")
+    watch.watcher.watch(str(file), key="file")
+    watch.watcher.watch(str(other), key="other")
     for _ in range(5000):
         os.utime(file)
         os.utime(other)
-    assert told.watcher.changed() == ["file", "other"]
-    told.quiet()
+    assert watch.watcher.changed() == ["file", "other"]
+    watch.quiet()
 
 
 @pytest.mark.skipif(int(QUEUE.read_text()) > 100_000, reason="the kernel's queue is too long to fill")
-def test_more_than_the_kernel_keeps(told, file, tmp_path):
-    """Past the end of its queue everything may have changed, and is looked at anew."""
+def test_queue_overflow_reports_everything(watch, file, tmp_path):
+    """Every path may have changed, and is looked up again."""
     noisy = tmp_path / "noisy"
     noisy.mkdir()
     for name in "xy":
         (noisy / name).write_text("old")
-    told.watcher.watch(str(noisy), key="noisy")
-    told.watcher.watch(str(file), key="file")
-    told.watcher.watch(str(tmp_path / "missing"), missing_ok=True, key="missing")
-    told.watcher.watch(str(tmp_path / "never"), missing_ok=True, key="never")
+    watch.watcher.watch(str(noisy), key="noisy")
+    watch.watcher.watch(str(file), key="file")
+    watch.watcher.watch(str(tmp_path / "missing"), missing_ok=True, key="missing")
+    watch.watcher.watch(str(tmp_path / "never"), missing_ok=True, key="never")
     for _ in range(int(QUEUE.read_text()) // 2 + 1):
         os.utime(noisy / "x")
         os.utime(noisy / "y")
     replace(file)
     (tmp_path / "missing").write_text("new")
-    told.wait("noisy", "file", "missing", "never")
+    watch.wait("noisy", "file", "missing", "never")
     for path, key in ((file, "file"), (tmp_path / "missing", "missing")):
         path.write_text("in place")
-        told.wait(key)
+        watch.wait(key)
 
 
-# rights
+# permissions
 
 
 @pytest.fixture
 def own():
-    """A directory of a user who may not read everything."""
+    """A directory of a user without permission to read everything."""
     top = Path(tempfile.mkdtemp())
     root = os.geteuid() == 0
     if root:
@@ -583,142 +583,142 @@ def own():
     shutil.rmtree(top)
 
 
-def test_a_file_that_may_not_be_read(told, own):
-    """Its directory tells of it; and when it may be read it is watched as any other."""
+def test_unreadable_file(watch, own):
+    """Its directory reports it. When it becomes readable, it is watched as any other."""
     file = own / "file"
     file.write_text("old")
     with file.open("a") as writer:
         file.chmod(0)
-        told.watcher.watch(str(file), key="file")
+        watch.watcher.watch(str(file), key="file")
         writer.write("new")
-    told.wait("file")
+    watch.wait("file")
     file.rename(own / "away")
-    told.wait("file")
+    watch.wait("file")
     (own / "away").rename(file)
-    told.wait("file")
+    watch.wait("file")
     file.chmod(0o600)
-    told.wait("file")
+    watch.wait("file")
     (own / "link").hardlink_to(file)
-    told.wait("file")
+    watch.wait("file")
     (own / "link").write_text("newer")
-    told.wait("file")
+    watch.wait("file")
 
 
-def test_a_way_that_opens_later(told, own):
-    """A directory is made closed, filled, and opened; as by an installer that is careful."""
-    told.watcher.watch(str(own / "way" / "file"), missing_ok=True, key="file")
+def test_directory_that_becomes_accessible_later(watch, own):
+    """It is created without permissions, filled, and then opened."""
+    watch.watcher.watch(str(own / "way" / "file"), missing_ok=True, key="file")
     (own / "way").mkdir()
     (own / "way").chmod(0)
-    told.quiet()
+    watch.quiet()
     (own / "way").chmod(0o700)
-    told.quiet()
+    watch.quiet()
     (own / "way" / "file").write_text("new")
-    told.wait("file")
+    watch.wait("file")
 
 
-def test_a_way_that_may_not_be_listed(told, own):
-    """Then at least what leaves it is noticed: of a file and of a tree."""
+def test_directory_without_read_permission_on_the_way(watch, own):
+    """At least removals are reported, of a file and of a tree."""
     top = own / "way" / "top"
     top.mkdir(parents=True)
     (top / "file").write_text("old")
     (own / "way").chmod(0o300)
-    told.watcher.watch(str(top / "file"), key="file")
-    told.watcher.watch(str(top), recursive=True, key="tree")
+    watch.watcher.watch(str(top / "file"), key="file")
+    watch.watcher.watch(str(top), recursive=True, key="tree")
     replace(top / "file")
-    told.wait("file", "tree")
+    watch.wait("file", "tree")
     top.rename(own / "way" / "moved")
-    told.wait("file", "tree")
+    watch.wait("file", "tree")
     (own / "way" / "moved" / "file").write_text("not at the path")
-    told.quiet()
+    watch.quiet()
     (own / "way").chmod(0o700)
 
 
-def test_a_directory_that_may_not_be_read(told, own, caplog):
-    """It is refused. One that was watched is told and logged, and watched when it may be read again."""
+def test_unreadable_directory_is_rejected(watch, own, caplog):
+    """If a watched one becomes unreadable, that is reported and logged. It is watched again later."""
     top = own / "top"
     top.mkdir(mode=0)
     with pytest.raises(ScheduleError, match="no permission to read"):
-        told.watcher.watch(str(top), key="dir")
-    assert watched(told.watcher) == []
+        watch.watcher.watch(str(top), key="dir")
+    assert watched(watch.watcher) == []
     top.chmod(0o700)
-    told.watcher.watch(str(top), key="dir")
+    watch.watcher.watch(str(top), key="dir")
     top.rmdir()
-    told.wait("dir")
+    watch.wait("dir")
     top.mkdir(mode=0)
-    told.wait("dir")
-    assert "top' is watched in part only" in caplog.text
+    watch.wait("dir")
+    assert "top only in part until it changes again" in caplog.text
     top.chmod(0o700)
-    told.wait("dir")
+    watch.wait("dir")
     (top / "entry").write_text("new")
-    told.wait("dir")
+    watch.wait("dir")
 
 
-def test_a_closed_directory_in_a_tree(told, own):
-    """The others are watched, and it is when it opens."""
+def test_unreadable_directory_in_a_tree(watch, own):
+    """The others are watched, and so is this one when it becomes readable."""
     closed, other = own / "closed", own / "other"
     closed.mkdir(mode=0)
     other.mkdir()
-    told.watcher.watch(str(own), recursive=True, key="tree")
+    watch.watcher.watch(str(own), recursive=True, key="tree")
     (other / "file").write_text("new")
-    told.wait("tree")
+    watch.wait("tree")
     closed.chmod(0o700)
-    told.wait("tree")
+    watch.wait("tree")
     (closed / "file").write_text("new")
-    told.wait("tree")
+    watch.wait("tree")
 
 
-def test_nothing_may_be_read(told, own):
-    """Neither a file nor the directory that it is in: refused."""
+def test_unreadable_file_and_directory_are_rejected(watch, own):
+    """Neither can be watched."""
     (own / "way").mkdir()
     (own / "way" / "file").write_text("old")
     (own / "way" / "file").chmod(0)
     (own / "way").chmod(0o300)
     with pytest.raises(ScheduleError, match="no permission to read"):
-        told.watcher.watch(str(own / "way" / "file"), key="file")
-    assert watched(told.watcher) == []
+        watch.watcher.watch(str(own / "way" / "file"), key="file")
+    assert watched(watch.watcher) == []
     (own / "way").chmod(0o700)
 
 
-# refusals
+# errors
 
 
-def test_a_missing_path_is_refused(told, tmp_path):
-    """The error names it and what to do; nothing is watched for it."""
+def test_missing_path_is_rejected(watch, tmp_path):
+    """The message has the path and the solution. Nothing is watched."""
     path = str(tmp_path / "missing")
-    with pytest.raises(ScheduleError, match=r"nothing is at .*missing.*missing_ok=True") as caught:
-        told.watcher.watch(path, key="key")
+    with pytest.raises(ScheduleError, match=r"path to watch is missing: .*missing.*missing_ok=True") as caught:
+        watch.watcher.watch(path, key="key")
     assert caught.value.value == path
-    assert watched(told.watcher) == []
+    assert watched(watch.watcher) == []
 
 
 @pytest.mark.parametrize("path", ["", "a\0b"])
-def test_what_is_no_path_is_refused(told, path):
-    """Also with `missing_ok`: it will never be there."""
+def test_invalid_path_is_rejected(watch, path):
+    """Also with `missing_ok`."""
     with pytest.raises(ScheduleError, match="path of a file or directory") as caught:
-        told.watcher.watch(path, missing_ok=True, key="key")
+        watch.watcher.watch(path, missing_ok=True, key="key")
     assert caught.value.value == path
 
 
-def test_a_refusal_leaves_the_key_its_path(told, file):
-    """What was watched before still is."""
-    told.watcher.watch(str(file), key="key")
+def test_rejection_keeps_the_earlier_path(watch, file):
+    """The earlier path of the key stays watched."""
+    watch.watcher.watch(str(file), key="key")
     with pytest.raises(ScheduleError):
-        told.watcher.watch(str(file.with_name("missing")), key="key")
+        watch.watcher.watch(str(file.with_name("missing")), key="key")
     file.write_text("new")
-    told.wait("key")
+    watch.wait("key")
 
 
-def test_a_relative_path_of_a_directory_that_is_gone(told, tmp_path, monkeypatch):
-    """Nothing can be there, ever."""
+def test_relative_path_in_a_removed_directory_is_rejected(watch, tmp_path, monkeypatch):
+    """There can never be a file."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     with pytest.raises(ScheduleError, match=r"'file'.*is gone"):
-        told.watcher.watch("file", missing_ok=True, key="key")
+        watch.watcher.watch("file", missing_ok=True, key="key")
 
 
 def failing(monkeypatch, name, number, when=lambda *_: True):
-    """Let inotify's call fail so, as it is hard to bring about."""
+    """Make a call of inotify fail."""
     call = getattr(inotify_simple.INotify, name)
 
     def fail(self, *args, **kwargs):
@@ -729,53 +729,53 @@ def failing(monkeypatch, name, number, when=lambda *_: True):
     monkeypatch.setattr(inotify_simple.INotify, name, fail)
 
 
-def test_at_the_kernel_s_limit_of_watches(told, file, monkeypatch):
-    """The error says what to raise; what the path took is given back."""
+def test_limit_of_watches_is_an_error(watch, file, monkeypatch):
+    """The message names the setting. The watches of the path are removed."""
     failing(monkeypatch, "add_watch", errno.ENOSPC, lambda path, _mask: path == str(file))
     with pytest.raises(ScheduleError, match=r"file.*fs\.inotify\.max_user_watches"):
-        told.watcher.watch(str(file), key="key")
-    assert watched(told.watcher) == []
+        watch.watcher.watch(str(file), key="key")
+    assert watched(watch.watcher) == []
 
 
-def test_at_that_limit_while_it_watches(told, file, monkeypatch, caplog):
-    """A path that cannot be watched again is logged and told; the others go on, and it does when there is room."""
+def test_limit_of_watches_during_a_change(watch, file, monkeypatch, caplog):
+    """The error is logged and the change reported. Other paths stay watched, and this one is again later."""
     other = file.with_name("other")
     other.write_text("old")
-    told.watcher.watch(str(file), key="file")
-    told.watcher.watch(str(other), key="other")
+    watch.watcher.watch(str(file), key="file")
+    watch.watcher.watch(str(other), key="other")
     with monkeypatch.context() as full:
         failing(full, "add_watch", errno.ENOSPC)
         replace(file)
         other.write_text("new")
-        told.wait("file", "other")
-        assert "file' is watched in part only" in caplog.text
+        watch.wait("file", "other")
+        assert "file only in part until it changes again" in caplog.text
         assert "max_user_watches" in caplog.text
     replace(file)
-    told.wait("file")
+    watch.wait("file")
     file.write_text("in place")
-    told.wait("file")
+    watch.wait("file")
     with monkeypatch.context() as full:
         failing(full, "add_watch", errno.ENOSPC)
         for _ in range(2):
             replace(file)
-            told.wait("file")
+            watch.wait("file")
     for key in ("file", "other"):
-        told.watcher.unwatch(key)
-    assert watched(told.watcher) == []
+        watch.watcher.unwatch(key)
+    assert watched(watch.watcher) == []
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(errno.ENOSYS, "has no inotify"), (errno.EMFILE, r"fs\.inotify\.max_user_instances")]
+    ("number", "message"), [(errno.ENOSYS, "has no inotify"), (errno.EMFILE, r"fs\.inotify\.max_user_instances")]
 )
-def test_a_system_without_inotify(monkeypatch, number, said):
-    """Or with no more of it for this user."""
+def test_system_without_inotify(monkeypatch, number, message):
+    """Or a user without free instances."""
     failing(monkeypatch, "__init__", number)
-    with pytest.raises(ScheduleError, match=said):
+    with pytest.raises(ScheduleError, match=message):
         Watcher()
 
 
-def test_close_gives_the_descriptor_back(file):
-    """Also when it is called twice; and a process that is started does not get it."""
+def test_close_closes_the_descriptor(file):
+    """It may be called twice. Child processes do not inherit the descriptor."""
     before = set(Path("/proc/self/fd").iterdir())
     watcher = Watcher()
     watcher.watch(str(file), key="file")
@@ -804,22 +804,22 @@ steps = st.lists(st.tuples(st.sampled_from([0, 1]), st.sampled_from(sorted(STEPS
 
 @settings(max_examples=60, deadline=None)
 @given(steps=steps)
-def test_each_change_in_any_order_is_told(tmp_path_factory, steps):
-    """Two files in directories of their own: after each step its file is told, the other is not."""
+def test_each_change_in_any_order_is_reported(tmp_path_factory, steps):
+    """Two files in their own directories: after each step only the changed file is reported."""
     top = tmp_path_factory.mktemp("any")
     files = [top / "0" / "file", top / "1" / "file"]
-    told = Told()
+    watch = Watch()
     try:
         for number, path in enumerate(files):
             path.parent.mkdir()
-            told.watcher.watch(str(path), missing_ok=True, key=number)
+            watch.watcher.watch(str(path), missing_ok=True, key=number)
         for number, step in steps:
             path = files[number]
             possible = path.exists() or step not in NEEDS_ONE
             shutil.rmtree(path.parent.with_suffix(".away"), ignore_errors=True)
-            told.rest()
+            watch.rest()
             STEPS[step if possible else "write"](path)
-            told.wait(number)
+            watch.wait(number)
     finally:
-        told.watcher.close()
+        watch.watcher.close()
         shutil.rmtree(top)

@@ -1,24 +1,25 @@
-"""Cron rules: what was asked for -> CronRule, and CronRule + time + zone -> the next time.
+"""Cron rules: fields -> CronRule, and CronRule + time + zone -> the next time.
 
 Rules
 
-1.  What is omitted is filled in as APScheduler does. In the order month, day, weekday, hour, minute: finer than the
-    finest given field it is the lowest value (the weekday any, or it would restrict the day), coarser it is any.
-2.  Where day and weekday are both restricted, one of them is enough; with `*`, `*/N` or uWSGI's -N in either, both
-    must match.
-3.  A rule with `*`, `*/N` or -N as hour or minute follows elapsed time: it fires in each minute that passes whose wall
-    clock matches. What the clock skips does not fire; what it shows twice fires twice.
-4.  Any other rule is for fixed times and fires once for each: when the clock first shows it or, if that is skipped,
-    right after the gap. All that one gap skips is one run.
+1.  Omitted fields have the defaults of APScheduler. The order is month, day, weekday, hour, minute. A field finer than
+    the finest given one defaults to its lowest value, a coarser one to any. The weekday always defaults to any, since
+    it would restrict the day.
+2.  If day and weekday are both restricted, one of them must match. With `*`, `*/N` or uWSGI's -N in either, both must.
+3.  A rule with `*`, `*/N` or -N as hour or minute follows elapsed time. It fires in each minute that passes and that
+    matches on the wall clock. A skipped time does not fire, a repeated time fires twice.
+4.  Any other rule has fixed times and fires once for each: when the clock first shows it or, if it is skipped, right
+    after the gap. All times that one gap skips are one run.
 
-3 and 4 are Debian's cron (`cron.c`, the four kinds of wakeup; `entry.c`, `MIN_STAR` and `HR_STAR`). It differs at the
-end of a gap, where it runs a job as often as it was skipped, and takes changes of three hours and more for corrections.
+Rules 3 and 4 are those of Debian's cron (`cron.c`, the four kinds of wakeup; `entry.c`, `MIN_STAR` and `HR_STAR`).
+Exceptions: at the end of a gap Debian's cron runs a job as often as it was skipped, and it treats changes of three
+hours and more as corrections.
 
 How it works
 
-CronSim walks the calendar as if there were no zones, which it does right; what it and others make of changes of the
-clock is in docs/cron-libraries.md. So these are dealt with here: between two changes, the wall clock is the epoch plus
-a constant.
+CronSim walks the calendar correctly if there are no clock changes. docs/explanation/cron-libraries.md describes how it
+and other libraries handle clock changes. This module handles them itself: between two changes, the wall clock is the
+epoch plus a constant.
 """
 
 from __future__ import annotations
@@ -37,16 +38,17 @@ from heliograph.models import CronRule
 _SECOND = timedelta(seconds=1)
 _DAY = 86_400
 _YEAR = 365 * _DAY
-_PATIENCE = 50 * _YEAR
-"""Seconds after which a rule counts as one that never fires; 29 February on a given weekday can take 40 years."""
+_SEARCH_LIMIT = 50 * _YEAR
+"""Seconds after which a rule counts as never firing. 29 February on a given weekday can take 40 years."""
 
 _END = 250_000_000_000
-"""Seconds since 1970: in the year 9892, so that a search ends before the calendar does."""
+"""Seconds since 1970, in the year 9892, so that a search ends before the calendar does."""
 
+_FIELDS = "minute, hour, day, month, weekday"
 _MONTH_LENGTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
-def cron_rule(  # noqa: PLR0913 - five fields are five names
+def cron_rule(  # noqa: PLR0913 - a cron rule has five fields
     expression: str | None = None,
     *,
     minute: str | int | None = None,
@@ -56,12 +58,13 @@ def cron_rule(  # noqa: PLR0913 - five fields are five names
     weekday: str | int | None = None,
     tz: str = "",
 ) -> CronRule:
-    """Understand five fields in one text, or some of them by name; `tz` is taken as it is.
+    """Parse five fields in one text, or some of them by name. `tz` is not checked.
 
         cron_rule("0 3 * * mon-fri")
         cron_rule(hour="10-18/2", weekday=-2)
 
-    Raises `ScheduleError` for fields that are impossible, that never meet, or that come together with an expression.
+    Raises:
+        ScheduleError: A field is invalid, day and month never match, or an expression came together with fields.
     """
     given = (minute, hour, day, month, weekday)
     fields = _filled(*given) if expression is None else _split(expression, given)
@@ -74,10 +77,9 @@ def cron_rule(  # noqa: PLR0913 - five fields are five names
 
 
 def next_fire(rule: CronRule, after: float, zone: tzinfo) -> float:
-    """The first time after `after`, both in seconds since the epoch, at which the rule fires in that zone.
+    """Return the first time after `after` at which the rule fires in that zone, both in seconds since 1970.
 
-    Infinity if that is not within fifty years (a rule may ask for an hour that its zone skips whenever it comes), and
-    from the year 9892 on.
+    Infinity if there is none within fifty years (the zone may always skip that hour), and from the year 9892 on.
     """
     if after >= _END:
         return math.inf
@@ -87,7 +89,7 @@ def next_fire(rule: CronRule, after: float, zone: tzinfo) -> float:
 
 
 def _filled(*given: str | int | None) -> tuple[str | int, ...]:
-    """Defaults for what is None among minute, hour, day, month, weekday."""
+    """Replace None by the defaults. The fields are minute, hour, day, month, weekday."""
     minute, hour, day, month, weekday = given
     order = (month, day, weekday, hour, minute)
     finest = max((place for place, value in enumerate(order) if value is not None), default=len(order))
@@ -99,21 +101,20 @@ def _filled(*given: str | int | None) -> tuple[str | int, ...]:
 
 
 def _split(expression: object, given: tuple[object, ...]) -> tuple[str, ...]:
-    told = f"cron expression {expression!r}"
+    what = f"invalid cron expression: {expression!r}"
     if any(value is not None for value in given):
-        raise ScheduleError(f"{told} came together with fields: give one or the other", expression)
+        raise ScheduleError(f"{what} came together with fields. Pass one or the other.", expression)
     fields = tuple(expression.split()) if isinstance(expression, str) else ()
     if len(fields) != 5:
-        wanted = "minute hour day month weekday, as in '0 3 * * mon-fri'"
-        raise ScheduleError(f"{told} is not a text of five fields: {wanted}", expression)
+        raise ScheduleError(f"{what}. Pass five fields, as in '0 3 * * mon-fri': {_FIELDS}.", expression)
     return fields
 
 
 def _refuse_never(rule: CronRule) -> None:
     longest = max(_MONTH_LENGTHS[month] for month in values(MONTH, rule.month))
     if _both_days(rule) and min(values(DAY, rule.day)) > longest:
-        never = f"cron fields day={rule.day!r} and month={rule.month!r} never meet"
-        raise ScheduleError(f"{never}: such a month has at most {longest} days", rule.day)
+        never = f"cron fields never match together: day={rule.day!r} and month={rule.month!r}"
+        raise ScheduleError(f"{never}. Such a month has at most {longest} days.", rule.day)
 
 
 def _both_days(rule: CronRule) -> bool:
@@ -121,7 +122,7 @@ def _both_days(rule: CronRule) -> bool:
 
 
 def _calendar(rule: CronRule, after: datetime) -> Iterator[datetime]:
-    """The wall-clock times after `after` that the fields match, as if the clock were never changed."""
+    """Yield the wall-clock times after `after` that match the fields, without regard to clock changes."""
     days, months = crontab(DAY, rule.day), crontab(MONTH, rule.month)
     times = CronSim(f"{rule.minute} {rule.hour} {days} {months} {rule.weekday}", after)
     times.day_and = _both_days(rule)
@@ -129,7 +130,7 @@ def _calendar(rule: CronRule, after: datetime) -> Iterator[datetime]:
 
 
 def _fixed(rule: CronRule, start: int, zone: tzinfo) -> float:
-    """Rule 4. What comes first may lie before `start`: where the clock shows a time again."""
+    """Apply rule 4. The first match may be before `start`, if the clock shows a time again."""
     for wall in _calendar(rule, _wall(start, zone)):
         at = _first_showing(wall, zone)
         if at > start:
@@ -138,9 +139,9 @@ def _fixed(rule: CronRule, start: int, zone: tzinfo) -> float:
 
 
 def _elapsed(rule: CronRule, start: int, zone: tzinfo) -> float:
-    """Rule 3, from one change of the clock to the next; `at` is the first second that counts."""
+    """Apply rule 3, from one clock change to the next. `at` is the first second that counts."""
     at = start + 1
-    while at < start + _PATIENCE:
+    while at < start + _SEARCH_LIMIT:
         wall = _wall(at, zone)
         match = next(_calendar(rule, wall - _SECOND), None)
         if match is None:
@@ -154,12 +155,12 @@ def _elapsed(rule: CronRule, start: int, zone: tzinfo) -> float:
 
 
 def _wall(at: int, zone: tzinfo) -> datetime:
-    """What the clock shows."""
+    """Return the time that the clock shows."""
     return datetime.fromtimestamp(at, zone).replace(tzinfo=None, fold=0)
 
 
 def _first_showing(wall: datetime, zone: tzinfo) -> int:
-    """When the clock shows it for the first time, or the end of the gap that it is in."""
+    """Return when the clock shows `wall` first. If a gap skips it, return the end of the gap."""
     at = int(wall.replace(tzinfo=zone).timestamp())
     if _wall(at, zone) == wall:
         return at
@@ -167,7 +168,7 @@ def _first_showing(wall: datetime, zone: tzinfo) -> int:
 
 
 def _next_change(zone: tzinfo, after: int, until: int) -> int | None:
-    """The first second after `after`, and not after `until`, at which the clock is changed."""
+    """Return the first clock change after `after` and not after `until`."""
     for year in range(after // _YEAR, until // _YEAR + 1):
         for change in _changes(zone, year):
             if after < change <= until:
@@ -177,7 +178,7 @@ def _next_change(zone: tzinfo, after: int, until: int) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _changes(zone: tzinfo, year: int) -> tuple[int, ...]:
-    """All changes of a zone's clock in a year of 365 days, counted from 1970; none is undone within a day."""
+    """Return all clock changes of a zone in a year of 365 days, counted from 1970. No zone has two in one day."""
     days = range(year * _YEAR, (year + 1) * _YEAR, _DAY)
     return tuple(
         _change_between(zone, day, day + _DAY) for day in days if _offset(zone, day) != _offset(zone, day + _DAY)
@@ -185,7 +186,7 @@ def _changes(zone: tzinfo, year: int) -> tuple[int, ...]:
 
 
 def _change_between(zone: tzinfo, before: int, after: int) -> int:
-    """The first second of the offset that holds at `after`, where another one holds at `before`."""
+    """Return the first second of the offset at `after`. The offset at `before` is another one."""
     old = _offset(zone, before)
     while after - before > 1:
         middle = (before + after) // 2

@@ -1,13 +1,13 @@
-"""What one field of a cron rule may say: numbers in uWSGI's way, or text in a crontab's.
+"""Fields of a cron rule: numbers as in uWSGI, or text as in a crontab.
 
     3          this value               -1      any
-    "1,15"     each of these            -N      what N divides: as a day -2 is 2, 4, 6 ..., as an hour 0, 2, 4 ...
+    "1,15"     each of these            -N      values that N divides: day -2 is 2, 4, 6 ..., hour -2 is 0, 2, 4 ...
     "10-18"    from 10 to 18            "*"     any
-    "10-18/2"  10, 12, 14, 16, 18       "*/5"   from the lowest value in steps of 5: as a day 1, 6, 11 ...
-    "mon-fri"  names of months and weekdays, in any case; Sunday is 0 and 7, and may end a range
+    "10-18/2"  10, 12, 14, 16, 18       "*/5"   from the lowest value in steps of 5: day 1, 6, 11 ...
+    "mon-fri"  names of months and weekdays, in upper or lower case. Sunday is 0 and 7, and may end a range
 
--N is uWSGI's (`core/master_utils.c`, `uwsgi_cron_task_needs_execution`). It may be given as text, as in uWSGI's option
-`cron`. A rule spells it `*/N` where that means the same, and -N for days and months, which are counted from 1.
+-N is from uWSGI (`core/master_utils.c`, `uwsgi_cron_task_needs_execution`). It may be text, as in the option `cron`.
+A rule has `*/N` in its place where that means the same, and -N for days and months, which are counted from 1.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _ITEM = re.compile(r"(?:\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field, its bounds, both included, and the names of its values from the lowest."""
+    """A field, its bounds (both included), and the names of its values from the lowest."""
 
     name: str
     lowest: int
     highest: int
     count: int
-    """How many different values there are; no step is longer."""
+    """How many different values there are. No step is larger."""
 
     names: tuple[str, ...] = ()
 
 
 class Item(NamedTuple):
-    """One item of a field's list: how a rule spells it, and what it stands for."""
+    """One item of the list of a field: its text in a rule, and its values."""
 
     text: str
     values: range
@@ -50,7 +50,11 @@ WEEKDAY = Field("weekday", 0, 7, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "
 
 
 def read(field: Field, value: object) -> tuple[Item, ...]:
-    """Understand what was given for a field; anything but the above is a `ScheduleError`."""
+    """Parse the value of a field.
+
+    Raises:
+        ScheduleError: The value has none of the forms above.
+    """
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         _refuse(field, value, f"is a {type(value).__name__}")
     text = str(value).lower()
@@ -61,17 +65,17 @@ def read(field: Field, value: object) -> tuple[Item, ...]:
 
 
 def spelled(field: Field, value: object) -> str:
-    """The same as a rule holds it: in numbers; it reads back as itself."""
+    """Return the value as text with numbers only, as in a `CronRule`."""
     return ",".join(item.text for item in read(field, value))
 
 
 def values(field: Field, value: object) -> frozenset[int]:
-    """All values that a field stands for."""
+    """Return all values that match a field."""
     return frozenset(number for item in read(field, value) for number in item.values)
 
 
 def crontab(field: Field, text: str) -> str:
-    """A rule's field without uWSGI's -N."""
+    """Return the field of a rule without uWSGI's -N."""
     return f"{text[1:]}-{field.highest}/{text[1:]}" if text.startswith("-") else text
 
 
@@ -103,16 +107,16 @@ def _item(field: Field, text: str, given: object) -> Item:
 
 
 def _range(field: Field, low: int, high: int, step: int, given: object) -> Item:
-    """A range; one of a single value is spelled as that, since CronSim takes `5-5/2` for `5-59/2`."""
+    """Return a range. A range of one value becomes that value, since CronSim reads `5-5/2` as `5-59/2`."""
     if high < low:
-        _refuse(field, given, f"has a range that runs backwards, {low}-{high}")
+        _refuse(field, given, f"has a range with its end before its start, {low}-{high}")
     if low == high:
         return Item(f"{low}", range(low, low + 1))
     return Item(f"{low}-{high}" if step == 1 else f"{low}-{high}/{step}", range(low, high + 1, step))
 
 
 def _end(field: Field, text: str, low: int, given: object) -> int:
-    """A range's last value; one that ends on `sun` ends with the week."""
+    """Return the last value of a range. `sun` at the end of a range is 7."""
     return field.highest if text == "sun" and field is WEEKDAY and low else _number(field, text, given)
 
 
@@ -133,7 +137,8 @@ def _step_without_range(field: Field, low: int, step: int, given: object) -> NoR
 def _refuse(field: Field, value: object, reason: str) -> NoReturn:
     names = f" (or {field.names[0]} to {field.names[-1]})" if field.names else ""
     raise ScheduleError(
-        f"cron field {field.name}={value!r} {reason}: use {field.lowest} to {field.highest}{names}, -1 for any, "
-        f"-N for every N up to {field.count}, or text such as '*', '*/2', '{field.lowest + 1}-{field.highest}', '2,4'",
+        f"invalid cron field: {field.name}={value!r} {reason}. Use {field.lowest} to {field.highest}{names}, -1 for "
+        f"any, -N for every N up to {field.count}, or text such as '*', '*/2', "
+        f"'{field.lowest + 1}-{field.highest}', '2,4'.",
         value,
     )

@@ -1,7 +1,7 @@
-"""Runs of a schedule's sources: raised where there is room, and owed where there is none until there is.
+"""Runs of the triggers of a schedule. Runs that find their queue full are deferred until there is space.
 
-What is owed is bounded: of a source that coalesces one run, of another as many as are made up for at a time; the others
-count as missed.
+Each trigger has a bounded number of deferred runs: one if it coalesces, else `MAX_CATCH_UP_RUNS`. Further runs count as
+missed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from heliograph._core.schedule.schedule import MAX_CATCH_UP_RUNS, ClockReading, 
 from heliograph.models import Trigger
 
 _RETRY_INTERVAL = 0.05
-"""Seconds until a signal that found its queue full is tried again."""
+"""Seconds until a deferred run is tried again."""
 
 
 class PendingRuns:
-    """Raises the signals of a schedule's sources. No clock: each call is told the time."""
+    """Sends the signals of the triggers of a schedule. It reads no clock: each call gets the time."""
 
     def __init__(
         self, schedule: Schedule, send_signal: Callable[[int], bool], is_queued: Callable[[int], bool]
     ) -> None:
-        """`raise_signal(num)` says whether there was room.
+        """`send_signal(num)` sends a signal, or returns False if its queue is full. It does not block.
 
-        `is_waiting(num)` says whether a signal has not been taken yet: then another run would add nothing.
+        `is_queued(num)` returns True if a signal is still queued, so that another run would add nothing.
         """
         self._schedule = schedule
         self._send = send_signal
@@ -32,17 +32,17 @@ class PendingRuns:
 
     @property
     def deferred(self) -> tuple[str, ...]:
-        """The sources whose runs wait for room."""
+        """Names of the triggers that have deferred runs."""
         return tuple(self._deferred)
 
     def wait(self, now: ClockReading) -> float:
-        """Seconds until `tick` is due at the latest; infinite if never."""
+        """Return the seconds until `tick` is due. Infinite if there is nothing to wait for."""
         return min(self._schedule.wait(now), _RETRY_INTERVAL if self._deferred else float("inf"))
 
     def tick(self, now: ClockReading) -> list[Trigger]:
-        """Raise what is owed, then what is due; return whose time had come."""
-        owed, self._deferred = self._deferred, {}
-        for name, times in owed.items():
+        """Send the deferred runs, then the runs that are due. Return the triggers that were due."""
+        deferred, self._deferred = self._deferred, {}
+        for name, times in deferred.items():
             entry = self._schedule.entry(name)
             if entry is not None:
                 self._fire(entry.trigger, times)
@@ -52,14 +52,14 @@ class PendingRuns:
         return [firing.trigger for firing in due]
 
     def add(self, name: str) -> None:
-        """One run beside the schedule, now: what the source watches has changed."""
+        """Add one run now, outside the schedule: the path of a file monitor changed."""
         entry = self._schedule.entry(name)
         if entry is not None:
             entry.fired += 1
             self._fire(entry.trigger, 1)
 
     def forget(self, name: str) -> None:
-        """Owe nothing to this source."""
+        """Drop the deferred runs of a trigger."""
         self._deferred.pop(name, None)
 
     def _fire(self, trigger: Trigger, times: int) -> None:
@@ -71,7 +71,7 @@ class PendingRuns:
                 return
 
     def _defer(self, trigger: Trigger, times: int) -> None:
-        owed = self._deferred.get(trigger.name, 0) + times
+        deferred = self._deferred.get(trigger.name, 0) + times
         most = 1 if trigger.coalesce else MAX_CATCH_UP_RUNS
-        self._deferred[trigger.name] = min(owed, most)
-        self._schedule.count_missed(trigger.name, max(0, owed - most))
+        self._deferred[trigger.name] = min(deferred, most)
+        self._schedule.count_missed(trigger.name, max(0, deferred - most))

@@ -1,18 +1,19 @@
-"""When sources fire: deadlines for any number of timers and cron rules. No clock: each call is told the time.
+"""Due times for any number of timers and cron rules. A schedule reads no clock: each call gets the time.
 
 Rules
-    A timer fires on the grid of its start: start + k x period, however late it was asked. A cron rule fires once a
-    matching minute, on the wall clock.
-    Runs that were passed over (the asker was late, the machine slept) are made up for by one run, the others count as
-    missed; with `coalesce=False` by all of them. A run later than `misfire_grace` is missed; jitter is not lateness.
-    After a clock change of more than three hours the new time holds at once, as Debian's cron has it; after a smaller
-    one skipped runs are made up for, and a clock that was set back repeats nothing.
-    A new set of sources (a reload) keeps what is the same by name and times, whichever signal it raises now: its grid,
-    its count, and that it has ended.
+    A timer fires at a fixed rate, at start + k x period, however late the host asks. A cron rule fires once in each
+    matching minute of the wall clock.
+    If runs were passed over (the host was late, the machine was suspended), one run makes up for them and the others
+    count as missed. With `coalesce=False` all of them run. A run later than `misfire_grace` counts as missed. A delay
+    by jitter is not lateness.
+    After a clock change of more than three hours the new time holds immediately, as in Debian's cron. After a smaller
+    change, skipped runs are made up for, and a clock that was set back repeats no run.
+    A new set of triggers (a reload) continues each trigger that has the same name and times, even if it now sends
+    another signal: its fixed rate, its counts, and whether it has ended.
 
 How it works
-    Two heaps of (due, serial, name), one on each clock. An entry that was removed or moved leaves a stale item behind,
-    which is dropped when it comes up, or when there are more of them than of the others.
+    There are two heaps of (due, serial, name), one for each clock. An entry that was removed or moved leaves a stale
+    item behind. The schedule drops it when it comes up, or when stale items outnumber the others.
 """
 
 from __future__ import annotations
@@ -28,30 +29,30 @@ from typing import NamedTuple
 from heliograph.models import CronRule, Timer, Trigger
 
 CLOCK_JUMP = 3 * 3600.0
-"""Seconds; a larger change of the wall clock is a correction."""
+"""Seconds. A larger change of the wall clock is a correction."""
 CLOCK_CHECK_INTERVAL = 60.0
-"""Seconds between two looks at the wall clock, while there are cron rules: it may have been set."""
+"""Seconds between two checks of the wall clock while there are cron rules, since it may have been set."""
 MAX_CATCH_UP_RUNS = 1000
-"""Runs that are made up for at a time with `coalesce=False`. Beyond it a timer's count as missed; a rule's, each of
-which takes a look at the calendar, are not counted."""
+"""Runs that are made up for at a time with `coalesce=False`. Beyond that, the runs of a timer count as missed. The
+runs of a cron rule are not counted, since each needs a calendar lookup."""
 MAX_STALE_ITEMS = 64
-"""Stale items that a heap may have beside as many as there are sources."""
+"""Stale items that a heap may have in addition to the number of triggers."""
 
-_NOTHING: Mapping[str, float] = {}
+_NO_RUNS: Mapping[str, float] = {}
 
 NextFire = Callable[[CronRule, float], float]
-"""The next time (seconds since 1970) after the given one at which a rule fires."""
+"""Returns the next time (seconds since 1970) after the given time at which a rule fires."""
 
 
 class ClockReading(NamedTuple):
-    """A time on both clocks, in seconds: `monotonic` never goes back, `wall` is since 1970 and may be set."""
+    """A time on both clocks, in seconds. `monotonic` never decreases. `wall` counts from 1970 and may be set."""
 
     monotonic: float
     wall: float
 
 
 class Firing(NamedTuple):
-    """A source whose time has come, and how many times its signal is to be raised."""
+    """A trigger that is due, and how many times to send its signal."""
 
     trigger: Trigger
     times: int
@@ -59,17 +60,17 @@ class Firing(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """A source and where it stands. `due` is monotonic for a timer, wall for a rule; infinite once it has ended."""
+    """A trigger and its state. `due` is monotonic for a timer, wall time for a rule, infinite after the last run."""
 
     trigger: Trigger
     start: float
     due: float = math.inf
     delay: float = 0.0
-    """Seconds by which the next run is put off."""
+    """Seconds of jitter of the next run."""
     tick: int = 0
-    """Of a timer: which k the next run is."""
+    """Of a timer: the k of the next run."""
     runs_before_change: int = 0
-    """Of a timer: how many runs it had before it got its present period."""
+    """Of a timer: how many runs it had before its current period was set."""
     fired: int = 0
     missed: int = 0
     serial: int = 0
@@ -77,11 +78,11 @@ class Entry:
 
 @dataclass(slots=True)
 class Schedule:
-    """All sources of a server. `chance()` gives numbers from 0 to 1, for jitter."""
+    """All triggers of a server. `random()` returns numbers from 0 to 1, for jitter."""
 
     next_fire: NextFire
-    chance: Callable[[], float]
-    glance: float = CLOCK_CHECK_INTERVAL
+    random: Callable[[], float]
+    clock_check_interval: float = CLOCK_CHECK_INTERVAL
     _entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     _timers: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
     _rules: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
@@ -89,12 +90,12 @@ class Schedule:
     _offset: float | None = None
 
     def replace_all(
-        self, triggers: Iterable[Trigger], now: ClockReading, last_runs: Mapping[str, float] = _NOTHING
+        self, triggers: Iterable[Trigger], now: ClockReading, last_runs: Mapping[str, float] = _NO_RUNS
     ) -> None:
-        """Have exactly these sources; what is the same as before goes on as it was.
+        """Have exactly these triggers. A trigger with the name and the times of an existing one continues it.
 
-        `seen` says when rules were last seen to, on the wall clock: one with a `misfire_grace` makes up for what has
-        come up since.
+        `last_runs` has the last runs of cron rules, in wall time. A new rule with a `misfire_grace` catches up on the
+        runs since then.
         """
         before, self._entries = self._entries, {}
         for trigger in triggers:
@@ -106,7 +107,7 @@ class Schedule:
                 self.add(trigger, now, last_runs.get(trigger.name))
 
     def add(self, trigger: Trigger, now: ClockReading, last_run: float | None = None) -> None:
-        """A new source, or another one of that name."""
+        """Add a trigger. It replaces one of the same name."""
         if self._offset is None:
             self._offset = now.wall - now.monotonic
         entry = Entry(trigger, now.monotonic, tick=1)
@@ -115,13 +116,13 @@ class Schedule:
         self._plan(entry, since)
 
     def remove(self, name: str) -> bool:
-        """Forget a source; False if there is none of that name."""
+        """Remove a trigger. Return False if there is none of that name."""
         return self._entries.pop(name, None) is not None
 
     def change_period(self, name: str, period: float, now: ClockReading) -> bool:
-        """Give a timer another period, on a new grid from now; False if there is no such timer.
+        """Give a timer another period, counted from now. Return False if there is no such timer.
 
-        One that repeats n times does so: the runs that it had count.
+        The runs that a repeating timer already had still count.
         """
         entry = self._entries.get(name)
         if entry is None or not isinstance(entry.trigger.spec, Timer):
@@ -133,30 +134,30 @@ class Schedule:
         return True
 
     def entries(self) -> tuple[Entry, ...]:
-        """All sources, and where they stand."""
+        """Return all triggers with their state."""
         return tuple(self._entries.values())
 
     def entry(self, name: str) -> Entry | None:
-        """The source of that name, and where it stands."""
+        """Return the trigger of that name with its state."""
         return self._entries.get(name)
 
     def count_missed(self, name: str, times: int = 1) -> None:
-        """Count as missed, not as fired, what whoever raises the signals has left out."""
+        """Count runs as missed, not as fired, because their signals were not sent."""
         entry = self._entries.get(name)
         if entry is not None:
             entry.fired -= times
             entry.missed += times
 
     def wait(self, now: ClockReading) -> float:
-        """Seconds until `due` should be asked again; infinite if never."""
+        """Return the seconds until the next call of `due`. Infinite if there is nothing to wait for."""
         self._drop_stale()
         wait = self._timers[0][0] - now.monotonic if self._timers else math.inf
         if self._rules:
-            wait = min(wait, self._rules[0][0] - now.wall, self.glance)
+            wait = min(wait, self._rules[0][0] - now.wall, self.clock_check_interval)
         return max(0.0, wait)
 
     def due(self, now: ClockReading) -> list[Firing]:
-        """What fires now, each source at most once; their next runs are planned."""
+        """Return the triggers that fire now, each at most once, and plan their next runs."""
         self._check_clock(now)
         found: list[Firing] = []
         for heap, time in ((self._timers, now.monotonic), (self._rules, now.wall)):
@@ -172,7 +173,7 @@ class Schedule:
         return found
 
     def upcoming(self, most: int, now: ClockReading) -> list[tuple[float, Trigger]]:
-        """The next `most` runs of all sources: wall-clock times, the soonest first. Jitter is left out."""
+        """Return the next `most` runs of all triggers, soonest first, in wall time and without jitter."""
         offset = now.wall - now.monotonic
         ahead = [(_first_of(entry, offset), number, entry) for number, entry in enumerate(self._entries.values())]
         soonest = heapq.nsmallest(most, (item for item in ahead if item[0] < math.inf))
@@ -182,7 +183,7 @@ class Schedule:
     # within
 
     def _plan(self, entry: Entry, wall: float) -> None:
-        """Put an entry's next run on its heap."""
+        """Put the next run of an entry on its heap."""
         self._serial += 1
         entry.serial = self._serial
         what = entry.trigger.spec
@@ -196,7 +197,7 @@ class Schedule:
         else:
             return
         if entry.due < math.inf:
-            entry.delay = self.chance() * entry.trigger.jitter
+            entry.delay = self.random() * entry.trigger.jitter
             heapq.heappush(heap, (entry.due + entry.delay, entry.serial, entry.trigger.name))
             if len(heap) > 2 * len(self._entries) + MAX_STALE_ITEMS:
                 heap[:] = filter(self._is_current, heap)
@@ -228,7 +229,7 @@ class Schedule:
         return times
 
     def _count_runs(self, rule: CronRule, due: float, until: float) -> int:
-        """How many runs of a rule there are from its run at `due` on, MOST_AT_ONCE at most."""
+        """Return how many runs of a rule there are from `due` to `until`, at most `MAX_CATCH_UP_RUNS`."""
         runs = 0
         while due <= until and runs < MAX_CATCH_UP_RUNS:
             runs += 1
@@ -236,7 +237,7 @@ class Schedule:
         return runs
 
     def _times(self, entry: Entry, *, passed: int, in_time: int) -> int:
-        """How often to fire for runs that came up, of which some are not too late."""
+        """Return how many of the runs that came up to make up for, and count the others as missed."""
         times = min(in_time, 1 if entry.trigger.coalesce else MAX_CATCH_UP_RUNS)
         entry.missed += passed - times
         return times
@@ -275,17 +276,17 @@ class Schedule:
 
 
 def _first_of(entry: Entry, offset: float) -> float:
-    """When a source fires next, on the wall clock; infinite if never, or if only what happens to a file says."""
+    """Return the next due time in wall time. Infinite if there is none, and for file monitors."""
     return entry.due + offset if isinstance(entry.trigger.spec, Timer) else entry.due
 
 
 def _tick_until(entry: Entry, period: float, time: float) -> int:
-    """The last k whose time is not after `time`. The quotient may be off by one: the grid decides, not the division."""
+    """Return the last k whose time is not after `time`. The quotient may be off by one, so the due times decide."""
     about = int((time - entry.start) / period)
     return next((k for k in (about + 1, about) if entry.start + k * period <= time), about - 1)
 
 
 def _tick_from(entry: Entry, period: float, time: float) -> int:
-    """The first k whose time is not before `time`."""
+    """Return the first k whose time is not before `time`."""
     about = math.ceil((time - entry.start) / period)
     return next((k for k in (about - 1, about) if entry.start + k * period >= time), about + 1)

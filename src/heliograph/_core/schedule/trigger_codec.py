@@ -1,4 +1,4 @@
-"""Sources as text, to cross from the process that loads the application to the one that raises its signals."""
+"""Triggers as JSON, to pass them from the process that loads the application to the process that sends the signals."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _KINDS: dict[str, type[Timer | CronRule | FileMonitor]] = {
 
 
 def to_json(triggers: Iterable[Trigger]) -> str:
-    """All of them, one text."""
+    """Encode triggers."""
     return json.dumps([{**asdict(trigger), "kind": type(trigger.spec).__name__} for trigger in triggers])
 
 
 def from_json(text: str) -> list[Trigger]:
-    """What `to_json` wrote; none from an empty text."""
+    """Decode what `to_json` returned. An empty text has no triggers."""
     facts: list[dict[str, Any]] = json.loads(text) if text else []
     return [_trigger(**fact) for fact in facts]
 
 
 def describe_trigger(spec: Timer | CronRule | FileMonitor) -> str:
-    """For people: `every 0.5 s`, `0 3 * * * Europe/Berlin`, `changes of /etc/prices`."""
+    """Describe a trigger for the status output: `every 0.5 s`, `0 3 * * * UTC`, `changes of /etc/prices`."""
     if isinstance(spec, Timer):
         return f"every {spec.period:g} s" + (f", {spec.repeat} times" if spec.repeat else "")
     if isinstance(spec, CronRule):

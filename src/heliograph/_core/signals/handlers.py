@@ -1,4 +1,4 @@
-"""How a handler is called: with the signal's number, or with nothing."""
+"""Calling a handler: with the number of the signal, or without arguments."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from heliograph.exceptions import SignalTypeError
 
 
 def adapt(func: Callable[..., Any]) -> Callable[[int], Any]:
-    """A callable that takes the number, whatever `func` takes; the signature is looked at here, once.
+    """Return a callable that takes the number. The signature of `func` is inspected only here.
 
-    Raises `SignalTypeError` if `func` cannot be called, or needs more than the number.
+    Raises:
+        SignalTypeError: `func` is not callable, or takes other arguments.
     """
     if not callable(func):
-        raise SignalTypeError(f"a signal handler must be callable, not {func!r}", func)
+        raise SignalTypeError(f"invalid signal handler: {func!r}. Pass a callable.", func)
     try:
         signature = inspect.signature(func)
-    except (TypeError, ValueError):  # some builtins do not tell
+    except (TypeError, ValueError):  # some builtins have no signature
         return func
     if _accepts(signature, 1):
         return func
     if _accepts(signature, 0):
         return lambda _num: func()
     raise SignalTypeError(
-        f"a signal handler takes the number or nothing, which is all that a signal carries; {describe(func)} takes "
-        f"{signature}",
+        f"invalid signal handler: {describe(func)} takes {signature}. "
+        "Pass a function that takes the number of the signal or nothing.",
         func,
     )
 
 
 def describe(func: Callable[..., Any]) -> str:
-    """Where a function is from, for people: `shop.tasks.refresh`."""
+    """Return module and name of a function: `shop.tasks.refresh`."""
     name = getattr(func, "__qualname__", None)
     return f"{getattr(func, '__module__', '?')}.{name}" if name else repr(func)
 
 
 def same_function(one: str, other: str) -> bool:
-    """Whether two descriptions are of one function: `tasks.refresh` of a file is `shop.tasks.refresh` of a package."""
+    """Return True if two descriptions may name one function: `tasks.refresh` and `shop.tasks.refresh`."""
     longer, shorter = sorted((one, other), key=len, reverse=True)
     return f".{longer}".endswith(f".{shorter}")
 

@@ -1,14 +1,14 @@
-"""The uwsgi packet that carries a signal: bytes <-> values.
+"""The packet of the uwsgi protocol that carries a signal.
 
 A request is 4 bytes: modifier1 = 110, the size of what follows (two bytes, little endian, 0), modifier2 = the
-signal number. The answer is 4 bytes: 255, size 0, and 1 for taken or 0 for refused. Source: uWSGI `core/signal.c`
+signal number. The answer is 4 bytes: 255, size 0, and 1 for accepted or 0 for rejected. Source: uWSGI `core/signal.c`
 `uwsgi_remote_signal_send`, `plugins/signal/signal_plugin.c`.
 """
 
 from __future__ import annotations
 
 PACKET_SIZE = 4
-"""Bytes of a request and of an answer."""
+"""Bytes of a request, and of an answer."""
 
 _SIGNAL = 110
 _ANSWER = 255
@@ -19,22 +19,26 @@ class NotUwsgi(ValueError):
 
 
 def encode_signal(num: int) -> bytes:
-    """The request that raises signal `num` (0-255)."""
+    """Encode a request that sends signal `num` (0-255)."""
     return bytes((_SIGNAL, 0, 0, num))
 
 
 def decode_signal(packet: bytes) -> int | None:
-    """The number that a request of 4 bytes raises; None if it is no such request."""
+    """Return the signal of a request of 4 bytes. None if it is another kind of request."""
     return packet[3] if packet[:3] == bytes((_SIGNAL, 0, 0)) else None
 
 
 def encode_answer(*, taken: bool) -> bytes:
-    """The answer to a request."""
+    """Encode an answer."""
     return bytes((_ANSWER, 0, 0, taken))
 
 
 def decode_answer(packet: bytes) -> bool:
-    """Whether the signal was taken. Raises `NotUwsgi` if these 4 bytes are no such answer."""
+    """Return True if the signal was accepted.
+
+    Raises:
+        NotUwsgi: The bytes are not such an answer.
+    """
     if len(packet) != PACKET_SIZE or packet[:3] != bytes((_ANSWER, 0, 0)) or packet[3] > 1:
         raise NotUwsgi(repr(packet))
     return packet[3] == 1

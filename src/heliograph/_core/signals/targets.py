@@ -1,14 +1,14 @@
-"""What a target means: text -> Target, and Target + Topology -> queues.
+"""Targets: text -> Target, and Target + Topology -> queues.
 
-The words are uWSGI's (`core/signal.c`, `uwsgi_route_signal`); unlike there, what does not exist is an error.
+The words are those of uWSGI (`core/signal.c`, `uwsgi_route_signal`). Unlike in uWSGI, a missing target is an error.
 
-    ""  worker  worker0      the first available worker        worker's pool
-    workerN                  worker N                          its own queue
-    workers                  each worker once                  every worker's own queue
+    ""  worker  worker0      the first available worker        shared queue of the workers
+    workerN                  worker N                          queue of worker N
+    workers                  each worker once                  queue of each worker
     active-workers           each that runs and is not cheaped
     mule  mule0  muleN  mules   the same for mules
-    farmN  farm_NAME         one mule of the farm              the farm's queue
-    spooler                  the first available spooler       spooler's pool
+    farmN  farm_NAME         one mule of the farm              queue of the farm
+    spooler                  the first available spooler       shared queue of the spoolers
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from heliograph.exceptions import TargetError
 from heliograph.models import Identity, Queue, Topology
 
 MAX_TARGET_BYTES = 63
-"""uWSGI keeps a target in 64 bytes, the last of them 0."""
+"""uWSGI stores a target in 64 bytes, including a final 0."""
 
 _NUMBERED = re.compile(r"(worker|mule|farm)([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target that was understood; `text` is its resolved spelling."""
+    """A parsed target. `text` is its resolved spelling."""
 
     kind: Literal["worker", "mule", "farm", "spooler"]
     scope: Literal["one", "all", "active", "any"]
@@ -37,9 +37,10 @@ class Target:
 
 
 def parse(text: str, topology: Topology | None) -> Target:
-    """Understand a target; with a topology also check that it exists there.
+    """Parse a target. With a topology, also check that it exists there.
 
-    Raises `TargetError`, which lists what there is, for anything else than the words above.
+    Raises:
+        TargetError: The target does not exist. The message lists the targets that do.
     """
     target = _read(text, topology)
     if topology is not None:
@@ -48,7 +49,7 @@ def parse(text: str, topology: Topology | None) -> Target:
 
 
 def available(topology: Topology) -> tuple[str, ...]:
-    """The targets that a server of this topology has."""
+    """Return the targets of a server with this topology."""
     words: list[str] = []
     if topology.workers:
         words += ["worker", "workers", "active-workers", *_numbered("worker", topology.workers)]
@@ -61,9 +62,9 @@ def available(topology: Topology) -> tuple[str, ...]:
 
 
 def queues(target: Target, topology: Topology, active_workers: tuple[int, ...] | None = None) -> tuple[Queue, ...]:
-    """The queues that get one copy each of a signal to this target.
+    """Return the queues that get one copy each of a signal to this target.
 
-    `active_workers` are the numbers that `active-workers` stands for now; all of them if not given.
+    `active_workers` are the numbers of the workers that are active now. Default: all workers.
     """
     if target.scope == "any":
         return (Queue(target.kind, 0),)
@@ -75,7 +76,7 @@ def queues(target: Target, topology: Topology, active_workers: tuple[int, ...] |
 
 
 def queues_read_by(process: Identity, topology: Topology) -> tuple[Queue, ...]:
-    """The queues that a process takes signals from: its own, its pool's, its farms'."""
+    """Return the queues that a process reads: its own, the shared one of its kind, and those of its farms."""
     if process.role == "spooler":
         return (Queue("spooler", 0),)
     if process.role == "worker":
@@ -87,7 +88,7 @@ def queues_read_by(process: Identity, topology: Topology) -> tuple[Queue, ...]:
 
 
 def readers_of(queue: Queue, topology: Topology) -> tuple[Identity, ...]:
-    """The processes that take signals from a queue."""
+    """Return the processes that read a queue."""
     if queue.kind == "farm":
         mules = topology.farms[queue.number - 1].mules
         return tuple(process for process in topology.processes() if process.role == "mule" and process.number in mules)
@@ -97,7 +98,7 @@ def readers_of(queue: Queue, topology: Topology) -> tuple[Identity, ...]:
 
 
 def all_queues(topology: Topology) -> tuple[Queue, ...]:
-    """Every queue of a server, in a fixed order."""
+    """Return all queues of a server, in a fixed order."""
     found: list[Queue] = []
     if topology.workers:
         found += [Queue("worker", number) for number in range(topology.workers + 1)]
@@ -111,14 +112,14 @@ def all_queues(topology: Topology) -> tuple[Queue, ...]:
 
 def _read(text: str, topology: Topology | None) -> Target:
     if len(text.encode(errors="surrogatepass")) > MAX_TARGET_BYTES:
-        raise TargetError(text, f"longer than {MAX_TARGET_BYTES} bytes")
+        raise TargetError(text, f"it is longer than {MAX_TARGET_BYTES} bytes")
     if text in _WORDS:
         return _WORDS[text]
     if text.startswith("farm_"):
         return _farm(text, topology)
     numbered = _NUMBERED.fullmatch(text)
     if numbered is None:
-        raise _unknown(text, "is not a target", topology)
+        raise _unknown(text, "it is not a target", topology)
     kind, number = numbered[1], int(numbered[2])
     if kind == "farm":
         return Target("farm", "one", number, text)
@@ -129,7 +130,7 @@ def _farm(text: str, topology: Topology | None) -> Target:
     name = text.removeprefix("farm_")
     names = [farm.name for farm in topology.farms] if topology else [name]
     if not name or name not in names:
-        raise _unknown(text, f"there is no farm of that name ({_OPTIONS['farm']})", topology)
+        raise _unknown(text, f"this server has no farm of that name ({_OPTIONS['farm']})", topology)
     return Target("farm", "one", names.index(name) + 1, text)
 
 
@@ -158,7 +159,7 @@ def _numbered(kind: str, count: int) -> list[str]:
 
 
 _OPTIONS = {"worker": "--workers N", "mule": "--mules N", "farm": "--farm", "spooler": "--spooler DIR"}
-"""What starts a server with them, ours and uWSGI alike."""
+"""Options that start such processes, on the heliograph server and on uWSGI."""
 
 _ANY_WORKER = Target("worker", "any", 0, "worker")
 _ANY_MULE = Target("mule", "any", 0, "mule")

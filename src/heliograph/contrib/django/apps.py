@@ -1,4 +1,4 @@
-"""What Django does with heliograph when it is set up."""
+"""The app configuration: it imports the modules that register handlers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from heliograph.contrib.django.connections import with_fresh_connections
 from heliograph.runtime.signals import wrap_handlers
 
 MODULES = ("tasks", "signals")
-"""Where an app may register handlers. Many apps have a `signals.py` for Django's own: to import that does no harm."""
+"""Modules in which an app may register handlers. Importing a `signals.py` with Django signals is harmless."""
 
 
 class HeliographConfig(AppConfig):
-    """Every process has the handlers of all installed apps, in the same order, and so under the same numbers."""
+    """Imports the handlers of all installed apps in the same order, so that every process has the same numbers."""
 
     name = "heliograph.contrib.django"
     label = "heliograph"
@@ -23,5 +23,5 @@ class HeliographConfig(AppConfig):
         autodiscover_modules(*MODULES)
 
 
-# Not in ready(): by then models are imported, and may have registered handlers.
+# Not in ready(): models are imported before, and may register handlers.
 wrap_handlers(with_fresh_connections)

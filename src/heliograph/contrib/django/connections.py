@@ -1,4 +1,4 @@
-"""Database connections in handlers, as Django has them in requests."""
+"""Database connections in handlers, managed as Django manages them in requests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.db import close_old_connections
 
 
 def with_fresh_connections(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler, with connections closed before and after it that are broken or older than CONN_MAX_AGE.
+    """Wrap a handler: close connections that are broken or older than CONN_MAX_AGE, before and after it.
 
-    Requests do the same. Else a process that seldom handles a signal would find its connection closed by the database.
-    Within `atomic()` nothing is closed.
+    Django does the same for requests. Without it, the database may have closed the connection of a process that rarely
+    handles a signal. Inside `atomic()` no connection is closed.
     """
     return _around_async(handler) if inspect.iscoroutinefunction(handler) else _around(handler)
 
@@ -33,7 +33,7 @@ def _around(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _around_async(handler: Callable[..., Any]) -> Callable[..., Any]:
-    close = sync_to_async(close_old_connections)  # in the thread in which Django's `a...` methods use connections
+    close = sync_to_async(close_old_connections)  # in the thread in which the async methods of Django use connections
 
     @functools.wraps(handler)
     async def handle(*args: int) -> Any:

@@ -11,10 +11,10 @@ from heliograph.exceptions import ConfigError
 _APP = "heliograph.contrib.django"
 
 application = get_wsgi_application()
-"""For engines that serve HTTP themselves (uWSGI). To make it sets Django up, and so registers the handlers."""
+"""For uWSGI, which serves HTTP itself. The call sets up Django, which imports the handlers."""
 
 if not apps.is_installed(_APP):
     raise ConfigError(
-        f"{_APP!r} is not in the project's INSTALLED_APPS: add it, so that tasks.py and signals.py of all apps are "
-        "imported"
+        f"app not installed: {_APP!r}. Add it to INSTALLED_APPS, so that Django imports tasks.py and signals.py of "
+        "all apps."
     )

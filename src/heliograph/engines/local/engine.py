@@ -227,7 +227,7 @@ class LocalEngine(NoWebServer):
             left = deadline - self.clock.monotonic()
             if alone or left <= 0:
                 self._slot.count_rejected()
-                raise SignalQueueFull(num, self._target_of(num), timeout, itself=alone)
+                raise SignalQueueFull(num, self._target_of(num), timeout, self_deadlock=alone)
             milliseconds = left * 1000
 
     def _only_reader(self, full: Mapping[int, None]) -> bool:

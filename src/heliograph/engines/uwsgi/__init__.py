@@ -1,4 +1,18 @@
-"""Inside a real uWSGI server."""
+"""The engine for processes of a real uWSGI server.
+
+engine             registers handlers, and combines the modules below
+process            this process and its server: identity, counters, forks
+sending            sends signals while the receivers' queues have space
+waiting            waits for signals
+trigger_hosting    starts the scheduler in worker 1
+fork_hooks         shares uWSGI's single post-fork hook with other libraries
+flow_control       credit for each target: how many signals this process may send without asking the kernel
+capacity           how many more signals a queue takes
+sockets            finds uWSGI's signal sockets
+scheduler_thread   the thread that drives the scheduler
+introspection      what the `uwsgi` module reports about its server
+configuration      options of uWSGI that may be given several times
+"""
 
 from heliograph.engines.uwsgi.engine import UwsgiEngine
 

@@ -1,9 +1,9 @@
-"""How much room a sender has: the rule that keeps uWSGI from dropping signals.
+"""How many more signals a queue takes: the rule that keeps uWSGI from dropping signals.
 
-A process may send while what lies in the receiver's queue, together with what the master has not yet passed on,
-stays under `limit`. Asking the kernel costs about a microsecond, so a process that found room may send a `burst`
-to that queue before it asks again. Every process may do so at once, and a timer or another server may raise signals
-that nobody held back; `limit` leaves room for all of that.
+A process may send while the signals in the receiver's queue, plus those that the master has not yet passed on, stay
+below `limit`. Asking the kernel costs about a microsecond, so a process that found space may send a `burst` to that
+queue before it asks again. All processes may do so at the same time, and other code or another server may send signals
+without flow control. `limit` leaves space for all of them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from heliograph.models import Identity, Queue, Topology
 
 _WORKERS = Queue("worker", 0)
 _ENTRIES = (_WORKERS, Queue("mule", 0), Queue("spooler", 0))
-"""The pools' readers write to the master through the same socket: sender -> master."""
+"""The sockets of the shared queues also carry signals from the senders to the master."""
 
 
 class QueueCapacity:
     """Knows, in every process of a server, how many more signals a queue takes.
 
-    `coarse` is one byte of shared memory: set once a process finds the sockets in another order than expected.
+    `degraded` is one byte of shared memory. A process sets it if it finds the sockets in an unexpected order.
     """
 
-    def __init__(self, topology: Topology, coarse: memoryview, *, lazy: bool) -> None:
+    def __init__(self, topology: Topology, degraded: memoryview, *, lazy: bool) -> None:
         processes = topology.workers + topology.mules + topology.spoolers + 1
         self._topology = topology
-        self._coarse = coarse
+        self._degraded = degraded
         self._per_signal = sockets.memory_per_signal()
         self._handover: tuple[socket.socket, socket.socket] | None = None
         self._sockets: sockets.QueueSockets | None = None
@@ -52,11 +52,11 @@ class QueueCapacity:
         self.limit = max(1, size * 5 // 6 - self.burst * processes)
 
     def after_fork(self, process: Identity) -> None:
-        """Find the workers' entry and check the rest, in a process that was just forked."""
+        """Find the socket of the workers' shared queue, and check the other sockets, in a forked process."""
         if self._sockets is None:
             return
         if not self._sockets.confirmed_by(process):
-            self._coarse[0] = 1
+            self._degraded[0] = 1
         found = self._sockets.opened_since()
         if not found:
             return
@@ -67,16 +67,17 @@ class QueueCapacity:
                 _give(self._handover[0], found[0])
 
     def available(self, queues: Iterable[Queue]) -> int:
-        """How many more signals each of these queues takes now; 0 or less: none.
+        """Return how many more signals each of these queues takes now. 0 or less means none.
 
-        Raises `BlockingIOError` where the workers' entry is not known yet: no worker has started.
+        Raises:
+            BlockingIOError: No worker has started, so the socket of their shared queue is not known yet.
         """
         if _WORKERS not in self._readers:
             self._readers[_WORKERS] = (self._receive_entry(),)
-        under_way = 0
+        in_transit = 0
         for fd in self._entries():
-            under_way += unread_memory(fd)
-        if self._coarse[0]:
+            in_transit += unread_memory(fd)
+        if self._degraded[0]:
             fullest = sum(map(waiting_bytes, {fd for fds in self._readers.values() for fd in fds}))
         else:
             fullest = 0
@@ -85,7 +86,7 @@ class QueueCapacity:
                 for fd in self._readers[queue]:
                     waiting += waiting_bytes(fd)
                 fullest = max(fullest, waiting)
-        return self.limit - fullest - under_way // self._per_signal
+        return self.limit - fullest - in_transit // self._per_signal
 
     def _entries(self) -> tuple[int, ...]:
         if not self._entry_fds:
@@ -93,7 +94,7 @@ class QueueCapacity:
         return self._entry_fds
 
     def _receive_entry(self) -> int:
-        """The first spoolers are forked before the workers' entry is opened; worker 1 hands it to them."""
+        """Receive the socket from worker 1. uWSGI forks the first spoolers before it opens the socket."""
         if self._handover is None:
             raise BlockingIOError("no worker has started")
         _, fds, _, _ = socket.recv_fds(self._handover[1], 1, 1)
@@ -104,6 +105,6 @@ def _give(channel: socket.socket, fd: int) -> None:
     try:
         socket.send_fds(channel, [b"\0"], [fd])
     except BlockingIOError:
-        pass  # enough copies wait there already
+        pass  # the spoolers have not yet received earlier copies
     except OSError as error:
-        raise RuntimeError(f"worker {os.getpid()} cannot hand over the workers' entry") from error
+        raise RuntimeError(f"process {os.getpid()} cannot pass the workers' signal socket to the spoolers") from error

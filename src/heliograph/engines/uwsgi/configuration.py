@@ -1,7 +1,7 @@
-"""Options that may be given several times, which `uwsgi.opt` of 2.0.30 shows the last of only.
+"""Options that may be given several times. `uwsgi.opt` of 2.0.30 has only the last value.
 
-They are read where the server read them: from its command line, and from the ini files that it names. Where there are
-none (another format, the emperor), what `uwsgi.opt` says has to do.
+This module reads them from the command line of the server, and from the ini files that it names. If there are none
+(another file format, the emperor), it falls back to `uwsgi.opt`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 _WITH_A_VALUE = frozenset({"ini", "farm", "mules", "threads"})
-"""Options whose value may be the next word; that of `--mule` may not."""
+"""Options whose value may be the next argument. The value of `--mule` may not."""
 _LINE = re.compile(r"\s*(?P<key>[\w-]+)\s*(=\s*(?P<value>.*?)\s*)?")
 
 
 def option_values(name: str, opt: Mapping[str, Any], command: Sequence[str] | None = None) -> list[str]:
-    """All values of an option, in their order; an option without a value has an empty one."""
+    """Return all values of an option, in order. An option without a value has the value ""."""
     words = _command_line() if command is None else command
     found = [value for key, value in _options(words) if key == name]
     if found or name not in opt:
@@ -27,7 +27,7 @@ def option_values(name: str, opt: Mapping[str, Any], command: Sequence[str] | No
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Options of a command line and of the ini files that it names, as they come."""
+    """Yield the options of a command line and of the ini files that it names, in order."""
     rest = iter(words)
     for word in rest:
         if not word.startswith("--"):
@@ -44,7 +44,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _lines(path: Path, depth: int = 8) -> Iterator[tuple[str, str]]:
-    """Options of the section `uwsgi` (or the one after the colon) of an ini file, and of the files that it includes."""
+    """Yield the options of an ini file, from section `uwsgi` or the one after the colon, and of included files."""
     name, _, section = str(path).partition(":")
     try:
         lines = Path(name).read_text(errors="replace").splitlines()

@@ -1,7 +1,7 @@
-"""Gates: the way to a target's queues, which a sender goes through while there is room and waits at while there is not.
+"""Credit-based flow control: how many signals this process may send to a target.
 
-A gate holds `credit`: signals that this process may send before it asks the gauge again. Credit is for queues, so of
-two gates to the same queue only one has any. It ends with a fork.
+`credit` is the number of signals that this process may send before it asks the kernel again. If two targets share a
+queue, only one of them has credit. A fork resets all credit.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from heliograph.interfaces import Clock
 from heliograph.models import Identity, Queue, Topology
 
 INITIAL_PAUSE = 0.00005
-"""Seconds a held-back sender sleeps before it asks again; doubled each time. A mule empties 5 places meanwhile."""
+"""Seconds before a blocked sender asks again, doubled each time. A mule takes about 5 signals in that time."""
 _MAX_PAUSE = 0.002
+"""Seconds between two attempts of a blocked sender, at most."""
 
 
 @dataclass(slots=True)
 class TargetCredit:
-    """The way to one target. `rivals` are the gates to any of the same queues."""
+    """The credit of one target. `overlapping` are the targets that share one of its queues."""
 
     target: Target
     queues: tuple[Queue, ...]
@@ -32,7 +33,7 @@ class TargetCredit:
 
 
 class FlowControl:
-    """All gates of one process."""
+    """The credit of all targets in one process."""
 
     def __init__(self, topology: Topology, capacity: QueueCapacity, clock: Clock) -> None:
         self._topology = topology
@@ -40,10 +41,10 @@ class FlowControl:
         self._clock = clock
         self._known: dict[str, TargetCredit] = {}
         self.unknown_target = TargetCredit(parse("worker", None), all_queues(topology))
-        """The way of a signal whose target is not known: open while every queue is."""
+        """For signals whose target is not known. It has credit only while every queue has space."""
 
     def to(self, target: str) -> TargetCredit:
-        """The gate to a target."""
+        """Return the credit of a target."""
         understood = parse(target, self._topology)
         found = self._known.get(understood.text)
         if found is None:
@@ -56,36 +57,37 @@ class FlowControl:
         return found
 
     def reset(self) -> None:
-        """Take back all credit: this is another process now."""
+        """Take back all credit, because this is a new process."""
         for target_credit in (*self._known.values(), self.unknown_target):
             target_credit.credit = 0
 
     def acquire(self, target_credit: TargetCredit, num: int, timeout: float, process: Identity) -> None:
-        """Give a gate credit, for signal `num` of process `who`; wait for room at most `timeout` seconds.
+        """Give a target credit, so that `process` can send signal `num`. Wait at most `timeout` seconds for space.
 
-        Raises `SignalQueueFull`: at once if nobody but this very thread could make room.
+        Raises:
+            SignalQueueFull: A queue had no space. This is raised immediately if only this thread could empty it.
         """
-        room = self._room(target_credit)
-        if room <= 0:
-            room = self._await_room(target_credit, num, timeout, process)
-        for rival in target_credit.overlapping:
-            rival.credit = 0
-        target_credit.credit = min(self._capacity.burst, room)
+        available = self._available(target_credit)
+        if available <= 0:
+            available = self._await_space(target_credit, num, timeout, process)
+        for other in target_credit.overlapping:
+            other.credit = 0
+        target_credit.credit = min(self._capacity.burst, available)
 
-    def _await_room(self, target_credit: TargetCredit, num: int, timeout: float, process: Identity) -> int:
+    def _await_space(self, target_credit: TargetCredit, num: int, timeout: float, process: Identity) -> int:
         deadline = self._clock.monotonic() + timeout
         pause = INITIAL_PAUSE
         while True:
-            room = self._room(target_credit)
-            if room > 0:
-                return room
+            available = self._available(target_credit)
+            if available > 0:
+                return available
             alone = self._only_reader(target_credit, process)
             if alone or self._clock.monotonic() >= deadline:
-                raise SignalQueueFull(num, target_credit.target.text, timeout, itself=alone)
+                raise SignalQueueFull(num, target_credit.target.text, timeout, self_deadlock=alone)
             self._clock.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE)
 
-    def _room(self, target_credit: TargetCredit) -> int:
+    def _available(self, target_credit: TargetCredit) -> int:
         where = target_credit.queues
         if target_credit.target.scope == "active":
             where = queues(target_credit.target, self._topology, introspection.active_workers())
@@ -95,7 +97,7 @@ class FlowControl:
             return 0
 
     def _only_reader(self, target_credit: TargetCredit, process: Identity) -> bool:
-        """Whether nobody but this very thread could empty a queue that is full."""
+        """Return True if only this thread could empty a queue that is full."""
         if threading.current_thread() is not threading.main_thread():
             return False
         if process.role == "worker" and introspection.threads() > 1:

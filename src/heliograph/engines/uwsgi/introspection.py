@@ -1,4 +1,4 @@
-"""What the `uwsgi` module says about its server: options, topology, and who this process is."""
+"""What the `uwsgi` module reports about its server: options, topology, and the identity of this process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from heliograph.models import FarmSpec, Identity, Topology
 
 
 def options() -> dict[str, Any]:
-    """The server's options as text; the module gives bytes, in 2.0.30 with str keys."""
+    """Return the options as text. The module has bytes, in 2.0.30 with str keys."""
     return {_text(key): _text(value) for key, value in uwsgi.opt.items()}
 
 
 def read_topology() -> Topology:
-    """The processes that this server was configured for. Farms that cannot be read are left to uWSGI to refuse."""
+    """Return the configured processes. uWSGI itself rejects invalid farms."""
     opt = options()
     mules = sum(int(number) for number in option_values("mules", opt)) + len(option_values("mule", opt))
     farms = tuple(_farm(spec) for spec in option_values("farm", opt))
@@ -27,18 +27,18 @@ def read_topology() -> Topology:
 
 
 def is_lazy() -> bool:
-    """Whether each worker loads the application for itself."""
+    """Return True if each worker loads the application itself."""
     opt = options()
     return any(opt.get(name) for name in ("lazy-apps", "lazy"))
 
 
 def threads() -> int:
-    """Threads per worker that take requests and signals."""
+    """Return the number of threads of a worker that take requests and signals."""
     return max([int(number) for number in option_values("threads", options())], default=1)
 
 
 def identify() -> Identity:
-    """Who this process is. During the load of the application it is the master."""
+    """Return the identity of this process. The master loads the application."""
     worker, mule = uwsgi.worker_id(), uwsgi.mule_id()
     if worker:
         return Identity("worker", worker)
@@ -52,12 +52,12 @@ def identify() -> Identity:
 
 
 def worker_records() -> tuple[Mapping[str, Any], ...]:
-    """`uwsgi.workers()`, as text."""
+    """Return `uwsgi.workers()` as text."""
     return tuple({_text(key): _text(value) for key, value in item.items()} for item in uwsgi.workers())
 
 
 def active_workers() -> tuple[int, ...]:
-    """Numbers of the workers that run and are not cheaped."""
+    """Return the numbers of the workers that run and are not cheaped."""
     return tuple(w["id"] for w in worker_records() if w["pid"] > 0 and w.get("status") != "cheap")
 
 

@@ -1,20 +1,21 @@
-"""Where uWSGI keeps its signals: the kernel's own word on how full each queue is.
+"""The sockets that hold signals of uWSGI, and how full they are.
 
 How it works
-    uWSGI moves a signal as one byte through two socket pairs: sender -> master (one pair for all workers, one for
-    all mules, one for all spoolers: the *entries*) and master -> receiver (one pair a queue). It drops the byte,
-    and says nothing, where a socket's buffer is full. The kernel knows how much lies in each: FIONREAD on a
-    reader's end counts the bytes waiting there, SIOCOUTQ on a sender's end the memory of what was not yet read.
+    uWSGI moves a signal as one byte through two socket pairs: sender -> master (one pair each for all workers, all
+    mules and all spoolers, the *shared* pairs) and master -> receiver (one pair for each queue). If the buffer of a
+    socket is full, uWSGI drops the byte silently. The kernel knows how much each socket holds: FIONREAD on the
+    reader's end counts the queued bytes, SIOCOUTQ on the sender's end the memory that was not yet read.
 
     uWSGI opens the pairs before it loads the application, in a fixed order (`core/uwsgi.c` `uwsgi_start`,
-    `core/mule.c` `uwsgi_setup_mules_and_farms`): workers 1..N, the mules' entry, mules 1..M, farms, the spoolers'
-    entry. While the application is loaded we keep a second descriptor of every reader's end; all processes
-    inherit it, so any of them can ask about any queue. Only reader's ends are kept: the end of the master still
-    shows as end-of-file. The workers' entry, opened last, is found after the fork.
+    `core/mule.c` `uwsgi_setup_mules_and_farms`): workers 1..N, the shared pair of the mules, mules 1..M, farms, the
+    shared pair of the spoolers. While the server loads the application, this module duplicates the descriptor of every
+    reader's end. All processes inherit it, so each can ask about every queue. It keeps only reader's ends, so readers
+    still see end-of-file when the master exits. uWSGI opens the shared pair of the workers last. It is found after the
+    fork.
 
-    Where the order does not hold (a socket of somebody else came first), a process finds that its own queue is
-    not where it should be; then `coarse` is set for the whole server, and every queue counts as being as full as
-    all of them together: slower under load, still safe.
+    If the order differs (other code opened a socket first), a process finds that its own queue is not in the expected
+    place. It then sets `degraded` for the whole server, and each queue counts as being as full as all queues together.
+    That is slower under load, but safe.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from heliograph._core.signals.targets import queues_read_by
 from heliograph.models import Identity, Queue, Topology
 
 _INT = bytes(4)
-"""What the kernel's answer is put in place of: each call gets a copy, so threads can ask side by side."""
+"""Buffer for the answer of the kernel. Each call gets a copy, so threads do not share it."""
 
 Pair = tuple[int, int]
-"""File descriptors of the master's and of the reader's end."""
+"""File descriptors of the master's end and of the reader's end."""
 
 
 def stream_sockets() -> list[int]:
-    """Descriptors of this process's anonymous unix stream sockets, ascending."""
+    """Return the descriptors of the anonymous unix stream sockets of this process, in ascending order."""
     try:
         numbers = sorted(int(entry.name) for entry in os.scandir("/proc/self/fd"))
     except OSError:
@@ -46,17 +47,17 @@ def stream_sockets() -> list[int]:
 
 
 def waiting_bytes(fd: int) -> int:
-    """Bytes that wait to be read from a socket (FIONREAD); one is a signal."""
+    """Return the number of queued bytes of a socket (FIONREAD). One byte is one signal."""
     return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, _INT), sys.byteorder)
 
 
 def unread_memory(fd: int) -> int:
-    """Kernel memory, in bytes, of what was written to a socket and not yet read (SIOCOUTQ)."""
+    """Return the kernel memory, in bytes, of data that was written to a socket and not yet read (SIOCOUTQ)."""
     return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, _INT), sys.byteorder)
 
 
 def memory_per_signal() -> int:
-    """Kernel memory that one signal takes in a socket's buffer, in bytes: measured, not assumed."""
+    """Measure the kernel memory, in bytes, that one signal takes in the buffer of a socket."""
     left, right = socket.socketpair()
     with left, right:
         left.send(b"\0")
@@ -64,13 +65,13 @@ def memory_per_signal() -> int:
 
 
 def socket_capacity(fd: int, per_signal: int) -> int:
-    """How many signals fit into the socket's buffer before uWSGI drops one."""
+    """Return how many signals fit into the buffer of a socket before uWSGI drops one."""
     with socket.socket(fileno=os.dup(fd)) as sock:
         return max(1, sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // per_signal)
 
 
 def pair_order(topology: Topology) -> list[Queue]:
-    """The queues in the order in which uWSGI opens their pairs; the workers' pool comes after the load."""
+    """Return the queues in the order in which uWSGI opens their pairs, before it loads the application."""
     order = [Queue("worker", n) for n in range(1, topology.workers + 1)]
     if topology.mules:
         order += [Queue("mule", n) for n in range(topology.mules + 1)]
@@ -81,7 +82,7 @@ def pair_order(topology: Topology) -> list[Queue]:
 
 
 class QueueSockets:
-    """The reader's ends of all queues, kept while the application is loaded; inherited by every process."""
+    """The reader's ends of all queues, duplicated during the load of the application. All processes inherit them."""
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
@@ -95,9 +96,9 @@ class QueueSockets:
         self.readers = {queue: os.dup(pair[1]) for queue, pair in self._pairs.items()}
 
     def confirmed_by(self, process: Identity) -> bool:
-        """Whether the process, just forked, still has exactly the ends that it should have.
+        """Return True if a forked process still has exactly the expected ends.
 
-        uWSGI closes in each process the queues of the others (`core/master_utils.c` `uwsgi_fixup_fds`).
+        uWSGI closes the queues of the other processes in each process (`core/master_utils.c` `uwsgi_fixup_fds`).
         """
         mine = queues_read_by(process, self._topology)
         for queue, (master_end, reader_end) in self._pairs.items():
@@ -107,7 +108,7 @@ class QueueSockets:
         return self.complete
 
     def opened_since(self) -> list[int]:
-        """Anonymous stream sockets of this process that were not there while the application was loaded."""
+        """Return the anonymous stream sockets that this process opened after the load of the application."""
         kept = set(self.readers.values())
         return [fd for fd in stream_sockets() if fd not in kept and _inode(fd) not in self.known]
 

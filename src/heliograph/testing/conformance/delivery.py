@@ -111,7 +111,7 @@ def test_d1_a_process_that_fills_its_own_queue_is_rejected_at_once(harness: Serv
     since = len(harness.events(To.MULE_1))
     sent, seconds, message = harness.handle("mule1", fill, To.MULE_1, 20.0)
     assert seconds < 10
-    assert "only this process reads that queue" in message
+    assert "only this process could empty it" in message
     harness.expect(sent, To.MULE_1, since=since)
     assert len(harness.events(To.MULE_1)) == since + sent
 

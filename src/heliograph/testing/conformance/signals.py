@@ -80,7 +80,7 @@ def test_s2_two_names_with_the_same_first_choice_get_two_numbers(harness: Harnes
 
 def claim_all() -> tuple[int, list[str]]:
     """Claim every free number. Return the number of duplicates, and the exceptions when no number is left."""
-    from heliograph.runtime.signals import REGISTRY
+    from heliograph.runtime.handlers import REGISTRY
 
     before = set(REGISTRY.claimed)
     claimed: list[int] = []
@@ -135,7 +135,7 @@ def test_s5_a_second_registration_can_change_the_target(harness: Harness) -> Non
         return
     assert isinstance(result, (AlreadyRegistered, RegistrationError))
     if not harness.can(Capability.LAZY_APPS):
-        assert "agent.record_event" in str(result) and "use another number" in str(result)
+        assert "agent.record_event" in str(result) and "Use another number" in str(result)
 
 
 @guarantee("S6")

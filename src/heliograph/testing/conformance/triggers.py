@@ -20,7 +20,7 @@ from heliograph.testing.harness.harness import Harness, eventually
 from heliograph.testing.harness.inline import InlineHarness
 from heliograph.testing.harness.server import ServerHarness
 from heliograph.testing.harness.signals import PERIOD, Triggered
-from heliograph.timing.rules import next_fire
+from heliograph.timing.zones import next_fire
 
 
 @guarantee("K1")
@@ -125,7 +125,7 @@ def test_k5_omitted_cron_fields_have_defaults(harness: Harness, fields: dict[str
 
 def next_runs(fields: dict[str, Any]) -> list[str]:
     """Return day and time of the next three runs of a cron rule."""
-    rule = register_cron(**fields, tz="UTC").what
+    rule = register_cron(**fields, tz="UTC").spec
     assert isinstance(rule, CronRule)
     found: list[str] = []
     when = datetime(2026, 1, 1, 12, 30, tzinfo=UTC).timestamp()

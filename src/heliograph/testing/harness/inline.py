@@ -12,7 +12,7 @@ from typing import Any
 
 from heliograph import engines
 from heliograph.engines.inline import InlineEngine
-from heliograph.runtime.signals import REGISTRY
+from heliograph.runtime.handlers import REGISTRY
 from heliograph.runtime.triggers import TRIGGERS
 from heliograph.testing.harness.agent import LOG, Job, outcome_of
 from heliograph.testing.harness.capabilities import HARNESSES

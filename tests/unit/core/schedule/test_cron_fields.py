@@ -1,4 +1,4 @@
-"""Rows K5 and K6, one field: what numbers and texts stand for, and that everything else is refused."""
+"""Fields of a cron rule: numbers, texts, and invalid values."""
 
 import re
 import string
@@ -53,8 +53,8 @@ MEANING = [
 
 
 @pytest.mark.parametrize(("field", "given", "text", "numbers"), MEANING)
-def test_what_is_given_has_this_spelling_and_meaning(field, given, text, numbers):
-    """K5; Sunday may count as 7."""
+def test_values_have_a_text_and_a_meaning(field, given, text, numbers):
+    """Sunday may be 7."""
     assert spelled(field, given) == text
     assert values(field, given) == numbers
 
@@ -81,17 +81,17 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("field", "value"), IMPOSSIBLE)
-def test_what_is_impossible_is_refused(field, value):
-    """K6: the error names the field, the value and what is possible."""
-    with pytest.raises(ScheduleError, match=rf"{field.name}=.*: use {field.lowest} to {field.highest}") as caught:
+def test_invalid_values_are_rejected(field, value):
+    """The message has the field, the value and the valid values."""
+    with pytest.raises(ScheduleError, match=rf"{field.name}=.*\. Use {field.lowest} to {field.highest}") as caught:
         spelled(field, value)
     assert repr(value) in str(caught.value)
     assert caught.value.value is value
 
 
 @given(st.sampled_from(FIELDS), st.integers(-100, 100))
-def test_numbers_mean_what_they_mean_to_uwsgi(field: Field, number: int):
-    """A number is accepted if it can match, up to a step over the whole field; then it matches what it does there."""
+def test_numbers_mean_the_same_as_on_uwsgi(field: Field, number: int):
+    """A number is accepted if it can match on uWSGI, with steps of at most the whole field."""
     everything = range(field.lowest, field.lowest + field.count)
     wanted = number % 7 if field is WEEKDAY else number
     matched = {value for value in everything if (value % -number == 0 if number < 0 else value == wanted)}
@@ -103,7 +103,7 @@ def test_numbers_mean_what_they_mean_to_uwsgi(field: Field, number: int):
 
 
 def understood(field: Field, text: str) -> set[int] | None:
-    """What a text means, found out in another way: by asking each value; None if it is no field's text."""
+    """Return the values of a text by testing each value. None if the text is invalid."""
     text = text.lower()
     if re.fullmatch("-[1-9][0-9]*", text):
         return every(field, -int(text)) if -int(text) <= field.count else None
@@ -142,8 +142,8 @@ anything = st.text(string.printable, max_size=6)
 @given(st.sampled_from(FIELDS), scraps | anything)
 @example(WEEKDAY, "1-sun")
 @example(WEEKDAY, "0-sun")
-def test_texts_are_accepted_if_they_mean_something_and_else_refused(field: Field, text: str):
-    """K6, against a reading written apart; what is accepted is spelled so that it reads back as itself."""
+def test_texts_are_accepted_or_rejected(field: Field, text: str):
+    """Compared with a separate parser. An accepted text parses to itself."""
     meant = understood(field, text)
     if meant is None:
         with pytest.raises(ScheduleError):

@@ -1,4 +1,4 @@
-"""Row K7: when rules fire, against a walk over minutes that does what Debian's cron does."""
+"""When rules fire, compared with a walk over minutes that follows Debian's cron."""
 
 import datetime as dt
 import itertools
@@ -36,7 +36,7 @@ CHANGED = {
 
 @dataclass
 class Wanted:
-    """A rule, and what its fields mean, each worked out where it was drawn."""
+    """A rule and the meaning of its fields, each derived where it was drawn."""
 
     rule: CronRule
     minutes: set[int]
@@ -54,10 +54,10 @@ class Wanted:
 
 
 def walk(wanted: Wanted, zone: dt.tzinfo, start: int, end: int) -> list[int]:
-    """Every minute from `start` to `end` in which cron runs the job.
+    """Return every minute from `start` to `end` in which cron runs the job.
 
-    It remembers the latest time that the clock has shown. Fixed jobs run for each time that is later than that, also
-    for those that were jumped over; the others run for what the clock shows.
+    The walk keeps the latest time that the clock has shown. Fixed jobs run for each later time, including skipped ones.
+    The others run for each time that the clock shows.
     """
     runs = []
     latest = shown(start - 3 * 3600, zone)
@@ -85,7 +85,7 @@ def fires(rule: CronRule, zone: dt.tzinfo, start: float, end: float) -> list[flo
 
 
 def items(low: int, high: int) -> st.SearchStrategy[tuple[str, set[int]]]:
-    """One item of a list, and what it means."""
+    """One item of a list, and its meaning."""
     one = st.integers(low, high).map(lambda n: (f"{n}", {n}))
     span = st.tuples(st.integers(low, high), st.integers(low, high), st.integers(1, 7)).map(sorted_span)
     return one | one | span
@@ -108,13 +108,13 @@ def stars(low: int, high: int) -> st.SearchStrategy[tuple[str, set[int]]]:
 
 
 def counted(low: int, high: int) -> st.SearchStrategy[tuple[str, set[int]]]:
-    """uWSGI's -N."""
+    """The -N of uWSGI."""
     return st.integers(2, 7).map(lambda n: (f"-{n}", {value for value in range(low, high + 1) if value % n == 0}))
 
 
 @st.composite
 def rules(draw) -> Wanted:
-    """Rules of all kinds, more often than not for every day, and in the hours in which clocks are changed."""
+    """Rules of all kinds, most of them for every day and for the hours of clock changes."""
     any_day, any_month, any_weekday = ("*", set(range(1, 32))), ("*", set(range(1, 13))), ("*", set(range(7)))
     minute, minutes = draw(stars(0, 59) | lists(0, 59) | lists(0, 59))
     hour, hours = draw(stars(0, 23) | lists(0, 23) | lists(0, 3) | lists(0, 3))
@@ -131,7 +131,7 @@ def rules(draw) -> Wanted:
 
 @st.composite
 def moments(draw) -> tuple[str, int]:
-    """A zone and a minute in these ten years, most often near a change of the zone's clock."""
+    """A zone and a minute within ten years, often near a clock change of the zone."""
     name = draw(st.sampled_from(ZONES))
     days = st.sampled_from(CHANGED[name] or YEARS) if draw(st.integers(0, 3)) else st.sampled_from(YEARS)
     return name, draw(days) + 60 * draw(st.integers(-1440, 2 * 1440))
@@ -139,16 +139,16 @@ def moments(draw) -> tuple[str, int]:
 
 @settings(max_examples=200)
 @given(rules(), moments())
-def test_rules_fire_as_a_walk_over_minutes_says(wanted, when):
-    """In any zone, whenever one asks: the same fires as cron's, in order, each later than the one before."""
+def test_rules_fire_as_in_a_walk_over_minutes(wanted, when):
+    """In any zone and from any time: the same times, in order, each later than the one before."""
     name, start = when
     zone, end = ZoneInfo(name), start + 30 * 3600
     assert fires(wanted.rule, zone, start, end) == walk(wanted, zone, start, end)
 
 
 @given(rules(), st.sampled_from(YEARS), st.integers(0, DAY - 1))
-def test_rules_fire_on_the_days_that_a_calendar_says(wanted, day, second):
-    """Without changes of the clock, and across years: the first day that matches, and the first minute of it."""
+def test_rules_fire_on_calendar_days(wanted, day, second):
+    """Without clock changes, and across years: the first matching day, and its first matching minute."""
     start = day + second
     days = (dt.datetime.fromtimestamp(day + n * DAY, dt.UTC) for n in range(12 * 366))
     times = [
@@ -161,8 +161,8 @@ def test_rules_fire_on_the_days_that_a_calendar_says(wanted, day, second):
 
 
 @given(st.sampled_from(["* * * * *", "30 2 * * *"]), st.sampled_from(YEARS), st.floats(0, 600))
-def test_it_is_strictly_later_by_any_fraction_of_a_second(text, day, seconds):
-    """Also a moment before a minute, that minute is the next; on it, another one."""
+def test_next_time_is_strictly_later(text, day, seconds):
+    """Just before a minute, the next time is that minute. Exactly on it, the next time is a later one."""
     after = day + seconds
     at = next_fire(cron_rule(text), after, dt.UTC)
     assert at > after
@@ -170,7 +170,7 @@ def test_it_is_strictly_later_by_any_fraction_of_a_second(text, day, seconds):
 
 
 def moment(zone: str, text: str) -> float:
-    """`2026-03-29 02:30`, or with `b` at its end the second time that the clock shows it."""
+    """Parse `2026-03-29 02:30`. With `b` at the end it is the second time that the clock shows it."""
     time = dt.datetime.fromisoformat(text.removesuffix("b")).replace(tzinfo=ZoneInfo(zone), fold=text.endswith("b"))
     return time.timestamp()
 
@@ -201,8 +201,8 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("zone", "text", "after", "expected"), CHANGES)
-def test_at_a_change_of_the_clock(zone, text, after, expected):
-    """K7: what is skipped runs once after the gap, what is repeated once, and rules with a star as time goes by."""
+def test_clock_changes(zone, text, after, expected):
+    """A skipped time runs once after the gap, a repeated one once, and rules with a star follow elapsed time."""
     found = [moment(zone, after)]
     for _ in expected:
         found.append(next_fire(cron_rule(text), found[-1], ZoneInfo(zone)))
@@ -210,7 +210,7 @@ def test_at_a_change_of_the_clock(zone, text, after, expected):
 
 
 @pytest.mark.parametrize("name", ZONES)
-def test_a_fixed_time_comes_once_on_every_day_of_ten_years(name):
+def test_fixed_time_comes_once_a_day_for_ten_years(name):
     """Whatever the zone does at one or two o'clock."""
     zone = ZoneInfo(name)
     first = dt.datetime(2017, 1, 1, tzinfo=zone)
@@ -221,14 +221,14 @@ def test_a_fixed_time_comes_once_on_every_day_of_ten_years(name):
         ]
 
 
-def test_what_a_zone_never_shows_never_fires():
-    """Two o'clock on the second Sunday in March, with a star: New York skips it every year."""
+def test_time_that_a_zone_never_shows_never_fires():
+    """A rule with a star at two o'clock on the second Sunday in March: New York skips it every year."""
     assert (
         next_fire(cron_rule("*/5 2 8-14 3 */7"), moment(NEW_YORK, "2026-01-01 00:00"), ZoneInfo(NEW_YORK)) == math.inf
     )
 
 
-def test_the_longest_wait_is_forty_years():
+def test_longest_wait_is_forty_years():
     """29 February on a Sunday, across 2100, which has none."""
     leap = [dt.datetime(year, 2, 29, tzinfo=dt.UTC) for year in range(2000, 2400, 4) if year % 100 or year % 400 == 0]
     sundays = [day.timestamp() for day in leap if day.isoweekday() == 7]
@@ -239,7 +239,7 @@ def test_the_longest_wait_is_forty_years():
 
 @pytest.mark.parametrize("after", [250_000_000_000, 1e12, math.inf])
 @pytest.mark.parametrize("text", ["30 2 * * *", "* * * * *", "0 0 29 2 *", "*/5 0 29 2 */7"])
-def test_there_is_an_end_to_the_calendar(text, after):
-    """Just before it there still are runs."""
+def test_calendar_ends(text, after):
+    """Just before its end there still are runs."""
     assert next_fire(cron_rule(text), after, ZoneInfo(BERLIN)) == math.inf
     assert 249_999_999_999 < next_fire(cron_rule(text), 249_999_999_999, ZoneInfo(BERLIN)) < 252_000_000_000

@@ -1,7 +1,7 @@
-"""The schedule against plain lists of deadlines, with a clock that is told and never waited for.
+"""The schedule compared with plain lists of due times, on a simulated clock.
 
-Times are multiples of 1/8 of a second wherever they are compared: such sums are exact, so that the model need not guess
-what rounding did. What rounding does has tests of its own.
+Compared times are multiples of 1/8 of a second. Their sums are exact, so the model need not consider rounding. Rounding
+has its own tests.
 """
 
 import heapq
@@ -28,7 +28,7 @@ from heliograph._core.schedule.schedule import (
     Schedule,
 )
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
-from heliograph.timing.rules import next_fire
+from heliograph.timing.zones import next_fire
 
 NEVER = math.inf
 WALL = 1_767_225_600.0
@@ -42,7 +42,7 @@ graces = st.none() | st.integers(0, 800).map(lambda n: n / 8)
 
 
 def every(seconds: int) -> CronRule:
-    """A rule for tests: fires whenever the wall clock is a multiple of so many seconds."""
+    """A rule that fires whenever the wall clock is a multiple of so many seconds."""
     return CronRule(str(seconds), "*", "*", "*", "*")
 
 
@@ -51,8 +51,8 @@ def fake_next(what: CronRule, after: float) -> float:
     return (math.floor(after) // step + 1) * step
 
 
-def new(chance=lambda: 0.0, **facts) -> Schedule:
-    return Schedule(fake_next, chance, **facts)
+def new(random=lambda: 0.0, **facts) -> Schedule:
+    return Schedule(fake_next, random, **facts)
 
 
 def timer(name="a", period=1.0, repeat=0, **facts) -> Trigger:
@@ -68,7 +68,7 @@ def after(now: ClockReading, seconds: float) -> ClockReading:
 
 
 def fired(schedule: Schedule, now: ClockReading) -> dict[str, int]:
-    """What fires now; each source is named once."""
+    """Return what fires now, each trigger once."""
     found = schedule.due(now)
     names = [firing.trigger.name for firing in found]
     assert len(names) == len(set(names))
@@ -82,11 +82,11 @@ def counts(schedule: Schedule, name="a") -> tuple[int, int]:
     return entry.fired, entry.missed
 
 
-# against a model
+# comparison with a model
 
 
 class Deadlines:
-    """One source as a list of times: what a schedule must make of it, done the slow way."""
+    """One trigger as a list of due times: a slow model of the schedule."""
 
     def __init__(self, trigger: Trigger, now: ClockReading):
         self.trigger, self.fired, self.missed = trigger, 0, 0
@@ -112,7 +112,7 @@ class Deadlines:
         self.plan(now.wall)
 
     def pop(self, now):
-        """How often to fire, for all the times that have come."""
+        """Return how often to fire for all due times that have passed."""
         time = now.monotonic if self.is_timer else now.wall
         passed = []
         while self.next <= time and (self.is_timer or len(passed) < MAX_CATCH_UP_RUNS):
@@ -130,7 +130,7 @@ class Deadlines:
 
 
 class AgainstDeadlines(RuleBasedStateMachine):
-    """A schedule and its model, under everything that can happen to them."""
+    """Compares a schedule with its model under random operations."""
 
     def __init__(self):
         super().__init__()
@@ -143,7 +143,7 @@ class AgainstDeadlines(RuleBasedStateMachine):
         what = data.draw(
             st.builds(Timer, eighths, st.sampled_from([0, 0, 1, 3])) | st.sampled_from([60, 600, 7]).map(every)
         )
-        # With a rule that is passed over more than a thousand times, the newest count and not the oldest.
+        # If a rule is passed over more than a thousand times, the newest runs count, not the oldest.
         grace = data.draw(graces) if isinstance(what, Timer) else None
         return Trigger(data.draw(st.integers(0, 3)), what, name, 0.0, data.draw(st.booleans()), grace)
 
@@ -185,7 +185,7 @@ class AgainstDeadlines(RuleBasedStateMachine):
 
     @rule(data=st.data(), kept=st.sets(st.sampled_from(NAMES)), others=st.sets(st.sampled_from(NAMES)))
     def adopt(self, data, kept, others):
-        """A reload: some sources stay, whichever signal they raise now; some change or come; the others go."""
+        """A reload: some triggers stay, with other signals. Some change, are new, or are removed."""
         stay = [replace(self.model[name].trigger, num=9) for name in sorted(kept) if name in self.model]
         come = [self.trigger(data, name) for name in sorted(others - kept)]
         before, self.model = self.model, {}
@@ -221,7 +221,7 @@ class AgainstDeadlines(RuleBasedStateMachine):
     @precondition(lambda self: self.asked)
     @invariant()
     def says_when_to_ask_again(self):
-        """Exactly: at the next deadline, and not later than the next look at the wall clock."""
+        """The wait ends at the next due time, or at the next check of the wall clock."""
         timers = [lines.next - self.now.monotonic for lines in self.model.values() if lines.is_timer]
         rules = [lines.next - self.now.wall for lines in self.model.values() if not lines.is_timer]
         assert self.schedule.wait(self.now) == max(
@@ -230,7 +230,7 @@ class AgainstDeadlines(RuleBasedStateMachine):
 
     @invariant()
     def counts_every_run(self):
-        """What has passed was fired or missed, and nothing else is there."""
+        """Each passed run was fired or missed, and no other trigger is there."""
         assert {e.trigger.name: (e.trigger, e.fired, e.missed) for e in self.schedule.entries()} == {
             name: (lines.trigger, lines.fired, lines.missed) for name, lines in self.model.items()
         }
@@ -244,8 +244,8 @@ TestAgainstDeadlines = AgainstDeadlines.TestCase
 
 
 @given(period=eighths, steps=st.lists(st.integers(0, 500), max_size=30))
-def test_ticks_stay_on_the_grid_of_the_start(period, steps):
-    """K1: however late each was asked for, the next is due at start + k periods; no tick is lost."""
+def test_timer_keeps_its_fixed_rate(period, steps):
+    """However late the host asks, the next run is due at start + k periods, and no run is lost."""
     schedule, now = new(), START
     schedule.add(timer(period=period), now)
     for step in steps:
@@ -258,15 +258,15 @@ def test_ticks_stay_on_the_grid_of_the_start(period, steps):
 
 @pytest.mark.parametrize("start", [0.0, 0.3, 12_345.678, 1e6 + 0.1, 2.0**31 + 0.7])
 @pytest.mark.parametrize("period", [0.1, 0.3, 1 / 3, 0.007, 1e-6, 1.1])
-def test_rounding_neither_skips_a_tick_nor_doubles_one(start, period):
-    """Asked exactly when a tick is due, as floats have it, that tick fires, alone, and the next is the one after it."""
+def test_rounding_neither_skips_nor_repeats_a_run(start, period):
+    """Asked exactly at the due time of a float, that run fires alone."""
     schedule = new()
     schedule.add(timer(period=period, coalesce=False), ClockReading(start, WALL))
     entry = schedule.entry("a")
     assert entry is not None
     for k in itertools.chain(range(1, 3000), range(10**6, 10**6 + 3000)):
         at = start + k * period
-        if entry.tick < k:  # from 3,000 to a million in one leap
+        if entry.tick < k:  # from 3,000 to a million in one step
             fired(schedule, ClockReading(start + (k - 1) * period, WALL))
             assert entry.tick == k
         assert fired(schedule, ClockReading(math.nextafter(at, 0), WALL)) == {}
@@ -280,8 +280,8 @@ def test_rounding_neither_skips_a_tick_nor_doubles_one(start, period):
     period=st.floats(1e-6, 1e5),
     leaps=st.lists(st.floats(0, 1e5), min_size=1, max_size=5),
 )
-def test_after_any_leap_the_next_tick_is_the_first_to_come(start, period, leaps):
-    """Compared with the grid itself, not with a quotient that is rounded; nothing is left due."""
+def test_next_run_after_a_leap_is_the_first_to_come(start, period, leaps):
+    """Compared with the due times themselves, not with a rounded quotient."""
     schedule = new()
     schedule.add(timer(period=period), ClockReading(start, WALL))
     entry, at = schedule.entry("a"), start
@@ -295,8 +295,8 @@ def test_after_any_leap_the_next_tick_is_the_first_to_come(start, period, leaps)
 
 @pytest.mark.parametrize("repeat", [1, 2, 7])
 @pytest.mark.parametrize("coalesce", [True, False])
-def test_a_timer_repeats_as_often_as_it_says(repeat, coalesce):
-    """K2: exactly, also when the last tick is asked for too late."""
+def test_timer_repeats_exactly(repeat, coalesce):
+    """Also if the host asks for the last run too late."""
     schedule, now = new(), START
     schedule.add(timer(repeat=repeat, coalesce=coalesce), now)
     for _ in range(repeat - 1):
@@ -308,8 +308,8 @@ def test_a_timer_repeats_as_often_as_it_says(repeat, coalesce):
     assert (schedule.wait(now), counts(schedule)) == (NEVER, (repeat, 0))
 
 
-def test_all_of_a_repeat_that_was_slept_through():
-    """What is left of it: made up for by one run, or by all."""
+def test_repeat_that_was_missed_completely():
+    """One run makes up for the rest, or all runs."""
     schedule = new()
     schedule.replace_all([timer("a", repeat=5), timer("b", repeat=5, coalesce=False)], START)
     assert fired(schedule, after(START, 100.0)) == {"a": 1, "b": 5}
@@ -317,8 +317,8 @@ def test_all_of_a_repeat_that_was_slept_through():
     assert schedule.wait(after(START, 100.0)) == NEVER
 
 
-def test_runs_that_were_passed_over_are_made_up_for():
-    """By one and counted as missed; with coalesce=False by all, up to a thousand."""
+def test_missed_runs_are_caught_up():
+    """By one run while the others count as missed, or with coalesce=False by up to a thousand."""
     schedule = new()
     schedule.replace_all([timer("a"), timer("b", coalesce=False), timer("c", 0.125, coalesce=False)], START)
     assert fired(schedule, after(START, 300.5)) == {"a": 1, "b": 300, "c": MAX_CATCH_UP_RUNS}
@@ -333,28 +333,28 @@ def test_runs_that_were_passed_over_are_made_up_for():
     ("grace", "late", "expected"),
     [(0.0, 0.0, 1), (0.0, 0.125, 0), (0.5, 0.5, 1), (0.5, 0.625, 0), (1.0, 3.0, 2), (1.5, 3.0, 2), (2.0, 3.0, 3)],
 )
-def test_a_run_that_is_too_late_is_missed(grace, late, expected):
-    """At most `misfire_grace` seconds late, that is included; each of several is looked at by itself."""
+def test_run_later_than_misfire_grace_is_missed(grace, late, expected):
+    """The limit is inclusive, and applies to each run."""
     schedule = new()
     schedule.add(timer(coalesce=False, misfire_grace=grace), START)
     assert sum(fired(schedule, after(START, 1.0 + late)).values()) == expected
     assert sum(counts(schedule)) == 1 + int(late)
 
 
-def test_a_new_period_is_a_new_grid():
-    """K12: from now; what was planned does not fire any more."""
+def test_new_period_counts_from_now():
+    """The planned run does not fire."""
     schedule, now = new(), after(START, 0.5)
     schedule.add(timer(period=10.0), START)
     assert schedule.change_period("a", 2.0, now)
     assert schedule.wait(now) == 2.0
     assert fired(schedule, after(START, 2.5)) == {"a": 1}
     assert fired(schedule, after(START, 4.0)) == {}
-    assert not schedule.change_period("nobody", 2.0, now)
+    assert not schedule.change_period("missing", 2.0, now)
     assert schedule.entries()[0].trigger == timer(period=2.0)
 
 
-def test_a_new_period_does_not_repeat_what_has_been():
-    """Three times is three times in all, and what has ended has."""
+def test_new_period_keeps_the_number_of_runs():
+    """A timer that repeats three times runs three times in all."""
     schedule, now = new(), after(START, 2.0)
     schedule.add(timer(repeat=3, coalesce=False), START)
     assert fired(schedule, now) == {"a": 2}
@@ -367,10 +367,10 @@ def test_a_new_period_does_not_repeat_what_has_been():
 
 
 @given(chances=st.lists(st.floats(0, 1), min_size=1, max_size=20), jitter=st.integers(1, 8).map(lambda n: n / 8))
-def test_jitter_puts_off_a_run_and_not_the_grid(chances, jitter):
-    """By at most so much, and never to before it is due; the next is on the grid again."""
+def test_jitter_delays_a_run_but_not_the_rate(chances, jitter):
+    """By at most its value, and never to an earlier time."""
     given_chances = iter([*chances, 0.0])
-    schedule, now = new(chance=lambda: next(given_chances)), START
+    schedule, now = new(random=lambda: next(given_chances)), START
     schedule.add(timer(jitter=jitter, misfire_grace=0.0), START)
     for k, chance in enumerate(chances, 1):
         due = START.monotonic + k
@@ -380,14 +380,14 @@ def test_jitter_puts_off_a_run_and_not_the_grid(chances, jitter):
         if jitter < 1.0:
             assert fired(schedule, now) == {"a": 1}, "put off is not late"
             assert counts(schedule) == (k, 0)
-        else:  # put off to where the next is due, they are one
+        else:  # delayed until the next one is due, they coalesce
             fired(schedule, now)
             break
 
 
-def test_jitter_of_a_rule_is_not_lateness():
-    """Put off by half a minute it still is in time; the next is where it belongs."""
-    schedule = new(chance=lambda: 0.5)
+def test_jitter_of_a_rule_does_not_count_as_late():
+    """A run delayed by half a minute is in time, and the next one is at its usual time."""
+    schedule = new(random=lambda: 0.5)
     schedule.add(cron(jitter=60.0, misfire_grace=1.0), START)
     assert fired(schedule, after(START, 89.0)) == {}
     assert fired(schedule, after(START, 90.0)) == {"a": 1}
@@ -398,8 +398,8 @@ def test_jitter_of_a_rule_is_not_lateness():
 # reload
 
 
-def test_a_reload_keeps_what_is_the_same():
-    """D4: its grid, its count, that it has ended; also if it raises another number, or promises other things now."""
+def test_reload_continues_unchanged_triggers():
+    """Its rate, its counts, and whether it has ended, even if the signal or other options have changed."""
     schedule, now = new(), after(START, 1.5)
     schedule.replace_all([timer("a"), timer("once", repeat=1), cron("r", 7)], START)
     fired(schedule, now)
@@ -412,8 +412,8 @@ def test_a_reload_keeps_what_is_the_same():
     assert counts(schedule, "once") == (1, 0)
 
 
-def test_a_reload_starts_what_is_new_and_ends_what_is_gone():
-    """Another period is something new; a removed one never fires, whatever is left of it in the heap."""
+def test_reload_starts_new_and_stops_removed_triggers():
+    """A changed period is a new trigger. A removed one never fires, in spite of stale items."""
     schedule, now = new(), after(START, 0.5)
     schedule.replace_all([timer("a"), timer("b"), cron("r")], START)
     schedule.replace_all([timer("a", 2.0), timer("c")], now)
@@ -426,8 +426,8 @@ def test_a_reload_starts_what_is_new_and_ends_what_is_gone():
     assert schedule.wait(now) == NEVER
 
 
-def test_a_removed_source_that_comes_back_is_a_new_one():
-    """What its namesake left in the heap does not fire for it."""
+def test_removed_trigger_that_is_added_again_is_new():
+    """The stale items of the old one do not fire."""
     schedule = new()
     schedule.add(timer(), START)
     assert schedule.remove("a")
@@ -437,8 +437,8 @@ def test_a_removed_source_that_comes_back_is_a_new_one():
     assert fired(schedule, after(START, 1.5)) == {"a": 1}
 
 
-def test_what_is_stale_does_not_pile_up():
-    """A timer of a year whose period is changed each second, and a new name for each reload, leave nothing behind."""
+def test_stale_items_are_bounded():
+    """With a yearly timer whose period changes each second, and with new names at each reload."""
     schedule = new()
     for number in range(2000):
         schedule.replace_all([timer("a", 365 * DAY), cron(f"r{number}", 86_400)], after(START, number))
@@ -450,8 +450,8 @@ def test_what_is_stale_does_not_pile_up():
 # cron rules and the wall clock
 
 
-def test_a_rule_fires_once_in_each_minute_that_matches():
-    """K7: asked often, or seldom."""
+def test_rule_fires_once_in_each_matching_minute():
+    """Whether the host asks often or rarely."""
     schedule, seen = new(), Counter()
     schedule.add(cron(coalesce=False), START)
     for second in range(0, 3601, 7):
@@ -461,9 +461,9 @@ def test_a_rule_fires_once_in_each_minute_that_matches():
     assert fired(schedule, after(START, 3659.9)) == {}
 
 
-def test_the_wall_clock_is_looked_at_now_and_then():
-    """A rule of next week is not slept for until then: the clock may be set. Without rules nobody looks."""
-    schedule = new(glance=30.0)
+def test_wall_clock_is_checked_periodically():
+    """While there are rules, since the clock may be set."""
+    schedule = new(clock_check_interval=30.0)
     schedule.add(cron(step=7 * 86_400), START)
     assert schedule.wait(START) == 30.0
     schedule.remove("a")
@@ -472,8 +472,8 @@ def test_the_wall_clock_is_looked_at_now_and_then():
 
 
 @pytest.mark.parametrize("hours", [-1, -2.5, -3])
-def test_a_clock_that_was_set_back_repeats_nothing(hours):
-    """By up to three hours: the rule is silent until the clock is where it was."""
+def test_clock_set_back_repeats_no_run(hours):
+    """Up to three hours: the rule does not fire until the clock is where it was."""
     schedule = new()
     schedule.add(cron(), START)
     assert fired(schedule, after(START, 60.0)) == {"a": 1}
@@ -486,8 +486,8 @@ def test_a_clock_that_was_set_back_repeats_nothing(hours):
 
 
 @pytest.mark.parametrize("hours", [-4, -48, 4, 48])
-def test_a_clock_that_was_corrected_holds_at_once(hours):
-    """By more than three hours: the new time counts, and what lies between is nobody's."""
+def test_corrected_clock_holds_immediately(hours):
+    """More than three hours: the new time counts, and the time in between does not."""
     schedule = new()
     schedule.add(cron(), START)
     schedule.add(timer("t", 100.0), START)
@@ -500,16 +500,16 @@ def test_a_clock_that_was_corrected_holds_at_once(hours):
 
 
 @pytest.mark.parametrize("hours", [1, 2.5, 3])
-def test_a_clock_that_was_set_forward_makes_up_for_what_it_skipped(hours):
-    """By up to three hours: by one run, or all."""
+def test_clock_set_forward_catches_up(hours):
+    """Up to three hours: by one run, or by all."""
     schedule = new()
     schedule.replace_all([cron("a"), cron("b", coalesce=False)], START)
     fired(schedule, START)
     assert fired(schedule, ClockReading(START.monotonic, WALL + hours * HOUR)) == {"a": 1, "b": hours * 60}
 
 
-def test_the_clock_may_be_set_between_the_declaration_and_the_first_look():
-    """It is compared with what it was when the rule was planned."""
+def test_clock_set_before_the_first_check():
+    """The schedule compares it with the time at which the rule was planned."""
     schedule = new()
     schedule.add(cron(), START)
     corrected = ClockReading(START.monotonic + 1, WALL - 2 * DAY)
@@ -518,8 +518,8 @@ def test_the_clock_may_be_set_between_the_declaration_and_the_first_look():
 
 
 @pytest.mark.parametrize("coalesce", [True, False])
-def test_after_a_long_sleep_the_newest_run_counts(coalesce):
-    """Two thousand runs of a rule were slept through, and the last few are still in time."""
+def test_newest_run_counts_after_a_long_suspend(coalesce):
+    """Two thousand runs of a rule were missed, and the last few are still in time."""
     schedule = new()
     schedule.add(cron(coalesce=coalesce, misfire_grace=90.0), START)
     fired(schedule, START)
@@ -527,8 +527,8 @@ def test_after_a_long_sleep_the_newest_run_counts(coalesce):
     assert schedule.wait(after(START, 2000 * 60.0 + 30.0)) == 30.0
 
 
-def test_a_rule_that_does_not_fire_any_more_is_at_rest():
-    """Its next time is infinite: it is not planned, not listed, and in nobody's way."""
+def test_rule_that_never_fires_again_is_not_planned():
+    """Its next time is infinite. It is not listed, and does not affect others."""
     last = WALL + 60.0
     schedule = Schedule(lambda _rule, after: last if after < last else NEVER, lambda: 0.0)
     schedule.add(cron(), START)
@@ -538,8 +538,8 @@ def test_a_rule_that_does_not_fire_any_more_is_at_rest():
     assert schedule.wait(after(START, 60.0)) == NEVER
 
 
-def test_real_rules_fire_at_their_times():
-    """K5, K7: in the zone of the rule, through the night in which its clock is set forward."""
+def test_real_rules_fire_on_time():
+    """In the zone of the rule, across a clock change."""
     schedule = Schedule(next_fire, lambda: 0.0)
     night = ClockReading(0.0, 1_774_738_800.0)  # 2026-03-29 00:00 in Berlin; 2:00 becomes 3:00
     rules = {"skipped": "30 2 * * *", "hourly": "0 * * * *", "noon": "0 12 * * *"}
@@ -559,25 +559,27 @@ def test_real_rules_fire_at_their_times():
     late=st.integers(0, 800).map(lambda n: n / 8),
     most=st.integers(0, 30),
 )
-def test_what_is_said_to_come_comes(timers, rules, late, most):
-    """`upcoming` lists what then fires, when it does, in that order."""
-    schedule, now = new(glance=NEVER), after(START, late)
+def test_upcoming_runs_match_the_actual_runs(timers, rules, late, most):
+    """In the same order and at the same times."""
+    schedule, now = new(clock_check_interval=NEVER), after(START, late)
     triggers = [timer(f"t{n}", period, repeat) for n, (period, repeat) in enumerate(timers)]
     triggers += [cron(f"r{n}", step) for n, step in enumerate(rules)]
     schedule.replace_all(triggers, START)
     fired(schedule, now)
-    said = schedule.upcoming(most, now)
+    listed = schedule.upcoming(most, now)
     came: list[tuple[float, str]] = []
     while len(came) < most and (wait := schedule.wait(now)) < NEVER:
         now = after(now, wait)
         came += [(now.wall, name) for name in fired(schedule, now)]
-    assert [when for when, _ in said] == [when for when, _ in came[:most]]
-    last = said[-1][0] if said else NEVER
-    assert {(when, trigger.name) for when, trigger in said if when < last} == {each for each in came if each[0] < last}
+    assert [when for when, _ in listed] == [when for when, _ in came[:most]]
+    last = listed[-1][0] if listed else NEVER
+    assert {(when, trigger.name) for when, trigger in listed if when < last} == {
+        each for each in came if each[0] < last
+    }
 
 
-def test_what_is_said_to_come_is_bounded_by_the_question():
-    """Five runs of 20,000 sources take some steps for each, and next times for five; a negative number is none."""
+def test_upcoming_runs_cost_no_more_than_asked_for():
+    """Five runs of 20,000 triggers need few steps for each, and next times for five. A negative number means none."""
     asked = []
 
     def noted(what: CronRule, after: float) -> float:
@@ -593,7 +595,7 @@ def test_what_is_said_to_come_is_bounded_by_the_question():
 
 
 def test_file_monitors_are_listed_and_have_no_times():
-    """The schedule counts for them, and that is all."""
+    """The schedule only keeps their counts."""
     schedule = new()
     schedule.add(Trigger(1, FileMonitor("/etc"), "m"), START)
     assert (schedule.wait(START), schedule.upcoming(5, START), fired(schedule, after(START, DAY))) == (NEVER, [], {})
@@ -601,22 +603,22 @@ def test_file_monitors_are_listed_and_have_no_times():
     assert [entry.trigger.name for entry in schedule.entries()] == ["m"]
 
 
-def test_what_was_left_out_counts_as_missed():
-    """K4: whoever raises the signals says so, and then it was not fired; for a source that is gone nothing is done."""
+def test_skipped_run_counts_as_missed():
+    """It then does not count as fired. For a removed trigger nothing happens."""
     schedule = new()
     schedule.add(timer(), START)
     fired(schedule, after(START, 1.0))
     schedule.count_missed("a")
-    schedule.count_missed("nobody")
+    schedule.count_missed("missing")
     assert counts(schedule) == (0, 1)
-    assert schedule.entry("nobody") is None
+    assert schedule.entry("missing") is None
 
 
 # many
 
 
 class Counting:
-    """`heapq`, and how often it was asked."""
+    """`heapq` that counts its calls."""
 
     def __init__(self):
         self.calls = Counter()
@@ -627,7 +629,7 @@ class Counting:
 
 
 def test_an_idle_schedule_costs_the_same_with_ten_thousand_timers(monkeypatch):
-    """Asked when nothing is due, it looks at the first of each heap; asked when one is, it moves that one."""
+    """If nothing is due, the schedule looks at the first item of each heap. If one timer is due, it moves that one."""
     schedule, counting = new(), Counting()
     schedule.replace_all([timer(f"t{number}", 100.0 + number) for number in range(10_000)], START)
     schedule.add(cron("r", 86_400), START)
@@ -635,7 +637,7 @@ def test_an_idle_schedule_costs_the_same_with_ten_thousand_timers(monkeypatch):
 
     class NoWalk(dict):
         def __iter__(self):
-            raise AssertionError("all sources are gone through")
+            raise AssertionError("the schedule looked at all triggers")
 
         items = values = keys = __iter__
 
@@ -649,7 +651,7 @@ def test_an_idle_schedule_costs_the_same_with_ten_thousand_timers(monkeypatch):
 
 
 def test_a_hundred_thousand_timers():
-    """They can be declared, fire in their order, and go again."""
+    """You can add them, they fire in order, and you can remove them."""
     schedule = new()
     numbers = list(range(100_000))
     random.Random(1).shuffle(numbers)

@@ -1,4 +1,4 @@
-"""Sources as text: what the process that loads an application says, the one that raises its signals reads."""
+"""Triggers as JSON, passed from the process that loads the application to the process that sends the signals."""
 
 import math
 
@@ -21,26 +21,26 @@ triggers = st.builds(
 
 
 @given(listed=st.lists(triggers, max_size=10))
-def test_sources_survive_their_text(listed):
-    """All kinds, in their order, every float to the last bit: the grid of a timer must be the same on both sides."""
+def test_triggers_are_equal_after_decoding(listed):
+    """All kinds, in order, with exact floats, so that both sides compute the same due times."""
     assert from_json(to_json(listed)) == listed
 
 
 @given(listed=st.lists(triggers, max_size=3))
-def test_the_text_is_plain(listed):
-    """ASCII, on one line: file names that are no UTF-8 go through too."""
+def test_text_is_ascii_on_one_line(listed):
+    """File names that are not UTF-8 survive as well."""
     text = to_json(listed)
     assert text.isascii()
     assert "\n" not in text
 
 
-def test_an_empty_text_is_no_sources():
-    """As of an application that declares none, or that was never loaded."""
+def test_empty_text_has_no_triggers():
+    """An application without triggers reports it."""
     assert from_json("") == from_json(to_json([])) == []
 
 
-def test_kinds_are_told_apart():
-    """Values of one shape in different classes come back as what they were."""
+def test_kinds_are_distinguished():
+    """Values with the same fields in different classes come back as they were."""
     listed = [
         Trigger(1, Timer(math.pi, 3), "t", 0.5, coalesce=False, misfire_grace=30.0),
         Trigger(2, CronRule("0", "3", "*", "*", "1-5", "Europe/Berlin"), "r"),

@@ -1,4 +1,4 @@
-"""Rows S1-S3, as far as they are pure: numbers, and who has them."""
+"""Signal numbers, and which of them are in use."""
 
 from enum import IntEnum
 
@@ -18,14 +18,14 @@ from heliograph.models import SIGNALS, SignalDescription
 
 
 class Named(IntEnum):
-    """Signals by name, as applications write them."""
+    """Signals with names, as applications write them."""
 
     REFRESH = 17
     BEYOND = 256
 
 
 class NumpyLike:
-    """An integer of another library: it can be an index, and is no int."""
+    """An integer of another library: it is an index, but not an int."""
 
     def __index__(self) -> int:
         return 17
@@ -40,43 +40,43 @@ def describe(num: int) -> SignalDescription:
 
 
 @pytest.mark.parametrize("num", [0, 1, 17, 255])
-def test_a_number_is_itself(num: int) -> None:
-    """S1: 0 to 255."""
+def test_valid_numbers_are_returned(num: int) -> None:
+    """0 to 255."""
     assert check_num(num) == num
 
 
-def test_a_named_number_is_a_plain_int_afterwards() -> None:
-    """S1: a member of an IntEnum is taken, and does not stick to the signal."""
+def test_enum_member_becomes_a_plain_int() -> None:
+    """A member of an IntEnum is accepted."""
     assert type(check_num(Named.REFRESH)) is int
     assert check_num(Named.REFRESH) == 17
 
 
-def test_a_text_may_be_meant_as_a_name() -> None:
-    """S1: how a name is given is said."""
+def test_text_gets_a_hint_about_names() -> None:
+    """The message shows how to pass a name."""
     with pytest.raises(SignalTypeError, match=r"Signal\(name='refresh'\)"):
         check_num("refresh")
 
 
 @pytest.mark.parametrize("num", [-1, 256, -256, 65_536, 10**30, Named.BEYOND])
-def test_a_number_out_of_range_does_not_wrap_around(num: int) -> None:
-    """S1: a ValueError that names the number and the range."""
-    with pytest.raises(SignalNumberError, match=f"{int(num)} is out of range: use 0 to 255") as caught:
+def test_number_out_of_range_is_rejected(num: int) -> None:
+    """The ValueError has the number and the range."""
+    with pytest.raises(SignalNumberError, match=f"out of range: {int(num)}. Use 0 to 255") as caught:
         check_num(num)
     assert caught.value.num == num
 
 
 @pytest.mark.parametrize("num", [True, False, 1.0, "1", b"1", None, [1], 1j, NumpyLike(), float("nan")])
-def test_what_is_no_int_is_refused(num: object) -> None:
-    """S1: a TypeError that shows the value and its type; a bool is not a number either."""
-    with pytest.raises(SignalTypeError, match="from 0 to 255, not") as caught:
+def test_other_types_are_rejected(num: object) -> None:
+    """The TypeError has the value and its type. A bool is not a number."""
+    with pytest.raises(SignalTypeError, match=r"invalid signal number: .*Pass an int from 0 to 255") as caught:
         check_num(num)
     assert caught.value.value is num
     assert f"({type(num).__name__})" in str(caught.value)
 
 
 @given(num=st.integers())
-def test_any_int_is_a_number_or_an_error(num: int) -> None:
-    """S1: nothing in between."""
+def test_any_int_is_valid_or_rejected(num: int) -> None:
+    """There is no third result."""
     if 0 <= num < SIGNALS:
         assert check_num(num) == num
     else:
@@ -90,10 +90,10 @@ def test_any_int_is_a_number_or_an_error(num: int) -> None:
     elsewhere=st.sets(st.integers(0, 255)),
     claims=st.integers(0, SIGNALS + 1),
 )
-def test_a_claim_is_the_lowest_number_that_nobody_has(
+def test_claim_returns_the_lowest_free_number(
     registered: set[int], named: set[int], elsewhere: set[int], claims: int
 ) -> None:
-    """S2, S3: each claim gets what `first_free` said; none gets another's; when all are taken both raise."""
+    """The same one as `first_free`. If all are in use, both raise an exception."""
     table = SignalRegistry()
     table.registered.update({num: describe(num) for num in registered})
     table.names.update({num: f"name {num}" for num in named})
@@ -110,15 +110,15 @@ def test_a_claim_is_the_lowest_number_that_nobody_has(
         assert table.claimed == before
 
 
-def test_looking_is_not_taking() -> None:
-    """S3: `first_free` changes nothing."""
+def test_first_free_claims_nothing() -> None:
+    """It changes nothing."""
     table = SignalRegistry()
     assert [table.first_free(nowhere), table.first_free(nowhere)] == [0, 0]
     assert table.claimed == set()
 
 
-def test_a_name_is_found_and_takes_its_number() -> None:
-    """S2: in both directions; nobody else gets the number."""
+def test_name_can_be_looked_up_and_claims_its_number() -> None:
+    """In both directions."""
     table = SignalRegistry()
     table.name(0, "refresh")
     assert (table.number_of("refresh"), table.number_of("report")) == (0, None)
@@ -126,8 +126,8 @@ def test_a_name_is_found_and_takes_its_number() -> None:
 
 
 @pytest.mark.parametrize("has", ["registered", "claimed", "named"])
-def test_what_something_else_has_gets_no_name(has: str) -> None:
-    """S2: an error that says which number it is and what can be done; nothing has changed."""
+def test_used_number_cannot_be_named(has: str) -> None:
+    """The message has the number and the solution, and nothing has changed."""
     table = SignalRegistry()
     if has == "registered":
         table.registered[0] = describe(0)
@@ -142,8 +142,8 @@ def test_what_something_else_has_gets_no_name(has: str) -> None:
     assert table.names == before
 
 
-def test_a_cleared_table_is_a_fresh_one() -> None:
-    """`clear` forgets claims, names and registrations, and keeps the dictionary that others hold."""
+def test_clear_removes_all_entries() -> None:
+    """It keeps the dictionary that other code holds."""
     table = SignalRegistry()
     registered = table.registered
     table.claim(nowhere)

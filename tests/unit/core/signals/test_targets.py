@@ -1,4 +1,4 @@
-"""Rows T1-T8, as far as they are pure: what a target means."""
+"""Targets: their words, queues and readers."""
 
 import pytest
 from hypothesis import given
@@ -48,22 +48,22 @@ MEANING = [
 
 
 @pytest.mark.parametrize(("text", "resolved", "expected"), MEANING)
-def test_a_word_means_these_queues(text: str, resolved: str, expected: list[Queue]) -> None:
-    """T1-T7: every word of the vocabulary, its resolved spelling, and one copy for each queue."""
+def test_words_and_their_queues(text: str, resolved: str, expected: list[Queue]) -> None:
+    """Every word of the vocabulary, its resolved spelling, and one copy for each queue."""
     target = parse(text, SERVER)
     assert target.text == resolved
     assert list(queues(target, SERVER)) == expected
 
 
 @pytest.mark.parametrize("active", [(), (2,), (1, 3)])
-def test_active_workers_are_those_that_run(active: tuple[int, ...]) -> None:
-    """T4: only the workers that are named as active get it; none at all if none is."""
+def test_active_workers_are_the_running_ones(active: tuple[int, ...]) -> None:
+    """No worker gets the signal if none is active."""
     target = parse("active-workers", SERVER)
     assert queues(target, SERVER, active) == tuple(worker(number) for number in active)
 
 
-def test_all_workers_get_it_whoever_is_active() -> None:
-    """T3: `workers` is each worker, also one that is down."""
+def test_workers_includes_inactive_ones() -> None:
+    """`workers` also means a worker that is down."""
     assert len(queues(parse("workers", SERVER), SERVER, (1,))) == 3
 
 
@@ -77,8 +77,8 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("text", [*NONSENSE, "farm_none", "farm_Mail", "farm_mail\n", "farm_crunchers2"])
-def test_anything_else_is_refused_with_what_there_is(text: str) -> None:
-    """T8: the error names the word and lists the targets of this server."""
+def test_unknown_target_lists_the_available_ones(text: str) -> None:
+    """The message has the word and the targets of this server."""
     with pytest.raises(TargetError) as caught:
         parse(text, SERVER)
     assert caught.value.target == text
@@ -88,8 +88,8 @@ def test_anything_else_is_refused_with_what_there_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", NONSENSE)
-def test_nonsense_is_refused_before_the_server_is_known(text: str) -> None:
-    """T8: what can never be a target needs no topology to be refused; the error lists the vocabulary."""
+def test_invalid_target_is_rejected_without_a_topology(text: str) -> None:
+    """The message lists the vocabulary."""
     with pytest.raises(TargetError) as caught:
         parse(text, None)
     assert {"worker", "workerN", "muleN", "farm_NAME", "spooler"} <= set(caught.value.available)
@@ -104,15 +104,15 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("text", "counted"), IMPOSSIBLE)
-def test_a_number_above_the_count_is_refused(text: str, counted: str) -> None:
-    """T2: N above the count is an error that says the count, however large N is."""
+def test_number_above_the_count_is_rejected(text: str, counted: str) -> None:
+    """The message has the count, however large the number is."""
     with pytest.raises(TargetError, match=counted):
         parse(text, SERVER)
 
 
 @pytest.mark.parametrize("text", [text for text, _ in IMPOSSIBLE] + ["farm_none", "mule", "spooler", "mules"])
-def test_what_the_server_might_have_waits_for_the_server(text: str) -> None:
-    """T8: where the topology is not known yet, a possible target is taken as it is."""
+def test_possible_target_is_accepted_without_a_topology(text: str) -> None:
+    """It is checked when the topology is known."""
     assert parse(text, None).text == text
 
 
@@ -123,8 +123,8 @@ def test_what_the_server_might_have_waits_for_the_server(text: str) -> None:
         *(("mule", "mules"), ("mules", "mules"), ("mule1", "mules"), ("farm1", "farms"), ("spooler", "spoolers")),
     ],
 )
-def test_what_a_server_has_none_of_is_no_target(text: str, missing: str) -> None:
-    """T8: `mule` on a server without mules would wait for ever."""
+def test_missing_kind_is_rejected(text: str, missing: str) -> None:
+    """A signal to `mule` on a server without mules would never run."""
     with pytest.raises(TargetError, match=f"no {missing}"):
         parse(text, Topology())
 
@@ -133,15 +133,15 @@ def test_what_a_server_has_none_of_is_no_target(text: str, missing: str) -> None
     ("text", "option"),
     [("mule1", "--mules N"), ("worker9", "--workers N"), ("spooler", "--spooler DIR"), ("farm_a", "--farm")],
 )
-def test_what_is_missing_is_named_with_the_option_that_adds_it(text: str, option: str) -> None:
-    """Mostly it is the command that is wrong, not the target."""
+def test_missing_processes_name_the_option(text: str, option: str) -> None:
+    """Usually the command is wrong, not the target."""
     with pytest.raises(TargetError, match=option):
         parse(text, Topology(workers=1))
 
 
 @pytest.mark.parametrize("text", ["farm_empty", "farm1", "farm_ghosts"])
-def test_a_farm_that_nobody_works_on_is_no_target(text: str) -> None:
-    """T8: a farm without mules, or only with mules that there are not, would never run anything."""
+def test_farm_without_mules_is_rejected(text: str) -> None:
+    """Also a farm that only has missing mules."""
     server = Topology(workers=1, mules=1, farms=(FarmSpec("empty", ()), FarmSpec("ghosts", (7,))))
     with pytest.raises(TargetError, match="no mules"):
         parse(text, server)
@@ -149,8 +149,8 @@ def test_a_farm_that_nobody_works_on_is_no_target(text: str) -> None:
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "\U0001f600", "\ud800"])
-def test_63_bytes_are_the_limit(letter: str) -> None:
-    """T8: uWSGI keeps 63 bytes; they are counted as bytes, and one more is refused."""
+def test_target_has_at_most_63_bytes(letter: str) -> None:
+    """uWSGI stores 63 bytes."""
     room = MAX_TARGET_BYTES - len("farm_")
     longest = letter * (room // len(letter.encode(errors="surrogatepass")))
     longest += "x" * (room - len(longest.encode(errors="surrogatepass")))
@@ -160,7 +160,7 @@ def test_63_bytes_are_the_limit(letter: str) -> None:
 
 
 def test_many_processes_are_listed_briefly() -> None:
-    """The list of an error stays readable on a server of 64 workers."""
+    """The list stays readable for a server with 64 workers."""
     assert available(Topology(workers=64, mules=2)) == (
         *("worker", "workers", "active-workers", "worker1 to worker64"),
         *("mule", "mules", "mule1", "mule2"),
@@ -172,7 +172,7 @@ names = st.text(min_size=1, max_size=8)
 
 @st.composite
 def topologies(draw: st.DrawFn) -> Topology:
-    """Any server whose farms have mules that it has."""
+    """Servers whose farms have existing mules."""
     mules = draw(st.integers(0, 4))
     numbers = st.lists(st.integers(1, mules), min_size=1, unique=True) if mules else st.nothing()
     farms = draw(st.dictionaries(names, numbers, max_size=3)) if mules else {}
@@ -185,8 +185,8 @@ anything = st.text(st.characters(), max_size=70) | likely | names.map("farm_{}".
 
 
 @given(text=anything, server=topologies())
-def test_any_text_is_a_target_that_exists_or_an_error(text: str, server: Topology) -> None:
-    """T8: there is no third way, and no other exception."""
+def test_any_text_is_a_valid_target_or_rejected(text: str, server: Topology) -> None:
+    """There is no third result, and no other exception."""
     try:
         target = parse(text, server)
     except TargetError as error:
@@ -201,8 +201,8 @@ def test_any_text_is_a_target_that_exists_or_an_error(text: str, server: Topolog
 
 
 @given(server=topologies())
-def test_what_is_listed_as_available_is(server: Topology) -> None:
-    """Each word that an error offers is a target, or the two ends of a range of them."""
+def test_listed_targets_are_available(server: Topology) -> None:
+    """Each listed word is a target, or the first and last of a range."""
     for words in available(server):
         for word in words.split(" to ") if words.startswith(("worker", "mule")) else [words]:
             if len(word.encode()) <= MAX_TARGET_BYTES:
@@ -211,29 +211,28 @@ def test_what_is_listed_as_available_is(server: Topology) -> None:
 
 @given(server=topologies())
 def test_queues_and_readers_agree(server: Topology) -> None:
-    """Every queue has a reader, and who reads a queue is who is told to read it."""
-    pairs = {(queue, who) for queue in all_queues(server) for who in readers_of(queue, server)}
-    assert pairs == {(queue, who) for who in server.processes() for queue in queues_read_by(who, server)}
+    """Every queue has readers, and `queues_read_by` agrees with `readers_of`."""
+    pairs = {(queue, process) for queue in all_queues(server) for process in readers_of(queue, server)}
+    assert pairs == {(queue, process) for process in server.processes() for queue in queues_read_by(process, server)}
     assert {queue for queue, _ in pairs} == set(all_queues(server))
-    assert {who for _, who in pairs} == set(server.processes())
+    assert {process for _, process in pairs} == set(server.processes())
 
 
 @given(server=topologies())
 def test_queues_are_listed_once(server: Topology) -> None:
-    """`all_queues` is an order that processes share: no queue has two places in it."""
+    """Processes share the order of `all_queues`, so each queue has one place in it."""
     assert len(set(all_queues(server))) == len(all_queues(server))
 
 
-@pytest.mark.parametrize("role", ["master", "outside"])
-def test_nothing_arrives_outside_of_the_processes(role: str) -> None:
-    """The master and strangers read no queue."""
-    who = {"master": Identity("master"), "outside": Identity("outside")}[role]
-    assert queues_read_by(who, SERVER) == ()
+@pytest.mark.parametrize("process", [Identity("master"), Identity("webserver"), Identity("external")], ids=str)
+def test_other_processes_read_no_queue(process: Identity) -> None:
+    """The master, the web server and external processes read no queue."""
+    assert queues_read_by(process, SERVER) == ()
 
 
-def test_processes_and_queues_have_names_for_people() -> None:
-    """`worker2`, `mule1`, `master`: as they are written in logs and tests."""
-    assert [str(who) for who in (*SERVER.processes()[1:4], Identity("master"))] == [
+def test_processes_and_queues_have_names() -> None:
+    """`worker2`, `mule1`, `master`, as in logs and tests."""
+    assert [str(process) for process in (*SERVER.processes()[1:4], Identity("master"))] == [
         *("worker2", "worker3", "mule1", "master")
     ]
     assert str(Queue("farm", 2)) == "farm2"

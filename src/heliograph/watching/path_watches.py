@@ -1,9 +1,9 @@
-"""What is watched for whom: the way to each path, and what is at its end.
+"""Watches on every directory and link on the way to a path, and on the inode at its end.
 
-A path is what the kernel makes of it: entries of directories, looked up one by one, through links, to what is there.
-Each of these entries is claimed in its directory *before* it is looked up, so that nothing happens between two looks.
-An inode is watched once, however many paths lead to or through it, and no longer than one does. One that may not be
-read cannot be: then the directory that it is in tells of it, and when its rights change it is looked at again.
+The kernel resolves a path entry by entry, through links. This module watches each entry in its directory *before* it
+looks the entry up, so no event is missed in between. One inode has one watch, however many paths lead through it. The
+watch ends with the last of them. An inode without read permission cannot be watched. Then the watch of its directory
+reports its events, and this module looks it up again when its permissions change.
 """
 
 from __future__ import annotations
@@ -21,45 +21,46 @@ from heliograph.exceptions import ScheduleError
 from heliograph.watching.inotify import CONTENT, ENTRIES, ITSELF, Inotify
 
 _MAX_LINKS = 40
-"""Links that a path may lead through; the kernel's own number (`MAXSYMLINKS`)."""
+"""Links that a path may lead through. This is the limit of the kernel (`MAXSYMLINKS`)."""
 
-_NOBODY: Mapping[str | None, set[Watched]] = {}
+_NO_WATCHES: Mapping[str | None, set[Watched]] = {}
 
-Claim = tuple[int, str | None]
-"""An inode by its number, and the name of the entry in it that matters; None: all of it."""
+Watch = tuple[int, str | None]
+"""The number of an inode, and the name of the entry to watch in it. None: the whole inode."""
 
 
 @dataclass(eq=False, slots=True)
 class Watched:
-    """An absolute path, and what is watched for it."""
+    """An absolute path, and its watches."""
 
     key: object
     path: str
     recursive: bool
-    watches: set[Claim] = field(default_factory=set[Claim])
+    watches: set[Watch] = field(default_factory=set[Watch])
     end: int | None = None
-    """The inode that tells of what is at the path; None while nothing is there."""
+    """The inode that reports events at the path. None while there is nothing at the path."""
     tree: dict[int, str] = field(default_factory=dict[int, str])
-    """The directories at and below it, and where they are; only if it is recursive."""
-    unreadable: dict[str, Claim] = field(default_factory=dict[str, Claim])
-    """What may not be read, where it is, and the entry that tells of it."""
+    """The directories at and below the path, with their paths, if the watch is recursive."""
+    unreadable: dict[str, Watch] = field(default_factory=dict[str, Watch])
+    """Paths without read permission, and the entries that report their events."""
 
 
 class PathWatches:
-    """Who claims which inode."""
+    """Knows which inodes are watched for which paths."""
 
     def __init__(self, inotify: Inotify) -> None:
         self._inotify = inotify
-        self._claimed: dict[int, dict[str | None, set[Watched]]] = {}
+        self._watched: dict[int, dict[str | None, set[Watched]]] = {}
 
     def of(self, wd: int) -> Mapping[str | None, set[Watched]]:
-        """Who claims that inode, by the name of the entry that they claim."""
-        return self._claimed.get(wd, _NOBODY)
+        """Return the paths that watch an inode, by the name of the entry."""
+        return self._watched.get(wd, _NO_WATCHES)
 
     def rescan(self, watch: Watched) -> None:
-        """Claim what is at the path now and on the way to it, then let go of what is no longer.
+        """Watch the inode that is at the path now and the entries on the way, then drop the old watches.
 
-        Raises `ScheduleError` if that cannot be watched; what was claimed before still is.
+        Raises:
+            ScheduleError: The path cannot be watched. The old watches stay.
         """
         before, watch.watches, watch.end, watch.tree = watch.watches, set(), None, {}
         watch.unreadable = {}
@@ -71,29 +72,29 @@ class PathWatches:
         self._release(watch, before - watch.watches)
 
     def add_subtree(self, watch: Watched, top: str) -> None:
-        """Claim the directories at and below `top`, each before it is looked into; links are not followed."""
+        """Watch the directories at and below `top`, each before its entries are read. Links are not followed."""
         ahead = [top]
         while ahead:
             here = ahead.pop()
-            with contextlib.suppress(OSError):  # no directory, gone meanwhile, or not ours to read: the others matter
+            with contextlib.suppress(OSError):  # not a directory, removed, or not readable: watch the others
                 wd = self._add_watch(watch, here, CONTENT | ENTRIES | ITSELF | flags.ONLYDIR, None)
                 watch.tree[wd] = here
                 with os.scandir(here) as entries:
                     ahead += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
     def drop(self, watch: Watched) -> None:
-        """Release all that is claimed for it."""
+        """Drop all watches of a path."""
         self._release(watch, watch.watches)
 
     def forget(self, wd: int) -> None:
-        """That inode is gone, and its number."""
-        for name, watches in self._claimed.pop(wd, _NOBODY).items():
+        """Drop the watches of a removed inode."""
+        for name, watches in self._watched.pop(wd, _NO_WATCHES).items():
             for watch in watches:
                 watch.watches.discard((wd, name))
                 watch.tree.pop(wd, None)
 
     def _walk(self, watch: Watched) -> str | None:
-        """Claim the way; where it leads, free of links, or None if it leads nowhere."""
+        """Watch the way to a path. Return the path without links, or None if it leads nowhere."""
         here, names, links = "", _names(watch.path), 0
         while names:
             name = names.pop()
@@ -114,9 +115,9 @@ class PathWatches:
         return here or "/"
 
     def _watch_component(self, watch: Watched, here: str, name: str) -> str | None:
-        """Claim an entry and look it up: what it links to, "" if it is no link, None if there is none."""
+        """Watch an entry and look it up. Return the target of a link, "" for other files, None if it is missing."""
         try:
-            with contextlib.suppress(PermissionError):  # the next one still tells that it goes
+            with contextlib.suppress(PermissionError):  # the watch of the next entry reports its removal
                 self._add_watch(watch, here or "/", ENTRIES | ITSELF | flags.ONLYDIR, name)
             return str(Path(f"{here}/{name}").readlink())
         except OSError as error:
@@ -130,15 +131,15 @@ class PathWatches:
         except PermissionError as error:
             self._watch_parent(watch, end, error)
         except (FileNotFoundError, NotADirectoryError):
-            return  # it went meanwhile, and the claim on its entry tells
+            return  # it was removed in the meantime, and the watch of its entry reports that
         if watch.recursive:
             self.add_subtree(watch, end)
 
     def _watch_parent(self, watch: Watched, end: str, error: PermissionError) -> None:
-        """Of a file that may not be read its directory tells enough; of a directory it does not."""
-        barred = watch.unreadable.get(end)
-        watch.end = barred and barred[0]
-        if barred is None or Path(end).is_dir():
+        """Watch a file without read permission through its directory. This does not work for directories."""
+        parent = watch.unreadable.get(end)
+        watch.end = parent and parent[0]
+        if parent is None or Path(end).is_dir():
             raise ScheduleError(f"cannot watch {watch.path!r}: no permission to read {end!r}", watch.path) from error
 
     def _add_watch(self, watch: Watched, path: str, mask: int, name: str | None) -> int:
@@ -152,27 +153,27 @@ class PathWatches:
 
     def _mark_unreadable(self, watch: Watched, path: str) -> None:
         above, _, name = path.rpartition("/")
-        with contextlib.suppress(OSError):  # that may not be read either, or is gone
+        with contextlib.suppress(OSError):  # it is not readable either, or was removed
             wd = self._inotify.add(above or "/", CONTENT | ENTRIES | ITSELF | flags.ONLYDIR)
             watch.unreadable[path] = (wd, name)
             self._enter(watch, (wd, name))
 
-    def _enter(self, watch: Watched, claim: Claim) -> None:
-        wd, name = claim
-        self._claimed.setdefault(wd, {}).setdefault(name, set()).add(watch)
-        watch.watches.add(claim)
+    def _enter(self, watch: Watched, entry: Watch) -> None:
+        wd, name = entry
+        self._watched.setdefault(wd, {}).setdefault(name, set()).add(watch)
+        watch.watches.add(entry)
 
-    def _release(self, watch: Watched, claims: Iterable[Claim]) -> None:
-        for wd, name in claims:
-            names = self._claimed[wd]
+    def _release(self, watch: Watched, entries: Iterable[Watch]) -> None:
+        for wd, name in entries:
+            names = self._watched[wd]
             names[name].discard(watch)
             if not names[name]:
                 del names[name]
             if not names:
-                del self._claimed[wd]
+                del self._watched[wd]
                 self._inotify.remove(wd)
 
 
 def _names(path: str) -> list[str]:
-    """The names that lead along `path`, the last one first."""
+    """Return the names of a path, the last one first."""
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
