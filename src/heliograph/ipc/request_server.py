@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from heliograph.ipc.control_client import MAX_DESCRIPTORS
+from heliograph.loop import Selector, Service
 
 MAX_CLIENTS = 64
 """Connections at a time."""
@@ -45,13 +46,13 @@ class _Client:
     descriptors: tuple[int, ...] = ()
 
 
-class RequestServer:
+class RequestServer(Service):
     """Serves the clients of one listening socket."""
 
     def __init__(
         self,
         listener: socket.socket,
-        selector: selectors.BaseSelector,
+        selector: Selector,
         respond: Respond,
         max_bytes: int,
         timeout: float,
@@ -74,6 +75,11 @@ class RequestServer:
     def tick(self, now: float) -> None:
         """Send away who takes too long."""
         for client in [client for client in self._clients.values() if client.until <= now]:
+            self._close(client)
+
+    def restart(self) -> None:
+        """Disconnect all clients: an error may have left one of them half served."""
+        for client in list(self._clients.values()):
             self._close(client)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from heliograph._core.schedule.pending_runs import PendingRuns
 from heliograph._core.schedule.schedule import ClockReading, Entry, Schedule
 from heliograph._core.schedule.trigger_codec import describe_trigger
 from heliograph.exceptions import ScheduleError
+from heliograph.loop import Selector
 from heliograph.models import CronRule, FileMonitor, Trigger
 from heliograph.timing.clocks import clock_reading
 from heliograph.timing.rules import next_fire
@@ -29,7 +30,7 @@ class MasterScheduler:
 
     def __init__(
         self,
-        selector: selectors.BaseSelector,
+        selector: Selector,
         raise_signal: Callable[[int], bool],
         is_waiting: Callable[[int], bool],
         now: Callable[[], ClockReading] = clock_reading,

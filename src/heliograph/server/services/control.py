@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.request_server import Reply, RequestServer
+from heliograph.loop import Selector
 
 MAX_REQUEST_BYTES = 4096
 """Bytes of a request."""
@@ -30,7 +30,7 @@ Answer = Callable[[dict[str, Any], int], tuple[dict[str, Any], Sequence[int]]]
 class ControlServer(RequestServer):
     """Serves the control socket from the master's own loop."""
 
-    def __init__(self, path: Path, selector: selectors.BaseSelector, answer: Answer) -> None:
+    def __init__(self, path: Path, selector: Selector, answer: Answer) -> None:
         """`answer` is called with each request. The caller holds the lock of the name, so a file there is stale."""
         self._path = path
         self._answer = answer
