@@ -172,6 +172,7 @@ class Loop:
     def close(self) -> None:
         """Close the services, the last one first."""
         self._stack.close()
+        self._entries.clear()
 
     def run_once(self) -> None:
         """Wait until a descriptor is ready or a deadline has passed, then call the services that this concerns."""

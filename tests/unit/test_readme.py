@@ -9,10 +9,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 GLOSSARY = ROOT / "docs/glossary.md"
 GENERATED = ROOT / "docs/guarantees.md"
-PAGES = sorted(
-    {README, *map(ROOT.joinpath, ["CONTRIBUTING.md", "CHANGELOG.md"]), *ROOT.glob("docs/**/*.md")}
-
-)
+PAGES = sorted({README, *map(ROOT.joinpath, ["CONTRIBUTING.md", "CHANGELOG.md"]), *ROOT.glob("docs/**/*.md")})
 """All pages for users and contributors."""
 
 MAX_README_WORDS = 900

@@ -57,6 +57,11 @@ class Dispatcher(Service):
     def tick(self, now: float) -> None:
         self.handle(Due(), now)
 
+    def close(self) -> None:
+        """Forget the functions. They refer to the dispatcher, and would keep the shared memory mapped for a while."""
+        self._table.clear()
+        self._observers.clear()
+
     def _handle(self, event: Event, now: float) -> None:
         for action in self.supervisor.handle(event, now):
             self._carry_out(action)

@@ -45,8 +45,9 @@ class UnixSignals(Service):
         return self._reap_at
 
     def tick(self, now: float) -> None:
-        self._reap(now)
-        self._reap_at = NEVER
+        if self._reap_at <= now:
+            self._reap_at = NEVER
+            self._reap(now)
 
     def restart(self) -> None:
         """Look for children that exited when the error came up: SIGCHLD does not come again for them."""

@@ -110,7 +110,7 @@ def test_a_load_that_hangs_is_followed_by_the_load_that_was_requested_meanwhile(
 
 
 def test_a_fork_that_is_never_reported(loaded):
-    """The supervisor kills the fork server and loads the application again. Every process is forked from the new one."""
+    """The supervisor kills the fork server and loads the application again, and forks from the new one."""
     loaded.handle(Started(WORKER, 11, 1), 0.1)
     assert loaded.deadline == FORK_TIMEOUT
     assert loaded.handle(Due(), FORK_TIMEOUT - 1) == []

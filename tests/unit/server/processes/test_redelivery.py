@@ -24,6 +24,7 @@ from heliograph.ipc.pipes import make_pipes, server_queues
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import FarmSpec, Identity, Queue, Topology
 from heliograph.server.processes.redelivery import MAX_DELIVERY_ATTEMPTS, Redelivery
+from heliograph.server.server_queues import ServerQueues
 
 SERVER = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=2)
 MULE = Identity("mule", 1)
@@ -39,8 +40,8 @@ class Server:
         self.memory = SharedMemory.create(SERVER)
         self.queues = server_queues(SERVER)
         self.pipes = make_pipes(SERVER)
-        self.slot = self.memory.counters.slots[self.memory.slot_number(Identity("master"))]
-        self.settlement = Redelivery(self.memory, SERVER, self.queues, self.pipes, self.slot)
+        server = ServerQueues.of(self.memory, SERVER, self.pipes)
+        self.slot, self.redelivery = server.counters, Redelivery(server)
         self.memory.live[REDELIVERED] = Route("mule", "handler")
         self.memory.live[ONCE] = Route("mule", "handler", redeliver=False)
 
@@ -53,7 +54,7 @@ class Server:
             self.memory.in_flight(who)[number * RECORD_BYTES : (number + 1) * RECORD_BYTES] = encode(record)
 
     def recover(self, *, who=MULE, timed_out=False):
-        self.settlement.recover(who, timed_out=timed_out)
+        self.redelivery.recover(who, timed_out=timed_out)
 
     def in_flight(self, who=MULE):
         return [record for _, record in unfinished(self.memory.in_flight(who))]
