@@ -176,18 +176,22 @@ class Loop:
 
     def run_once(self) -> None:
         """Wait until a descriptor is ready or a deadline has passed, then call the services that this concerns."""
-        deadline = min((self._deadline(entry) for entry in list(self._entries)), default=NEVER)
+        # A deadline may be relative to the time of the question, so it is asked for once a round.
+        deadlines = [(entry, self._deadline(entry)) for entry in self._entries]
+        deadline = min((deadline for _, deadline in deadlines), default=NEVER)
         for key, _ in self._selector.select(_timeout(deadline, self._clock())):
             entry, watch = key.data
             # An earlier callback of this round may have unregistered it, or failed.
             if entry.watches.get(key.fd) is watch and entry.paused_until is None:
                 self._guard(entry, watch.callback)
         now = self._clock()
-        for entry in list(self._entries):
-            if entry.paused_until is not None and entry.paused_until <= now:
-                self._restart(entry)
-            elif self._deadline(entry) <= now:
+        for entry, deadline in deadlines:
+            if deadline > now:
+                continue
+            if entry.paused_until is None:
                 self._guard(entry, entry.service.tick)
+            elif entry.paused_until <= now:
+                self._restart(entry)
 
     def _deadline(self, entry: _Entry) -> float:
         if entry.paused_until is None:

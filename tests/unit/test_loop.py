@@ -112,6 +112,27 @@ def test_a_deadline(loop, clock):
     assert len(first.ticks) == 1
 
 
+def test_a_deadline_that_is_relative_to_the_time_of_the_question(clock):
+    """It is always a little later than the time at which the loop compares it, and must pass nevertheless."""
+
+    class Relative(Service):
+        ticks = 0
+
+        @property
+        def deadline(self):
+            clock.now += 0.0001
+            return clock.now
+
+        def tick(self, _now):
+            self.ticks += 1
+
+    with Loop(clock) as loop:
+        relative = loop.open("relative", lambda _: Relative())
+        for _ in range(3):
+            loop.run_once()
+        assert relative.ticks == 3
+
+
 def test_the_loop_waits_until_the_deadline():
     """On a real clock, to the fraction of a millisecond: not shorter."""
     with Loop() as loop:

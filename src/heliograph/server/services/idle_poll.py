@@ -28,5 +28,6 @@ class IdlePoll(Service):
 
     def tick(self, now: float) -> None:
         self._next_at = now + IDLE_POLL_INTERVAL
-        if self._is_idle(self._dispatcher.supervisor.vacant_workers):
+        supervisor = self._dispatcher.supervisor
+        if supervisor.draining_queues and self._is_idle(supervisor.vacant_workers):
             self._dispatcher.handle(Idle(), now)

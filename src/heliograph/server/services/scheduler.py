@@ -35,7 +35,8 @@ class SchedulerService(Service):
         return NEVER if self._supervisor.stopping else self.scheduler.deadline
 
     def tick(self, now: float) -> None:  # noqa: ARG002 - the scheduler has clocks of its own
-        self.scheduler.tick()
+        if not self._supervisor.stopping:
+            self.scheduler.tick()
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
         """Run exactly these triggers."""
