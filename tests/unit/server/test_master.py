@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.application import AppSpec
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
-from heliograph.models import Topology
 from heliograph.server import master
 from heliograph.server.master import Master
-from heliograph.settings.master_settings import MasterSettings
+from heliograph.settings.addresses import Address
+from heliograph.settings.options import ServerSettings
 
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
@@ -26,8 +27,9 @@ def home(directory, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(directory))
 
 
-def settings_for(**options):
-    return MasterSettings(app="no_such_app", topology=Topology(workers=2, mules=3), name="unit", **options)
+def settings_for(listen=None):
+    address = Address.parse(listen) if listen else None
+    return ServerSettings(AppSpec("no_such_app"), workers=2, mules=3, name="unit", listen=address)
 
 
 def state():
@@ -48,7 +50,7 @@ def test_an_address_in_use(directory):
         port = taken.getsockname()[1]
         before = state()
         for _ in range(3):
-            with pytest.raises(ConfigError, match=f"cannot listen at 127.0.0.1:{port}: Address already in use"):
+            with pytest.raises(ConfigError, match=f"--socket 127.0.0.1:{port}: cannot listen there: Address already in use"):
                 Master(settings_for(listen=f"127.0.0.1:{port}")).run()
         assert state() == before
     instance.InstanceLock("unit").release()
