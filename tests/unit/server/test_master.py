@@ -50,7 +50,9 @@ def test_an_address_in_use(directory):
         port = taken.getsockname()[1]
         before = state()
         for _ in range(3):
-            with pytest.raises(ConfigError, match=f"--socket 127.0.0.1:{port}: cannot listen there: Address already in use"):
+            with pytest.raises(
+                ConfigError, match=f"--socket 127.0.0.1:{port}: cannot listen there: Address already in use"
+            ):
                 Master(settings_for(listen=f"127.0.0.1:{port}")).run()
         assert state() == before
     instance.InstanceLock("unit").release()
