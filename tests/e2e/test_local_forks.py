@@ -193,5 +193,5 @@ def orphans():
     known = {server.fork_server(), *server.pids().values()}
     children = Path(f"/proc/{server.master()}/task/{server.master()}/children")
     eventually("all orphans to be reaped", lambda: set(map(int, children.read_text().split())) == known)
-    assert "ended" not in server.log
+    assert "exited" not in server.log
     assert server.end() == 0

@@ -84,8 +84,8 @@ def test_other_signals_are_rejected(up):
         with pytest.raises(RemoteRejected):
             up.send(num)
     assert _ask(up, b"\x6e\0\0\3") == REJECTED
-    up.await_log("refused from outside: signal 3: it may not be raised from outside")
-    assert up.log.count("refused from outside") <= 3
+    up.await_log("Rejected external signal: signal 3: external processes may not send it")
+    assert up.log.count("Rejected external signal") <= 3
     up.send(1)
     up.expect(1, "by-option")
     assert not up.events("private")

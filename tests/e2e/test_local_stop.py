@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from heliograph._core.supervision.supervisor import STOP_DEBOUNCE
+from heliograph._core.supervision.stopping import STOP_DEBOUNCE
 from heliograph.ipc.control_client import ConnectionLost, ControlClient, RequestFailed, request
 from heliograph.ipc.instance import InstanceLock, control_socket
 from heliograph.testing.harness.harness import eventually
@@ -64,20 +64,20 @@ def test_queued_signals_are_handled_before_the_stop(busy, number):
     """After SIGTERM or Ctrl-C. The exit code is 0, and nothing is left."""
     server = busy()
     server.process.send_signal(number)
-    server.await_log("stopping: what waits is handled")
+    server.await_log("Stopping: finishing queued signals")
     server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
     assert not (server.directory / "heliograph" / "e2e.sock").exists()
     assert not (server.directory / "remote.sock").exists()
-    assert "are lost" not in server.log
+    assert "Lost" not in server.log
 
 
 def test_queued_signals_are_handled_although_processes_are_replaced(busy):
     """With `--max-signals` processes are replaced during the stop."""
     server = busy("--max-signals", "20")
     server.process.send_signal(signal.SIGTERM)
-    server.await_log("stopping")
+    server.await_log("Stopping")
     server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
@@ -89,7 +89,7 @@ def test_queued_signals_are_handled_although_a_process_is_killed(busy):
     server = busy()
     mule = server.pids()["mule1"]
     server.process.send_signal(signal.SIGTERM)
-    server.await_log("stopping")
+    server.await_log("Stopping")
     assert server.kill("mule1") == mule
     server.await_successor("mule1", mule)
     server.release("gate")
@@ -103,20 +103,20 @@ def test_a_blocked_process_is_killed_after_the_graceful_timeout(busy):
     before = time.monotonic()
     assert server.end() == 0
     assert 0.3 <= time.monotonic() - before < 5
-    assert "mule1 did not end in time and is killed" in server.log
-    assert "201 signals were still waiting and are lost" in server.log
+    assert "did not exit within the graceful timeout, killing it" in server.log
+    assert "Lost 201 queued signals" in server.log
 
 
 def test_a_second_sigterm_stops_the_server_immediately(busy):
     """The server does not wait for the graceful timeout."""
     server = busy("--graceful-timeout", "600")
     server.process.send_signal(signal.SIGTERM)
-    server.await_log("stopping: what waits is handled, for at most 600 s")
+    server.await_log("Stopping: finishing queued signals .graceful timeout 600 s.")
     before = time.monotonic()
     eventually("the debounce interval", lambda: time.monotonic() > before + STOP_DEBOUNCE)
     assert server.end() == 0
     assert time.monotonic() - before < 5
-    assert "stopping at once" in server.log
+    assert "Stopping immediately" in server.log
 
 
 def test_two_sigterms_in_quick_succession_count_as_one(busy):
@@ -124,11 +124,11 @@ def test_two_sigterms_in_quick_succession_count_as_one(busy):
     server = busy()
     server.process.send_signal(signal.SIGTERM)
     server.process.send_signal(signal.SIGTERM)
-    server.await_log("stopping: what waits is handled")
+    server.await_log("Stopping: finishing queued signals")
     server.release("gate")
     assert server.wait() == 0
     assert len(server.events("done")) == 201
-    assert "stopping at once" not in server.log
+    assert "Stopping immediately" not in server.log
 
 
 def test_heliograph_stop_waits_until_the_server_has_stopped(busy):
@@ -182,8 +182,8 @@ def test_sigusr1_logs_the_state(busy):
     """Processes, signals and queued signals, as in `heliograph signals --json`."""
     server = busy()
     server.process.send_signal(signal.SIGUSR1)
-    server.await_log("state: {")
-    found = json.loads(re.search("state: (.*)", server.log)[1])
+    server.await_log("State: {")
+    found = json.loads(re.search("State: (.*)", server.log)[1])
     assert found["processes"].keys() == {"worker1", "mule1"}
     assert found["queued"] == 200
     shown = json.loads(server.command("signals", "--json").stdout)

@@ -1,7 +1,7 @@
-"""Where a master's control socket is, and that there is one master to it.
+"""The name of a server, the path of its control socket, and the lock that allows one master per name.
 
-A server is found by its name, or by the directory that it was started in. The sockets are in a directory that only
-their owner can enter. The master holds a lock of the kernel's while it lives, so the address of a dead one is free.
+A server is found by its name, or by the directory in which it was started. Only the owner can enter the directory of
+the sockets. The master holds a kernel lock as long as it runs, so the name of a master that was killed is free.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[\w][\w.-]{0,63}")
 
 
 def server_name(name: str | None, directory: Path) -> str:
-    """The name that was given, or one that stands for the directory. Raises `ConfigError` for a bad name."""
+    """Return `name`, or a name derived from the directory. Raises: ConfigError: the name is not valid."""
     if name is not None:
         if not _NAME.fullmatch(name):
             raise ConfigError(f"--name {name!r}: use letters, digits, dots and dashes, at most 64")
@@ -34,24 +34,28 @@ def server_name(name: str | None, directory: Path) -> str:
 
 
 def control_socket(name: str) -> Path:
-    """Path of the control socket of the server of that name."""
+    """Return the path of the control socket of a server."""
     return _directory() / f"{name}.sock"
 
 
 def running_servers() -> tuple[str, ...]:
-    """The names of this user's servers that run."""
+    """Return the names of the servers of this user that are running."""
     return tuple(path.stem for path in sorted(_directory().glob("*.sock")) if _is_served(path))
 
 
 class InstanceLock:
-    """Holds a server's name for this process."""
+    """Holds the name of a server for this process."""
 
     def __init__(self, name: str) -> None:
-        """Raises `ConfigError` if another master holds it."""
+        """Take the lock. Raises: ConfigError: another master holds it."""
         self._path = _directory() / f"{name}.lock"
         self._fd = self._locked(name)
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, f"{os.getpid()}\n".encode())
+        except OSError:
+            self.release()
+            raise
 
     def _locked(self, name: str) -> int:
         while True:
@@ -67,12 +71,17 @@ class InstanceLock:
             with contextlib.suppress(FileNotFoundError):
                 if self._path.stat().st_ino == os.fstat(fd).st_ino:
                     return fd
-            os.close(fd)  # its last holder has removed the file meanwhile
+            os.close(fd)  # Its last holder has removed the file in the meantime.
 
     def release(self) -> None:
-        """Give the name up."""
-        self._path.unlink(missing_ok=True)
+        """Release the name. Releasing it again does nothing."""
+        if self._fd < 0:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == os.fstat(self._fd).st_ino:  # else it is the lock of another master by now
+                self._path.unlink()
         os.close(self._fd)
+        self._fd = -1
 
 
 def _is_served(path: Path) -> bool:
@@ -81,14 +90,14 @@ def _is_served(path: Path) -> bool:
         try:
             probe.connect(str(path))
         except BlockingIOError:
-            return True  # too many others wait to be accepted
+            return True  # Its queue of connections is full.
         except OSError:
             return False
     return True
 
 
 def _directory() -> Path:
-    """The owner's directory of sockets; made if it is not there."""
+    """Return the directory of this user's sockets. Create it if it does not exist."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     path = Path(base) / "heliograph" if base else Path(tempfile.gettempdir()) / f"heliograph-{os.getuid()}"
     try:

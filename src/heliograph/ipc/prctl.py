@@ -1,4 +1,4 @@
-"""Who ends with whom, and who is whose parent: what the Linux kernel is asked for that `os` does not have (`prctl`)."""
+"""Wrappers for the two options of `prctl(2)` that `os` lacks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _LIBC = ctypes.CDLL(None)
 
 
 def set_parent_death_signal(parent: int, signum: int) -> None:
-    """Have the kernel send this process that signal when its parent ends, however it does; end if it has already."""
+    """Let the kernel send `signum` to this process when its parent exits. Exit now if the parent has exited already."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signum)
     if os.getppid() != parent:
         raise SystemExit(1)
 
 
-def set_child_subreaper(yes: bool) -> None:
-    """Become the parent of what descends from this process and loses its own, or no longer."""
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, int(yes))
+def set_child_subreaper(enabled: bool) -> None:
+    """Make this process the parent of descendants whose parent exits, or stop doing so."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, int(enabled))

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from heliograph.ipc.control_client import MAX_DESCRIPTORS
+from heliograph.loop import NEVER, Selector, Service
 
 MAX_CLIENTS = 64
 """Connections at a time."""
@@ -32,7 +33,6 @@ MAX_HELD = 32
 _CHUNK_BYTES = 65_536
 _EMFILE_PAUSE = 0.01
 """Seconds that the master pauses when no descriptor is free."""
-_NEVER = float("inf")
 
 
 @dataclass(slots=True)
@@ -106,10 +106,10 @@ class Connection:
         self._server.drop(self)
 
 
-class ConnectionServer:
+class ConnectionServer(Service):
     """Serves the clients of one listening socket. A subclass handles their requests."""
 
-    def __init__(self, listener: socket.socket, selector: selectors.BaseSelector, timeout: float) -> None:
+    def __init__(self, listener: socket.socket, selector: Selector, timeout: float) -> None:
         """`timeout` are the seconds that a client may take for a request, and to read the answer."""
         self._listener = listener
         self._selector = selector
@@ -131,7 +131,7 @@ class ConnectionServer:
     @property
     def deadline(self) -> float:
         """When `tick` is due at the latest."""
-        return min(map(_deadline_of, self._connections.values()), default=_NEVER)
+        return min(map(_deadline_of, self._connections.values()), default=NEVER)
 
     def tick(self, now: float) -> None:
         """Close the connections of clients that are too slow."""
@@ -263,7 +263,7 @@ class RequestServer(ConnectionServer):
     def __init__(
         self,
         listener: socket.socket,
-        selector: selectors.BaseSelector,
+        selector: Selector,
         respond: Respond,
         max_bytes: int,
         timeout: float,
@@ -287,7 +287,7 @@ class RequestServer(ConnectionServer):
 
 
 def _deadline_of(connection: Connection) -> float:
-    return _NEVER if connection.holds and not connection.output else connection.deadline
+    return NEVER if connection.holds and not connection.output else connection.deadline
 
 
 def _send(connection: Connection) -> int | None:

@@ -1,17 +1,12 @@
-"""A server of our own: what starts, watches and replaces the processes that `engines.local` works in.
+"""The heliograph server: the master, and what it needs to start, watch and replace processes.
 
-serve       `serve()`: run a server from a program
-settings    what a server is to be
-master      starts, watches, replaces processes; never imports the application
-template    the process that loads the application and forks the others
-settlement  what a process that ended still had in hand
-outgoing    the master's own view of the queues: raise a signal, see what waits
-raising     timers, cron rules and file changes
-memo        when cron rules were last seen to, kept on disk
-clients     many small clients, none of whom can hang or grow the master
-control     the socket for `heliograph signals`, `reload`, `stop`
-wire        signals from outside, by the uwsgi protocol
-address     where the control socket is, and that there is one master to it
+serve               `serve()`: run a server from a program
+master              opens the services and runs their loop; never imports the application
+dispatcher          passes events to the supervisor, and its actions to what carries them out
+server_queues       the shared memory and the queues, as the master uses them
+answers             the answers to requests at the control socket
+processes           fork servers, web server, processes that joined; exits and redelivery
+services            run on the loop: control socket, uwsgi listener, reports, Unix signals, scheduler, idle poll
 """
 
 from heliograph.server.serve import serve

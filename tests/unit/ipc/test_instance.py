@@ -1,4 +1,4 @@
-"""Where a server is found, and that there is one of each name."""
+"""How a server is found, and that there is one per name."""
 
 import os
 import re
@@ -19,7 +19,7 @@ BOUND = 108
 
 @pytest.fixture(autouse=True)
 def runtime(directory, monkeypatch):
-    """The directory in which the owner's one is made."""
+    """Return the directory in which the directory of the sockets is created."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     return directory
 
@@ -34,14 +34,14 @@ def test_a_name_is_taken_as_it_is(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "-x", "a/b", "../x", "a b", "a\n", "a\0", "x" * 65, "shop;ls"])
-def test_a_name_that_is_no_file_name_is_refused(name, tmp_path):
-    """It goes into a path: nothing in it leads elsewhere."""
+def test_a_name_that_is_not_a_file_name_is_rejected(name, tmp_path):
+    """It becomes part of a path, and must not lead elsewhere."""
     with pytest.raises(ConfigError, match="use letters"):
         server_name(name, tmp_path)
 
 
-def test_a_directory_stands_for_a_name(tmp_path, monkeypatch):
-    """The same one however it is reached; another one for another directory, also if it is called the same."""
+def test_a_name_is_derived_from_the_directory(tmp_path, monkeypatch):
+    """It is the same for every path to a directory, and another for another directory with the same base name."""
     one, two = tmp_path / "one" / "shop", tmp_path / "two" / "shop"
     for directory in (one, two):
         directory.mkdir(parents=True)
@@ -56,8 +56,8 @@ def test_a_directory_stands_for_a_name(tmp_path, monkeypatch):
 
 
 @given(name=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=80))
-def test_any_directory_has_a_name_that_is_one(name):
-    """Whatever it is called: the name would be taken as `--name`, too."""
+def test_every_directory_has_a_valid_name(name):
+    """`--name` would accept it too."""
     found = server_name(None, Path("/srv") / name)
     assert server_name(found, Path("/")) == found
 
@@ -65,8 +65,8 @@ def test_any_directory_has_a_name_that_is_one(name):
 # the directory
 
 
-def test_the_directory_is_its_owners(runtime):
-    """Made when it is not there, 0700 whatever the mask."""
+def test_the_directory_of_the_sockets_is_private(runtime):
+    """It is created with mode 0700, whatever the umask is."""
     before = os.umask(0)
     try:
         path = control_socket("shop")
@@ -77,7 +77,7 @@ def test_the_directory_is_its_owners(runtime):
     assert control_socket("shop") == path
 
 
-def test_without_a_runtime_directory_it_is_a_temporary_one(runtime, monkeypatch):
+def test_without_a_runtime_directory_a_temporary_one_is_used(runtime, monkeypatch):
     """One for each user."""
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setattr(instance.tempfile, "gettempdir", lambda: str(runtime))
@@ -85,8 +85,8 @@ def test_without_a_runtime_directory_it_is_a_temporary_one(runtime, monkeypatch)
 
 
 @pytest.mark.parametrize("mode", [0o701, 0o710, 0o770, 0o755, 0o777])
-def test_a_directory_that_others_may_enter_is_refused(runtime, mode):
-    """What is in it could be somebody else's; it says what to do, and changes nothing."""
+def test_a_directory_that_others_can_enter_is_rejected(runtime, mode):
+    """Its content may come from another user. The error says what to do, and nothing is changed."""
     path = runtime / "heliograph"
     path.mkdir()
     path.chmod(mode)
@@ -97,16 +97,16 @@ def test_a_directory_that_others_may_enter_is_refused(runtime, mode):
     assert list(path.iterdir()) == []
 
 
-def test_a_directory_of_somebody_else_is_refused(runtime, monkeypatch):
-    """However it may be entered."""
+def test_a_directory_of_another_user_is_rejected(runtime, monkeypatch):
+    """Whatever its mode is."""
     control_socket("shop")
     monkeypatch.setattr(instance.os, "getuid", lambda: os.geteuid() + 1)
     with pytest.raises(ConfigError, match="and yours"):
         control_socket("shop")
 
 
-def test_a_link_to_a_directory_is_refused(runtime):
-    """Somebody who may write where it is made could lead it anywhere."""
+def test_a_link_to_a_directory_is_rejected(runtime):
+    """Another user who can write next to it could change where it leads."""
     (runtime / "mine").mkdir(mode=0o700)
     (runtime / "heliograph").symlink_to(runtime / "mine")
     with pytest.raises(ConfigError, match="must be a directory"):
@@ -114,7 +114,7 @@ def test_a_link_to_a_directory_is_refused(runtime):
 
 
 def test_every_path_has_room_for_the_longest_name(runtime, tmp_path):
-    """Where the directory is where it usually is."""
+    """In the usual directories."""
     usual = f"/run/user/{2**32}/heliograph/"
     assert len(usual) + len(control_socket("x" * 64).name) < BOUND
 
@@ -122,8 +122,8 @@ def test_every_path_has_room_for_the_longest_name(runtime, tmp_path):
 # the lock
 
 
-def test_one_server_of_a_name(descriptors):
-    """A second is refused, and told the process of the first; another name is another one."""
+def test_one_server_per_name(descriptors):
+    """A second one fails with the process id of the first. Another name is free."""
     lock, before = InstanceLock("shop"), descriptors()
     with pytest.raises(ConfigError, match=rf"a server named 'shop' runs already \(process {os.getpid()}\).*--name"):
         InstanceLock("shop")
@@ -143,8 +143,8 @@ def test_a_name_is_free_again(runtime, descriptors):
 
 
 @pytest.mark.parametrize("left", ["", "4711\n", "999999999999\n", "x" * 100])
-def test_what_a_dead_master_left_is_no_lock(runtime, left):
-    """Its file is there, and says anything; the kernel knows that nobody holds it."""
+def test_the_file_of_a_killed_master_is_no_lock(runtime, left):
+    """Whatever it contains: the kernel knows that no process holds the lock."""
     control_socket("shop")
     (runtime / "heliograph" / "shop.lock").write_text(left)
     lock = InstanceLock("shop")
@@ -152,8 +152,8 @@ def test_what_a_dead_master_left_is_no_lock(runtime, left):
     lock.release()
 
 
-def test_a_lock_whose_holder_has_not_said_who_it_is_holds(runtime):
-    """It is a moment old."""
+def test_a_lock_without_a_process_id_is_held(runtime):
+    """Its holder has just taken it."""
     lock = InstanceLock("shop")
     os.ftruncate(lock._fd, 0)
     with pytest.raises(ConfigError, match=r"process \?"):
@@ -161,8 +161,8 @@ def test_a_lock_whose_holder_has_not_said_who_it_is_holds(runtime):
     lock.release()
 
 
-def test_a_file_that_its_last_holder_removes_meanwhile_is_no_lock(runtime, monkeypatch):
-    """It was opened before and locked after it was removed: the next one would lock another file of that name."""
+def test_a_file_that_its_last_holder_removes_is_no_lock(runtime, monkeypatch):
+    """It was opened before and locked after the removal: the next master would lock another file with that name."""
     real, path, removed = instance.fcntl.flock, runtime / "heliograph" / "shop.lock", []
 
     def late(fd, how):
@@ -178,8 +178,8 @@ def test_a_file_that_its_last_holder_removes_meanwhile_is_no_lock(runtime, monke
     lock.release()
 
 
-def test_the_lock_is_for_its_owner_and_not_inherited(runtime):
-    """0600, and closed where another program is started."""
+def test_the_lock_is_private_and_not_inherited(runtime):
+    """Its mode is 0600, and it is closed in programs that are started."""
     lock = InstanceLock("shop")
     assert stat.S_IMODE((runtime / "heliograph" / "shop.lock").stat().st_mode) == 0o600
     assert not os.get_inheritable(lock._fd)

@@ -1,1 +1,1 @@
-"""Decisions of the master: events in, actions out."""
+"""The supervisor's decisions: events go in, actions come out. No clock, no process and no Unix signal in here."""

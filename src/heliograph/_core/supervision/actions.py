@@ -1,4 +1,4 @@
-"""What the supervisor has the master do."""
+"""What the master does for the supervisor."""
 
 from __future__ import annotations
 
@@ -9,65 +9,127 @@ from heliograph.models import Identity
 
 @dataclass(frozen=True, slots=True)
 class StartForkServer:
-    """Start a process that loads the application."""
+    """Start a fork server, which loads the application."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class StopForkServer:
-    """Let a template end; nothing will be forked from it any more."""
+    """Tell a fork server to exit. The supervisor does not ask it to fork again."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillForkServer:
+    """Kill a fork server that does not answer."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Use the routes and triggers that the fork server of this generation has registered."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Have the template of that generation fork a process."""
+    """Tell the fork server of that generation to fork a process."""
 
     generation: int
     process: Identity
 
 
 @dataclass(frozen=True, slots=True)
-class StartWebServer:
-    """Start the server that ours runs beside."""
+class StartCommand:
+    """Start the command of a process, such as the web server."""
+
+    process: Identity
 
 
 @dataclass(frozen=True, slots=True)
-class ReloadWebServer:
-    """Have a server replace its own processes."""
+class ReloadCommand:
+    """Send SIGHUP to a command, which then replaces its own processes."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Watch a process that joined. If that fails, it has exited."""
+
+    process: Identity
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
-    """Ask a process to finish what it has in hand and end."""
+    """Send SIGTERM: the process finishes what is in flight and exits."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """End a process now."""
+    """Send SIGKILL."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Tell people."""
+    """Write a line to the log."""
 
     level: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """Report that every process runs and receives signals, for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadComplete:
+    """Report that every process runs the code of this generation."""
+
+    generation: int
+    seconds: float
+    """Time since the reload began."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadFailed:
+    """Report that the new code was not loaded. The processes keep the old code."""
+
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
-    """The master's work is done: exit with this code."""
+    """Exit the master with this code."""
 
     code: int
 
 
-Action = StartForkServer | StopForkServer | Fork | StartWebServer | ReloadWebServer | Drain | Kill | Log | Finish
+Action = (
+    StartForkServer
+    | StopForkServer
+    | KillForkServer
+    | Activate
+    | Fork
+    | StartCommand
+    | ReloadCommand
+    | Watch
+    | Drain
+    | Kill
+    | Log
+    | Ready
+    | ReloadComplete
+    | ReloadFailed
+    | Finish
+)

@@ -1,1 +1,1 @@
-"""The processes that the master starts and watches."""
+"""The processes of a server: starting, watching and reaping them."""

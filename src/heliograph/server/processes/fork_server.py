@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from heliograph import engines
-from heliograph._core.supervision.supervisor import EXIT_RECYCLED
+from heliograph._core.supervision.children import EXIT_RECYCLED
 from heliograph.application import AppSpec, explain, load, run_in_child
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.ipc.inherited import InheritedState, report_to_master
@@ -30,16 +30,16 @@ from heliograph.settings.logs import configure_logging
 
 _LOG = logging.getLogger("heliograph.local")
 _MAX_REASON_BYTES = 3000
-"""Bytes of a traceback that go into a report: the end of it."""
+"""Bytes of a traceback that go into a report. Its end is kept."""
 
 
 def main() -> None:
-    """Load the application, report, and fork until the master closes the pipe of commands."""
+    """Load the application, report that, and fork until the master closes the pipe for commands."""
     inherited = InheritedState.inherited()
     for fd in inherited.descriptors:
         os.set_inheritable(fd, False)
     set_parent_death_signal(inherited.master, signal.SIGKILL)
-    _ignore_the_terminal()
+    _ignore_terminal_signals()
     configure_logging(inherited.log_level)
     set_process_title(f"heliograph: fork server of {inherited.app}")
     engine = LocalEngine(inherited)
@@ -61,25 +61,40 @@ def _fork_on_command(engine: LocalEngine) -> None:
 
 
 def _fork(engine: LocalEngine, process: Identity) -> None:
-    told, tell = os.pipe()
-    pid = _fork_twice()
+    try:
+        start, tell = os.pipe()
+        try:
+            pid = _fork_twice()
+        except OSError:
+            os.close(start)
+            os.close(tell)
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        report_to_master(engine.inherited, fork_failed=[process.role, process.number], reason=reason)
+        return
     if not pid:
         os.close(tell)
-        if not os.read(told, 1):
-            os._exit(1)  # the template has ended, and the master does not know of this process
-        os.close(told)
+        if not os.read(start, 1):
+            os._exit(1)  # The fork server has exited, and the master does not know this process.
+        os.close(start)
         _serve(engine, process)
-    os.close(told)
+    os.close(start)
     report_to_master(engine.inherited, forked=[process.role, process.number], pid=pid)
-    with contextlib.suppress(BrokenPipeError):  # it was killed: the master will see
+    with contextlib.suppress(BrokenPipeError):  # The new process was killed, and SIGCHLD reports that.
         os.write(tell, b"\0")
     os.close(tell)
 
 
 def _fork_twice() -> int:
-    """The grandchild's process id; 0 in the grandchild. Raises `ChildProcessError` if none can be forked."""
+    """Return the process id of the grandchild, or 0 in the grandchild. Raises: OSError: a fork failed."""
     read, write = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(read)
+        os.close(write)
+        raise
     if not child:
         with contextlib.suppress(OSError):
             if not (grandchild := os.fork()):
@@ -93,12 +108,12 @@ def _fork_twice() -> int:
     os.close(read)
     os.waitpid(child, 0)
     if not text:
-        raise ChildProcessError("no process can be forked: too many of them, or no memory")
+        raise OSError("too many processes, or not enough memory")
     return int(text)
 
 
 def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
-    """Be a worker, mule or spooler until told to drain."""
+    """Handle signals as a worker, mule or spooler until the master sends SIGTERM."""
     inherited = engine.inherited
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     os.close(inherited.commands)
@@ -107,7 +122,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     if inherited.lazy:
         failure = _load(engine)
         if failure is not None:
-            _LOG.error("%s cannot load the application:\n%s", process, failure)
+            _LOG.error("Cannot load the application in %s:\n%s", process, failure)
             raise SystemExit(1)
     engine.start()
     report_to_master(inherited, up=[process.role, process.number])
@@ -116,32 +131,32 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
 
 
 def _load(engine: LocalEngine) -> str | None:
-    """Load the application; what went wrong if that fails."""
+    """Load the application. Return what went wrong, or None."""
     try:
         load(AppSpec.parse(engine.inherited.app, Path.cwd()))
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: there is no application then
+    except BaseException as error:  # noqa: BLE001 - SystemExit too
         return explain(error, engine.inherited.app)
     engine.freeze_registration()
     return None
 
 
 def _check_load(engine: LocalEngine) -> str | None:
-    """Load the application in a child, which leaves behind the table of routes and nothing else."""
+    """Load the application in a child, which leaves only the routes in shared memory. Return what went wrong."""
     result = run_in_child(lambda: _load(engine) or "")
     return result.text or (f"importing it ended the process ({result.how})" if result.code else None)
 
 
 def _end_of(text: str) -> str:
-    """The end of a text, as much of it as goes into a report."""
+    """Return the end of a text, as much of it as fits into a report."""
     room = _MAX_REASON_BYTES
     while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > room:
         text = text[len(text) // 4 + 1 :]
     return text.encode(errors="replace").decode()
 
 
-def _ignore_the_terminal() -> None:
-    """Ctrl-C and a hangup are the master's to deal with."""
-    # Handled by doing nothing rather than ignored: programs that the application starts would go on ignoring them.
+def _ignore_terminal_signals() -> None:
+    """Leave Ctrl-C and a hang-up of the terminal to the master."""
+    # A handler that does nothing, since programs that the application starts would inherit an ignored signal.
     for signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda _signum, _frame: None)
 

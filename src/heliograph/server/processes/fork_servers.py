@@ -1,89 +1,93 @@
-"""The processes that load the application and fork the others, as the master has them."""
+"""The fork servers as the master sees them: it starts them, commands them, and reads the triggers that they leave."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from heliograph.ipc.inherited import INHERITED_ENV, InheritedState
 from heliograph.models import Identity
 
 MakeInherited = Callable[[int, int, int], InheritedState]
-"""The wiring of a generation, with the descriptors for its commands and its sources."""
+"""Returns the inherited state of a generation, with the descriptors for its commands and its triggers."""
 
 
 @dataclass(slots=True)
 class _ForkServer:
     process: subprocess.Popen[bytes]
     commands: int | None
-    """Descriptor to tell it whom to fork; None once it is to end."""
+    """Descriptor for commands. None once the fork server was told to exit."""
     triggers: int
-    """Descriptor of the file that it leaves its application's sources in."""
+    """Descriptor of the file in which the fork server leaves the triggers that the application registers."""
 
 
 class ForkServers:
-    """One a generation. The master reaps them, and says so."""
+    """At most one fork server per generation. The master reaps them, and reports their exits here."""
 
     def __init__(self, inherited: MakeInherited) -> None:
         self._inherited = inherited
-        self._templates: dict[int, _ForkServer] = {}
-
-    def __iter__(self) -> Iterator[int]:
-        """Their process ids."""
-        return iter([template.process.pid for template in self._templates.values()])
+        self._servers: dict[int, _ForkServer] = {}
 
     def start(self, generation: int) -> None:
-        """Start the one that loads the application anew."""
-        read, write = os.pipe2(os.O_CLOEXEC)
-        triggers = os.memfd_create("heliograph-sources", os.MFD_CLOEXEC)
-        inherited = self._inherited(generation, read, triggers)
-        env = {**os.environ, INHERITED_ENV: inherited.to_json()}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "heliograph.server.processes.fork_server"], env=env, pass_fds=inherited.descriptors
-        )
-        os.close(read)
-        self._templates[generation] = _ForkServer(process, write, triggers)
+        """Start a fork server, which loads the application. Raises: OSError: no process or descriptor is available."""
+        with ExitStack() as inherited_only, ExitStack() as kept:
+            read, write = os.pipe2(os.O_CLOEXEC)
+            inherited_only.callback(os.close, read)
+            kept.callback(os.close, write)
+            triggers = os.memfd_create("heliograph-triggers", os.MFD_CLOEXEC)
+            kept.callback(os.close, triggers)
+            inherited = self._inherited(generation, read, triggers)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "heliograph.server.processes.fork_server"],
+                env={**os.environ, INHERITED_ENV: inherited.to_json()},
+                pass_fds=inherited.descriptors,
+            )
+            kept.pop_all()
+        self._servers[generation] = _ForkServer(process, write, triggers)
 
     def fork(self, generation: int, identity: Identity) -> None:
-        """Have it fork that process."""
-        commands = self._templates[generation].commands
+        """Tell a fork server to fork a process."""
+        commands = self._servers[generation].commands
         assert commands is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and SIGCHLD says so
+        with contextlib.suppress(BrokenPipeError):  # It has exited, and SIGCHLD reports that.
             os.write(commands, f"{identity.role} {identity.number}\n".encode())
 
     def triggers(self, generation: int) -> str:
-        """What its application declared, as text."""
-        fd = self._templates[generation].triggers
+        """Return the triggers that the application of a fork server has registered, as JSON."""
+        fd = self._servers[generation].triggers
         return os.pread(fd, os.fstat(fd).st_size, 0).decode()
 
-    def end(self, generation: int) -> None:
-        """Let it end: it does when it cannot be commanded any more."""
-        template = self._templates.get(generation)
-        if template is not None and template.commands is not None:
-            os.close(template.commands)
-            template.commands = None
+    def stop(self, generation: int) -> None:
+        """Tell a fork server to exit. It does when it reads the end of the pipe for commands."""
+        server = self._servers.get(generation)
+        if server is not None and server.commands is not None:
+            os.close(server.commands)
+            server.commands = None
 
-    def exited(self, pid: int, code: int) -> int | None:
-        """A child has ended with that code: the generation if it was a template, which is forgotten then."""
-        for generation, template in self._templates.items():
-            if template.process.pid == pid:
-                template.process.returncode = code
-                self.end(generation)
-                os.close(self._templates.pop(generation).triggers)
+    def kill(self, generation: int) -> None:
+        """Kill a fork server."""
+        server = self._servers.get(generation)
+        if server is not None:
+            os.kill(server.process.pid, signal.SIGKILL)
+
+    def forget(self, pid: int, code: int) -> int | None:
+        """Return the generation if a fork server with that process id was reaped, and close its descriptors."""
+        for generation, server in self._servers.items():
+            if server.process.pid == pid:
+                server.process.returncode = code
+                self.stop(generation)
+                os.close(self._servers.pop(generation).triggers)
                 return generation
         return None
 
-    def end_all(self) -> None:
-        """Let all of them end."""
-        for generation in self._templates:
-            self.end(generation)
-
     def close(self) -> None:
-        """Forget what is left, once all have ended."""
-        for template in self._templates.values():
-            os.close(template.triggers)
-        self._templates.clear()
+        """Kill and reap all that are left."""
+        for generation, server in list(self._servers.items()):
+            self.kill(generation)
+            self.forget(server.process.pid, server.process.wait())

@@ -1,77 +1,65 @@
-"""What a process that ended still had: given out again, left to its successor, or set aside."""
+"""Redelivery: what happens to the signals that were in flight in a process when it exited."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 
 from heliograph._core.signals.records import DONE, FETCHED, RECORD_BYTES, RUNNING, Record, encode, unfinished
 from heliograph._core.signals.targets import readers_of
-from heliograph._core.stats.counters import ProcessCounters
-from heliograph.ipc.shared_memory import SharedMemory
-from heliograph.models import Identity, Queue, Topology
+from heliograph.models import Identity
+from heliograph.server.server_queues import ServerQueues
 
 _LOG = logging.getLogger("heliograph.master")
 
 MAX_DELIVERY_ATTEMPTS = 3
-"""A signal that this many processes in a row died of is set aside."""
+"""A signal is dropped when this many processes in a row exited while handling it."""
 
 
 class Redelivery:
-    """Settles the hands of processes that ended. Only the master uses it, and only for a process that is gone."""
+    """Empties in-flight buffers. Only the master uses it, and only for processes that have exited."""
 
-    def __init__(
-        self,
-        memory: SharedMemory,
-        topology: Topology,
-        queues: Sequence[Queue],
-        pipes: Sequence[tuple[int, int]],
-        slot: ProcessCounters,
-    ) -> None:
-        self._memory = memory
-        self._topology = topology
+    def __init__(self, queues: ServerQueues) -> None:
         self._queues = queues
-        self._pipes = pipes
-        self._slot = slot
 
     def recover(self, process: Identity, *, timed_out: bool) -> None:
-        """Give out again what the process had not done; `timed_out` says that its last handler took too long."""
-        hand = self._memory.in_flight(process)
-        for offset, record in unfinished(hand):
-            begun, died = record.state != FETCHED, record.state == RUNNING
-            reason = self._reason_to_drop(record, timed_out=timed_out) if begun else None
+        """Redeliver what a process had not finished. `timed_out`: its last handler exceeded the time limit."""
+        counters = self._queues.counters
+        buffer = self._queues.memory.in_flight(process)
+        for offset, record in unfinished(buffer):
+            started, was_running = record.state != FETCHED, record.state == RUNNING
+            reason = self._reason_to_drop(record, timed_out=timed_out) if started else None
             if reason is not None:
-                hand[offset] = DONE
-                self._slot.dropped[record.num] += 1
-                _LOG.error("signal %d, which %s had in hand, is not given out again: %s", record.num, process, reason)
+                buffer[offset] = DONE
+                counters.dropped[record.num] += 1
+                _LOG.error("Dropped signal %d, which was in flight in %s: %s", record.num, process, reason)
                 continue
-            if begun:
-                self._slot.redelivered[record.num] += 1
-            again = Record(record.num, record.queue, record.attempts + died, FETCHED)
-            if self._is_shared(record.queue) and self._give_back(again):
-                hand[offset] = DONE
-            else:  # its successor begins with it
-                hand[offset : offset + RECORD_BYTES] = encode(again)
+            if started:
+                counters.redelivered[record.num] += 1
+            again = Record(record.num, record.queue, record.attempts + was_running, FETCHED)
+            if self._is_shared(record.queue) and self._put_back(again):
+                buffer[offset] = DONE
+            else:  # The successor of the process takes it from the buffer first.
+                buffer[offset : offset + RECORD_BYTES] = encode(again)
 
     def _reason_to_drop(self, record: Record, *, timed_out: bool) -> str | None:
         if timed_out:
-            self._slot.failed[record.num] += 1
-            return "its handler ran into its time limit"
-        route = self._memory.live[record.num]
+            self._queues.counters.failed[record.num] += 1
+            return "its handler exceeded the time limit"
+        route = self._queues.memory.live[record.num]
         if route is not None and not route.redeliver:
             return "it was registered with redeliver=False"
         if record.state == RUNNING and record.attempts + 1 >= MAX_DELIVERY_ATTEMPTS:
-            return f"{MAX_DELIVERY_ATTEMPTS} processes in a row ended with it in hand"
+            return f"{MAX_DELIVERY_ATTEMPTS} processes in a row exited while handling it"
         return None
 
     def _is_shared(self, queue: int) -> bool:
-        """Whether others read it too; else only a successor does, and what it finds in its hand keeps its order."""
-        return len(readers_of(self._queues[queue], self._topology)) > 1
+        """Return True if other processes read the queue too. If not, the buffer of the successor keeps the order."""
+        return len(readers_of(self._queues.queues[queue], self._queues.topology)) > 1
 
-    def _give_back(self, record: Record) -> bool:
+    def _put_back(self, record: Record) -> bool:
         try:
-            os.write(self._pipes[record.queue][1], encode(record))
+            os.write(self._queues.pipes[record.queue][1], encode(record))
         except BlockingIOError:
             return False
         return True

@@ -1,4 +1,4 @@
-"""The server that ours runs beside (gunicorn, say): a command, and all that it starts."""
+"""The web server's command, in a process group of its own."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ from heliograph.settings.web_server_command import search_path
 
 
 class WebServerProcess:
-    """Runs a command in a process group of its own. Only the master uses it."""
+    """Starts the command, and kills it with every process that it has started."""
 
     def __init__(self, command: Sequence[str], control: Path) -> None:
-        """`control` is where the command's processes find the master."""
+        """`control` is the path of the control socket, where the command's processes find the master."""
         self.command = tuple(command)
         self.pid = 0
         self._control = control
 
     def start(self) -> int:
-        """Start it; its process id. Raises `OSError` if that cannot be."""
+        """Start the command, and return its process id. Raises: OSError: it cannot be started."""
         env = {**os.environ, "PATH": search_path(), MASTER_ENV: str(self._control)}
-        process = subprocess.Popen(  # noqa: S603 - it is what we were asked for
+        process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
             self.command,
             env=env,
             process_group=0,
             preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads
         )
-        process.returncode = 0  # the master reaps its children itself
+        process.returncode = 0  # The master reaps its children itself.
         self.pid = process.pid
         return self.pid
 
     def kill(self) -> None:
-        """End all of it now. Also for what it left behind, while its own end is not reaped yet: the id is taken."""
+        """Kill the whole process group.
+
+        Call it before the command is reaped, also if it has exited: the id of the group cannot be reused until then.
+        """
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)

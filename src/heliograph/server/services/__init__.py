@@ -1,1 +1,1 @@
-"""The services of the master."""
+"""The services of the master: each runs on its loop and knows no other service."""

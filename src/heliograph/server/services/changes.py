@@ -24,9 +24,11 @@ class Status:
     """The generation of the application that processes are forked from."""
     newest: int
     """The newest generation, which may still be loading, or have failed to load."""
+    requested: int
+    """The generation that a reload waits for: newer than `newest` if the application will be loaded once more."""
     loading: bool
     complete: bool
-    """True if every process runs the code of `generation`."""
+    """True if every process runs the code of `generation` and is ready."""
     stopping: bool
     failed: int
     """The last generation that failed to load; 0 if none did."""
@@ -40,8 +42,9 @@ class Status:
         return cls(
             generation=supervisor.generation,
             newest=supervisor.newest_generation,
+            requested=supervisor.requested_generation,
             loading=supervisor.loading,
-            complete=supervisor.all_running,
+            complete=supervisor.complete,
             stopping=supervisor.stopping,
             failed=supervisor.failed_generation,
             reason=supervisor.failure,
@@ -120,7 +123,8 @@ class Changes:
         if status.stopping:
             raise Refused("stopping", STOPPING)
         call.hold()
-        self._reloads.append((call, status.newest))
+        self._reloads.append((call, status.requested))
+        self.publish()  # the load may have failed already
 
     def wait_for_stop(self, call: Call) -> None:
         """Answer a client when all processes have exited.
@@ -149,8 +153,8 @@ class Changes:
                     call.push(event)
         self._before = status
 
-    def stopped(self, code: int) -> None:
-        """Answer everybody who waits for the end of the server. `code` is its exit code."""
+    def stopped(self, code: int | None) -> None:
+        """Answer everybody who waits for the end of the server. `code` is its exit code. None: it failed to start."""
         for call in self._stops:
             call.finish({"exit_code": code})
         for call, _ in self._reloads:

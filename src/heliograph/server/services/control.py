@@ -7,7 +7,6 @@ Only processes of the server's own user are served: the socket has mode 0600, an
 from __future__ import annotations
 
 import os
-import selectors
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from heliograph.ipc.control import (
     take_frame,
 )
 from heliograph.ipc.request_server import Connection, ConnectionServer
+from heliograph.loop import Selector
 
 CLIENT_TIMEOUT = 5.0
 """Seconds that a client may take to send a request and to read the answer."""
@@ -120,7 +120,7 @@ class Verb:
 class ControlServer(ConnectionServer):
     """Serves the control socket from the master's own loop."""
 
-    def __init__(self, path: Path, selector: selectors.BaseSelector, verbs: Mapping[str, Verb]) -> None:
+    def __init__(self, path: Path, selector: Selector, verbs: Mapping[str, Verb]) -> None:
         """Listen at `path`. The caller holds the lock of the server's name, so an existing file is stale."""
         self._path = path
         self._verbs = verbs

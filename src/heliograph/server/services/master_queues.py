@@ -1,4 +1,4 @@
-"""The master's own view of the queues: raise a signal, and see what waits."""
+"""The master's view of the queues: it sends signals, and counts what is queued and in flight."""
 
 from __future__ import annotations
 
@@ -8,36 +8,28 @@ from typing import Any
 
 from heliograph._core.signals.records import FETCHED, Record, encode, unfinished
 from heliograph._core.signals.targets import parse, queues, readers_of
-from heliograph._core.stats.counters import ProcessCounters
 from heliograph._core.stats.signal_rows import signal_rows
 from heliograph.ipc.pipes import has_room, queued_records
-from heliograph.ipc.shared_memory import SharedMemory
-from heliograph.models import Identity, Queue, Topology
+from heliograph.models import Identity, Queue
+from heliograph.server.server_queues import ServerQueues
 
 
 class MasterQueues:
-    """Raises signals for the master, and counts what has not been taken."""
+    """Sends signals for the master, and counts what no process has taken yet."""
 
-    def __init__(
-        self,
-        memory: SharedMemory,
-        topology: Topology,
-        order: Sequence[Queue],
-        pipes: Sequence[tuple[int, int]],
-        slot: ProcessCounters,
-    ) -> None:
-        self._memory = memory
-        self._topology = topology
-        self._order = order
-        self._pipes = pipes
-        self._slot = slot
-        self._settled: dict[tuple[int, int], int] = {}
-        """What the accounts said of a signal with so many queues when nothing of it was waiting."""
+    def __init__(self, server: ServerQueues) -> None:
+        self._memory = server.memory
+        self._topology = server.topology
+        self._order = server.queues
+        self._pipes = server.pipes
+        self._counters = server.counters
+        self._baseline: dict[tuple[int, int], int] = {}
+        """Balance of the counters of a signal (number, number of its queues) when nothing of it was queued."""
 
     def send(self, num: int) -> bool:
-        """Put a registered signal into its queues, all or none; False if one of them is full.
+        """Put a registered signal into all of its queues. Return False, and send nothing, if one of them is full.
 
-        One that others fill in the very moment is left out, and counted as refused.
+        If another sender fills a queue at the same moment, that queue is left out and counted as rejected.
         """
         pipes = [(number, self._pipes[number]) for number in map(self._order.index, self._queues_of(num))]
         if not all(has_room(write) for _, (_, write) in pipes):
@@ -45,45 +37,46 @@ class MasterQueues:
         for place, (number, (_, write)) in enumerate(pipes):
             try:
                 os.write(write, encode(Record(num, number)))
-            except BlockingIOError:  # others filled it, by 256 records or more, since it was looked at
+            except BlockingIOError:  # Others have written 256 records or more since `has_room`.
                 if not place:
                     return False
-                self._slot.count_rejected()
+                self._counters.count_rejected()
         if pipes:
-            self._slot.sent[num] += 1
+            self._counters.sent[num] += 1
         return True
 
     def send_external(self, num: int, allowed: frozenset[int]) -> str | None:
-        """Raise a signal that came from outside; why not, or None when it was taken."""
+        """Send an external signal. Return why it is rejected, or None if it was sent."""
         route = self._memory.live[num]
         if route is None:
-            return "nothing is registered for it"
+            return "no handler is registered for it"
         if not route.remote and num not in allowed:
-            return "it may not be raised from outside (--allow-remote, or register_handler(remote=True))"
+            return "external processes may not send it (use --allow-remote or register_handler(remote=True))"
         if not self.send(num):
-            self._slot.count_rejected()
+            self._counters.count_rejected()
             return "its queue is full"
         return None
 
     def is_queued(self, num: int) -> bool:
-        """Whether a signal of that number has not been taken yet.
+        """Return True if a record of that signal has not been taken yet.
 
-        A full pipe cannot be looked into, so the accounts decide where something is in it. A process that is killed
-        beside its counting leaves them wrong for good, so they are compared with what they were when nothing waited.
+        The content of a pipe cannot be inspected, so the counters tell which signals are in it. A process that is
+        killed between an action and its counter update leaves the counters off by one permanently. Therefore they are
+        compared with their values at a time when nothing was queued.
         """
         where = self._queues_of(num)
         balance = self._balance(num, len(where))
         queued = any(queued_records(self._pipes[self._order.index(queue)][0]) for queue in where)
-        if self._is_fetched(num, where):  # after the queues: a record goes from there into a hand
+        if self._is_fetched(num, where):  # After the queues, since a record moves from there to an in-flight buffer.
             return True
         if queued:
-            return balance > self._settled.get((num, len(where)), 0)
+            return balance > self._baseline.get((num, len(where)), 0)
         if balance == self._balance(num, len(where)):
-            self._settled[num, len(where)] = balance
+            self._baseline[num, len(where)] = balance
         return False
 
     def is_idle(self, without: frozenset[Identity] = frozenset()) -> bool:
-        """Whether no signal waits and none is in hand, but for those that only processes `without` could take."""
+        """Return True if nothing is queued or in flight, except for what only the processes `without` could take."""
         pipes = [
             read
             for queue, (read, _) in zip(self._order, self._pipes, strict=True)
@@ -92,16 +85,25 @@ class MasterQueues:
         return not any(map(queued_records, pipes)) and not any(self._unfinished(without))
 
     def queued(self) -> int:
-        """How many records wait in queues, or were taken from them and not begun."""
-        taken = sum(record.state == FETCHED for record in self._unfinished())
-        return taken + self.in_pipes()
+        """Return how many records are in queues, or were fetched from them and not started."""
+        fetched = sum(record.state == FETCHED for record in self._unfinished())
+        return fetched + self.in_pipes()
 
     def in_pipes(self) -> int:
-        """Return how many records no process has taken from the queues."""
+        """Return how many records no process has fetched from the queues."""
         return sum(queued_records(read) for read, _ in self._pipes)
 
+    def rejected(self) -> int:
+        """Return how many sends were rejected because a queue stayed full, over all processes."""
+        return self._memory.counters.rejected()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each registered signal, for the status output."""
+        memory = self._memory
+        return signal_rows(memory.live, memory.names, memory.counters, self._topology, self.queued())
+
     def _balance(self, num: int, copies: int) -> int:
-        """How many records of a signal were put into queues and not taken, as the accounts have it."""
+        """Return how many records of a signal were put into queues and not taken, according to the counters."""
         total = self._memory.counters.total
         return total("sent", num) * copies + total("redelivered", num) - total("started", num)
 
@@ -112,11 +114,6 @@ class MasterQueues:
             for process in readers
             for _, r in unfinished(self._memory.in_flight(process))
         )
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each registered signal, for people and programs."""
-        memory = self._memory
-        return signal_rows(memory.live, memory.names, memory.counters, self._topology, self.queued())
 
     def _queues_of(self, num: int) -> tuple[Queue, ...]:
         route = self._memory.live[num]

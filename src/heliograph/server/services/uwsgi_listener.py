@@ -1,12 +1,11 @@
-"""Signals from outside: the uwsgi protocol's signal packet, taken by the master (D8).
+"""Receives signals from external processes, in the packet format of uWSGI's signal sockets.
 
-Only numbers that were allowed are taken; everything else is answered 00 and logged, at a bounded rate.
+The listener rejects signals that are not allowed, answers 00, and logs that at a limited rate.
 """
 
 from __future__ import annotations
 
 import logging
-import selectors
 import socket
 import time
 from collections.abc import Callable
@@ -14,27 +13,28 @@ from collections.abc import Callable
 from heliograph._core.signals.packet import PACKET_SIZE, decode_signal, encode_answer
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.request_server import Reply, RequestServer
+from heliograph.loop import NEVER, Selector
 from heliograph.settings.addresses import Address
 
 _LOG = logging.getLogger("heliograph.master")
 
 CLIENT_TIMEOUT = 5.0
-"""Seconds that a client may take for its four bytes."""
-_LOG_EVERY = 1.0
-"""Seconds between two log lines about what was refused."""
+"""Seconds in which a client must send its four bytes."""
+_LOG_INTERVAL = 1.0
+"""Seconds between two log lines about rejected signals."""
 
 SendExternal = Callable[[int], str | None]
-"""Raise a signal; answers why not, or None when it was taken."""
+"""Sends a signal. Returns why it is rejected, or None if it was sent."""
 
 
 class UwsgiListener(RequestServer):
-    """Takes signals at an address, for the master."""
+    """Listens at an address, and sends the signals that arrive."""
 
-    def __init__(self, address: Address, selector: selectors.BaseSelector, take: SendExternal) -> None:
-        """Listen at the address. Raises `ConfigError` if that is not possible."""
-        self._take = take
-        self._refused = 0
-        self._said_at = float("-inf")
+    def __init__(self, address: Address, selector: Selector, send: SendExternal) -> None:
+        """Listen at the address. Raises: ConfigError: that is not possible."""
+        self._send = send
+        self._rejected = 0
+        self._logged_at = -NEVER
         self._address = address
         try:
             listener = address.listen()
@@ -53,16 +53,16 @@ class UwsgiListener(RequestServer):
             return None
         num = decode_signal(asked)
         if num is None:
-            self._refuse("something that is no signal packet")
+            self._log_rejected("not a signal packet")
             return Reply(b"")
-        reason = self._take(num)
+        reason = self._send(num)
         if reason is not None:
-            self._refuse(f"signal {num}: {reason}")
+            self._log_rejected(f"signal {num}: {reason}")
         return Reply(encode_answer(taken=reason is None))
 
-    def _refuse(self, what: str) -> None:
-        self._refused += 1
+    def _log_rejected(self, what: str) -> None:
+        self._rejected += 1
         now = time.monotonic()
-        if now - self._said_at >= _LOG_EVERY:
-            _LOG.warning("refused from outside: %s (%d since the last such line)", what, self._refused)
-            self._refused, self._said_at = 0, now
+        if now - self._logged_at >= _LOG_INTERVAL:
+            _LOG.warning("Rejected external signal: %s (%d since the last such line)", what, self._rejected)
+            self._rejected, self._logged_at = 0, now

@@ -1,4 +1,4 @@
-"""How a server runs beside another one, whose processes join: scripted histories, then any history at all."""
+"""A server with a web server whose processes join: scripted histories, then any history at all."""
 
 import logging
 import math
@@ -9,37 +9,58 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from heliograph._core.supervision.actions import (
+    Activate,
     Drain,
     Finish,
     Fork,
     Kill,
     Log,
-    ReloadWebServer,
+    Ready,
+    ReloadCommand,
+    ReloadComplete,
+    ReloadFailed,
+    StartCommand,
     StartForkServer,
-    StartWebServer,
     StopForkServer,
+    Watch,
 )
-from heliograph._core.supervision.supervisor import (
-    INITIAL_BACKOFF,
-    JOIN_WARNING_AFTER,
-    MIN_UPTIME,
-    WEB_SERVER,
-    Supervisor,
+from heliograph._core.supervision.children import INITIAL_BACKOFF, MIN_UPTIME, WEB_SERVER
+from heliograph._core.supervision.events import (
+    Due,
+    Exited,
+    ForkServerFailed,
+    ForkServerReady,
+    Idle,
+    Joined,
+    ProcessReady,
+    ReloadRequested,
+    Started,
+    StartRequested,
+    StopRequested,
 )
+from heliograph._core.supervision.supervisor import JOIN_WARNING_AFTER, Supervisor
 from heliograph.models import Identity, Topology
 
 FIRST, SECOND, MULE = Identity("worker", 1), Identity("worker", 2), Identity("mule", 1)
 GRACEFUL_TIMEOUT = 30.0
 
 
-def deeds(actions):
-    """The actions without what is only told."""
+def actions_of(actions):
+    """Return the actions without log lines."""
     return [action for action in actions if not isinstance(action, Log)]
 
 
-def told(actions):
-    """What is only told."""
+def log_of(actions):
+    """Return the texts of the log lines."""
     return [action.text for action in actions if isinstance(action, Log)]
+
+
+def join(server, pid, now):
+    """Let a process join, and return the worker that it becomes. None if it becomes none."""
+    actions = server.handle(Joined(pid), now)
+    process = server.worker_of(pid)
+    assert [action for action in actions if isinstance(action, Watch)] in ([], [Watch(process, pid)])
+    return process
 
 
 @pytest.fixture
@@ -49,242 +70,277 @@ def new():
 
 @pytest.fixture
 def started(new):
-    """The mule (12) and the other server (10) run; nobody has joined."""
-    new.start()
-    new.fork_server_ready(1, 0.0)
-    new.forked(WEB_SERVER, 10, 1, 0.0)
-    new.forked(MULE, 12, 1, 0.0)
+    """Return a supervisor whose mule (12) and web server (10) run. No process has joined."""
+    new.handle(StartRequested(), 0.0)
+    new.handle(ForkServerReady(1), 0.0)
+    new.handle(Started(WEB_SERVER, 10, 1), 0.0)
+    new.handle(Started(MULE, 12, 1), 0.0)
     return new
 
 
 @pytest.fixture
 def server(started):
-    """Two have joined: 21 and 22."""
-    started.join(21, 1.0)
-    started.join(22, 1.0)
+    """Return one which two processes have joined: 21 and 22."""
+    join(started, 21, 1.0)
+    join(started, 22, 1.0)
     return started
 
 
-def test_the_other_server_is_started_when_the_application_is_loaded(new):
+def test_the_web_server_is_started_when_the_application_is_loaded(new):
     """Workers are not forked."""
-    assert new.start() == [StartForkServer(1)]
-    assert new.fork_server_ready(1, 0.0) == [Fork(1, MULE), StartWebServer()]
+    assert new.handle(StartRequested(), 0.0) == [StartForkServer(1)]
+    assert new.handle(ForkServerReady(1), 0.0) == [Activate(1), Fork(1, MULE), StartCommand(WEB_SERVER)]
 
 
-def test_an_application_that_does_not_load_starts_no_server(new):
-    """As without one."""
-    new.start()
-    assert deeds(new.fork_server_failed(1, "SyntaxError", 0.0)) == [Finish(2)]
+def test_an_application_that_does_not_load_starts_no_web_server(new):
+    """The exit code is 2, as without a web server."""
+    new.handle(StartRequested(), 0.0)
+    assert actions_of(new.handle(ForkServerFailed(1, "SyntaxError"), 0.0)) == [Finish(2)]
 
 
-def test_who_joins_takes_the_first_free_seat(started):
-    """Complete when all are taken; who asks again has it already; one too many gets none."""
-    assert started.join(21, 1.0) == FIRST
+def test_a_process_that_joins_gets_the_first_free_worker_number(started):
+    """It keeps the number when it asks again. One process too many gets none."""
+    assert join(started, 21, 1.0) == FIRST
     assert not started.all_running
-    assert started.join(22, 1.0) == SECOND
+    assert join(started, 22, 1.0) == SECOND
     assert started.all_running
-    assert started.join(21, 2.0) == FIRST
-    assert started.join(23, 2.0) is None
+    assert join(started, 21, 2.0) == FIRST
+    assert join(started, 23, 2.0) is None
     assert started.pids() == {WEB_SERVER: 10, MULE: 12, FIRST: 21, SECOND: 22}
 
 
-def test_a_new_one_takes_the_number_of_who_left(server):
-    """Nobody is forked or started for it."""
-    assert server.exited(FIRST, "it left", expected=True, now=5.0) == []
+def test_a_new_process_takes_the_worker_number_of_one_that_left(server):
+    """The master forks and starts nothing."""
+    assert server.handle(Exited(FIRST, "it left", expected=True), 5.0) == []
     assert not server.all_running
-    assert server.join(23, 6.0) == FIRST
+    assert join(server, 23, 6.0) == FIRST
     assert server.all_running
 
 
-def test_who_has_not_joined_in_time_is_named_once(started):
+def test_workers_that_no_process_has_become_are_logged_once(started):
     """With the ways out."""
-    started.join(21, 1.0)
+    join(started, 21, 1.0)
     assert started.deadline == JOIN_WARNING_AFTER
-    text = told(started.tick(JOIN_WARNING_AFTER))[0]
+    text = log_of(started.handle(Due(), JOIN_WARNING_AFTER))[0]
     assert "worker2" in text
     assert "worker1" not in text
-    assert "heliograph.join()" in text
+    assert "heliograph.join_server()" in text
     assert "--workers" in text
-    assert started.tick(JOIN_WARNING_AFTER * 2) == []
+    assert started.handle(Due(), JOIN_WARNING_AFTER * 2) == []
 
 
-def test_nothing_is_said_when_all_have_joined(server):
-    """The moment passes."""
-    assert server.tick(JOIN_WARNING_AFTER) == []
+def test_nothing_is_logged_when_all_have_joined(server):
+    """The deadline passes."""
+    assert server.handle(Due(), JOIN_WARNING_AFTER) == []
     assert server.deadline == math.inf
 
 
-def test_who_has_joined_and_is_being_replaced_is_not_late(server):
-    """Its successor is on its way."""
-    server.exited(FIRST, "it left", expected=True, now=JOIN_WARNING_AFTER)
-    assert server.tick(JOIN_WARNING_AFTER) == []
+def test_a_worker_that_is_being_replaced_is_not_overdue(server):
+    """Its successor is about to join."""
+    server.handle(Exited(FIRST, "it left", expected=True), JOIN_WARNING_AFTER)
+    assert server.handle(Due(), JOIN_WARNING_AFTER) == []
 
 
-def test_a_reload_hangs_the_server_up(server):
-    """Once the new code has loaded; complete when its new processes have joined."""
-    assert deeds(server.reload()) == [StartForkServer(2)]
-    assert server.fork_server_ready(2, 10.0) == [StopForkServer(1), Drain(12), ReloadWebServer(10)]
-    assert server.exited(MULE, "exit code 64", expected=True, now=10.1) == [Fork(2, MULE)]
-    server.forked(MULE, 13, 2, 10.2)
+def test_a_reload_sends_sighup_to_the_web_server(server):
+    """When the new code has loaded. The reload is complete when the new processes have joined."""
+    assert actions_of(server.handle(ReloadRequested(), 0.0)) == [StartForkServer(2)]
+    assert server.handle(ForkServerReady(2), 10.0) == [Activate(2), StopForkServer(1), Drain(12), ReloadCommand(10)]
+    assert server.handle(Exited(MULE, "exit code 64", expected=True), 10.1) == [Fork(2, MULE)]
+    server.handle(Started(MULE, 13, 2), 10.2)
     assert not server.all_running
-    for seat, pid in ((FIRST, 31), (SECOND, 32)):
-        server.exited(seat, "it left", expected=True, now=11.0)
-        assert server.join(pid, 11.1) == seat
+    for process, pid in ((FIRST, 31), (SECOND, 32)):
+        server.handle(Exited(process, "it left", expected=True), 11.0)
+        assert join(server, pid, 11.1) == process
     assert server.all_running
 
 
-def test_a_reload_that_fails_leaves_the_server_alone(server):
-    """No hang-up."""
-    server.reload()
-    assert deeds(server.fork_server_failed(2, "SyntaxError", 10.0)) == []
+def test_a_reload_that_fails_does_not_touch_the_web_server(server):
+    """It gets no SIGHUP."""
+    server.handle(ReloadRequested(), 0.0)
+    assert actions_of(server.handle(ForkServerFailed(2, "SyntaxError"), 10.0)) == [ReloadFailed(2, "SyntaxError")]
     assert server.all_running
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, -9])
-def test_a_server_that_ends_before_anybody_joined_ends_all(started, code):
-    """With its own exit code."""
-    actions = started.web_server_exited(code, f"exit code {code}", 2.0)
-    assert "before any of its processes had joined" in told(actions)[0]
+def test_a_web_server_that_exits_before_any_process_joined_stops_the_server(started, code):
+    """The server exits with the same code."""
+    actions = started.handle(Exited(WEB_SERVER, f"exit code {code}", code=code), 2.0)
+    assert "before any worker joined" in log_of(actions)[0]
     assert started.stopping
-    assert deeds(started.on_idle()) == [Drain(12)]
-    assert deeds(started.exited(MULE, "exit code 64", expected=True, now=2.1)) == [StopForkServer(1), Finish(abs(code))]
+    assert actions_of(started.handle(Idle(), 2.0)) == [Drain(12)]
+    assert actions_of(started.handle(Exited(MULE, "exit code 64", expected=True), 2.1)) == [
+        StopForkServer(1),
+        Finish(abs(code)),
+    ]
 
 
-def test_a_server_that_was_told_to_end_ends_all(server):
-    """By somebody else; nothing failed."""
-    actions = server.web_server_exited(0, "exit code 0", 9.0)
+def test_a_web_server_that_exits_with_code_0_stops_the_server(server):
+    """Someone else told it to exit. That is no failure."""
+    actions = server.handle(Exited(WEB_SERVER, "exit code 0", code=0), 9.0)
     assert [action.level for action in actions if isinstance(action, Log)] == [logging.INFO, logging.INFO]
     assert server.stopping
 
 
-def test_a_server_that_dies_is_replaced(server):
-    """At once; with a pause if it had just started."""
-    assert deeds(server.web_server_exited(-9, "killed by signal 9", MIN_UPTIME)) == [StartWebServer()]
-    server.forked(WEB_SERVER, 11, 1, 20.0)
-    assert deeds(server.web_server_exited(-9, "killed by signal 9", 20.1)) == []
-    assert deeds(server.tick(20.1 + INITIAL_BACKOFF)) == [StartWebServer()]
+def test_a_web_server_that_crashes_is_restarted(server):
+    """At once, or after a delay if it had just started."""
+    assert actions_of(server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), MIN_UPTIME)) == [
+        StartCommand(WEB_SERVER)
+    ]
+    server.handle(Started(WEB_SERVER, 11, 1), 20.0)
+    assert actions_of(server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 20.1)) == []
+    assert actions_of(server.handle(Due(), 20.1 + INITIAL_BACKOFF)) == [StartCommand(WEB_SERVER)]
 
 
-def test_a_server_that_dies_of_a_reload_before_it_listens_is_started_again(started):
-    """It had not come so far as to handle SIGHUP; what then ends by itself ends all, as ever."""
-    started.reload()
-    assert ReloadWebServer(10) in started.fork_server_ready(2, 0.1)
-    assert deeds(started.web_server_exited(-1, "killed by signal 1", 0.2)) == []
-    assert deeds(started.tick(0.2 + INITIAL_BACKOFF)) == [StartWebServer()]
-    started.forked(WEB_SERVER, 11, 2, 0.3)
-    started.web_server_exited(3, "exit code 3", 2.0)
+def test_a_web_server_that_our_sighup_kills_is_restarted(started):
+    """It had not installed its handler yet. If it then exits by itself, the server stops."""
+    started.handle(ReloadRequested(), 0.0)
+    assert ReloadCommand(10) in started.handle(ForkServerReady(2), 0.1)
+    assert actions_of(started.handle(Exited(WEB_SERVER, "killed by signal 1", code=-1), 0.2)) == []
+    assert actions_of(started.handle(Due(), 0.2 + INITIAL_BACKOFF)) == [StartCommand(WEB_SERVER)]
+    started.handle(Started(WEB_SERVER, 11, 2), 0.3)
+    started.handle(Exited(WEB_SERVER, "exit code 3", code=3), 2.0)
     assert started.stopping
 
 
-def test_a_server_that_nobody_joins_before_it_dies_is_replaced_ever_more_slowly(server):
-    """However long it takes to find out that its application does not load."""
-    assert deeds(server.web_server_exited(3, "exit code 3", 9.0)) == [StartWebServer()]
+def test_the_delay_doubles_while_no_process_joins(server):
+    """However long the web server takes to find that its application does not load."""
+    assert actions_of(server.handle(Exited(WEB_SERVER, "exit code 3", code=3), 9.0)) == [StartCommand(WEB_SERVER)]
     for pause in (INITIAL_BACKOFF, 2 * INITIAL_BACKOFF):
-        server.forked(WEB_SERVER, 11, 1, 20.0)
-        assert deeds(server.web_server_exited(3, "exit code 3", 25.0)) == []
+        server.handle(Started(WEB_SERVER, 11, 1), 20.0)
+        assert actions_of(server.handle(Exited(WEB_SERVER, "exit code 3", code=3), 25.0)) == []
         assert server.deadline == 25.0 + pause
-        assert deeds(server.tick(25.0 + pause)) == [StartWebServer()]
+        assert actions_of(server.handle(Due(), 25.0 + pause)) == [StartCommand(WEB_SERVER)]
 
 
-def test_a_stop_ends_the_server_first(server):
-    """When all is quiet, the others when its workers are gone too. Until then who ends is replaced."""
-    assert deeds(server.stop(5.0)) == []
-    server.exited(SECOND, "it left", expected=True, now=5.0)
-    assert server.join(23, 5.0) == SECOND
-    assert not server.workers_gone
-    assert server.on_idle() == [Drain(10)]
-    assert server.join(24, 5.1) is None
-    assert server.on_idle() == []
-    for seat in (FIRST, SECOND):
-        assert server.exited(seat, "it left", expected=True, now=6.0) == []
-    assert server.on_idle() == []
-    assert deeds(server.web_server_exited(0, "exit code 0", 6.0)) == []
-    assert server.workers_gone
-    assert server.on_idle() == [Drain(12)]
-    assert deeds(server.exited(MULE, "exit code 64", expected=True, now=6.1)) == [StopForkServer(1), Finish(0)]
-
-
-def test_who_outlives_the_mercy_is_killed(server):
-    """The other server and its processes too."""
-    server.stop(5.0)
-    server.on_idle()
-    assert {action.pid for action in deeds(server.tick(5.0 + GRACEFUL_TIMEOUT))} == {10, 12, 21, 22}
-    assert {type(action) for action in deeds(server.tick(5.0 + GRACEFUL_TIMEOUT))} <= {Kill}
-    for seat in (FIRST, SECOND, MULE):
-        server.exited(seat, "killed", expected=False, now=36.0)
-    assert deeds(server.web_server_exited(-9, "killed by signal 9", 36.0)) == [StopForkServer(1), Finish(0)]
-
-
-def test_nobody_is_waited_for_who_never_was(started):
-    """Before the server is late everybody may still join; then only who was there may come back."""
-    started.join(21, 1.0)
-    assert started.vacant_workers == frozenset()
-    started.tick(JOIN_WARNING_AFTER)
-    assert started.vacant_workers == {SECOND}
-    started.exited(FIRST, "it left", expected=True, now=20.0)
-    assert started.vacant_workers == {SECOND}
-    started.join(31, 20.1)
-    started.join(32, 20.1)
-    assert started.vacant_workers == frozenset()
-
-
-def test_a_stop_goes_on_being_late(started):
-    """Nothing is said any more, and nobody waited for."""
-    started.stop(5.0)
-    assert started.vacant_workers == frozenset()
-    assert started.tick(JOIN_WARNING_AFTER) == []
-    assert started.vacant_workers == {FIRST, SECOND}
-    assert started.on_idle() == [Drain(10)]
-
-
-def test_who_was_a_worker_is_not_waited_for_when_the_server_is_gone(server):
-    """Its requests and its processes are over."""
-    server.tick(JOIN_WARNING_AFTER)
-    server.stop(20.0)
+def test_a_stop_drains_the_web_server_first(server):
+    """When the queues are empty. The others drain when the workers have exited too."""
+    assert actions_of(server.handle(StopRequested(), 5.0)) == []
+    server.handle(Exited(SECOND, "it left", expected=True), 5.0)
+    assert join(server, 23, 5.0) == SECOND
     assert server.vacant_workers == frozenset()
-    for seat in (FIRST, SECOND):
-        server.exited(seat, "it left", expected=True, now=20.0)
-    server.web_server_exited(0, "exit code 0", 20.0)
+    assert server.handle(Idle(), 5.0) == [Drain(10)]
+    assert join(server, 24, 5.1) is None
+    assert server.handle(Idle(), 5.1) == []
+    for process in (FIRST, SECOND):
+        assert server.handle(Exited(process, "it left", expected=True), 6.0) == []
+    assert server.handle(Idle(), 6.0) == []
+    assert actions_of(server.handle(Exited(WEB_SERVER, "exit code 0", code=0), 6.0)) == []
+    assert server.vacant_workers == {FIRST, SECOND}
+    assert server.handle(Idle(), 6.0) == [Drain(12)]
+    assert actions_of(server.handle(Exited(MULE, "exit code 64", expected=True), 6.1)) == [StopForkServer(1), Finish(0)]
+
+
+def test_processes_that_outlive_the_graceful_timeout_are_killed(server):
+    """The web server and its processes too."""
+    server.handle(StopRequested(), 5.0)
+    server.handle(Idle(), 5.0)
+    assert {action.pid for action in actions_of(server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT))} == {10, 12, 21, 22}
+    assert {type(action) for action in actions_of(server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT))} <= {Kill}
+    for process in (FIRST, SECOND, MULE):
+        server.handle(Exited(process, "killed"), 36.0)
+    assert actions_of(server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 36.0)) == [
+        StopForkServer(1),
+        Finish(0),
+    ]
+
+
+def test_a_stop_does_not_wait_for_workers_that_never_joined(started):
+    """Before the deadline every worker may still join. Later, only workers that had joined may come back."""
+    join(started, 21, 1.0)
+    assert started.vacant_workers == frozenset()
+    started.handle(Due(), JOIN_WARNING_AFTER)
+    assert started.vacant_workers == {SECOND}
+    started.handle(Exited(FIRST, "it left", expected=True), 20.0)
+    assert started.vacant_workers == {SECOND}
+    join(started, 31, 20.1)
+    join(started, 32, 20.1)
+    assert started.vacant_workers == frozenset()
+
+
+def test_workers_become_overdue_during_a_stop(started):
+    """Nothing is logged then, and the stop does not wait for them."""
+    started.handle(StopRequested(), 5.0)
+    assert started.vacant_workers == frozenset()
+    assert started.handle(Due(), JOIN_WARNING_AFTER) == []
+    assert started.vacant_workers == {FIRST, SECOND}
+    assert started.handle(Idle(), JOIN_WARNING_AFTER) == [Drain(10)]
+
+
+def test_a_stop_does_not_wait_for_workers_of_a_web_server_that_has_exited(server):
+    """Its requests and its processes have ended."""
+    server.handle(Due(), JOIN_WARNING_AFTER)
+    server.handle(StopRequested(), 20.0)
+    assert server.vacant_workers == frozenset()
+    for process in (FIRST, SECOND):
+        server.handle(Exited(process, "it left", expected=True), 20.0)
+    server.handle(Exited(WEB_SERVER, "exit code 0", code=0), 20.0)
     assert server.vacant_workers == {FIRST, SECOND}
 
 
-def test_a_server_that_pauses_is_not_started_during_a_stop(server):
+def test_a_web_server_that_waits_for_its_restart_is_not_started_during_a_stop(server):
     """Without it there are no requests."""
-    server.forked(WEB_SERVER, 11, 1, 20.0)
-    server.web_server_exited(-9, "killed by signal 9", 20.1)
-    for seat in (FIRST, SECOND):
-        server.exited(seat, "it left", expected=True, now=20.1)
-    server.stop(20.11)
-    assert deeds(server.tick(25.0)) == []
-    assert server.on_idle() == [Drain(12)]
+    server.handle(Started(WEB_SERVER, 11, 1), 20.0)
+    server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 20.1)
+    for process in (FIRST, SECOND):
+        server.handle(Exited(process, "it left", expected=True), 20.1)
+    server.handle(StopRequested(), 20.11)
+    assert actions_of(server.handle(Due(), 25.0)) == []
+    assert server.handle(Idle(), 25.0) == [Drain(12)]
+
+
+def test_the_server_is_ready_when_all_workers_have_joined_and_reported(server):
+    """The web server itself reports nothing. A reload is complete when its new processes have joined and reported."""
+    for process in (MULE, FIRST):
+        assert server.handle(ProcessReady(process), 2.0) == []
+    assert server.handle(ProcessReady(SECOND), 2.1) == [Ready()]
+    server.handle(ReloadRequested(), 3.0)
+    server.handle(ForkServerReady(2), 4.0)
+    server.handle(Exited(MULE, "exit code 64", expected=True), 4.1)
+    server.handle(Started(MULE, 13, 2), 4.1)
+    server.handle(ProcessReady(MULE), 4.2)
+    for process, pid in ((FIRST, 31), (SECOND, 32)):
+        server.handle(Exited(process, "it left", expected=True), 4.3)
+        assert join(server, pid, 4.4) == process
+    assert server.handle(ProcessReady(SECOND), 4.5) == []
+    assert server.handle(ProcessReady(FIRST), 5.5) == [ReloadComplete(2, 2.5)]
+
+
+def test_a_web_server_that_is_its_own_worker(started):
+    """Such as uvicorn with one process: the same process id is the web server and a worker."""
+    assert started.worker_of(10) is None
+    assert join(started, 10, 1.0) == FIRST
+    assert (started.worker_of(10), started.pids()[WEB_SERVER]) == (FIRST, 10)
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """Whatever happens in whatever order: seats are held by one process each, and a stop comes to its end."""
+    """Events in any order: each place is filled by one process, and a stop comes to its end."""
 
     def __init__(self):
         super().__init__()
-        self.now, self.pid, self.template = 0.0, 100, 0
+        self.now, self.pid, self.fork_server = 0.0, 100, 0
         self.supervisor = Supervisor(
             Topology(workers=2, mules=1), graceful_timeout=GRACEFUL_TIMEOUT, with_web_server=True
         )
         self.finished = False
-        self.do(self.supervisor.start())
+        self.carry_out(self.supervisor.handle(StartRequested(), self.now))
 
-    def do(self, actions):
+    def carry_out(self, actions):
         for action in actions:
             assert not self.finished, actions
             match action:
                 case StartForkServer(generation):
-                    self.template = generation
-                case Fork(generation, who):
+                    self.fork_server = generation
+                case Fork(generation, process):
                     self.pid += 1
-                    self.do(self.supervisor.forked(who, self.pid, generation, self.now))
-                case StartWebServer():
+                    self.carry_out(self.supervisor.handle(Started(process, self.pid, generation), self.now))
+                case StartCommand(process):
+                    assert process == WEB_SERVER
                     assert WEB_SERVER not in self.supervisor.pids()
                     self.pid += 1
-                    self.do(self.supervisor.forked(WEB_SERVER, self.pid, self.supervisor.generation, self.now))
-                case ReloadWebServer(pid):
+                    self.carry_out(
+                        self.supervisor.handle(Started(WEB_SERVER, self.pid, self.supervisor.generation), self.now)
+                    )
+                case ReloadCommand(pid):
                     assert self.supervisor.pids()[WEB_SERVER] == pid
                 case Finish():
                     self.finished = True
@@ -293,52 +349,52 @@ class AnyHistory(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.now += seconds
         if not self.finished:
-            self.do(self.supervisor.tick(self.now))
+            self.carry_out(self.supervisor.handle(Due(), self.now))
 
     @rule(expected=st.booleans())
-    def template_answers(self, expected):
+    def the_load_ends(self, expected):
         if self.supervisor.loading and not self.finished:
             if expected:
-                self.do(self.supervisor.fork_server_ready(self.template, self.now))
+                self.carry_out(self.supervisor.handle(ForkServerReady(self.fork_server), self.now))
             elif self.supervisor.generation:
-                self.do(self.supervisor.fork_server_failed(self.template, "it does not load", self.now))
+                self.carry_out(self.supervisor.handle(ForkServerFailed(self.fork_server, "it does not load"), self.now))
 
     @rule()
-    def somebody_joins(self):
+    def a_process_joins(self):
         if WEB_SERVER in self.supervisor.pids():
             self.pid += 1
             before = self.supervisor.pids()
-            who = self.supervisor.join(self.pid, self.now)
-            assert who is None or who not in before
+            process = join(self.supervisor, self.pid, self.now)
+            assert process is None or process not in before
 
     @rule(which=st.integers(0, 2))
-    def somebody_ends(self, which):
-        here = [who for who in self.supervisor.pids() if who != WEB_SERVER]
+    def a_process_exits(self, which):
+        here = [process for process in self.supervisor.pids() if process != WEB_SERVER]
         if which < len(here) and not self.finished:
-            self.do(self.supervisor.exited(here[which], "exit code 1", expected=False, now=self.now))
+            self.carry_out(self.supervisor.handle(Exited(here[which], "exit code 1"), self.now))
 
     @rule(code=st.sampled_from([0, 1, -9]))
-    def the_server_ends(self, code):
+    def the_web_server_exits(self, code):
         if WEB_SERVER in self.supervisor.pids() and not self.finished:
-            self.do(self.supervisor.web_server_exited(code, f"exit code {code}", self.now))
+            self.carry_out(self.supervisor.handle(Exited(WEB_SERVER, f"exit code {code}", code=code), self.now))
 
     @rule()
     def reload(self):
         if not self.finished:
-            self.do(self.supervisor.reload())
+            self.carry_out(self.supervisor.handle(ReloadRequested(), self.now))
 
     @rule()
     def stop(self):
         if not self.finished:
-            self.do(self.supervisor.stop(self.now))
+            self.carry_out(self.supervisor.handle(StopRequested(), self.now))
 
     @rule()
-    def all_is_quiet(self):
+    def all_queues_are_empty(self):
         if self.supervisor.draining_queues and not self.finished:
-            self.do(self.supervisor.on_idle())
+            self.carry_out(self.supervisor.handle(Idle(), self.now))
 
     @invariant()
-    def a_process_has_one_seat(self):
+    def a_process_has_one_place(self):
         pids = list(self.supervisor.pids().values())
         assert len(pids) == len(set(pids))
 
@@ -346,16 +402,16 @@ class AnyHistory(RuleBasedStateMachine):
         if self.finished:
             return
         if self.supervisor.loading:
-            self.do(self.supervisor.fork_server_ready(self.template, self.now))
-        self.do(self.supervisor.stop(self.now))
+            self.carry_out(self.supervisor.handle(ForkServerReady(self.fork_server), self.now))
+        self.carry_out(self.supervisor.handle(StopRequested(), self.now))
         for _ in range(20):
             if self.finished:
                 return
             if self.supervisor.draining_queues:
-                self.do(self.supervisor.on_idle())
-            self.the_server_ends(0)
+                self.carry_out(self.supervisor.handle(Idle(), self.now))
+            self.the_web_server_exits(0)
             for _ in range(3):
-                self.somebody_ends(0)
+                self.a_process_exits(0)
         assert self.finished, self.supervisor
 
 

@@ -1,4 +1,4 @@
-"""Processes that joined: the kernel tells when they end."""
+"""Processes that joined: the kernel reports their exit."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 from heliograph.models import Identity
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
 
-WHO = Identity("worker", 2)
+WORKER = Identity("worker", 2)
 
 
 @pytest.fixture
@@ -19,10 +19,10 @@ def left():
 
 
 @pytest.fixture
-def door(loop, left):
-    door = PidfdWatcher(loop.selector, lambda who, _now: left.append(who))
-    yield door
-    door.close()
+def watcher(loop, left):
+    watcher = PidfdWatcher(loop.selector, lambda process, _now: left.append(process))
+    yield watcher
+    watcher.close()
 
 
 @pytest.fixture
@@ -38,31 +38,31 @@ def turn(loop, seconds):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_who_ends_has_left(loop, door, left, process, number):
-    """However it does, and once; while it lives nothing is heard."""
-    assert door.watch(process.pid, WHO)
-    assert door.watch(process.pid, WHO)
+def test_a_process_that_exits_has_left(loop, watcher, left, process, number):
+    """However it exits, and once. Nothing is reported while it runs."""
+    assert watcher.watch(process.pid, WORKER)
+    assert watcher.watch(process.pid, WORKER)
     turn(loop, 0)
     assert left == []
     process.send_signal(number)
     turn(loop, 20)
     turn(loop, 0)
-    assert left == [WHO]
+    assert left == [WORKER]
 
 
-def test_who_has_ended_already_is_not_let_in(door, process):
-    """It is reaped, and its number nobody's."""
+def test_a_process_that_has_exited_is_not_watched(watcher, process):
+    """It is reaped, and its process id is unused."""
     process.kill()
     process.wait()
-    assert not door.watch(process.pid, WHO)
+    assert not watcher.watch(process.pid, WORKER)
 
 
-def test_who_cannot_be_watched_is_not_let_in(door, monkeypatch, caplog):
-    """The reason goes to the log, and the master goes on."""
+def test_a_process_that_cannot_be_watched(watcher, monkeypatch, caplog):
+    """The log gives the reason, and the master goes on."""
 
     def full(_pid):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(os, "pidfd_open", full)
-    assert not door.watch(1, WHO)
+    assert not watcher.watch(1, WORKER)
     assert "worker2: [Errno 24] Too many open files" in caplog.text

@@ -1,4 +1,4 @@
-"""Row D3: what happens to what a process had when it ended. Real pipes and memory, no process."""
+"""What happens to the records in flight of a process that exited. Real pipes and memory, no process."""
 
 import logging
 import os
@@ -24,6 +24,7 @@ from heliograph.ipc.pipes import make_pipes, server_queues
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import FarmSpec, Identity, Queue, Topology
 from heliograph.server.processes.redelivery import MAX_DELIVERY_ATTEMPTS, Redelivery
+from heliograph.server.server_queues import ServerQueues
 
 SERVER = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=2)
 MULE = Identity("mule", 1)
@@ -39,24 +40,24 @@ class Server:
         self.memory = SharedMemory.create(SERVER)
         self.queues = server_queues(SERVER)
         self.pipes = make_pipes(SERVER)
-        self.slot = self.memory.counters.slots[self.memory.slot_number(Identity("master"))]
-        self.settlement = Redelivery(self.memory, SERVER, self.queues, self.pipes, self.slot)
+        server = ServerQueues.of(self.memory, SERVER, self.pipes)
+        self.counters, self.redelivery = server.counters, Redelivery(server)
         self.memory.live[REDELIVERED] = Route("mule", "handler")
         self.memory.live[ONCE] = Route("mule", "handler", redeliver=False)
 
     def place(self, queue):
         return self.queues.index(queue)
 
-    def give(self, *records, who=MULE):
-        """Put records into a process's hand, from its beginning."""
+    def give(self, *records, process=MULE):
+        """Put records into the in-flight buffer of a process."""
         for number, record in enumerate(records):
-            self.memory.in_flight(who)[number * RECORD_BYTES : (number + 1) * RECORD_BYTES] = encode(record)
+            self.memory.in_flight(process)[number * RECORD_BYTES : (number + 1) * RECORD_BYTES] = encode(record)
 
-    def recover(self, *, who=MULE, timed_out=False):
-        self.settlement.recover(who, timed_out=timed_out)
+    def recover(self, *, process=MULE, timed_out=False):
+        self.redelivery.recover(process, timed_out=timed_out)
 
-    def in_flight(self, who=MULE):
-        return [record for _, record in unfinished(self.memory.in_flight(who))]
+    def in_flight(self, process=MULE):
+        return [record for _, record in unfinished(self.memory.in_flight(process))]
 
     def queued(self, queue):
         """What waits in a queue, taken from it."""
@@ -77,7 +78,7 @@ class Server:
     def counted(self):
         """What the master counted, row by row."""
         rows = ("sent", "started", "done", "failed", "redelivered", "dropped")
-        return {row: found for row in rows if (found := {n: c for n, c in enumerate(getattr(self.slot, row)) if c})}
+        return {row: found for row in rows if (found := {n: c for n, c in enumerate(getattr(self.counters, row)) if c})}
 
     def close(self):
         os.close(self.memory.fd)
@@ -93,16 +94,16 @@ def server():
     server.close()
 
 
-def test_an_empty_hand_is_settled(server, caplog):
-    """Nothing was there, nothing happens."""
+def test_an_empty_buffer(server, caplog):
+    """Nothing was in flight: nothing happens."""
     server.recover()
     assert (server.in_flight(), server.counted(), caplog.records) == ([], {}, [])
 
 
 @pytest.mark.parametrize("queue", [POOL, FARM, Queue("worker", 0), Queue("spooler", 0)], ids=str)
 @pytest.mark.parametrize("state", [FETCHED, RUNNING])
-def test_what_came_through_a_shared_queue_goes_back(server, queue, state):
-    """To whoever may run it; what was begun counts as redelivered, and a death more. What was not begun never was."""
+def test_a_record_of_a_shared_queue_goes_back(server, queue, state):
+    """Any reader of the queue may take it. If it was started, it counts as redelivered, with one more attempt."""
     server.give(Record(REDELIVERED, server.place(queue), 1, state))
     server.recover()
     began = state == RUNNING
@@ -113,8 +114,8 @@ def test_what_came_through_a_shared_queue_goes_back(server, queue, state):
 
 @pytest.mark.parametrize("queue", [OWN, Queue("worker", 1), Queue("spooler", 1)], ids=str)
 @pytest.mark.parametrize("state", [FETCHED, RUNNING])
-def test_what_came_through_its_own_queue_is_its_successors(server, queue, state):
-    """It begins with it, before what waits in the queue: the order is kept (T9)."""
+def test_a_record_of_the_process_s_own_queue_stays_in_the_buffer(server, queue, state):
+    """The successor begins with it, before the records in the queue, which keeps the order."""
     server.give(Record(REDELIVERED, server.place(queue), 1, state))
     server.recover()
     began = state == RUNNING
@@ -125,7 +126,7 @@ def test_what_came_through_its_own_queue_is_its_successors(server, queue, state)
 
 @pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
 def test_at_most_once(server, queue, caplog):
-    """redeliver=False: what was begun is dropped, counted and told; what was not begun is not lost by that."""
+    """With redeliver=False, a started record is dropped, counted and logged. One that was not started is kept."""
     place = server.place(queue)
     server.give(Record(ONCE, place, 0, RUNNING), Record(ONCE, place, 0, FETCHED))
     with caplog.at_level(logging.ERROR):
@@ -138,16 +139,16 @@ def test_at_most_once(server, queue, caplog):
     assert "redeliver=False" in line
 
 
-def test_a_signal_that_nobody_handles_any_more_goes_back(server):
-    """Who gets it says so, and counts it as failed; here nothing is lost without a word."""
+def test_a_signal_without_a_handler_goes_back(server):
+    """The process that takes it logs that and counts it as failed. It is not lost silently."""
     server.give(Record(GONE, server.place(POOL), 0, RUNNING))
     server.recover()
     assert server.queued(POOL) == [Record(GONE, server.place(POOL), 1, FETCHED)]
 
 
 @pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
-def test_who_was_told_to_end_did_not_die_of_it(server, queue):
-    """However often that happens to a long handler, its signal is not set aside; it had begun all the same."""
+def test_an_interrupted_handler_did_not_kill_its_process(server, queue):
+    """The process was told to exit. However often that happens to a long handler, its signal is redelivered."""
     place = server.place(queue)
     server.give(Record(REDELIVERED, place, MAX_DELIVERY_ATTEMPTS - 1, INTERRUPTED), Record(ONCE, place, 0, INTERRUPTED))
     server.recover()
@@ -158,7 +159,7 @@ def test_who_was_told_to_end_did_not_die_of_it(server, queue):
 
 @pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
 def test_three_deaths_in_a_row(server, queue, caplog):
-    """The third sets the signal aside, logged and counted."""
+    """At the third, the signal is dropped, logged and counted."""
     place = server.place(queue)
     server.give(Record(REDELIVERED, place, 0, RUNNING))
     for deaths in range(1, MAX_DELIVERY_ATTEMPTS):
@@ -173,8 +174,8 @@ def test_three_deaths_in_a_row(server, queue, caplog):
     assert "3 processes in a row" in caplog.text
 
 
-def test_deaths_of_those_that_did_not_begin_it_do_not_count(server):
-    """It only lay in their hands."""
+def test_exits_of_processes_that_had_not_started_it_do_not_count(server):
+    """The record was only in their in-flight buffers."""
     server.give(Record(REDELIVERED, server.place(OWN), 2, FETCHED))
     for _ in range(5):
         server.recover()
@@ -183,7 +184,7 @@ def test_deaths_of_those_that_did_not_begin_it_do_not_count(server):
 
 @pytest.mark.parametrize("num", [REDELIVERED, ONCE])
 def test_a_handler_that_took_too_long(server, num, caplog):
-    """It failed, and is not given out again; what had not begun is, with no death more."""
+    """It failed and is not redelivered. Records that were not started are, without one more attempt."""
     server.give(Record(num, server.place(OWN), 0, RUNNING), Record(REDELIVERED, server.place(OWN), 0, FETCHED))
     with caplog.at_level(logging.ERROR):
         server.recover(timed_out=True)
@@ -193,7 +194,7 @@ def test_a_handler_that_took_too_long(server, num, caplog):
 
 
 def test_a_shared_queue_that_is_full(server):
-    """What finds no room there is left to the successor, in whose hand it is; nothing is lost."""
+    """Records that do not fit stay in the buffer for the successor. Nothing is lost."""
     server.fill(POOL)
     server.give(Record(REDELIVERED, server.place(POOL), 0, RUNNING), Record(ONCE, server.place(FARM), 0, FETCHED))
     server.recover()
@@ -202,10 +203,10 @@ def test_a_shared_queue_that_is_full(server):
     assert server.counted() == {"redelivered": {REDELIVERED: 1}}
 
 
-def test_another_process_keeps_what_it_has(server):
-    """Only the hand of who ended is looked at."""
+def test_another_process_keeps_its_records(server):
+    """Only the buffer of the process that exited is read."""
     other = Identity("mule", 2)
-    server.give(Record(REDELIVERED, server.place(POOL), 0, RUNNING), who=other)
+    server.give(Record(REDELIVERED, server.place(POOL), 0, RUNNING), process=other)
     server.recover()
     assert server.in_flight(other) == [Record(REDELIVERED, server.place(POOL), 0, RUNNING)]
     assert server.queued(POOL) == []
@@ -220,14 +221,14 @@ records = st.builds(
 )
 
 
-@given(hand=st.lists(records, max_size=PREFETCH), timed_out=st.booleans())
-def test_every_record_is_somewhere_or_counted(hand, timed_out):
-    """Whatever was in hand: each is in its queue, in the hand, or dropped; in its order; never two times."""
+@given(buffer=st.lists(records, max_size=PREFETCH), timed_out=st.booleans())
+def test_every_record_is_somewhere_or_counted(buffer, timed_out):
+    """Whatever was in flight, each record is in its queue, in the buffer, or dropped. None is there twice."""
     server = Server()
     try:
-        server.give(*hand)
+        server.give(*buffer)
         server.recover(timed_out=timed_out)
-        there = [record for record in hand if record.state != DONE]
+        there = [record for record in buffer if record.state != DONE]
         kept = [
             record._replace(attempts=record.attempts + (record.state == RUNNING), state=FETCHED)
             for record in there

@@ -1,4 +1,4 @@
-"""The command of another server: started in a group of its own, and ended with all that it started."""
+"""The command of the web server: its process group, and its end with all that it started."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ FORK = "import os, time\nif not os.fork(): time.sleep(60)\nprint(os.getpid(), fl
 
 @pytest.fixture
 def run(capfd):
-    """Run a program beside, until it has ended: its exit status, and what it said."""
+    """Run a program as the web server. Return its exit status and output."""
 
     def run(program):
         beside = WebServerProcess([sys.executable, "-c", program], Path("/run/x.sock"))
@@ -28,14 +28,14 @@ def run(capfd):
 
 
 def test_a_command_finds_the_master(run, monkeypatch):
-    """By the environment; it leads a group of its own."""
+    """In the environment. It leads a process group of its own."""
     monkeypatch.delenv(MASTER_ENV, raising=False)
     assert run(SHOW) == (0, "/run/x.sock True\n")
     assert MASTER_ENV not in os.environ
 
 
-def test_what_it_leaves_behind_is_ended(run):
-    """Its own end is not reaped yet, so the number of the group is still its own."""
+def test_processes_that_it_leaves_behind_are_killed(run):
+    """The command is not reaped yet, so the id of its group is not reused."""
     _, said = run(FORK)
     eventually("nobody of the group", lambda: not is_there(int(said)))
 
@@ -48,7 +48,7 @@ def is_there(group):
     return True
 
 
-def test_what_is_no_command_is_an_error():
-    """The master says it."""
+def test_a_command_that_does_not_exist():
+    """The master logs the error."""
     with pytest.raises(FileNotFoundError):
         WebServerProcess(["/no/such/command"], Path("/run/x.sock")).start()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph._core.supervision import events
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.models import Topology
 from heliograph.server.services.changes import Changes, Status, events_between
@@ -14,6 +15,7 @@ from heliograph.server.services.control import Refused
 UP = Status(
     generation=1,
     newest=1,
+    requested=1,
     loading=False,
     complete=True,
     stopping=False,
@@ -21,9 +23,9 @@ UP = Status(
     reason="",
     processes={"worker1": 10, "mule1": 11},
 )
-LOADING = replace(UP, newest=2, loading=True)
+LOADING = replace(UP, newest=2, requested=2, loading=True)
 FAILED = replace(LOADING, loading=False, failed=2, reason="SyntaxError")
-DRAINING = replace(UP, generation=2, newest=2, complete=False)
+DRAINING = replace(UP, generation=2, newest=2, requested=2, complete=False)
 RELOADED = replace(DRAINING, complete=True, processes={"worker1": 20, "mule1": 21})
 
 
@@ -174,21 +176,21 @@ def test_a_later_load_that_fails_is_another_reload(server):
     server.status = LOADING
     server.changes.wait_for_reload(first)
     server.become(DRAINING)
-    server.status = replace(DRAINING, newest=3, loading=True)
+    server.status = replace(DRAINING, newest=3, requested=3, loading=True)
     server.changes.wait_for_reload(second)
-    server.become(replace(DRAINING, newest=3, failed=3, reason="NameError"))
+    server.become(replace(DRAINING, newest=3, requested=3, failed=3, reason="NameError"))
     assert (first.told, second.told) == ([], [("load_failed", "NameError")])
-    server.become(replace(RELOADED, newest=3, failed=3, reason="NameError"))
+    server.become(replace(RELOADED, newest=3, requested=3, failed=3, reason="NameError"))
     assert first.told == [("result", {"generation": 2})]
 
 
 def test_an_earlier_failure_is_not_that_of_this_reload(server):
     call = Call()
-    server.status = replace(FAILED, newest=3, loading=True)
+    server.status = replace(FAILED, newest=3, requested=3, loading=True)
     server.changes.wait_for_reload(call)
     server.become(server.status)
     assert call.told == []
-    server.become(replace(RELOADED, generation=3, newest=3, failed=2))
+    server.become(replace(RELOADED, generation=3, newest=3, requested=3, failed=2))
     assert call.told == [("result", {"generation": 3})]
 
 
@@ -220,18 +222,23 @@ def test_the_end_is_told_to_all_who_wait(server):
 def test_the_state_is_that_of_the_supervisor():
     """Loading, failed, running: what the supervisor decides is what is told."""
     supervisor = Supervisor(Topology(workers=1, mules=0))
-    supervisor.start()
-    assert Status.of(supervisor) == Status(0, 1, True, False, False, 0, "", {})
-    supervisor.fork_server_ready(1, 0.0)
+    supervisor.handle(events.StartRequested(), 0.0)
+    assert Status.of(supervisor) == Status(0, 1, 1, True, False, False, 0, "", {})
+    supervisor.handle(events.ForkServerReady(1), 0.0)
     (worker,) = supervisor.topology.processes()
-    supervisor.forked(worker, 10, 1, 0.0)
-    assert Status.of(supervisor) == Status(1, 1, False, True, False, 0, "", {"worker1": 10})
-    supervisor.reload()
-    assert Status.of(supervisor) == Status(1, 2, True, True, False, 0, "", {"worker1": 10})
-    supervisor.fork_server_failed(2, "SyntaxError", 1.0)
+    supervisor.handle(events.Started(worker, 10, 1), 0.0)
+    assert Status.of(supervisor) == Status(1, 1, 1, False, False, False, 0, "", {"worker1": 10})
+    supervisor.handle(events.ProcessReady(worker), 0.0)
+    assert Status.of(supervisor) == Status(1, 1, 1, False, True, False, 0, "", {"worker1": 10})
+    supervisor.handle(events.ReloadRequested(), 0.5)
+    assert Status.of(supervisor) == Status(1, 2, 2, True, True, False, 0, "", {"worker1": 10})
+    supervisor.handle(events.ReloadRequested(), 0.6)
+    assert Status.of(supervisor).requested == 3
+    supervisor.handle(events.ForkServerFailed(2, "SyntaxError"), 1.0)
+    supervisor.handle(events.ForkServerFailed(3, "NameError"), 1.0)
     found = Status.of(supervisor)
-    assert found == Status(1, 2, False, True, False, 2, "SyntaxError", {"worker1": 10})
-    supervisor.stop(2.0)
+    assert found == Status(1, 3, 3, False, True, False, 3, "NameError", {"worker1": 10})
+    supervisor.handle(events.StopRequested(), 2.0)
     assert Status.of(supervisor).to_json() == {
         "generation": 1,
         "loading": False,

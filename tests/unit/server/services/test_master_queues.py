@@ -1,4 +1,4 @@
-"""What the master puts into the queues, and what it says of what waits there: real pipes and memory, no process."""
+"""How the master sends signals and counts what is queued. Real pipes and memory, no process."""
 
 import os
 
@@ -9,6 +9,7 @@ from heliograph._core.signals.routes import Route
 from heliograph.ipc.pipes import make_pipes, server_queues
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import FarmSpec, Identity, Queue, Topology
+from heliograph.server.server_queues import ServerQueues
 from heliograph.server.services import master_queues as module
 from heliograph.server.services.master_queues import MasterQueues
 
@@ -24,8 +25,8 @@ class Server:
         self.memory = SharedMemory.create(SERVER)
         self.queues = server_queues(SERVER)
         self.pipes = make_pipes(SERVER)
-        self.slot = self.memory.counters.slots[self.memory.slot_number(Identity("master"))]
-        self.outgoing = MasterQueues(self.memory, SERVER, self.queues, self.pipes, self.slot)
+        server = ServerQueues.of(self.memory, SERVER, self.pipes)
+        self.counters, self.master_queues = server.counters, MasterQueues(server)
         for num, target in TARGETS.items():
             self.memory.live[num] = Route(target, "handler")
 
@@ -33,7 +34,7 @@ class Server:
         return self.pipes[self.queues.index(queue)]
 
     def read(self, queue):
-        """The records that wait in a queue, taken from it."""
+        """Take the records from a queue, and return them."""
         try:
             data = os.read(self.pipe(queue)[0], 1 << 20)
         except BlockingIOError:
@@ -41,11 +42,11 @@ class Server:
         return [decode(data[i : i + RECORD_BYTES]) for i in range(0, len(data), RECORD_BYTES)]
 
     def contents(self):
-        """Queue by queue, the numbers in it."""
+        """Take all records, and return the signals in each queue."""
         return {str(queue): [record.num for record in found] for queue in self.queues if (found := self.read(queue))}
 
     def fill(self, queue, num=99):
-        """Until nothing more goes in; how many records that is."""
+        """Fill a queue, and return how many records that took."""
         record, count = encode(Record(num, self.queues.index(queue))), 0
         block = record * 256
         try:
@@ -54,16 +55,16 @@ class Server:
         except BlockingIOError:
             return count
 
-    def send_external(self, queue, who, state):
-        """Read a record as a process does: into its hand."""
-        os.readv(self.pipe(queue)[0], [self.memory.in_flight(who)[:RECORD_BYTES]])
-        self.mark(who, state)
+    def send_external(self, queue, process, state):
+        """Fetch a record as a process does: into its in-flight buffer."""
+        os.readv(self.pipe(queue)[0], [self.memory.in_flight(process)[:RECORD_BYTES]])
+        self.mark(process, state)
 
-    def mark(self, who, state):
-        hand = self.memory.in_flight(who)
-        hand[0] = state
+    def mark(self, process, state):
+        buffer = self.memory.in_flight(process)
+        buffer[0] = state
         if state == RUNNING:
-            self.memory.counters.slots[self.memory.slot_number(who)].started[hand[1]] += 1
+            self.memory.counters.slots[self.memory.slot_number(process)].started[buffer[1]] += 1
 
     def close(self):
         os.close(self.memory.fd)
@@ -91,139 +92,139 @@ def server():
     ],
 )
 def test_a_signal_goes_into_its_queues(server, num, contents):
-    """T1-T7: a record in each, which says through which queue it came; counted once."""
-    assert server.outgoing.send(num)
+    """One record in each queue of the target, with the number of the queue. It is counted once."""
+    assert server.master_queues.send(num)
     (queue, *_) = (queue for queue in server.queues if str(queue) in contents)
     assert server.read(queue) == [Record(num, server.queues.index(queue), 0, FETCHED)]
     rest = {name: nums for name, nums in contents.items() if name != str(queue)}
-    assert (server.contents(), server.slot.sent[num]) == (rest, 1)
+    assert (server.contents(), server.counters.sent[num]) == (rest, 1)
 
 
 def test_active_workers_are_those_that_run(server):
-    """T4: those whose process is known; where none is, there is nobody to tell, and nothing to count."""
-    assert server.outgoing.send(3)
-    assert (server.contents(), server.slot.sent[3], server.outgoing.is_queued(3)) == ({}, 0, False)
+    """Workers whose process is known. If there is none, nothing is sent or counted."""
+    assert server.master_queues.send(3)
+    assert (server.contents(), server.counters.sent[3], server.master_queues.is_queued(3)) == ({}, 0, False)
     server.memory.counters.slots[server.memory.slot_number(WORKER2)].pid = 4711
-    assert server.outgoing.send(3)
-    assert (server.contents(), server.slot.sent[3]) == ({"worker2": [3]}, 1)
+    assert server.master_queues.send(3)
+    assert (server.contents(), server.counters.sent[3]) == ({"worker2": [3]}, 1)
 
 
-def test_a_number_that_nobody_handles_goes_nowhere(server):
+def test_a_number_without_a_handler_goes_nowhere(server):
     """It is not counted as sent."""
-    assert server.outgoing.send(200)
-    assert (server.contents(), server.slot.sent[200], server.outgoing.is_queued(200)) == ({}, 0, False)
+    assert server.master_queues.send(200)
+    assert (server.contents(), server.counters.sent[200], server.master_queues.is_queued(200)) == ({}, 0, False)
 
 
 @pytest.mark.parametrize("full", [MULE1, MULE2])
 def test_a_broadcast_is_all_or_none(server, full):
-    """One queue of two is full, whichever: no record goes into the other, nothing is counted."""
+    """If one of two queues is full, no record goes into the other, and nothing is counted."""
     server.fill(Queue("mule", full.number))
-    assert not server.outgoing.send(5)
+    assert not server.master_queues.send(5)
     other = MULE2 if full == MULE1 else MULE1
     assert server.read(Queue("mule", other.number)) == []
-    assert server.slot.sent[5] == server.slot.rejected == 0
+    assert server.counters.sent[5] == server.counters.rejected == 0
     server.read(Queue("mule", full.number))
     while server.read(Queue("mule", full.number)):
         pass
-    assert server.outgoing.send(5)
+    assert server.master_queues.send(5)
 
 
-def test_a_queue_that_others_fill_meanwhile_does_no_harm(server, monkeypatch):
-    """It had room when it was looked at: the signal is refused, or where a copy is out already, one is left out."""
+def test_a_queue_that_others_fill_in_the_meantime(server, monkeypatch):
+    """The signal is rejected. If a copy was sent already, that queue is left out."""
     monkeypatch.setattr(module, "has_room", lambda _fd: True)
     server.fill(Queue("mule", 1))
-    assert not server.outgoing.send(4)
-    assert not server.outgoing.send(5)
-    assert (server.slot.sent[4], server.slot.sent[5], server.slot.rejected) == (0, 0, 0)
+    assert not server.master_queues.send(4)
+    assert not server.master_queues.send(5)
+    assert (server.counters.sent[4], server.counters.sent[5], server.counters.rejected) == (0, 0, 0)
     while server.read(Queue("mule", 1)):
         pass
     server.fill(Queue("mule", 2))
-    assert server.outgoing.send(5)
+    assert server.master_queues.send(5)
     assert [record.num for record in server.read(Queue("mule", 1))] == [5]
-    assert (server.slot.sent[5], server.slot.rejected) == (1, 1)
+    assert (server.counters.sent[5], server.counters.rejected) == (1, 1)
 
 
-def test_a_signal_waits_until_it_is_begun(server):
-    """K4: in its queue, or in a hand and not begun; not while its handler runs, nor after."""
-    assert not server.outgoing.is_queued(4)
-    server.outgoing.send(4)
-    assert server.outgoing.is_queued(4)
+def test_a_signal_is_queued_until_it_is_started(server):
+    """In its queue, or fetched and not started. Not while its handler runs, nor after."""
+    assert not server.master_queues.is_queued(4)
+    server.master_queues.send(4)
+    assert server.master_queues.is_queued(4)
     server.send_external(Queue("mule", 1), MULE1, FETCHED)
-    assert server.outgoing.is_queued(4)
+    assert server.master_queues.is_queued(4)
     server.mark(MULE1, RUNNING)
-    assert not server.outgoing.is_queued(4)
+    assert not server.master_queues.is_queued(4)
     server.mark(MULE1, DONE)
-    assert not server.outgoing.is_queued(4)
+    assert not server.master_queues.is_queued(4)
 
 
-def test_another_signal_in_the_queue_is_another_one(server):
-    """The accounts tell them apart."""
+def test_another_signal_in_the_same_queue(server):
+    """The counters tell them apart."""
     server.memory.live[8] = Route("mule1", "handler")
-    server.outgoing.send(8)
-    assert (server.outgoing.is_queued(8), server.outgoing.is_queued(4)) == (True, False)
-    server.outgoing.send(4)
-    assert server.outgoing.is_queued(4)
+    server.master_queues.send(8)
+    assert (server.master_queues.is_queued(8), server.master_queues.is_queued(4)) == (True, False)
+    server.master_queues.send(4)
+    assert server.master_queues.is_queued(4)
     server.send_external(Queue("mule", 1), MULE1, RUNNING)
-    assert (server.outgoing.is_queued(8), server.outgoing.is_queued(4)) == (False, True)
+    assert (server.master_queues.is_queued(8), server.master_queues.is_queued(4)) == (False, True)
 
 
-def test_a_broadcast_waits_until_all_have_begun(server):
+def test_a_broadcast_is_queued_until_all_have_started_it(server):
     """Each copy counts."""
-    server.outgoing.send(5)
+    server.master_queues.send(5)
     server.send_external(Queue("mule", 1), MULE1, RUNNING)
-    assert server.outgoing.is_queued(5)
+    assert server.master_queues.is_queued(5)
     server.send_external(Queue("mule", 2), MULE2, RUNNING)
-    assert not server.outgoing.is_queued(5)
+    assert not server.master_queues.is_queued(5)
 
 
 @pytest.mark.parametrize("drift", [-3, 3])
-def test_accounts_that_a_killed_process_left_wrong(server, drift):
-    """Too many or too few were counted: once its queue was seen empty, what is in it is judged by what was added."""
+def test_counters_that_a_killed_process_left_wrong(server, drift):
+    """Off by some, in either direction. After the queue was seen empty, only what is added later counts."""
     server.memory.live[8] = Route("mule1", "handler")
     for row in ("sent", "started"):
-        getattr(server.slot, row)[4] = 10
-    server.slot.sent[4] += drift
-    assert not server.outgoing.is_queued(4)
-    server.outgoing.send(8)
-    assert not server.outgoing.is_queued(4), "a timer would never tick again while others keep the queue filled"
-    server.outgoing.send(4)
-    assert server.outgoing.is_queued(4)
+        getattr(server.counters, row)[4] = 10
+    server.counters.sent[4] += drift
+    assert not server.master_queues.is_queued(4)
+    server.master_queues.send(8)
+    assert not server.master_queues.is_queued(4), "a timer would never tick again while others keep the queue filled"
+    server.master_queues.send(4)
+    assert server.master_queues.is_queued(4)
 
 
-def test_a_row_tells_the_name(server):
-    """Empty where the number has none."""
+def test_a_row_contains_the_name(server):
+    """It is empty if the number has none."""
     server.memory.names[4] = "crunch"
-    assert [(row["num"], row["name"]) for row in server.outgoing.rows()] == [
+    assert [(row["num"], row["name"]) for row in server.master_queues.rows()] == [
         (num, "crunch" if num == 4 else "") for num in TARGETS
     ]
 
 
-def test_what_waits_and_what_is_in_hand(server):
-    """The end of a server: quiet is when nothing is anywhere; what waits is told."""
-    assert (server.outgoing.is_idle(), server.outgoing.queued()) == (True, 0)
-    server.outgoing.send(4)
-    server.outgoing.send(7)
-    assert (server.outgoing.is_idle(), server.outgoing.queued()) == (False, 2)
+def test_queued_and_in_flight_records(server):
+    """At a stop, the server is idle when neither exists. Queued records are counted."""
+    assert (server.master_queues.is_idle(), server.master_queues.queued()) == (True, 0)
+    server.master_queues.send(4)
+    server.master_queues.send(7)
+    assert (server.master_queues.is_idle(), server.master_queues.queued()) == (False, 2)
     server.send_external(Queue("mule", 1), MULE1, FETCHED)
-    assert (server.outgoing.is_idle(), server.outgoing.queued()) == (False, 2)
+    assert (server.master_queues.is_idle(), server.master_queues.queued()) == (False, 2)
     server.mark(MULE1, RUNNING)
-    assert (server.outgoing.is_idle(), server.outgoing.queued()) == (False, 1)
+    assert (server.master_queues.is_idle(), server.master_queues.queued()) == (False, 1)
     server.read(Queue("spooler", 0))
-    assert not server.outgoing.is_idle()
+    assert not server.master_queues.is_idle()
     server.mark(MULE1, DONE)
-    assert server.outgoing.is_idle()
+    assert server.master_queues.is_idle()
 
 
-def test_what_nobody_will_take_is_left_out_of_quiet(server):
-    """A queue of one that is not there; a shared one only when nobody is there who reads it."""
+def test_queues_without_readers_do_not_count(server):
+    """The own queue of a process that does not exist, and a shared queue if none of its readers exists."""
     both = frozenset({MULE1, MULE2})
-    server.outgoing.send(4)
-    assert not server.outgoing.is_idle()
-    assert server.outgoing.is_idle(frozenset({MULE1}))
-    assert not server.outgoing.is_idle(frozenset({MULE2}))
+    server.master_queues.send(4)
+    assert not server.master_queues.is_idle()
+    assert server.master_queues.is_idle(frozenset({MULE1}))
+    assert not server.master_queues.is_idle(frozenset({MULE2}))
     server.send_external(Queue("mule", 1), MULE1, FETCHED)
-    assert server.outgoing.is_idle(frozenset({MULE1}))
+    assert server.master_queues.is_idle(frozenset({MULE1}))
     server.mark(MULE1, DONE)
-    server.outgoing.send(5)
-    assert not server.outgoing.is_idle(frozenset({MULE1}))
-    assert server.outgoing.is_idle(both)
+    server.master_queues.send(5)
+    assert not server.master_queues.is_idle(frozenset({MULE1}))
+    assert server.master_queues.is_idle(both)

@@ -116,8 +116,8 @@ def test_a_flood_is_told_at_a_bounded_rate(loop, server, path, caplog, monkeypat
         for number in range(300):
             now[0] += 0.01
             answer(loop, server, path, encode_signal(99) if number % 2 else b"GET ", half=False)
-    assert [message[:18] for message in caplog.messages] == ["refused from outsi"] * 3
-    assert "no signal packet (1 since" in caplog.messages[0]
+    assert [message[:18] for message in caplog.messages] == ["Rejected external "] * 3
+    assert "not a signal packet (1 since" in caplog.messages[0]
     told = sum(int(message.rpartition("(")[2].split()[0]) for message in caplog.messages)
     assert 200 < told <= 300
 

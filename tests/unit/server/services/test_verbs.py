@@ -28,7 +28,7 @@ class Server:
         self.loop, self.path = loop, directory / "sock"
         self.memory = SharedMemory.create(TOPOLOGY)
         self.fds = [os.dup(0) for _ in range(5)]
-        self.status = Status(1, 1, False, True, False, 0, "", {"worker1": 10})
+        self.status = Status(1, 1, 1, False, True, False, 0, "", {"worker1": 10})
         self.done = []
         self.changes = Changes(lambda: self.status)
         operations = Operations(
@@ -65,7 +65,7 @@ class Server:
 
     def reload(self):
         self.done.append("reload")
-        self.status = Status(1, 2, True, True, False, 0, "", {"worker1": 10})
+        self.status = Status(1, 2, 2, True, True, False, 0, "", {"worker1": 10})
 
     def ask(self, verb, **arguments):
         """All messages that come, and the descriptors."""
@@ -159,7 +159,7 @@ def test_memory_can_be_read_and_not_written(server, descriptors):
 def test_join_gives_a_number(server):
     """By the process id that the kernel has; a refusal is an error."""
     assert server.result("join") == {"worker": 2}
-    server.status = Status(1, 1, False, True, True, 0, "", {})
+    server.status = Status(1, 1, 1, False, True, True, 0, "", {})
     assert server.error("join") == {"code": "failed", "message": "not now"}
 
 
@@ -177,7 +177,7 @@ def test_reload_waits_for_the_new_code(server):
     """Nothing is answered until it runs everywhere."""
     assert server.ask("reload") == ([], [])
     assert server.done == ["reload"]
-    server.status = Status(2, 2, False, True, False, 0, "", {"worker1": 20})
+    server.status = Status(2, 2, 2, False, True, False, 0, "", {"worker1": 20})
     server.changes.publish()
     ((message,), _) = server.received()
     assert message["result"] == {"generation": 2}
@@ -185,7 +185,7 @@ def test_reload_waits_for_the_new_code(server):
 
 def test_reload_tells_why_the_load_failed(server):
     server.ask("reload", wait=True)
-    server.status = Status(1, 2, False, True, False, 2, "SyntaxError", {"worker1": 10})
+    server.status = Status(1, 2, 2, False, True, False, 2, "SyntaxError", {"worker1": 10})
     server.changes.publish()
     ((message,), _) = server.received()
     assert message["error"] == {"code": "load_failed", "message": "SyntaxError"}
@@ -200,7 +200,7 @@ def test_reload_and_stop_without_waiting(server):
 
 def test_a_server_that_stops_refuses_a_reload(server):
     """With or without waiting; nothing is loaded."""
-    server.status = Status(1, 1, False, True, True, 0, "", {})
+    server.status = Status(1, 1, 1, False, True, True, 0, "", {})
     for wait in (True, False):
         assert server.error("reload", wait=wait)["code"] == "stopping"
     assert server.done == []
@@ -224,7 +224,7 @@ def test_subscribe_pushes_changes(server):
     """The state first."""
     state = server.result("subscribe")
     assert (state["generation"], state["processes"]) == (1, {"worker1": 10})
-    server.status = Status(1, 1, False, False, False, 0, "", {})
+    server.status = Status(1, 1, 1, False, False, False, 0, "", {})
     server.changes.publish()
     ((message,), _) = server.received()
     assert message == {

@@ -1,0 +1,155 @@
+"""The supervised processes: the policy of each kind, and what the supervisor knows about each process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from heliograph.models import Identity, Topology
+
+NEVER = float("inf")
+
+FORK_TIMEOUT = 30.0
+"""Seconds in which a fork server must report a process that it was told to fork. Then it is killed and replaced."""
+KILL_TIMEOUT = 30.0
+"""Seconds in which a process must exit after SIGKILL. Then an error is logged, and a stop does not wait for it."""
+MIN_UPTIME = 1.0
+"""Seconds after which a process counts as started well."""
+INITIAL_BACKOFF, MAX_BACKOFF = 0.05, 10.0
+"""Seconds before a process that exited early is restarted: the first delay, which doubles, and the longest."""
+EXIT_RECYCLED = 64
+"""Exit code of a process that exits to be replaced: after SIGTERM, or after `--max-signals` signals."""
+WEB_SERVER = Identity("webserver")
+"""The command after `--`."""
+
+State = Literal["absent", "forking", "running", "draining", "killed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the supervisor treats a kind of process."""
+
+    origin: Literal["fork", "join", "command"]
+    """fork: a fork server forks it. join: it is started by others, and joins. command: the master starts a program."""
+
+    restart: Literal["always", "on_failure", "never"]
+    """When a process that exited is started again. on_failure: after exit code 0 the server stops with it."""
+
+    reload: Literal["replace", "hang_up", "leave"]
+    """replace: drain it and fork a new one. hang_up: send SIGHUP. leave: whoever started it replaces it."""
+
+    stop_stage: int
+    """A stop asks the processes of a stage to exit when those of all lower stages have exited."""
+
+    proven_by_joins: bool = False
+    """True if it counts as started well only after a process has joined since its start."""
+
+    counts_for_ready: bool = True
+    """True if the server is ready, and a reload complete, only when it runs."""
+
+    counts_for_idle: bool = True
+    """True if a stop waits until the signals queued for it are handled."""
+
+    fork_timeout: float = FORK_TIMEOUT
+
+
+FORKED = Policy("fork", "always", "replace", stop_stage=2)
+JOINED = Policy("join", "never", "leave", stop_stage=1)
+WEB_COMMAND = Policy("command", "on_failure", "hang_up", stop_stage=1, proven_by_joins=True, counts_for_idle=False)
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of the server: its place in the topology, and the operating system's process that fills it now."""
+
+    identity: Identity
+    policy: Policy
+    state: State = "absent"
+    pid: int = 0
+    last_pid: int = 0
+    """Process id of its predecessor."""
+    generation: int = 0
+    since: float = -NEVER
+    """When it was started or joined, also if it has exited since."""
+    ready: bool = False
+    """True if it has reported that it receives signals."""
+    early_exits: int = 0
+    """How many times in a row it exited soon after its start."""
+    hung_up: bool = False
+    """True if it got SIGHUP. A command that has not installed its handler yet exits because of it."""
+    deadline: float = NEVER
+    """When to start it (absent), or to give up waiting for it (forking, draining, killed)."""
+
+    def start(self, pid: int, generation: int, now: float) -> None:
+        """Record that a process fills this place now."""
+        self.state, self.pid, self.generation, self.since, self.deadline = "running", pid, generation, now, NEVER
+        self.hung_up = False
+
+    def clear(self) -> None:
+        """Record that no process fills this place any more."""
+        self.last_pid = self.pid or self.last_pid
+        self.state, self.pid, self.ready, self.deadline = "absent", 0, False, NEVER
+
+    @property
+    def name(self) -> str:
+        """Its name at the beginning of a log line."""
+        return "Web server" if self.identity == WEB_SERVER else str(self.identity)
+
+    def delay(self) -> float:
+        """Return the seconds to wait before the next start."""
+        return min(INITIAL_BACKOFF * 2 ** (self.early_exits - 1), MAX_BACKOFF) if self.early_exits else 0.0
+
+
+class Children:
+    """The children of a server, in the order in which they are started."""
+
+    def __init__(self, topology: Topology, *, with_web_server: bool) -> None:
+        table = dict.fromkeys(topology.processes(), FORKED)
+        if with_web_server:
+            table |= {process: JOINED for process in table if process.role == "worker"}
+            table[WEB_SERVER] = WEB_COMMAND
+        self._children = {process: Child(process, policy) for process, policy in table.items()}
+
+    def __iter__(self) -> Iterator[Child]:
+        return iter(self._children.values())
+
+    def __getitem__(self, process: Identity) -> Child:
+        return self._children[process]
+
+    @property
+    def deadline(self) -> float:
+        """Earliest deadline of a child."""
+        return min((child.deadline for child in self), default=NEVER)
+
+    @property
+    def joining(self) -> list[Child]:
+        """Children whose processes join."""
+        return [child for child in self if child.policy.origin == "join"]
+
+    @property
+    def counted(self) -> list[Child]:
+        """Children without which the server is not ready."""
+        return [child for child in self if child.policy.counts_for_ready]
+
+    @property
+    def accept_joins(self) -> bool:
+        """False if the web server exits: its processes exit with it."""
+        return any(child.policy.origin == "command" and child.state == "running" for child in self)
+
+    def forking(self, generation: int) -> list[Child]:
+        """Return the children that the fork server of that generation was told to fork."""
+        return [child for child in self if child.state == "forking" and child.generation == generation]
+
+    def have_joined(self, since: float) -> bool:
+        """Return True if a process has joined since then."""
+        return any(child.since > since for child in self.joining)
+
+    def proven(self, child: Child, since: float) -> bool:
+        """Return True if a child has started well: if that takes a process that joins, one has joined since then."""
+        return not child.policy.proven_by_joins or self.have_joined(since)
+
+    def not_joined(self) -> list[str]:
+        """Return the names of the workers that no process has become since the web server was started."""
+        start = max((child.since for child in self if child.policy.proven_by_joins), default=-NEVER)
+        return [str(child.identity) for child in self.joining if child.since < start]

@@ -1,0 +1,120 @@
+"""The fork servers of a server, one per generation of the code, and their deadlines."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Literal
+
+from heliograph._core.supervision.actions import Action, KillForkServer, Log, StartForkServer, StopForkServer
+from heliograph._core.supervision.children import KILL_TIMEOUT, NEVER
+
+LOAD_TIMEOUT = 600.0
+"""Seconds in which a fork server must have loaded the application. Then the load counts as failed."""
+
+
+@dataclass(slots=True)
+class ForkServerRecord:
+    """A fork server that has not exited."""
+
+    state: Literal["loading", "ready", "stopping", "killed"]
+    deadline: float = NEVER
+    """When to give up waiting for it: every state has one except ready."""
+
+
+@dataclass(slots=True)
+class Loads:
+    """Which fork servers exist, which one is loading, and which one forks."""
+
+    graceful_timeout: float
+    current: int = 0
+    """Generation of the newest fork server that has loaded the application. 0 before the first."""
+    retry_at: float = NEVER
+    """When to load the application again, because the current fork server was lost and its successor failed."""
+    started_at: float = NEVER
+    """When the last load began."""
+    again: bool = False
+    """True if a reload was requested while the application was being loaded."""
+    failed: int = 0
+    """The last generation that could not be loaded. 0 if none failed."""
+    failure: str = ""
+    """Why it could not be loaded."""
+    _last: int = 0
+    _servers: dict[int, ForkServerRecord] = field(default_factory=dict[int, ForkServerRecord])
+
+    @property
+    def loading(self) -> int:
+        """Generation that is being loaded. 0 if none is."""
+        return next((number for number, server in self._servers.items() if server.state == "loading"), 0)
+
+    @property
+    def newest(self) -> int:
+        """The newest generation, which may be loading or have failed."""
+        return self._last
+
+    @property
+    def requested(self) -> int:
+        """The generation that a reload waits for: it is loaded next if it is not the newest one."""
+        return self._last + self.again
+
+    @property
+    def can_fork(self) -> bool:
+        """True if the current fork server takes commands."""
+        return self.current in self._servers and self._servers[self.current].state == "ready"
+
+    @property
+    def deadline(self) -> float:
+        """When a fork server is overdue, or the application must be loaded again."""
+        return min([self.retry_at, *(server.deadline for server in self._servers.values())])
+
+    def load(self, now: float) -> list[Action]:
+        """Start the fork server of the next generation."""
+        self._last += 1
+        self.retry_at, self.started_at, self.again = NEVER, now, False
+        self._servers[self._last] = ForkServerRecord("loading", now + LOAD_TIMEOUT)
+        return [StartForkServer(self._last)]
+
+    def activate(self, generation: int, now: float) -> list[Action]:
+        """Make a loaded fork server the current one, and stop its predecessor."""
+        old, self.current = self.current, generation
+        self._servers[generation] = ForkServerRecord("ready")
+        exists = old in self._servers and self._servers[old].state != "killed"
+        return self.stop(old, now) if exists else []
+
+    def stop(self, generation: int, now: float) -> list[Action]:
+        """Tell a fork server to exit. It is killed if it has not done so after the graceful timeout."""
+        server = self._servers.get(generation)
+        if server is not None and server.state != "killed":
+            server.state, server.deadline = "stopping", now + self.graceful_timeout
+        return [StopForkServer(generation)]
+
+    def kill(self, generation: int, now: float) -> list[Action]:
+        """Kill a fork server."""
+        server = self._servers.get(generation)
+        if server is None or server.state == "killed":
+            return []
+        server.state, server.deadline = "killed", now + KILL_TIMEOUT
+        return [KillForkServer(generation)]
+
+    def exiting(self, generation: int, now: float) -> None:
+        """Record that a fork server exits by itself, after a failed load."""
+        if generation in self._servers:
+            self._servers[generation] = ForkServerRecord("stopping", now + self.graceful_timeout)
+
+    def forget(self, generation: int) -> None:
+        """Record that a fork server has exited."""
+        self._servers.pop(generation, None)
+
+    def stop_all(self, now: float) -> list[Action]:
+        """Tell all fork servers to exit that were not told yet."""
+        numbers = [number for number, server in self._servers.items() if server.state in ("loading", "ready")]
+        return [action for number in numbers for action in self.stop(number, now)]
+
+    def overdue(self, now: float) -> list[tuple[int, str]]:
+        """Return generation and state of the fork servers whose deadline has passed."""
+        return [(number, server.state) for number, server in self._servers.items() if server.deadline <= now]
+
+    def kill_stopping(self, generation: int, now: float) -> list[Action]:
+        """Kill a fork server that was told to exit and has not."""
+        text = f"Fork server of generation {generation} did not exit within the graceful timeout, killing it"
+        return [Log(logging.WARNING, text), *self.kill(generation, now)]

@@ -1,0 +1,118 @@
+"""The state of a server, and the questions that the master asks about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from heliograph._core.supervision.children import NEVER, Children
+from heliograph._core.supervision.loads import Loads
+from heliograph._core.supervision.progress import Progress
+from heliograph._core.supervision.stopping import Stop
+from heliograph.models import Identity, Topology
+
+
+@dataclass(slots=True)
+class ServerState:
+    """The state of a server, as far as decisions need it. Times are seconds on one monotonic clock."""
+
+    topology: Topology
+    graceful_timeout: float = 30.0
+    with_web_server: bool = False
+    """True if the workers are processes of a web server."""
+    _children: Children = field(init=False)
+    _loads: Loads = field(init=False)
+    _stop: Stop = field(init=False)
+    _progress: Progress = field(init=False, default_factory=Progress)
+    _join_warning_at: float = field(init=False, default=NEVER)
+
+    def __post_init__(self) -> None:
+        self._children = Children(self.topology, with_web_server=self.with_web_server)
+        self._loads = Loads(self.graceful_timeout)
+        self._stop = Stop(self.graceful_timeout)
+
+    @property
+    def deadline(self) -> float:
+        """When `Due` must be handled at the latest. Infinite if there is nothing to wait for."""
+        return min(self._loads.deadline, self._children.deadline, self._join_warning_at)
+
+    @property
+    def generation(self) -> int:
+        """Generation of the code that processes are forked from. 0 before the first is loaded."""
+        return self._loads.current
+
+    @property
+    def loading(self) -> bool:
+        """True if a fork server is loading the application."""
+        return bool(self._loads.loading)
+
+    @property
+    def newest_generation(self) -> int:
+        """The generation that was loaded last. It may still be loading, or have failed."""
+        return self._loads.newest
+
+    @property
+    def requested_generation(self) -> int:
+        """The generation that answers a reload requested now."""
+        return self._loads.requested
+
+    @property
+    def failed_generation(self) -> int:
+        """The last generation that could not be loaded. 0 if none failed."""
+        return self._loads.failed
+
+    @property
+    def failure(self) -> str:
+        """Why the last failed generation could not be loaded."""
+        return self._loads.failure
+
+    @property
+    def stopping(self) -> bool:
+        """True if the server was told to stop."""
+        return self._stop.requested
+
+    @property
+    def draining_queues(self) -> bool:
+        """True if the server is stopping and still handles queued signals: the master then looks for `Idle`."""
+        return self.stopping and not self._stop.idle
+
+    @property
+    def forking(self) -> bool:
+        """True if a fork server was told to fork and has not reported yet."""
+        return any(child.state == "forking" for child in self._children)
+
+    @property
+    def all_running(self) -> bool:
+        """True if every process runs the newest code."""
+        return all(c.state == "running" and c.generation == self.generation for c in self._children.counted)
+
+    @property
+    def complete(self) -> bool:
+        """True if every process runs the newest code and has reported that it is ready."""
+        return self.all_running and all(c.ready or c.policy.origin == "command" for c in self._children.counted)
+
+    @property
+    def vacant_workers(self) -> frozenset[Identity]:
+        """Workers that a stop does not wait for: they have exited for good, or are overdue and have never joined."""
+        stage = self._stop.stage(self._children) if self.stopping else 0
+        overdue = self._join_warning_at == NEVER
+        return frozenset(
+            child.identity
+            for child in self._children.joining
+            if child.policy.counts_for_idle and (child.policy.stop_stage < stage or (overdue and not child.generation))
+        )
+
+    def identity_of(self, pid: int) -> Identity | None:
+        """Return which process has this process id. None if none has."""
+        return next((child.identity for child in self._children if child.pid == pid), None)
+
+    def worker_of(self, pid: int) -> Identity | None:
+        """Return which worker a process became by joining. None if it is not one."""
+        return next((child.identity for child in self._children.joining if child.pid == pid), None)
+
+    def is_external(self, process: Identity) -> bool:
+        """Return True if others start this process."""
+        return self._children[process].policy.origin == "join"
+
+    def pids(self) -> dict[Identity, int]:
+        """Return the process ids of the processes that run."""
+        return {child.identity: child.pid for child in self._children if child.pid}

@@ -1,0 +1,81 @@
+"""What the verbs of the control socket do on this server, and the state that it reports."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from heliograph._core.supervision.events import Joined, ReloadRequested, StopRequested
+from heliograph.ipc.inherited import InheritedState
+from heliograph.server.dispatcher import Dispatcher
+from heliograph.server.services.changes import Status
+from heliograph.server.services.control import Refused
+from heliograph.server.services.master_queues import MasterQueues
+from heliograph.server.services.scheduler import SchedulerService
+from heliograph.server.services.verbs import Operations
+from heliograph.settings.options import ServerSettings
+
+
+class ServerOperations:
+    """Carries out the verbs, and describes the server."""
+
+    def __init__(
+        self, settings: ServerSettings, dispatcher: Dispatcher, queues: MasterQueues, scheduler: SchedulerService
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._queues = queues
+        self._scheduler = scheduler
+
+    def for_verbs(self, inherited: Callable[[int], InheritedState]) -> Operations:
+        """Return what the verbs need. `inherited` returns what a process that joins gets, for a generation."""
+        supervisor = self._dispatcher.supervisor
+        return Operations(
+            status=self.status,
+            facts=self._facts,
+            inherited=lambda: inherited(supervisor.generation),
+            triggers=lambda: self._scheduler.numbers,
+            join=self._join,
+            upcoming=self._scheduler.upcoming,
+            reload=partial(self._handle, ReloadRequested()),
+            stop=partial(self._handle, StopRequested()),
+        )
+
+    def status(self) -> Status:
+        """Return the state of the processes."""
+        return Status.of(self._dispatcher.supervisor)
+
+    def state(self) -> dict[str, Any]:
+        """Return the whole state, as SIGUSR1 logs it."""
+        return {
+            **self._facts(),
+            **self.status().to_json(),
+            "queued": self._queues.queued(),
+            "rejected": self._queues.rejected(),
+            "signals": self._queues.rows(),
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "name": self._settings.name,
+            "app": str(self._settings.app),
+            "pid": os.getpid(),
+            "queued": self._queues.in_pipes(),
+            "triggers": self._scheduler.rows(),
+        }
+
+    def _join(self, pid: int) -> int:
+        """Make a process of the web server a worker. Return its number. 0: no worker number is free."""
+        if not self._settings.command:
+            raise Refused(
+                "failed", "this server starts its workers itself. Start the web server with `heliograph run`."
+            )
+        self._handle(Joined(pid))
+        process = self._dispatcher.supervisor.worker_of(pid)
+        return process.number if process else 0
+
+    def _handle(self, event: Joined | ReloadRequested | StopRequested) -> None:
+        self._dispatcher.handle(event, time.monotonic())

@@ -1,0 +1,188 @@
+"""Starts, signals and reaps the server's processes: carries out actions, and turns exits and reports into events."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from heliograph._core.schedule.trigger_codec import from_json
+from heliograph._core.supervision import actions, events
+from heliograph._core.supervision.children import EXIT_RECYCLED, WEB_SERVER
+from heliograph.models import Identity
+from heliograph.server.dispatcher import Dispatcher
+from heliograph.server.processes.fork_servers import ForkServers
+from heliograph.server.processes.redelivery import Redelivery
+from heliograph.server.processes.web_server import WebServerProcess
+from heliograph.server.server_queues import ServerQueues
+from heliograph.server.services.reports import Report, Reports
+from heliograph.server.services.scheduler import SchedulerService
+
+_LOG = logging.getLogger("heliograph.master")
+
+_CANNOT_START = 127
+"""Exit code for a command that cannot be started, as in a shell."""
+
+
+class Processes:
+    """The processes of a server. The master is the parent or the subreaper of all of them except joined ones."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, queues: ServerQueues, fork_servers: ForkServers, web_server: WebServerProcess
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._supervisor = dispatcher.supervisor
+        self._memory = queues.memory
+        self._redelivery = Redelivery(queues)
+        self._fork_servers = fork_servers
+        self._web_server = web_server
+        self._unreported_exits: dict[int, int] = {}
+        """Exit codes of children that no report has named yet: an exit may overtake the report of the fork."""
+
+    # Actions
+
+    def carry_out_actions(self, watch: Callable[[int, Identity], bool]) -> None:
+        """Carry out the actions that concern processes. `watch` reports the exit of a process that joined."""
+        on = self._dispatcher.on
+        on(actions.StartForkServer, lambda action: self._start_fork_server(action.generation))
+        on(actions.StopForkServer, lambda action: self._fork_servers.stop(action.generation))
+        on(actions.KillForkServer, lambda action: self._fork_servers.kill(action.generation))
+        on(actions.Fork, lambda action: self._fork_servers.fork(action.generation, action.process))
+        on(actions.StartCommand, lambda action: self._start_command(action.process))
+        on(actions.ReloadCommand, lambda action: _kill(action.pid, signal.SIGHUP))
+        on(actions.Drain, lambda action: _kill(action.pid, signal.SIGTERM))
+        on(actions.Kill, lambda action: self._kill(action.pid))
+        on(actions.Watch, lambda action: self._watch(action, watch))
+
+    def _start_fork_server(self, generation: int) -> None:
+        try:
+            self._fork_servers.start(generation)
+        except OSError as error:
+            reason = f"cannot start the fork server: {error.strerror or error}"
+            self._dispatcher.handle(events.ForkServerExited(generation, reason), time.monotonic())
+
+    def _start_command(self, process: Identity) -> None:
+        now = time.monotonic()
+        try:
+            pid = self._web_server.start()
+        except OSError as error:
+            reason = f"cannot start {self._web_server.command[0]}: {error.strerror or error}"
+            self._dispatcher.handle(events.Exited(process, reason, code=_CANNOT_START), now)
+        else:
+            _LOG.info("Started web server: %s (pid %d)", " ".join(self._web_server.command), pid)
+            self._dispatcher.handle(events.Started(process, pid, self._supervisor.generation), now)
+
+    def _watch(self, action: actions.Watch, watch: Callable[[int, Identity], bool]) -> None:
+        if not watch(action.pid, action.process):
+            self.on_left(action.process, time.monotonic())
+
+    def _kill(self, pid: int) -> None:
+        if pid == self._web_server.pid:
+            self._web_server.kill()
+        else:
+            _kill(pid, signal.SIGKILL)
+
+    def activate(self, generation: int, scheduler: SchedulerService) -> None:
+        """Use the routes and triggers of the code that a fork server has loaded."""
+        self._memory.live.copy_from(self._memory.staged)
+        scheduler.replace_all(from_json(self._fork_servers.triggers(generation)))
+
+    # Reports
+
+    def listen_to(self, reports: Reports) -> None:
+        """Handle the reports that concern processes."""
+        reports.on("ready", self._on_loaded)
+        reports.on("failed", self._on_load_failed)
+        reports.on("forked", self._on_forked)
+        reports.on("fork_failed", self._on_fork_failed)
+        reports.on("up", self._on_ready)
+
+    def _on_loaded(self, report: Report, now: float) -> None:
+        self._dispatcher.handle(events.ForkServerReady(report["generation"]), now)
+
+    def _on_load_failed(self, report: Report, now: float) -> None:
+        self._dispatcher.handle(events.ForkServerFailed(report["generation"], report["failed"].strip()), now)
+
+    def _on_forked(self, report: Report, now: float) -> None:
+        pid: int = report["pid"]
+        self._dispatcher.handle(events.Started(Identity(*report["forked"]), pid, report["generation"]), now)
+        if pid in self._unreported_exits:
+            self._on_exit(pid, self._unreported_exits.pop(pid), now)
+        self._forget_strangers()
+
+    def _on_fork_failed(self, report: Report, now: float) -> None:
+        process = Identity(*report["fork_failed"])
+        self._dispatcher.handle(events.ForkFailed(process, report["generation"], report["reason"]), now)
+        self._forget_strangers()
+
+    def _on_ready(self, report: Report, now: float) -> None:
+        self._dispatcher.handle(events.ProcessReady(Identity(*report["up"])), now)
+
+    # Exits
+
+    def reap(self, now: float) -> None:
+        """Reap all children that have exited."""
+        while True:
+            try:
+                child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if child is None:
+                return
+            if child.si_pid == self._web_server.pid:
+                self._web_server.kill()  # Processes that it left behind would keep the address of its successor.
+            _, status = os.waitpid(child.si_pid, 0)
+            self._on_exit(child.si_pid, os.waitstatus_to_exitcode(status), now)
+
+    def on_left(self, process: Identity, now: float) -> None:
+        """Handle the exit of a process that had joined."""
+        self._recover(process)
+        self._dispatcher.handle(events.Exited(process, "it left", expected=True), now)
+
+    def close(self) -> None:
+        """Kill and reap all processes that are left."""
+        self._fork_servers.close()
+        if self._web_server.pid:
+            self._web_server.kill()
+        for pid in self._supervisor.pids().values():
+            _kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+    def _on_exit(self, pid: int, code: int, now: float) -> None:
+        reason = _exit_reason(code)
+        generation = self._fork_servers.forget(pid, code)
+        if generation is not None:
+            self._dispatcher.handle(events.ForkServerExited(generation, reason), now)
+            return
+        process = self._supervisor.identity_of(pid)
+        if pid == self._web_server.pid:
+            self._web_server.pid = 0
+            self._dispatcher.handle(events.Exited(WEB_SERVER, reason, code=code), now)
+        elif process is not None and not self._supervisor.is_external(process):
+            self._recover(process, timed_out=code == -signal.SIGALRM)
+            self._dispatcher.handle(events.Exited(process, reason, expected=code == EXIT_RECYCLED), now)
+        elif self._supervisor.forking:  # Else it is an orphan that the application started.
+            self._unreported_exits[pid] = code
+
+    def _recover(self, process: Identity, *, timed_out: bool = False) -> None:
+        self._memory.counters.slots[self._memory.slot_number(process)].pid = 0
+        self._redelivery.recover(process, timed_out=timed_out)
+
+    def _forget_strangers(self) -> None:
+        if not self._supervisor.forking:
+            self._unreported_exits.clear()
+
+
+def _exit_reason(code: int) -> str:
+    if code == -signal.SIGALRM:
+        return "its handler exceeded the time limit"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _kill(pid: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # It has exited, and SIGCHLD reports that.
+        os.kill(pid, signum)

@@ -1,0 +1,72 @@
+"""The scheduler of the server's triggers as a service: it sends their signals until the server stops."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from heliograph._core.supervision.supervisor import Supervisor
+from heliograph.loop import NEVER, Selector, Service
+from heliograph.models import Trigger
+from heliograph.server.services.master_queues import MasterQueues
+from heliograph.server.services.reports import Reports
+from heliograph.triggers.last_runs import LastRunStore
+from heliograph.triggers.scheduler import Scheduler, SchedulerHost
+
+_LOG = logging.getLogger("heliograph.master")
+
+
+class SchedulerService(Service):
+    """Runs the triggers that the current code has registered."""
+
+    def __init__(
+        self, selector: Selector, queues: MasterQueues, last_runs: LastRunStore, supervisor: Supervisor
+    ) -> None:
+        """Nothing is sent any more when `supervisor` stops the server."""
+        self.numbers: dict[str, int] = {}
+        """Signal number of each trigger that the current code has registered, also of those removed since."""
+        self._scheduler = Scheduler(queues.send, queues.is_queued, SchedulerHost(_LOG, last_runs=last_runs))
+        self._supervisor = supervisor
+        self._selector = selector
+        self._watch_fd: int | None = None
+
+    def listen_to(self, reports: Reports) -> None:
+        """Handle the reports that an application changed or removed a trigger."""
+        reports.on("period", lambda report, _: self._scheduler.change_period(report["trigger"], report["period"]))
+        reports.on("trigger", lambda report, _: self._scheduler.remove(report["trigger"]))
+
+    @property
+    def deadline(self) -> float:
+        return NEVER if self._supervisor.stopping else self._scheduler.deadline
+
+    def tick(self, now: float) -> None:  # noqa: ARG002 - the scheduler has clocks of its own
+        if not self._supervisor.stopping:
+            self._scheduler.tick()
+
+    def replace_all(self, triggers: Iterable[Trigger]) -> None:
+        """Run exactly these triggers."""
+        listed = list(triggers)
+        self.numbers = {trigger.name: trigger.num for trigger in listed}
+        self._scheduler.replace_all(listed)
+        if self._watch_fd is None and self._scheduler.watch_fd is not None:
+            self._watch_fd = self._scheduler.watch_fd
+            self._selector.register(self._watch_fd, selectors.EVENT_READ, self._read_changes)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all triggers, for the status output."""
+        return self._scheduler.rows()
+
+    def upcoming(self, count: int) -> Sequence[tuple[float, str, int]]:
+        """Return the next runs: time (seconds since 1970), name of the trigger, signal number."""
+        return self._scheduler.upcoming(count)
+
+    def close(self) -> None:
+        if self._watch_fd is not None:
+            self._selector.unregister(self._watch_fd)
+            self._watch_fd = None
+        self._scheduler.close()
+
+    def _read_changes(self, _now: float) -> None:
+        self._scheduler.read_changes()
