@@ -22,7 +22,7 @@ from heliograph._core.schedule.trigger_codec import from_json
 from heliograph._core.supervision import actions as do
 from heliograph._core.supervision.supervisor import EXIT_RECYCLED, WEB_SERVER, Supervisor
 from heliograph.ipc import instance
-from heliograph.ipc.inherited import InheritedState
+from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
 from heliograph.ipc.pipes import make_pipes, server_queues
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
@@ -277,21 +277,25 @@ class Master:
             _LOG.info("started %s, process %d", " ".join(self._beside.command), pid)
             self._execute(self._supervisor.forked(WEB_SERVER, pid, self._supervisor.generation, now))
 
-    def _inherited(self, generation: int, commands: int = -1, triggers: int = -1) -> InheritedState:
+    def _inherited(self, generation: int, **descriptors: int) -> InheritedState:
+        settings = self._settings
         return InheritedState(
             generation=generation,
             master=os.getpid(),
-            memory=self._memory.fd,
-            queues=self._pipes,
-            reports=self._report_to,
-            commands=commands,
-            triggers=triggers,
-            topology=self._settings.topology,
-            app=str(self._settings.app),
-            lazy=self._settings.lazy_apps,
-            max_signals=self._settings.max_signals,
-            time_limit=self._settings.time_limit,
-            log_level=self._settings.log_level,
+            descriptors={
+                "memory": self._memory.fd,
+                "reports": self._report_to,
+                **queue_descriptors(settings.topology, self._pipes),
+                **descriptors,
+            },
+            settings=ProcessSettings(
+                topology=settings.topology,
+                app=str(settings.app),
+                lazy=settings.lazy_apps,
+                max_signals=settings.max_signals,
+                time_limit=settings.time_limit,
+                log_level=settings.log_level,
+            ),
         )
 
     def _end(self) -> None:
@@ -328,7 +332,8 @@ class Master:
         match request:
             case {"do": "attach"}:
                 inherited = self._inherited(self._supervisor.generation)
-                return {"inherited": inherited.to_json(), "triggers": self._declared}, inherited.passed()
+                passed = tuple(inherited.descriptors.values())
+                return {"inherited": inherited.to_json(), "triggers": self._declared}, passed
             case {"do": "join"}:
                 return self._assign_worker_number(pid), ()
             case {"do": "signals"}:

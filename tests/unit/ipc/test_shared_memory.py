@@ -1,20 +1,24 @@
-"""The memory that the processes of a server share, as far as it is about names."""
+"""The memory that the processes of a server share: opened by its layout, for reading only, and the names in it."""
 
 import fcntl
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from heliograph._core.layout import MAX_SENDER_ONLY, IncompatibleServer, Layout
 from heliograph._core.signals.routes import Route
 from heliograph.exceptions import NoSignalAvailable
-from heliograph.ipc.shared_memory import MAX_SENDER_ONLY, SharedMemory
+from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import SIGNALS, Identity, Topology
 
 SERVER = Topology(workers=2, mules=1)
-BEYOND = 4 + MAX_SENDER_ONLY
-"""The byte after those of the server's processes, its master and guests."""
+FIRST_SENDER_ONLY = 4
+"""Index of the first slot behind those of the processes and the master."""
+LOCKS = Layout.of(SERVER)["locks"].offset
+NAME_LOCK = LOCKS + MAX_SENDER_ONLY
 WANT_67 = ("a", "x")
 """Two names with the same first candidate."""
 
@@ -86,12 +90,12 @@ def test_names_touch_nothing_else(memory):
 
 def test_one_process_names_at_a_time(memory):
     """While another is at it this one would wait; guests are not kept out, nor do they keep anybody out."""
-    assert memory.claim_sender_only_slot() == BEYOND - MAX_SENDER_ONLY
-    fcntl.lockf(memory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, MAX_SENDER_ONLY, BEYOND - MAX_SENDER_ONLY)
+    assert memory.claim_sender_only_slot() == FIRST_SENDER_ONLY
+    fcntl.lockf(memory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, MAX_SENDER_ONLY, LOCKS)
     with _other(memory, "with memory._name_lock():\n    print('within')\n    sys.stdin.read()") as other:
         assert other.stdout.readline() == "within\n"
         with pytest.raises(OSError, match="temporarily unavailable"):
-            fcntl.lockf(memory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, BEYOND)
+            fcntl.lockf(memory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, NAME_LOCK)
         other.stdin.close()
         assert other.wait() == 0
     assert memory.allocate_name("a", anything) == 67
@@ -121,3 +125,72 @@ def test_who_has_a_slot_of_its_own_gives_up_that_of_a_guest(memory):
             other.stdin.close()
             assert other.wait() == 0
         memory.free_sender_only_slot()
+
+
+def test_new_memory_begins_with_its_header(memory):
+    """And has nothing but zeros behind it."""
+    layout = Layout.of(SERVER)
+    content = os.pread(memory.fd, layout.size + 1, 0)
+    assert len(content) == layout.size
+    assert content.startswith(layout.header())
+    assert not any(content[layout.header_bytes :])
+
+
+@pytest.mark.parametrize("opening", [SharedMemory, SharedMemory.open_read_only])
+def test_memory_of_another_layout_is_not_opened(memory, opening):
+    """Neither to write nor to read: a figure would be read as another."""
+    os.pwrite(memory.fd, b"\xff", Layout.of(SERVER).header_bytes - 1)
+    with pytest.raises(IncompatibleServer, match="another layout of the shared memory: locks"):
+        opening(memory.fd, SERVER)
+
+
+@pytest.mark.parametrize("other", [Topology(workers=1, mules=1), Topology(workers=2, mules=2)])
+def test_memory_of_another_topology_is_not_opened(memory, other):
+    """Its segments are of another length."""
+    with pytest.raises(IncompatibleServer, match="counters, in_flight"):
+        SharedMemory(memory.fd, other)
+
+
+def test_memory_that_was_cut_off_is_not_opened(memory):
+    """Reading beyond the end of the file would kill the process (SIGBUS)."""
+    os.ftruncate(memory.fd, Layout.of(SERVER).size - 1)
+    with pytest.raises(IncompatibleServer, match="instead of"):
+        SharedMemory(memory.fd, SERVER)
+
+
+def test_a_reader_sees_what_is_written_and_writes_nothing(memory):
+    """Over the descriptor that the master hands out, which cannot be written to either."""
+    fd = memory.read_only_descriptor()
+    try:
+        assert not os.get_inheritable(fd)
+        reader = SharedMemory.open_read_only(fd, SERVER)
+        memory.counters.slots[1].sent[7] += 3
+        memory.live[7] = Route("mule1", "shop.refresh")
+        memory.names[67] = "a"
+        memory.in_flight(Identity("mule", 1))[0] = 1
+        assert reader.counters.total("sent", 7) == 3
+        assert (reader.live[7], reader.names.find("a")) == (Route("mule1", "shop.refresh"), 67)
+        assert reader.in_flight(Identity("mule", 1))[0] == 1
+        for write in (
+            lambda: reader.counters.slots[1].sent.__setitem__(7, 0),
+            reader.live.clear,
+            lambda: reader.names.__setitem__(67, "b"),
+            lambda: reader.in_flight(Identity("mule", 1)).__setitem__(0, 0),
+        ):
+            with pytest.raises(TypeError, match="read-only"):
+                write()
+        with pytest.raises(PermissionError):
+            SharedMemory(fd, SERVER)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.pwrite(fd, b"x", 0)
+    finally:
+        os.close(fd)
+
+
+def test_a_failed_start_leaves_no_descriptor_open(monkeypatch):
+    """If the header cannot be written, the memory is closed again."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    with pytest.raises(IncompatibleServer, match="without a header"):
+        SharedMemory.create(SERVER)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -20,6 +20,9 @@ NAMES_BYTES = SIGNALS * NAME_BYTES
 MAX_NAME_BYTES = NAME_BYTES - 1
 """Bytes of a name in UTF-8."""
 
+FORMAT_VERSION = 1
+"""Version of the format of the table. Increase it when the meaning of a byte changes."""
+
 _FIRST_AUTOMATIC = 64
 """Numbers below are what people write by hand and what `Signal()` takes first, so names come to them last."""
 

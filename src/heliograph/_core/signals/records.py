@@ -23,6 +23,9 @@ PREFETCH = 64
 """How many signals of its own queue a process takes at a time; 64 records are one read of 1,024 bytes."""
 IN_FLIGHT_BYTES = RECORD_BYTES * PREFETCH
 
+FORMAT_VERSION = 1
+"""Version of the format of a record. Increase it when the meaning of a byte changes."""
+
 DONE, FETCHED, RUNNING, INTERRUPTED = 0, 1, 2, 3
 
 

@@ -14,6 +14,9 @@ from heliograph.models import SIGNALS
 ROUTE_BYTES = 256
 TABLE_BYTES = SIGNALS * ROUTE_BYTES
 
+FORMAT_VERSION = 1
+"""Version of the format of the table. Increase it when the meaning of a byte changes."""
+
 _REGISTERED, _ONCE, _REMOTE = 1, 2, 4
 _TARGET, _NAME = 8, 72
 

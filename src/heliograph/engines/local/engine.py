@@ -54,12 +54,12 @@ class LocalEngine(NoWebServer):
     def __init__(self, inherited: InheritedState, process: Identity = _LOADER) -> None:
         self.clock: Clock = SystemClock()
         self.inherited = inherited
-        self.memory = SharedMemory(inherited.memory, inherited.topology)
+        self.memory = SharedMemory(inherited.memory, inherited.settings.topology)
         self.counters = self.memory.counters
         self.receiver: Receiver | None = None
         self.loading = True
-        self._topology = inherited.topology
-        self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.topology))}
+        self._topology = inherited.settings.topology
+        self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.settings.topology))}
         self._identity = process
         self._hooks: list[Callable[[], None]] = []
         self._handlers: dict[int, LimitedHandler] = {}
@@ -95,7 +95,11 @@ class LocalEngine(NoWebServer):
     def opt(self) -> Mapping[str, Any]:
         farms = [f"{farm.name}:{','.join(map(str, farm.mules))}" for farm in self._topology.farms]
         counts = {"workers": self._topology.workers, "mules": self._topology.mules}
-        return {**{name: str(count) for name, count in counts.items()}, "farm": farms, "app": self.inherited.app}
+        return {
+            **{name: str(count) for name, count in counts.items()},
+            "farm": farms,
+            "app": self.inherited.settings.app,
+        }
 
     def version(self) -> str:
         return importlib.metadata.version("heliograph")
@@ -120,7 +124,7 @@ class LocalEngine(NoWebServer):
         self._accept(num, target, handler, options)
 
     def _accept(self, num: int, target: str, handler: Handler, options: HandlerOptions) -> None:
-        limit = self.inherited.time_limit if options.time_limit is None else options.time_limit
+        limit = self.inherited.settings.time_limit if options.time_limit is None else options.time_limit
         self._handlers[num] = (handler, limit)
         self._targets[num] = target
         if self._identity.role == "master":  # with --lazy-apps the others load what the template has tried already
@@ -181,7 +185,7 @@ class LocalEngine(NoWebServer):
             return [self._delivery(queue, num) for queue in where]
         waiting = [process for process in self._topology.processes() if self._slot_of(process).waiters[num]]
         if not waiting:
-            raise SignalNotRegistered(num, self.inherited.app)
+            raise SignalNotRegistered(num, self.inherited.settings.app)
         return [self._delivery(self._own_queue(process), num) for process in waiting]
 
     def _target_of(self, num: int) -> str:
@@ -277,7 +281,7 @@ class LocalEngine(NoWebServer):
             in_flight=self.memory.in_flight(process),
             slot=self._slot,
             handlers=self._handlers,
-            max_signals=self.inherited.max_signals,
+            max_signals=self.inherited.settings.max_signals,
         )
         return self.receiver
 

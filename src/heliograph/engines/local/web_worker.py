@@ -69,7 +69,8 @@ class WebWorkerEngine(LocalEngine):
             raise ConfigError(f"{error}; HELIOGRAPH_MASTER says so: if that server has ended, unset it") from error
         inherited = InheritedState.received(answer["inherited"], descriptors)
         # When its processes are to be replaced is the other server's affair.
-        super().__init__(replace(inherited, max_signals=0), process=Identity("external"))
+        settings = replace(inherited.settings, max_signals=0)
+        super().__init__(replace(inherited, settings=settings), process=Identity("external"))
         self._known_triggers: dict[str, int] = answer["triggers"]
         self._names: dict[int, str] = {}
         self._host_loop: asyncio.AbstractEventLoop | None = None
@@ -131,8 +132,8 @@ class WebWorkerEngine(LocalEngine):
             return
         raise AlreadyRegistered(
             num,
-            f"in {self.inherited.app} {route.handler} has it, with target {route.target!r}; here {name}, with target "
-            f"{target!r}. If the code has changed: heliograph reload. Else give the signals names, "
+            f"in {self.inherited.settings.app} {route.handler} has it, with target {route.target!r}; here {name}, "
+            f"with target {target!r}. If the code has changed: heliograph reload. Else give the signals names, "
             'Signal(name="..."), so that their numbers do not depend on what is imported first',
             old=route.handler,
             new=name,
@@ -148,7 +149,7 @@ class WebWorkerEngine(LocalEngine):
             del self._names[num], self._targets[num], self._handlers[num]
         unknown += [f"{name!r}" for name in list(self._triggers) if name not in self._known_triggers]
         if unknown:
-            _LOG.error(_UNKNOWN, os.getpid(), self.inherited.app, ", ".join(unknown))
+            _LOG.error(_UNKNOWN, os.getpid(), self.inherited.settings.app, ", ".join(unknown))
         for num in list(self._names):
             try:
                 self._target_of(num)
@@ -226,9 +227,9 @@ class WebWorkerEngine(LocalEngine):
         if not self.missing_handlers():
             return
         try:
-            load(AppSpec.parse(self.inherited.app, Path.cwd()))
+            load(AppSpec.parse(self.inherited.settings.app, Path.cwd()))
         except BaseException:  # noqa: BLE001 - whatever it raises, SystemExit too: the requests go on
-            _LOG.exception("%s cannot be loaded in process %d", self.inherited.app, os.getpid())
+            _LOG.exception("%s cannot be loaded in process %d", self.inherited.settings.app, os.getpid())
         for num in self.missing_handlers():
             _LOG.error("process %d has no handler for signal %d; import what registers it", os.getpid(), num)
 

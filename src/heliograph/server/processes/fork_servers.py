@@ -6,14 +6,18 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from heliograph.ipc.inherited import INHERITED_ENV, InheritedState
 from heliograph.models import Identity
 
-MakeInherited = Callable[[int, int, int], InheritedState]
-"""The wiring of a generation, with the descriptors for its commands and its sources."""
+
+class MakeInherited(Protocol):
+    """Make the state that the fork server of a generation inherits."""
+
+    def __call__(self, generation: int, *, commands: int, triggers: int) -> InheritedState: ...
 
 
 @dataclass(slots=True)
@@ -40,10 +44,12 @@ class ForkServers:
         """Start the one that loads the application anew."""
         read, write = os.pipe2(os.O_CLOEXEC)
         triggers = os.memfd_create("heliograph-sources", os.MFD_CLOEXEC)
-        inherited = self._inherited(generation, read, triggers)
+        inherited = self._inherited(generation, commands=read, triggers=triggers)
         env = {**os.environ, INHERITED_ENV: inherited.to_json()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "heliograph.server.processes.fork_server"], env=env, pass_fds=inherited.descriptors
+            [sys.executable, "-m", "heliograph.server.processes.fork_server"],
+            env=env,
+            pass_fds=tuple(inherited.descriptors.values()),
         )
         os.close(read)
         self._templates[generation] = _ForkServer(process, write, triggers)
