@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from heliograph._core.layout import IncompatibleServer
 from heliograph.exceptions import ConfigError
@@ -96,11 +96,11 @@ class InheritedState:
             IncompatibleServer: if the code that wrote it has another protocol version or other fields.
         """
         try:
-            facts = json.loads(text)
+            read = json.loads(text)
         except ValueError as error:
             raise IncompatibleServer("inherited state that is not JSON") from error
-        found = facts.get("protocol") if isinstance(facts, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        if found != PROTOCOL_VERSION:
+        facts = cast("dict[str, Any]", read if isinstance(read, dict) else {})
+        if (found := facts.get("protocol")) != PROTOCOL_VERSION:
             raise IncompatibleServer(f"protocol {found} instead of {PROTOCOL_VERSION} of the inherited state")
         settings = _checked(ProcessSettings, facts.get("settings"))
         topology = _checked(Topology, settings["topology"])
@@ -109,7 +109,9 @@ class InheritedState:
             for farm in (_checked(FarmSpec, farm) for farm in topology.pop("farms"))
         )
         settings["topology"] = Topology(**topology, farms=farms)
-        state = cls(**{**_checked(cls, facts), "settings": ProcessSettings(**settings)})
+        values = _checked(cls, facts)
+        values["settings"] = ProcessSettings(**settings)
+        state = cls(**values)
         state._check_descriptors()
         return state
 
@@ -190,8 +192,8 @@ def _required(topology: Topology) -> tuple[str, ...]:
 def _checked(kind: Any, facts: Any) -> dict[str, Any]:
     """Return the fields of a dataclass as they were sent. Raises: IncompatibleServer if they are not exactly these."""
     expected = {field.name for field in fields(kind)}
-    found: set[str] = set(facts) if isinstance(facts, dict) else set()  # pyright: ignore[reportUnknownArgumentType]
-    different = sorted(expected ^ found)
+    found = cast("dict[str, Any]", facts if isinstance(facts, dict) else {})
+    different = sorted(expected ^ found.keys())
     if different:
         raise IncompatibleServer(f"other fields of {kind.__name__}: {', '.join(different)}")
-    return dict(facts)
+    return dict(found)

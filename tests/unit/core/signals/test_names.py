@@ -59,12 +59,12 @@ def test_what_is_no_str_is_refused(name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("", "not empty"),
+        ("", "empty or not printable"),
         ("two\nlines", "printable"),
         ("nul\0", "printable"),
         ("half a pair \ud800", "printable"),
-        ("x" * 64, "takes 64 bytes of UTF-8, and 63 is the most"),
-        ("é" * 32, "takes 64 bytes"),
+        ("x" * 64, "has 64 bytes of UTF-8. Use at most 63"),
+        ("é" * 32, "has 64 bytes"),
     ],
     ids=ascii,
 )
