@@ -114,8 +114,8 @@ class LocalEngine(NoWebServer):
                 return  # only the handler changes, in this process
             raise RegistrationError(
                 num,
-                f"{self._identity} is running already. Register at module level, so that every process has the "
-                "handler and every sender the route",
+                f"{self._identity} is running already. Register where the application is loaded (at module level), so "
+                "that every process has the handler and every sender the route",
             )
         self._accept(num, target, handler, options)
 
@@ -129,7 +129,8 @@ class LocalEngine(NoWebServer):
     def add_trigger(self, trigger: Trigger) -> None:
         if not self.loading:
             raise RegistrationError(
-                trigger.num, f"{self._identity} is running already. Register the trigger at module level"
+                trigger.num,
+                f"{self._identity} is running already. Register the trigger where the application is loaded",
             )
         self._triggers[trigger.name] = trigger
 

@@ -1,7 +1,7 @@
 """Detection of the web server that this process belongs to, from the stack of the main thread.
 
-gunicorn, uvicorn and granian each load and serve an application in functions of their own. The functions on the stack of
-the main thread tell whether this process serves, still loads the application, or only supervises processes that serve.
+gunicorn, uvicorn and granian each load and serve an application in functions of their own. The functions on the stack
+of the main thread tell whether this process serves, still loads the application, or only supervises other processes.
 Nothing of the web servers is imported or changed.
 
 The names of these functions were read, and the end-to-end tests run, with gunicorn 27.0.1, uvicorn 0.54.0 and

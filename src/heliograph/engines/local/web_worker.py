@@ -172,7 +172,7 @@ class WebWorkerEngine(LocalEngine):
         self._thread = threading.Thread(target=self._serve, name="heliograph", daemon=True)
         self._thread.start()
 
-    def _start_anew(self) -> None:
+    def _reset(self) -> None:
         """Begin with no thread and new locks: a thread of the parent may hold those that a fork copied."""
         self._thread = None
         self._join_requested = threading.Event()
@@ -181,9 +181,7 @@ class WebWorkerEngine(LocalEngine):
 
     def _begin_in_child(self) -> None:
         self._reset()
-        if (
-            web_server_detection.serving_state() == "supervising"
-        ):  # the child of a supervising process may be one that serves
+        if web_server_detection.serving_state() == "supervising":  # it forked a process that may serve
             self._start_thread()
 
     def _serve(self) -> None:
