@@ -19,7 +19,7 @@ FIRST_SENDER_ONLY = 4
 """Index of the first slot behind those of the processes and the master."""
 LOCKS = Layout.of(SERVER)["locks"].offset
 NAME_LOCK = LOCKS + MAX_SENDER_ONLY
-WANT_67 = ("a", "x")
+SAME_CANDIDATE = ("a", "x")
 """Two names with the same first candidate."""
 
 
@@ -35,29 +35,29 @@ def anything(_num):
 
 
 def test_a_name_keeps_its_number(memory):
-    """Whatever is free when it is asked for again, and whoever asks."""
+    """Also if the number is not free in a process that asks later."""
     assert memory.allocate_name("a", anything) == 67
     assert memory.allocate_name("a", lambda _num: False) == 67
     assert SharedMemory(memory.fd, SERVER).allocate_name("a", anything) == 67
     assert memory.names[67] == "a"
 
 
-def test_names_that_want_one_number_get_two(memory):
-    """The first that comes has it, for all processes."""
-    first, second = (memory.allocate_name(name, anything) for name in WANT_67)
+def test_names_with_the_same_first_candidate_get_two_numbers(memory):
+    """The name that is allocated first gets it, for all processes."""
+    first, second = (memory.allocate_name(name, anything) for name in SAME_CANDIDATE)
     theirs = SharedMemory(memory.fd, SERVER)
-    assert [theirs.allocate_name(name, anything) for name in reversed(WANT_67)] == [second, first] == [68, 67]
+    assert [theirs.allocate_name(name, anything) for name in reversed(SAME_CANDIDATE)] == [second, first] == [68, 67]
 
 
 @pytest.mark.parametrize("table", ["live", "staged"])
 def test_a_registered_number_gets_no_name(memory, table):
-    """Nor one that is not free in the process that asks."""
+    """Neither does one that is not free in the process that asks."""
     getattr(memory, table)[67] = Route("worker", "shop.refresh")
     assert memory.allocate_name("a", lambda num: num != 68) == 69
 
 
-def test_with_no_number_left(memory):
-    """A name that is known is found nevertheless, and the other changes nothing."""
+def test_a_new_name_fails_if_no_number_is_left(memory):
+    """A known name is still found, and the failure changes nothing."""
     for num in range(SIGNALS):
         memory.names[num] = f"name {num}"
     with pytest.raises(NoSignalAvailable):
@@ -66,8 +66,8 @@ def test_with_no_number_left(memory):
     assert memory.names.find("a") is None
 
 
-def test_a_name_that_could_not_be_given_keeps_nobody_out(memory):
-    """The lock is given back."""
+def test_a_failed_allocation_releases_the_lock(memory):
+    """Another process can allocate a name afterwards."""
     with pytest.raises(NoSignalAvailable):
         memory.allocate_name("a", lambda _num: False)
     with _other(memory, "print(memory.allocate_name('a', lambda _num: True))") as other:
@@ -77,19 +77,19 @@ def test_a_name_that_could_not_be_given_keeps_nobody_out(memory):
 
 
 def test_names_touch_nothing_else(memory):
-    """Routes, accounts and hands stay as they are, to the last byte of each."""
+    """Routes, counters and in-flight buffers stay as they are, and the names when the buffers are filled."""
     for num in range(SIGNALS):
         memory.names[num] = "x" * 63
     assert all(memory.live[num] is None and memory.staged[num] is None for num in range(SIGNALS))
-    assert not any(any(memory.in_flight(who)) for who in (*memory.processes, Identity("master")))
+    assert not any(any(memory.in_flight(process)) for process in (*memory.processes, Identity("master")))
     assert all(slot.pid == 0 and not any(slot.sent) for slot in memory.counters.slots)
-    for who in (*memory.processes, Identity("master")):
-        memory.in_flight(who)[:] = b"\xff" * len(memory.in_flight(who))
+    for process in (*memory.processes, Identity("master")):
+        memory.in_flight(process)[:] = b"\xff" * len(memory.in_flight(process))
     assert {memory.names[num] for num in range(SIGNALS)} == {"x" * 63}
 
 
-def test_one_process_names_at_a_time(memory):
-    """While another is at it this one would wait; guests are not kept out, nor do they keep anybody out."""
+def test_one_process_allocates_a_name_at_a_time(memory):
+    """Another one waits meanwhile. The locks of sender-only slots are independent of that."""
     assert memory.claim_sender_only_slot() == FIRST_SENDER_ONLY
     fcntl.lockf(memory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, MAX_SENDER_ONLY, LOCKS)
     with _other(memory, "with memory._name_lock():\n    print('within')\n    sys.stdin.read()") as other:
@@ -102,7 +102,7 @@ def test_one_process_names_at_a_time(memory):
 
 
 def _other(memory, code):
-    """Another process of that server, which does this and says it at once."""
+    """Start another process of that server, which runs this code."""
     program = f"""
 import sys
 from heliograph.ipc.shared_memory import SharedMemory
@@ -115,8 +115,8 @@ memory = SharedMemory({memory.fd}, {SERVER!r})
     return subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, text=True, pass_fds=[memory.fd])
 
 
-def test_who_has_a_slot_of_its_own_gives_up_that_of_a_guest(memory):
-    """Another guest has it then."""
+def test_a_released_sender_only_slot_is_claimed_by_another_process(memory):
+    """Until then, another process claims the next slot."""
     claim = "print(memory.claim_sender_only_slot())\nsys.stdin.read()"
     mine = memory.claim_sender_only_slot()
     for expected in (mine + 1, mine):
