@@ -7,7 +7,7 @@ import pytest
 CODE = """
 @Signal(1).register_handler("mule1")
 def work():
-    note("VERSION")
+    record("VERSION")
 """
 RESTART = "restart the server, a reload is not enough"
 
@@ -53,7 +53,7 @@ def test_a_reload_into_another_layout_is_refused(installation, server, edit, dif
     server.expect(21, "old")
     assert server.pids() == pids
     assert server.end() == 0
-    server.launch("--socket", server.wire, "--allow-remote", "1", "--mules", "1", *mode)
+    server.launch("--socket", server.remote_socket, "--allow-remote", "1", "--mules", "1", *mode)
     server.await_log("ready: ", 2)
     server.send(1)
     server.expect(1, "new")
