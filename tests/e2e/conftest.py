@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+import heliograph
 from heliograph.insights import read_state
 from heliograph.ipc.instance import control_socket
 from heliograph.remote import send_signal
@@ -252,3 +254,30 @@ def server(tmp_path, monkeypatch):
     server = HeliographServer(tmp_path)
     yield server
     server.clean()
+
+
+class Installation:
+    """A copy of the package that servers and commands under test use, and that a test may change."""
+
+    def __init__(self, directory: Path) -> None:
+        self.package = directory / "heliograph"
+        shutil.copytree(Path(heliograph.__file__).parent, self.package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def edit(self, module: str, old: str, new: str) -> None:
+        """Replace a text that stands in a module exactly once."""
+        path = self.package / module
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {module}"
+        path.write_text(text.replace(old, new))
+
+    def add_counter(self) -> None:
+        """Change the layout of the shared memory as a next version would: one counter before those that exist."""
+        self.edit("_core/stats/counters.py", '= Literal["sent", ', '= Literal["delayed", "sent", ')
+
+
+@pytest.fixture
+def installation(tmp_path, monkeypatch):
+    """A changeable installation of heliograph, which the `server` under test and its commands use."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return Installation(tmp_path / "site")

@@ -147,7 +147,7 @@ def test_a_stop_is_answered_after_the_end(busy):
     server = busy()
     with ControlClient(control_socket(server.name), timeout=20) as first:
         assert first.request("stop", wait=False) == {"pid": server.master()}
-        server.await_log("stopping: what waits is handled")
+        server.await_log("Stopping: finishing queued signals")
         server.release("gate")
         with ControlClient(control_socket(server.name), timeout=20) as second:
             assert second.request("state")["stopping"]

@@ -1,5 +1,6 @@
-"""What the tests of the master's parts share: a short directory, and a loop that turns when it is told to."""
+"""Fixtures for tests of services: a short directory, and a loop that runs when a test tells it to."""
 
+import gc
 import selectors
 import socket
 import tempfile
@@ -11,22 +12,22 @@ DEADLINE = 5.0
 """Seconds after which what a socket should bring counts as lost."""
 
 
-class Loop:
-    """A master's loop: what is ready is handled, and nothing is waited for. Its clock is a number."""
+class ManualLoop:
+    """A loop that handles what is ready and never waits. Its clock is a number."""
 
     def __init__(self, directory: Path):
         self.directory = directory
         self.selector = selectors.DefaultSelector()
         self.now = 100.0
-        self.fronts = []
+        self.listeners = []
         self.peers = []
 
-    def turn(self, front):
-        """Until nothing is ready any more."""
+    def run_ready(self, listener):
+        """Handle everything that is ready."""
         while ready := self.selector.select(0):
             for key, _ in ready:
                 key.data(self.now)
-            front.tick(self.now)
+            listener.tick(self.now)
 
     def connect(self, path):
         peer = socket.socket(socket.AF_UNIX)
@@ -36,8 +37,8 @@ class Loop:
         return peer
 
     def close(self):
-        for front in self.fronts:
-            front.close()
+        for listener in self.listeners:
+            listener.close()
         for peer in self.peers:
             peer.close()
         self.selector.close()
@@ -45,19 +46,24 @@ class Loop:
 
 @pytest.fixture
 def descriptors():
-    """How many are open in this process, each time it is called."""
-    return lambda: len(list(Path("/proc/self/fd").iterdir()))
+    """Return a function that counts the descriptors of this process, without those that only await collection."""
+
+    def count():
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    return count
 
 
 @pytest.fixture
 def directory():
-    """One whose path is short: that of a unix socket has little room."""
+    """Return a directory with a short path, since the path of a unix socket is limited."""
     with tempfile.TemporaryDirectory(prefix="hg-") as name:
         yield Path(name)
 
 
 @pytest.fixture
 def loop(directory):
-    loop = Loop(directory)
+    loop = ManualLoop(directory)
     yield loop
     loop.close()

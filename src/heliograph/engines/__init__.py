@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -9,8 +10,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from heliograph._core.layout import IncompatibleServer
 from heliograph.exceptions import ConfigError
 from heliograph.interfaces import Engine
+
+_LOG = logging.getLogger("heliograph.local")
 
 ENGINE_ENV = "HELIOGRAPH_ENGINE"
 """Environment variable that names the engine to use."""
@@ -104,7 +108,11 @@ def _local() -> Engine:
         )
     from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415 - only processes of web servers need it
 
-    return WebWorkerEngine(Path(control))
+    try:
+        return WebWorkerEngine(Path(control))
+    except IncompatibleServer as error:  # the requests of the web server must go on
+        _LOG.error("Process %d gets no signals: %s", os.getpid(), error)
+        return _detached(str(error))
 
 
 def _inline() -> Engine:
@@ -113,10 +121,10 @@ def _inline() -> Engine:
     return InlineEngine()
 
 
-def _detached() -> Engine:
+def _detached(reason: str = "") -> Engine:
     from heliograph.engines.detached import DetachedEngine  # noqa: PLC0415
 
-    return DetachedEngine()
+    return DetachedEngine(reason) if reason else DetachedEngine()
 
 
 _ENGINES: dict[str, Callable[[], Engine]] = {"uwsgi": _uwsgi, "inline": _inline, "local": _local, "detached": _detached}

@@ -24,7 +24,9 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
     name = "detached"
     can_change_target = True
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = _REASON) -> None:
+        """`reason` completes the sentences of `NoEngine`: why there is no server, and what to do."""
+        self._reason = reason
         self.clock: Clock = SystemClock()
 
     @property
@@ -42,10 +44,10 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
         return False
 
     def signal(self, num: int, timeout: float) -> NoReturn:  # noqa: ARG002
-        raise NoEngine(f"signal {num} was not sent: {_REASON}")
+        raise NoEngine(f"signal {num} was not sent: {self._reason}")
 
     def signal_wait(self, num: int | None, timeout: float | None) -> NoReturn:  # noqa: ARG002
-        raise NoEngine(f"no signal can arrive: {_REASON}")
+        raise NoEngine(f"no signal can arrive: {self._reason}")
 
     def add_trigger(self, trigger: Trigger) -> None:
         """Do nothing: the runtime keeps the trigger."""

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from heliograph._core.signals.records import FETCHED, unfinished
 from heliograph._core.stats.signal_rows import signal_rows
-from heliograph.exceptions import ConfigError
 from heliograph.ipc.control_client import DEFAULT_TIMEOUT, ControlClient
 from heliograph.ipc.inherited import topology_from_json
 from heliograph.ipc.shared_memory import SharedMemory
@@ -20,7 +19,7 @@ class ServerView:
 
     Raises:
         ServerNotRunning: No server listens there, or it does not answer.
-        ConfigError: The server's shared memory has another layout.
+        IncompatibleServer: The server runs another version of heliograph.
     """
 
     def __init__(self, path: Path, timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -59,8 +58,8 @@ class ServerView:
 
     def _fetched(self) -> int:
         """Return how many signals processes have taken from their queues and not started."""
-        hands = map(self._memory.in_flight, self._memory.processes)
-        return sum(record.state == FETCHED for hand in hands for _, record in unfinished(hand))
+        buffers = map(self._memory.in_flight, self._memory.processes)
+        return sum(record.state == FETCHED for buffer in buffers for _, record in unfinished(buffer))
 
 
 def read_state(path: Path, timeout: float = DEFAULT_TIMEOUT) -> dict[str, Any]:
@@ -72,17 +71,8 @@ def read_state(path: Path, timeout: float = DEFAULT_TIMEOUT) -> dict[str, Any]:
 def _map(descriptors: tuple[int, ...], topology: Topology) -> SharedMemory:
     (fd,) = descriptors
     try:
-        _check_layout(fd, topology)
-        return SharedMemory(fd, topology, read_only=True)
+        return SharedMemory.open_read_only(fd, topology)
     finally:
         # The mapping stays. Closing also drops locks (`fcntl.lockf`) that this process holds on the memory. A process
         # that sends signals itself holds one, so it must not read a server in this way.
         os.close(fd)
-
-
-def _check_layout(fd: int, topology: Topology) -> None:
-    if os.fstat(fd).st_size != SharedMemory.size(topology):
-        raise ConfigError(
-            "the server's shared memory has another layout: it was started with another version of heliograph. "
-            "Restart the server."
-        )

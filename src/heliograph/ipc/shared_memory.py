@@ -1,6 +1,7 @@
-"""The memory that all processes of a server share: routes, accounts, hands, names.
+"""The memory that all processes of a server share: routes, counters, in-flight buffers and names.
 
-Everything is laid out over one anonymous file (`memfd`), which the master makes and the others map.
+The master makes it as an anonymous file (`memfd`), and the other processes map it. `_core.layout` says which segment
+is where.
 """
 
 from __future__ import annotations
@@ -8,82 +9,113 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Self
 
-from heliograph._core.signals.names import NAMES_BYTES, NameTable, first_candidate
+from heliograph._core.layout import MAX_SENDER_ONLY, Layout
+from heliograph._core.signals.names import NameTable, first_candidate
 from heliograph._core.signals.records import IN_FLIGHT_BYTES
-from heliograph._core.signals.routes import TABLE_BYTES, Routes
-from heliograph._core.stats.counters import SLOT_BYTES, Counters
+from heliograph._core.signals.routes import Routes
+from heliograph._core.stats.counters import Counters
 from heliograph.models import Identity, Topology
-
-MAX_SENDER_ONLY = 16
-"""Slots for processes that the master did not start; what more of them than that send is not counted."""
 
 
 class SharedMemory:
-    """Maps a server's memory. `live` is the table that senders use, `staged` the one that is being loaded."""
+    """A server's memory, mapped. `live` is the table of routes that senders use, `staged` the one being loaded."""
 
     def __init__(self, fd: int, topology: Topology, *, read_only: bool = False) -> None:
+        """Map existing memory.
+
+        Raises:
+            IncompatibleServer: if the code that made the memory has another layout than this code.
+        """
+        layout = Layout.of(topology)
+        layout.check(os.pread(fd, layout.header_bytes, 0), os.fstat(fd).st_size)
         self.fd = fd
         self.processes = topology.processes()
         self._order = {process: number for number, process in enumerate((*self.processes, Identity("master")))}
         self._first_sender_only = len(self._order)
-        slots = self._first_sender_only + MAX_SENDER_ONLY
-        view = memoryview(
-            mmap.mmap(fd, self.size(topology), access=mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE)
-        )
-        self.live = Routes(view)
-        self.staged = Routes(view[TABLE_BYTES:])
-        self.counters = Counters(view[2 * TABLE_BYTES :], slots)
-        hands = view[2 * TABLE_BYTES + slots * SLOT_BYTES :]
+        self._lock_offset = layout["locks"].offset
+        view = _map(fd, layout.size, read_only=read_only)
+
+        def part(name: str) -> memoryview:
+            segment = layout[name]
+            return view[segment.offset : segment.end]
+
+        self.live = Routes(part("routes.live"))
+        self.staged = Routes(part("routes.staged"))
+        self.counters = Counters(part("counters"), self._first_sender_only + MAX_SENDER_ONLY)
+        self.names = NameTable(part("names"))
+        buffers = part("in_flight")
         self._in_flight = [
-            hands[i * IN_FLIGHT_BYTES : (i + 1) * IN_FLIGHT_BYTES] for i in range(self._first_sender_only)
+            buffers[i * IN_FLIGHT_BYTES : (i + 1) * IN_FLIGHT_BYTES] for i in range(self._first_sender_only)
         ]
-        self.names = NameTable(view[-NAMES_BYTES:])
 
     @classmethod
-    def create(cls, topology: Topology) -> SharedMemory:
-        """New memory, all zero."""
+    def create(cls, topology: Topology) -> Self:
+        """Make new memory: the header, and zeros."""
+        layout = Layout.of(topology)
         fd = os.memfd_create("heliograph", os.MFD_CLOEXEC)
-        os.ftruncate(fd, cls.size(topology))
-        return cls(fd, topology)
+        try:
+            os.ftruncate(fd, layout.size)
+            os.pwrite(fd, layout.header(), 0)
+            return cls(fd, topology)
+        except BaseException:
+            os.close(fd)
+            raise
 
-    @staticmethod
-    def size(topology: Topology) -> int:
-        """Bytes that a server of this topology needs."""
-        processes = len(topology.processes()) + 1
-        return 2 * TABLE_BYTES + (processes + MAX_SENDER_ONLY) * SLOT_BYTES + processes * IN_FLIGHT_BYTES + NAMES_BYTES
+    @classmethod
+    def open_read_only(cls, fd: int, topology: Topology) -> Self:
+        """Map memory for reading only: every attempt to write to it raises `TypeError`.
+
+        The descriptor may be one that `read_only_descriptor` made.
+
+        Raises:
+            IncompatibleServer: if the code that made the memory has another layout than this code.
+        """
+        return cls(fd, topology, read_only=True)
+
+    def read_only_descriptor(self) -> int:
+        """Open the memory once more, for reading only. The caller passes the descriptor on, and closes it.
+
+        A process that holds a sender-only slot must not close it: the kernel would release the slot's lock.
+        """
+        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     def slot_number(self, process: Identity) -> int:
-        """Which slot is that process's."""
+        """Return the index of a process's slot in `counters.slots`."""
         return self._order[process]
 
     def in_flight(self, process: Identity) -> memoryview:
-        """The records that a process has taken and not done."""
+        """Return the in-flight buffer of a process: the records that it has fetched and not finished."""
         return self._in_flight[self._order[process]]
 
     def claim_sender_only_slot(self) -> int | None:
-        """A slot for a process that only sends; free again when it ends, however it does.
+        """Claim a counter slot for a process that only sends, and return its index; None if all are taken.
 
-        The claim is a lock of the kernel's on one byte of the file; None if all are taken.
+        The claim is a record lock, so the kernel releases it when the process exits for any reason.
         """
-        for number in range(self._first_sender_only, self._first_sender_only + MAX_SENDER_ONLY):
+        for number in range(MAX_SENDER_ONLY):
             try:
-                fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+                fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._lock_offset + number)
             except OSError:
                 continue
-            return number
+            return self._first_sender_only + number
         return None
 
     def free_sender_only_slot(self) -> None:
-        """Give up what this process has claimed: it has a slot of its own now."""
-        fcntl.lockf(self.fd, fcntl.LOCK_UN, MAX_SENDER_ONLY, self._first_sender_only)
+        """Release the slot that this process has claimed, because it now has one of its own."""
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, MAX_SENDER_ONLY, self._lock_offset)
 
     def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:
-        """The number that has the name; a new name gets its first candidate that is `free`, and that nothing here has.
+        """Return the number of a name. A new name gets its first candidate that is `free` and unused on the server.
 
-        It keeps it as long as the server lives. Raises `NoSignalAvailable`.
+        It keeps that number as long as the server runs.
+
+        Raises:
+            NoSignalAvailable: if no number is left.
         """
         with self._name_lock():
             num = self.names.find(name)
@@ -97,12 +129,20 @@ class SharedMemory:
 
     @contextmanager
     def _name_lock(self) -> Generator[None]:
-        """Keep other processes from naming meanwhile."""
-        # Two that name at the same moment would find the same number free. This kind of lock is a process's own, not
-        # the descriptor's, which all of them have inherited; and the kernel takes it back from one that is killed.
-        byte = self._first_sender_only + MAX_SENDER_ONLY  # the bytes before are those of guests
+        """Let one process allocate a name at a time."""
+        # Without it, two processes that allocate at the same moment would find the same number free. A record lock
+        # belongs to the process, not to the descriptor that all of them inherited, and the kernel releases it when the
+        # process is killed.
+        byte = self._lock_offset + MAX_SENDER_ONLY
         fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, byte)
         try:
             yield
         finally:
             fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, byte)
+
+
+def _map(fd: int, size: int, *, read_only: bool) -> memoryview:
+    access = mmap.ACCESS_READ if read_only else mmap.ACCESS_WRITE
+    if sys.version_info >= (3, 13):  # else the mapping keeps a duplicate of the descriptor open
+        return memoryview(mmap.mmap(fd, size, access=access, trackfd=False))
+    return memoryview(mmap.mmap(fd, size, access=access))

@@ -16,7 +16,7 @@ from heliograph._core.supervision import actions
 from heliograph._core.supervision.events import ReloadRequested, StartRequested, StopRequested
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.ipc import instance
-from heliograph.ipc.inherited import InheritedState
+from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
 from heliograph.loop import Loop
@@ -140,22 +140,11 @@ def _log_lost(queues: MasterQueues) -> None:
 
 
 def _inherited(
-    settings: ServerSettings,
-    server: ServerQueues,
-    reports: int,
-    generation: int,
-    commands: int = -1,
-    triggers: int = -1,
+    settings: ServerSettings, server: ServerQueues, reports: int, generation: int, **own: int
 ) -> InheritedState:
-    """Return what a fork server inherits, or (without `commands`) a process that joins."""
-    return InheritedState(
-        generation=generation,
-        master=os.getpid(),
-        memory=server.memory.fd,
-        queues=server.pipes,
-        reports=reports,
-        commands=commands,
-        triggers=triggers,
+    """Return what a fork server inherits (with descriptors of its own), or a process that joins."""
+    shared = {"memory": server.memory.fd, "reports": reports, **queue_descriptors(settings.topology, server.pipes)}
+    process_settings = ProcessSettings(
         topology=settings.topology,
         app=str(settings.app),
         lazy=settings.lazy_apps,
@@ -163,3 +152,4 @@ def _inherited(
         time_limit=settings.time_limit,
         log_level=settings.log_level,
     )
+    return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)

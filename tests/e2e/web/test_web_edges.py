@@ -234,9 +234,9 @@ def test_two_handlers_with_one_number_are_an_error(make_web_server):
         "--",
         *web_server.command,
     )
-    message = r"in tasks tasks\.one has it, with target 'workers'; here tasks\.other, .*Signal\(name="
+    message = r"tasks registers tasks\.one with target 'workers', and this process tasks\.other .*Signal\(name="
     web_server.server.await_log(f"gets no signals: cannot register signal 0: {message}", 2)
-    assert "tasks.one has it" in web_server.get().text
+    assert "tasks registers tasks.one" in web_server.get().text
     web_server.server.send(0)
     assert web_server.workers() == {}
     assert web_server.server.events() == []
@@ -272,7 +272,7 @@ def test_handlers_that_only_the_web_application_has_are_logged(make_web_server):
     web_server = make_web_server("gunicorn-sync")
     (web_server.server.directory / "web.py").write_text(UNKNOWN)
     web_server.start(code=ONE)
-    message = r"has what tasks does not have, .*: signal 77 \(web.unknown\), .*'unheard'; import"
+    message = r"registers what tasks does not register, .*: signal 77 \(web.unknown\), .*'unheard'. Import"
     web_server.server.await_log(message, 2)
     assert "signal 77 has no handler" in web_server.get().text
     web_server.server.send(13)

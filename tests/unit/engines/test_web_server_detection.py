@@ -1,6 +1,6 @@
-"""Which web server a process belongs to, read off its stack: functions that stand where those of the servers do.
+"""Detection of the web server, with functions on the stack that have the names of the web servers' functions.
 
-The end-to-end tests have the real ones.
+The end-to-end tests run the real web servers.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from heliograph.engines.local import web_server_detection
 
 
 def within(*where):
-    """Call `web_server_detection.stage` from functions of that module and name, the outermost first."""
+    """Call `serving_state` from functions of these modules and names, the outermost first."""
     call = web_server_detection.serving_state
     for module, name in reversed(where):
         scope = {"__name__": module, "inner": call}
@@ -28,7 +28,7 @@ WORKER = *GUNICORN, ("gunicorn.workers.base", "init_process")
 
 
 @pytest.mark.parametrize(
-    ("where", "stage"),
+    ("where", "state"),
     [
         ((), "elsewhere"),
         ((("shop.web", "init_process"),), "elsewhere"),
@@ -46,13 +46,13 @@ WORKER = *GUNICORN, ("gunicorn.workers.base", "init_process")
         ((("granian.server.mp", "wrapped"), ("granian._internal", "load_target")), "loading"),
     ],
 )
-def test_the_stack_tells_what_a_process_is_for(where, stage):
-    """Of gunicorn, uvicorn and granian: who looks after others, who loads, who serves."""
-    assert within(*where) == stage
+def test_the_stack_tells_the_part_of_a_process(where, state):
+    """For gunicorn, uvicorn and granian: supervising, loading or serving."""
+    assert within(*where) == state
 
 
 def test_another_thread_sees_the_main_threads_stack():
-    """The one that takes signals asks."""
+    """The thread that receives signals calls it."""
     found = []
 
     def ask():
@@ -74,8 +74,8 @@ def seen_from_a_thread():
     return found[0]
 
 
-def test_the_loop_that_runs_in_the_main_thread_is_seen():
-    """From another thread, while it runs and not after."""
+def test_the_loop_that_runs_in_the_main_thread_is_found():
+    """From another thread, while it runs and not afterwards."""
 
     async def main():
         return asyncio.get_running_loop(), seen_from_a_thread()
@@ -85,7 +85,7 @@ def test_the_loop_that_runs_in_the_main_thread_is_seen():
     assert seen_from_a_thread() is None
 
 
-def test_a_loop_that_a_request_starts_is_none_of_the_servers():
+def test_a_loop_that_a_request_starts_is_not_the_web_servers():
     """A sync worker answers in the main thread, and a view may run a loop of its own."""
 
     async def main():
@@ -96,13 +96,13 @@ def test_a_loop_that_a_request_starts_is_none_of_the_servers():
     assert scope["run"]() is None
 
 
-def test_no_property_is_touched_in_the_search():
-    """What stands on the stack is anybody's, and looking must not run it."""
+def test_the_search_for_a_loop_runs_no_property():
+    """Objects on the stack belong to the application."""
 
     class Trap:
         @property
         def loop(self):
-            raise AssertionError("touched")
+            raise AssertionError("property was run")
 
         _loop = loop
 
@@ -116,8 +116,8 @@ def test_no_property_is_touched_in_the_search():
     ("name", "module", "asks"),
     [("gevent", "gevent.monkey", "is_module_patched"), ("eventlet", "eventlet.patcher", "is_monkey_patched")],
 )
-def test_who_has_replaced_threads_is_named(monkeypatch, name, module, asks):
-    """To have it imported is not enough."""
+def test_a_library_that_has_replaced_threads_is_named(monkeypatch, name, module, asks):
+    """One that is only imported is not."""
     patched = []
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{asks: lambda what: what in patched}))
     assert web_server_detection.thread_patcher() == ""
@@ -125,5 +125,6 @@ def test_who_has_replaced_threads_is_named(monkeypatch, name, module, asks):
     assert web_server_detection.thread_patcher() == name
 
 
-def test_nobody_has_replaced_threads_here():
+def test_plain_threads_have_no_patcher():
+    """The name is empty."""
     assert web_server_detection.thread_patcher() == ""

@@ -8,6 +8,7 @@ import pytest
 
 from heliograph._core.signals.records import FETCHED, RECORD_BYTES, RUNNING, Record, encode
 from heliograph._core.signals.routes import Route
+from heliograph._core.stats import counters
 from heliograph.exceptions import ConfigError
 from heliograph.insights import ServerView, read_state
 from heliograph.ipc.control_client import ServerNotRunning
@@ -30,7 +31,7 @@ class Server:
         self.asked = []
         verbs = {"memory": Verb(self._memory, "read"), "state": Verb(self._state, "read")}
         self.control = ControlServer(self.path, loop.selector, verbs)
-        loop.fronts.append(self.control)
+        loop.listeners.append(self.control)
         self._loop, self._over = loop, False
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -141,8 +142,10 @@ def test_a_view_leaves_nothing_open(server, descriptors):
 
 def test_another_layout_is_refused_in_one_line(server, monkeypatch):
     """Before anything is read as something else."""
-    monkeypatch.setattr(SharedMemory, "size", staticmethod(lambda _topology: 4096))
-    with pytest.raises(ConfigError, match=r"another layout.*Restart the server") as failure:
+    monkeypatch.setattr(counters, "FORMAT_VERSION", counters.FORMAT_VERSION + 1)
+    with pytest.raises(
+        ConfigError, match=r"another layout of the shared memory: counters.*restart the server"
+    ) as failure:
         read_state(server.path)
     assert "\n" not in str(failure.value)
 

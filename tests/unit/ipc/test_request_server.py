@@ -62,14 +62,14 @@ def listener(path):
 @pytest.fixture
 def server(loop, listener):
     server = RequestServer(listener, loop.selector, respond, MAX_BYTES, TIMEOUT)
-    loop.fronts.append(server)
+    loop.listeners.append(server)
     return server
 
 
 @pytest.fixture
 def lines(loop, listener):
     server = Lines(listener, loop.selector, TIMEOUT)
-    loop.fronts.append(server)
+    loop.listeners.append(server)
     return server
 
 
@@ -89,11 +89,11 @@ def test_a_request_is_answered_and_the_connection_closed(loop, server, path):
     """Whole, or byte by byte."""
     whole, slow = loop.connect(path), loop.connect(path)
     whole.sendall(b"hello\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(whole) == b"HELLO"
     for byte in b"world\n":
         slow.sendall(bytes((byte,)))
-        loop.turn(server)
+        loop.run_ready(server)
     assert received(slow) == b"WORLD"
     assert open_connections(server) == 0
 
@@ -102,7 +102,7 @@ def test_an_empty_answer_closes(loop, server, path):
     """Without a byte."""
     peer = loop.connect(path)
     peer.sendall(b"\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(peer) == b""
 
 
@@ -112,11 +112,11 @@ def test_a_client_that_goes_is_forgotten(loop, server, path, sent):
     gone, silent = loop.connect(path), loop.connect(path)
     for peer in (gone, silent):
         peer.sendall(sent)
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == 2
     gone.close()
     silent.shutdown(socket.SHUT_WR)
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(silent) == b""
     assert open_connections(server) == 0
 
@@ -126,7 +126,7 @@ def test_a_request_whose_sender_sends_no_more_is_answered(loop, server, path):
     peer = loop.connect(path)
     peer.sendall(b"hello\n")
     peer.shutdown(socket.SHUT_WR)
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(peer) == b"HELLO"
 
 
@@ -134,10 +134,10 @@ def test_a_request_is_bounded(loop, server, path):
     """At so many bytes without an end the server closes the connection, whatever follows; not before."""
     peer = loop.connect(path)
     peer.sendall(b"x" * (MAX_BYTES - 1))
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == 1
     peer.sendall(b"x")
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == 0
     assert received(peer) == b""
 
@@ -146,16 +146,16 @@ def test_time_is_bounded(loop, server, path):
     """A silent client, one that sends a byte now and then, one that does not read: each is closed in time."""
     assert server.deadline == float("inf")
     silent = loop.connect(path)
-    loop.turn(server)
+    loop.run_ready(server)
     assert server.deadline == loop.now + TIMEOUT
     loop.now += 2.0
     slow, deaf = loop.connect(path), loop.connect(path)
     slow.sendall(b"x")
     deaf.sendall(b"big\n")
-    loop.turn(server)
+    loop.run_ready(server)
     loop.now += TIMEOUT - 2.0
     slow.sendall(b"x")
-    loop.turn(server)
+    loop.run_ready(server)
     server.tick(loop.now)
     assert received(silent) == b""
     assert open_connections(server) == 2
@@ -171,13 +171,13 @@ def test_a_slow_reader_gets_it_all(loop, server, path):
     """A long answer goes in pieces, as the client reads; others are served meanwhile."""
     slow, quick, found = loop.connect(path), loop.connect(path), 0
     slow.sendall(b"big\n")
-    loop.turn(server)
+    loop.run_ready(server)
     quick.sendall(b"hello\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(quick) == b"HELLO"
     while chunk := slow.recv(4096):
         found += len(chunk)
-        loop.turn(server)
+        loop.run_ready(server)
     assert found == BIG
 
 
@@ -185,38 +185,38 @@ def test_a_reader_that_goes_is_forgotten(loop, server, path):
     """Within its answer."""
     peer = loop.connect(path)
     peer.sendall(b"big\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == 1
     peer.close()
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == 0
 
 
 def test_the_number_of_clients_is_bounded(loop, server, path):
     """One more replaces the one that has been connected longest: silent clients keep nobody out."""
     silent = [loop.connect(path) for _ in range(MAX_CLIENTS)]
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == MAX_CLIENTS
     late = loop.connect(path)
     late.sendall(b"hello\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(late) == b"HELLO"
     assert received(silent[0]) == b""
     assert open_connections(server) == MAX_CLIENTS - 1
     silent[1].sendall(b"still\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(silent[1]) == b"STILL"
 
 
 def test_a_client_is_replaced_while_it_sends(loop, server, path):
     """Its bytes and its successor's connection are found in one turn, in whichever order: no error, no mix-up."""
     silent = [loop.connect(path) for _ in range(MAX_CLIENTS)]
-    loop.turn(server)
+    loop.run_ready(server)
     silent[0].sendall(b"too late\n")
     new = [loop.connect(path) for _ in range(2)]
     for peer in new:
         peer.sendall(b"new\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert [received(peer) for peer in new] == [b"NEW"] * 2
     assert received(silent[1]) == b""
 
@@ -226,17 +226,17 @@ def test_hundreds_of_clients_one_after_the_other(loop, server, path):
     for number in range(500):
         peer = loop.connect(path)
         peer.sendall(b"hello\n" if number % 2 else b"x")
-        loop.turn(server)
+        loop.run_ready(server)
         assert open_connections(server) <= MAX_CLIENTS
         peer.close()
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == 0
 
 
 def test_a_connection_that_is_gone_before_it_is_accepted(loop, server, path):
     """Nothing is left of it."""
     loop.connect(path).close()
-    loop.turn(server)
+    loop.run_ready(server)
     assert open_connections(server) == 0
 
 
@@ -244,7 +244,7 @@ def test_a_peer_that_is_not_accepted_is_closed(loop, server, path, monkeypatch):
     """Before a byte is read; it replaces nobody."""
     monkeypatch.setattr(type(server), "accepts_peer", lambda _self, _sock: False)
     peer = loop.connect(path)
-    loop.turn(server)
+    loop.run_ready(server)
     assert received(peer) == b""
     assert open_connections(server) == 0
 
@@ -255,9 +255,9 @@ def test_the_end_leaves_nothing_open(loop, server, path, descriptors):
     idle, half, deaf = (loop.connect(path) for _ in range(3))
     half.sendall(b"half")
     deaf.sendall(b"big\n")
-    loop.turn(server)
+    loop.run_ready(server)
     assert descriptors() == before + 6
-    loop.fronts.clear()
+    loop.listeners.clear()
     server.close()
     assert descriptors() == before + 3 - 1
     assert len(loop.selector.get_map()) == 0
@@ -272,7 +272,7 @@ def test_a_connection_carries_many_requests(loop, lines, path):
     peer = loop.connect(path)
     for word in (b"one\n", b"two\nthree\nfo", b"ur\n"):
         peer.sendall(word)
-        loop.turn(lines)
+        loop.run_ready(lines)
     assert peer.recv(100) == b"ONE\nTWO\nTHREE\nFOUR\n"
     assert open_connections(lines) == 1
 
@@ -280,7 +280,7 @@ def test_a_connection_carries_many_requests(loop, lines, path):
 def test_a_turn_handles_one_request_of_a_client(loop, lines, path):
     """A client that sends thousands at once does not keep the others waiting."""
     flood, other = loop.connect(path), loop.connect(path)
-    loop.turn(lines)
+    loop.run_ready(lines)
     flood.sendall(b"a\n" * 5000)
     other.sendall(b"b\n")
     for _ in range(2):
@@ -290,7 +290,7 @@ def test_a_turn_handles_one_request_of_a_client(loop, lines, path):
     assert lines.handled.count(b"a") <= 2
     found = b""
     while len(found) < len(b"A\n" * 5000):
-        loop.turn(lines)
+        loop.run_ready(lines)
         found += flood.recv(65_536)
     assert lines.handled.count(b"a") == 5000
 
@@ -299,12 +299,12 @@ def test_the_requests_of_a_client_that_does_not_read_wait(loop, lines, path):
     """Its answers do not pile up: the next request is handled when the last answer has been read."""
     peer = loop.connect(path)
     peer.sendall(b"big\nbig\nend\n")
-    loop.turn(lines)
+    loop.run_ready(lines)
     assert lines.handled == [b"big"]
     found = b""
     while not found.endswith(b"END\n"):
         found += peer.recv(65_536)
-        loop.turn(lines)
+        loop.run_ready(lines)
     assert len(found) == 2 * BIG + 4
 
 
@@ -313,7 +313,7 @@ def test_each_request_renews_the_timeout(loop, lines, path):
     peer = loop.connect(path)
     for _ in range(3):
         peer.sendall(b"hello\n")
-        loop.turn(lines)
+        loop.run_ready(lines)
         loop.now += TIMEOUT - 1
         lines.tick(loop.now)
     assert open_connections(lines) == 1
@@ -326,13 +326,13 @@ def test_a_client_that_is_held_may_be_silent(loop, lines, path):
     """No timeout, and nobody replaces it; when it is released, its time begins again."""
     held = loop.connect(path)
     held.sendall(b"hold\n")
-    loop.turn(lines)
+    loop.run_ready(lines)
     loop.now += 1000
     lines.tick(loop.now)
     assert lines.deadline == float("inf")
     for _ in range(MAX_CLIENTS + 5):
         loop.connect(path)
-    loop.turn(lines)
+    loop.run_ready(lines)
     lines.held[0].send(b"event\n")
     assert held.recv(100) == b"held\nevent\n"
     lines.held[0].release()
@@ -346,7 +346,7 @@ def test_a_held_client_that_does_not_read_is_closed(loop, lines, path):
     """Its time begins when something is sent that it does not take."""
     held = loop.connect(path)
     held.sendall(b"hold\n")
-    loop.turn(lines)
+    loop.run_ready(lines)
     loop.now += 1000
     lines.tick(loop.now)
     lines.held[0].send(b"x" * BIG)
@@ -363,12 +363,12 @@ def test_the_number_of_held_clients_is_bounded(loop, lines, path):
     peers = [loop.connect(path) for _ in range(MAX_HELD + 1)]
     for peer in peers:
         peer.sendall(b"hold\n")
-        loop.turn(lines)
+        loop.run_ready(lines)
     assert [peer.recv(100) for peer in peers] == [b"held\n"] * MAX_HELD + [b"full\n"]
     peers[0].close()
-    loop.turn(lines)
+    loop.run_ready(lines)
     peers[-1].sendall(b"hold\n")
-    loop.turn(lines)
+    loop.run_ready(lines)
     assert peers[-1].recv(100) == b"held\n"
 
 
@@ -376,7 +376,7 @@ def test_a_connection_can_be_closed_at_once(loop, lines, path):
     """What was not read is lost."""
     held = loop.connect(path)
     held.sendall(b"hold\n")
-    loop.turn(lines)
+    loop.run_ready(lines)
     lines.held[0].send(b"x" * BIG)
     assert lines.held[0].unsent > 0
     lines.held[0].abort()
@@ -388,7 +388,7 @@ def test_connections_outlive_the_listener(loop, lines, path):
     """`stop_listening` twice is `stop_listening` once."""
     held = loop.connect(path)
     held.sendall(b"hold\n")
-    loop.turn(lines)
+    loop.run_ready(lines)
     lines.stop_listening()
     lines.stop_listening()
     with socket.socket(socket.AF_UNIX) as late, pytest.raises(ConnectionRefusedError):
@@ -405,7 +405,7 @@ def test_descriptors_go_with_an_answer(loop, lines, path, count):
     """As many as there are, in groups where the kernel passes no more at a time."""
     peer = loop.connect(path)
     peer.sendall(b"%d\n" % count)
-    loop.turn(lines)
+    loop.run_ready(lines)
     text, found = b"", []
     while not text.endswith(b"\n"):
         piece, descriptors, _, _ = socket.recv_fds(peer, 100, 253)
@@ -420,11 +420,11 @@ def test_descriptors_go_with_an_answer(loop, lines, path, count):
 def test_descriptors_that_were_opened_for_an_answer_are_closed(loop, lines, path, descriptors, reads):
     """When they have been sent, or the connection is closed before."""
     peer = loop.connect(path)
-    loop.turn(lines)
+    loop.run_ready(lines)
     before = descriptors()
     if not reads:
         peer.sendall(b"hold\n")
-        loop.turn(lines)
+        loop.run_ready(lines)
         lines.held[0].send(b"x" * BIG)
         owned = (os.dup(0),)
         lines.held[0].send(b"after\n", owned, owned)
@@ -433,7 +433,7 @@ def test_descriptors_that_were_opened_for_an_answer_are_closed(loop, lines, path
         assert descriptors() == before - 1
         return
     peer.sendall(b"own\n")
-    loop.turn(lines)
+    loop.run_ready(lines)
     assert descriptors() == before
     _, found, _, _ = socket.recv_fds(peer, 100, 253)
     assert len(found) == 3

@@ -162,7 +162,7 @@ def test_the_number_of_a_name_is_claimed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"name": ""}, SignalNameError, "not empty"),
+        ({"name": ""}, SignalNameError, "empty or not printable"),
         ({"name": "x" * 64}, SignalNameError, "64 bytes"),
         ({"name": 5}, SignalTypeError, r"not 5 \(int\)"),
         ({"name": "refresh", "num": 5}, SignalNameError, "'refresh'.* number 5. Pass one of them"),

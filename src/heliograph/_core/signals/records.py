@@ -1,16 +1,17 @@
-"""A signal in a queue, and in a process's hand: fixed-size records, bytes <-> values.
+"""Fixed-size records: a signal in a queue or in the in-flight buffer of a process, as bytes and as a value.
 
-A record is RECORD_BYTES long, so that a write of one is atomic (`PIPE_BUF` is at least 512):
+A record is RECORD_BYTES long, so that the kernel writes it atomically (`PIPE_BUF` is at least 512):
 
-    byte 0     state: 0 nothing or done, 1 waiting, 2 in hand, 3 interrupted
-    byte 1     the signal's number
-    byte 2     attempts: how many processes died with it in hand
-    bytes 4-5  the queue that it came through, by its place in `all_queues`, little endian
+    byte 0     state: 0 empty or done, 1 fetched, 2 running, 3 interrupted
+    byte 1     number of the signal
+    byte 2     attempts: number of processes that were killed while they ran it
+    bytes 4-5  the queue that it came through, as an index of `pipes.server_queues`, little endian
 
-A *hand* is a row of HAND_RECORDS records in shared memory. A process lets the kernel read records straight into it
-(`readv`), so no record is ever only in the memory of a process that may be killed: it is in the pipe or in a hand.
-What a dead process's hand holds in state 1 was not begun; what is in state 2 was. What is in state 3 was begun too, but
-the process had been told to end, and did not die of it.
+An in-flight buffer holds PREFETCH records in shared memory. A process lets the kernel read records straight into it
+(`readv`), so a record is always in a pipe or in a buffer, and never only in the memory of a process that may be killed.
+The buffer of a dead process tells what happened: the handler of a fetched record has not started, that of a running
+record has. That of an interrupted record has started as well, but the process was shutting down, so the handler did not
+cause its end.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from typing import NamedTuple
 
 RECORD_BYTES = 16
 PREFETCH = 64
-"""How many signals of its own queue a process takes at a time; 64 records are one read of 1,024 bytes."""
+"""Number of signals that a process fetches at a time from its own queue: one read of 1,024 bytes."""
 IN_FLIGHT_BYTES = RECORD_BYTES * PREFETCH
+"""Bytes of an in-flight buffer."""
+
+FORMAT_VERSION = 1
+"""Version of the format of a record. Increase it when the meaning of a byte changes."""
 
 DONE, FETCHED, RUNNING, INTERRUPTED = 0, 1, 2, 3
 
 
 class Record(NamedTuple):
-    """One record: which signal, through which queue, and how often a process died of it."""
+    """A signal, the queue it came through, the number of processes killed while they ran it, and its state."""
 
     num: int
     queue: int
@@ -36,18 +41,18 @@ class Record(NamedTuple):
 
 
 def encode(record: Record) -> bytes:
-    """The record as bytes."""
+    """Return the record as RECORD_BYTES bytes."""
     head = bytes((record.state, record.num, record.attempts, 0))
     return (head + record.queue.to_bytes(2, "little")).ljust(RECORD_BYTES, b"\0")
 
 
 def decode(data: bytes | memoryview) -> Record:
-    """The record that RECORD_BYTES bytes are."""
+    """Return the record that RECORD_BYTES bytes hold."""
     return Record(data[1], int.from_bytes(data[4:6], "little"), data[2], data[0])
 
 
 def unfinished(in_flight: memoryview) -> Iterator[tuple[int, Record]]:
-    """The records of a hand that are not done, with their offsets in bytes, in the order of their arrival."""
+    """Yield the records of an in-flight buffer that are not done, with their offsets in bytes, oldest first."""
     for offset in range(0, len(in_flight), RECORD_BYTES):
         if in_flight[offset] != DONE:
             yield offset, decode(in_flight[offset : offset + RECORD_BYTES])

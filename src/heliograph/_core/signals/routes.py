@@ -1,8 +1,8 @@
-"""The table of routes that all processes of a server share: number -> target, and what is promised of it.
+"""The table of routes that all processes of a server share: target, handler and options of each number.
 
-Layout: 256 entries of ROUTE_BYTES bytes: flags (1 registered, 2 never redelivered, 4 may
-be raised from outside), length of the target, length of
-the handler's name, then the texts. One process at a time writes it: the master, or who loads the application.
+Layout: 256 entries of ROUTE_BYTES bytes. An entry has flags (1 registered, 2 never redelivered, 4 may be sent from
+outside), the length of the target, the length of the handler's name, and the two texts at fixed places. One process at
+a time writes a table: the master, or the process that loads the application.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from heliograph.models import SIGNALS
 ROUTE_BYTES = 256
 TABLE_BYTES = SIGNALS * ROUTE_BYTES
 
+FORMAT_VERSION = 1
+"""Version of the format of the table. Increase it when the meaning of a byte changes."""
+
 _REGISTERED, _ONCE, _REMOTE = 1, 2, 4
 _TARGET, _NAME = 8, 72
 
 
 class Route(NamedTuple):
-    """Where a number goes, who handles it (a name, cut if it is very long), and what is promised of it."""
+    """Target, name of the handler (cut if it is very long) and options of a registered number."""
 
     target: str
     handler: str
@@ -28,7 +31,7 @@ class Route(NamedTuple):
 
 
 class Routes:
-    """Reads and writes a table of TABLE_BYTES bytes; all zero is an empty one."""
+    """Reads and writes a table of TABLE_BYTES bytes. A table of zeros is empty."""
 
     def __init__(self, buffer: memoryview) -> None:
         self._bytes = buffer.cast("B")[:TABLE_BYTES]
@@ -51,9 +54,9 @@ class Routes:
         self._bytes[num * ROUTE_BYTES : (num + 1) * ROUTE_BYTES] = entry
 
     def copy_from(self, other: Routes) -> None:
-        """Become a copy of another table."""
+        """Replace all routes with those of another table."""
         self._bytes[:] = other._bytes
 
     def clear(self) -> None:
-        """Forget all routes."""
+        """Remove all routes."""
         self._bytes[:] = bytes(TABLE_BYTES)

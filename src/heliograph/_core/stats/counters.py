@@ -1,60 +1,82 @@
-"""The accounts: counters in memory that all processes of a server share.
+"""Counters in memory that all processes of a server share.
 
 Rules
-    A slot belongs to one process at a time, and only that process writes to it; a successor in the same role goes
-    on counting where it stopped. So nothing here needs a lock between processes, and a reader adds up.
+    A slot belongs to one process at a time, and only that process writes to it. A successor in the same role continues
+    the counts of its predecessor. Therefore the processes need no lock, and a reader adds the slots up.
 
 Layout
-    `slots` x SLOT_BYTES bytes, native unsigned 64-bit words. A slot has rows of 256 words, one word a signal number:
+    `slots` x SLOT_BYTES bytes, native unsigned 64-bit words. A slot has one row of 256 words for each counter, with one
+    word a signal number, and then the words of the process as a whole: `PROCESS_WORDS`.
 
-        sent         accepted by `send()`
-        taken        given to a handler, once a receiver and attempt
-        done failed  how its handler ended
-        waiting      threads that wait for it now
-        redelivered  given out again after the process that had it in hand was killed
-        dropped      not given out again: it killed too many processes, ran into its time limit, or may run but once
-
-    and then two words of the whole process: refused, pid.
+To add a counter, add its name to `CounterName` and its attribute to `ProcessCounters`. `FORMAT_VERSION` follows.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
+from zlib import crc32
 
 from heliograph.models import SIGNALS
 
 CounterName = Literal["sent", "started", "done", "failed", "waiters", "redelivered", "dropped"]
-COUNTERS: tuple[CounterName, ...] = ("sent", "started", "done", "failed", "waiters", "redelivered", "dropped")
+COUNTERS: tuple[CounterName, ...] = get_args(CounterName)
+
+PROCESS_WORDS = ("rejected", "pid")
+"""The words of a process as a whole, which stand behind its counters."""
 
 _REJECTED = len(COUNTERS) * SIGNALS
 _PID = _REJECTED + 1
 _WORDS = _REJECTED + 8
 SLOT_BYTES = 8 * _WORDS
-"""Bytes of one slot; a multiple of a cache line, so that two writers do not share one."""
+"""Bytes of one slot: whole cache lines, so that two writers do not share one."""
+
+
+def format_version(*names: str) -> int:
+    """Return the version of a layout with words of these names, in this order."""
+    return crc32(" ".join(names).encode())
+
+
+FORMAT_VERSION = format_version(*COUNTERS, *PROCESS_WORDS)
+"""Version of this layout. It follows from the names, so a counter that is added, renamed or moved changes it."""
 
 
 class ProcessCounters:
-    """One process's own counters. `sent[num] += 1` and the like; each row has 256 words."""
+    """The counters of one process, used as in `counters.sent[num] += 1`."""
 
     __slots__ = ("_words", *COUNTERS)
 
+    sent: memoryview[int]
+    """Signals that `send()` accepted."""
+    started: memoryview[int]
+    """Signals that a handler got, one for each receiver and attempt."""
+    done: memoryview[int]
+    """Signals whose handler returned."""
+    failed: memoryview[int]
+    """Signals whose handler raised an exception, ended its process or exceeded its time limit."""
+    waiters: memoryview[int]
+    """Threads that wait for a signal now."""
+    redelivered: memoryview[int]
+    """Signals that the master redelivered after the process that had them in flight was killed."""
+    dropped: memoryview[int]
+    """Signals that the master did not redeliver: too many attempts, time limit exceeded, or `redeliver=False`."""
+
     def __init__(self, words: memoryview[int]) -> None:
         self._words = words
-        rows = [words[i * SIGNALS : (i + 1) * SIGNALS] for i in range(len(COUNTERS))]
-        self.sent, self.started, self.done, self.failed, self.waiters, self.redelivered, self.dropped = rows
+        for number, name in enumerate(COUNTERS):
+            setattr(self, name, words[number * SIGNALS : (number + 1) * SIGNALS])
 
     @property
     def rejected(self) -> int:
-        """How many sends were refused because a queue stayed full."""
+        """Number of sends that failed because a queue stayed full."""
         return self._words[_REJECTED]
 
     def count_rejected(self) -> None:
-        """Count one send that was refused."""
+        """Count one send that failed because a queue stayed full."""
         self._words[_REJECTED] += 1
 
     @property
     def pid(self) -> int:
-        """Process id of who counts here now; 0 for nobody."""
+        """Id of the process that counts here now, 0 if there is none."""
         return self._words[_PID]
 
     @pid.setter
@@ -63,16 +85,16 @@ class ProcessCounters:
 
 
 class Counters:
-    """All slots of a server, over a buffer of at least `slots` x SLOT_BYTES zero bytes."""
+    """All slots of a server, over a buffer of at least `slots` x SLOT_BYTES bytes."""
 
     def __init__(self, buffer: memoryview, slots: int) -> None:
         words = buffer.cast("B")[: slots * SLOT_BYTES].cast("Q")
         self.slots = tuple(ProcessCounters(words[i * _WORDS : (i + 1) * _WORDS]) for i in range(slots))
 
     def total(self, counter: CounterName, num: int) -> int:
-        """One signal's counter, over all processes."""
+        """Return one signal's counter, summed over all processes."""
         return sum(getattr(slot, counter)[num] for slot in self.slots)
 
     def rejected(self) -> int:
-        """Refused sends, over all processes."""
+        """Return the number of rejected sends, summed over all processes."""
         return sum(slot.rejected for slot in self.slots)

@@ -1,8 +1,10 @@
-"""Our own engine, in the processes of a server of our own (`heliograph.server`): no other server needed.
+"""The engine `local`, in the processes of a heliograph server (`heliograph.server`).
 
-wiring      what every process inherits from the master: descriptors, topology, options
-memory      the memory that they share: routes, accounts, hands
-queues      kernel pipes of fixed-size records
-engine      `LocalEngine`: sending and registering
-receiver    a process's loop: take a signal, run its handler
+engine                  `LocalEngine`: registers handlers and sends signals
+delivery                writes records to the queues of a signal, and waits while one of them is full
+receiver                the loop of a process: fetch a signal, run its handler
+web_worker              `WebWorkerEngine`: the engine of a process that the web server started
+thread_receiver         the receiver of such a process, which runs in a thread
+web_server_detection    which web server a process belongs to, and whether it serves yet
+exit_hooks              calls before a process exits, while handlers can still run
 """

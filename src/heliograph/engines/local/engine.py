@@ -1,17 +1,16 @@
-"""`LocalEngine`: sending and registering in a process of our own server.
+"""`LocalEngine`: registers handlers and sends signals in a process of a heliograph server.
 
-One hop: the sender writes the record to the receivers' pipe itself. A full pipe holds it back (the kernel wakes it
-when there is room), then raises.
+A send is one hop: the sender writes the record to the pipe of the receivers itself. If the pipe is full, the sender
+waits until the kernel reports room, and raises `SignalQueueFull` after its timeout.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
-import select
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from os import write
 from typing import Any
@@ -21,6 +20,7 @@ from heliograph._core.signals.records import Record, encode
 from heliograph._core.signals.routes import Route
 from heliograph._core.signals.targets import parse, queues, readers_of
 from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
+from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_all
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.exceptions import (
@@ -36,12 +36,8 @@ from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Timer, Topology, Trigger
 from heliograph.timing.clocks import SystemClock
 
-Delivery = tuple[int, bytes]
-"""A descriptor to write to, and the record to write."""
-
-
 _LOADER = Identity("master")
-"""Who loads the application for all."""
+"""Identity of a fork server until it forks: it loads the application for all processes."""
 
 
 class LocalEngine(NoWebServer):
@@ -54,12 +50,12 @@ class LocalEngine(NoWebServer):
     def __init__(self, inherited: InheritedState, process: Identity = _LOADER) -> None:
         self.clock: Clock = SystemClock()
         self.inherited = inherited
-        self.memory = SharedMemory(inherited.memory, inherited.topology)
+        self.memory = SharedMemory(inherited.memory, inherited.settings.topology)
         self.counters = self.memory.counters
         self.receiver: Receiver | None = None
         self.loading = True
-        self._topology = inherited.topology
-        self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.topology))}
+        self._topology = inherited.settings.topology
+        self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.settings.topology))}
         self._identity = process
         self._hooks: list[Callable[[], None]] = []
         self._handlers: dict[int, LimitedHandler] = {}
@@ -71,7 +67,7 @@ class LocalEngine(NoWebServer):
         self._sent = self._slot.sent
         os.register_at_fork(before=_block_sigterm, after_in_parent=_unblock_sigterm, after_in_child=self._after_fork)
 
-    # who and what
+    # identity
 
     @property
     def identity(self) -> Identity:
@@ -95,7 +91,11 @@ class LocalEngine(NoWebServer):
     def opt(self) -> Mapping[str, Any]:
         farms = [f"{farm.name}:{','.join(map(str, farm.mules))}" for farm in self._topology.farms]
         counts = {"workers": self._topology.workers, "mules": self._topology.mules}
-        return {**{name: str(count) for name, count in counts.items()}, "farm": farms, "app": self.inherited.app}
+        return {
+            **{name: str(count) for name, count in counts.items()},
+            "farm": farms,
+            "app": self.inherited.settings.app,
+        }
 
     def version(self) -> str:
         return importlib.metadata.version("heliograph")
@@ -111,25 +111,26 @@ class LocalEngine(NoWebServer):
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         if not self.loading:
             if self._targets.get(num) == target:
-                return  # the handler is replaced in this process
+                return  # only the handler changes, in this process
             raise RegistrationError(
                 num,
-                f"{self._identity} runs already; do it where the application is loaded (at module level), so that "
-                "every process has the handler and every sender the route",
+                f"{self._identity} is running already. Register where the application is loaded (at module level), so "
+                "that every process has the handler and every sender the route",
             )
         self._accept(num, target, handler, options)
 
     def _accept(self, num: int, target: str, handler: Handler, options: HandlerOptions) -> None:
-        limit = self.inherited.time_limit if options.time_limit is None else options.time_limit
+        limit = self.inherited.settings.time_limit if options.time_limit is None else options.time_limit
         self._handlers[num] = (handler, limit)
         self._targets[num] = target
-        if self._identity.role == "master":  # with --lazy-apps the others load what the template has tried already
+        if self._identity.role == "master":  # with --lazy-apps the fork server has loaded it before, too
             self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
 
     def add_trigger(self, trigger: Trigger) -> None:
         if not self.loading:
             raise RegistrationError(
-                trigger.num, f"{self._identity} runs already; declare what raises it where the application is loaded"
+                trigger.num,
+                f"{self._identity} is running already. Register the trigger where the application is loaded",
             )
         self._triggers[trigger.name] = trigger
 
@@ -169,73 +170,42 @@ class LocalEngine(NoWebServer):
         self._sent[num] += 1
 
     def _deliveries(self, num: int) -> list[Delivery]:
-        """The records that a signal is, when it is not a plain one of a single queue."""
+        """Return the deliveries of a signal that is not in `_direct` or `_broadcast`."""
         if self._identity.role == "master":
             raise ServerNotReady(
-                f"signal {num} was not sent: the server is still loading the application, and nothing is there to "
-                "take it; send from a handler or a post-fork hook"
+                f"signal {num} was not sent: the server is still loading the application. Send it from a handler or a "
+                "post-fork hook"
             )
         target = self._target_of(num)
         if target:
-            where = queues(parse(target, self._topology), self._topology, self._running_workers())
-            return [self._delivery(queue, num) for queue in where]
-        waiting = [process for process in self._topology.processes() if self._slot_of(process).waiters[num]]
-        if not waiting:
-            raise SignalNotRegistered(num, self.inherited.app)
-        return [self._delivery(self._own_queue(process), num) for process in waiting]
+            receivers = queues(parse(target, self._topology), self._topology, self._running_workers())
+            return [self._delivery(queue, num) for queue in receivers]
+        waiters = [process for process in self._topology.processes() if self._slot_of(process).waiters[num]]
+        if not waiters:
+            raise SignalNotRegistered(num, self.inherited.settings.app)
+        return [self._delivery(self._own_queue(process), num) for process in waiters]
 
     def _target_of(self, num: int) -> str:
-        """Where a number goes, as this process or else the server has it; empty if nowhere."""
+        """Return the target of a number in this process, or else on the server; empty if it is not registered."""
         route = None if num in self._targets else self.memory.live[num]
         return route.target if route else self._targets.get(num, "")
 
     def _deliver(self, num: int, deliveries: list[Delivery], timeout: float) -> None:
-        """Write all records or none, as long as it takes, at most `timeout` seconds."""
+        """Write all records. Raises: SignalQueueFull."""
         if not deliveries:
             return  # no worker is active
-        if len(deliveries) == 1:
-            try:
-                write(*deliveries[0])
-            except BlockingIOError:
-                pass
-            else:
-                return
-        deadline = self.clock.monotonic() + timeout
-        self._await_room(num, [fd for fd, _ in deliveries], deadline, timeout)
-        for fd, record in deliveries:
-            while True:
-                try:
-                    write(fd, record)
-                except BlockingIOError:  # somebody was faster; the others have theirs, so this one must be delivered
-                    self._await_room(num, [fd], max(deadline, self.clock.monotonic() + timeout), timeout)
-                else:
-                    break
+        try:
+            write_all(deliveries, timeout, self.clock, self._is_only_reader)
+        except QueueStaysFull as full:
+            self._slot.count_rejected()
+            raise SignalQueueFull(num, self._target_of(num), timeout, self_deadlock=full.self_deadlock) from None
 
-    def _await_room(self, num: int, fds: list[int], deadline: float, timeout: float) -> None:
-        """Return when every one of these pipes has room. Raises `SignalQueueFull` at the deadline."""
-        full = dict.fromkeys(fds)
-        milliseconds = 0.0  # the first look does not wait: mostly there is room
-        while True:
-            poll = select.poll()
-            for fd in full:
-                poll.register(fd, select.POLLOUT)
-            for fd, _ in poll.poll(milliseconds):
-                del full[fd]
-            if not full:
-                return
-            alone = self._only_reader(full)
-            left = deadline - self.clock.monotonic()
-            if alone or left <= 0:
-                self._slot.count_rejected()
-                raise SignalQueueFull(num, self._target_of(num), timeout, self_deadlock=alone)
-            milliseconds = left * 1000
-
-    def _only_reader(self, full: Mapping[int, None]) -> bool:
-        """Whether one of these pipes is emptied by nobody but this very thread."""
+    def _is_only_reader(self, fds: Collection[int]) -> bool:
+        """Return True if the calling thread is the only reader of one of these pipes, so that it waits for itself."""
         if self.receiver is None or threading.get_ident() != self.receiver.thread:
             return False
-        fds = {self.inherited.queues[number][1]: queue for queue, number in self._queues.items()}
-        return any(self._readers(fds[fd]) == (self._identity,) for fd in full)
+        queues_by_fd = {self.inherited.queues[number][1]: queue for queue, number in self._queues.items()}
+        return any(self._readers(queues_by_fd[fd]) == (self._identity,) for fd in fds)
 
     def _readers(self, queue: Queue) -> tuple[Identity, ...]:
         return readers_of(queue, self._topology)
@@ -258,43 +228,43 @@ class LocalEngine(NoWebServer):
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
         if self.receiver is None:
-            raise ServerNotReady("nothing arrives here; wait in a worker, a mule or a spooler")
+            raise ServerNotReady("this process gets no signals. Wait in a worker, a mule or a spooler")
         return self.receiver.wait(num, timeout)
 
-    # becoming
+    # becoming a process of the server
 
     def become_process(self, process: Identity) -> Receiver:
-        """Be that process, in the thread that is to receive: its queues, its slot, its hand. Hooks are still to run."""
+        """Become that process, in the thread that will receive. `start` runs the hooks afterwards."""
         self._identity = process
         self._use(self._slot_of(process))
         self.memory.free_sender_only_slot()
         self._slot.pid = os.getpid()
-        mine = [self._own_queue(process), *(q for q in self._queues if not q.number and q.kind == process.role)]
-        mine += [Queue("farm", number) for number in self._topology.farms_of(process.number) if process.role == "mule"]
+        read = [self._own_queue(process), *(q for q in self._queues if not q.number and q.kind == process.role)]
+        read += [Queue("farm", number) for number in self._topology.farms_of(process.number) if process.role == "mule"]
         self.receiver = self.receiver_class(
-            own=[self._reading_end(queue) for queue in mine if self._readers(queue) == (process,)],
-            shared=[self._reading_end(queue) for queue in mine if self._readers(queue) != (process,)],
+            own=[self._reading_end(queue) for queue in read if self._readers(queue) == (process,)],
+            shared=[self._reading_end(queue) for queue in read if self._readers(queue) != (process,)],
             in_flight=self.memory.in_flight(process),
             slot=self._slot,
             handlers=self._handlers,
-            max_signals=self.inherited.max_signals,
+            max_signals=self.inherited.settings.max_signals,
         )
         return self.receiver
 
     def freeze_registration(self) -> None:
-        """The application is loaded: nothing can be registered any more."""
+        """Refuse registrations from now on, because the application is loaded."""
         self.loading = False
         if self._identity.role == "master":
             os.pwrite(self.inherited.triggers, to_json(self._triggers.values()).encode(), 0)
 
     def missing_handlers(self) -> tuple[int, ...]:
-        """The signals that come to workers, and that nothing here handles."""
+        """Return the signals that go to workers and have no handler in this process."""
         routes = ((num, self.memory.live[num]) for num in range(SIGNALS) if num not in self._handlers)
         return tuple(num for num, route in routes if route and parse(route.target, self._topology).kind == "worker")
 
     def start(self) -> None:
-        """Begin to send, and run what was to run after the fork."""
-        for num, text in list(self._targets.items()):  # a thread may be importing more, beside a web server
+        """Prepare sending, and run the post-fork hooks."""
+        for num, text in list(self._targets.items()):  # in a web worker, another thread may still register
             target = parse(text, self._topology)
             deliveries = [self._delivery(queue, num) for queue in queues(target, self._topology)]
             if len(deliveries) == 1:
@@ -312,12 +282,12 @@ class LocalEngine(NoWebServer):
         self._slot, self._sent = slot, slot.sent
 
     def _after_fork(self) -> None:
-        if self._identity != _LOADER:  # else forked to become a process of the server
+        if self._identity != _LOADER:  # a fork server forks processes of the server
             self._become_sender_only()
         _unblock_sigterm()
 
     def _become_sender_only(self) -> None:
-        """In a process that the application forked: send as before, count elsewhere, receive nothing."""
+        """In a process that the application forked, go on sending, with counters of its own, and receive nothing."""
         if self.receiver is not None:
             self.receiver.abandon()
             self.receiver = None
@@ -328,15 +298,15 @@ class LocalEngine(NoWebServer):
         return self.counters.slots[number] if number is not None else _uncounted()
 
 
-class _Mask(threading.local):
+class _SignalMask(threading.local):
     before: Iterable[int] = ()
 
 
-_MASK = _Mask()
+_MASK = _SignalMask()
 
 
 def _block_sigterm() -> None:
-    """Before a fork: what comes for the child waits until the child has left our handler of it, and is not lost."""
+    """Before a fork, keep SIGTERM pending until the child has removed our handler for it."""
     _MASK.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
@@ -345,4 +315,5 @@ def _unblock_sigterm() -> None:
 
 
 def _uncounted() -> ProcessCounters:
+    """Return counters that no other process reads, for a sender-only process without a slot."""
     return Counters(memoryview(bytearray(SLOT_BYTES)), 1).slots[0]

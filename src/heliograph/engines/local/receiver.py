@@ -1,15 +1,15 @@
-"""A process's loop: take a signal from its queues into its hand, run the handler, note how it went.
+"""The loop of a process: fetch a signal into the in-flight buffer, run its handler, count the outcome.
 
 Rules
-    The kernel reads records straight into the hand, which is shared memory, so a process may be killed at any moment
-    and nothing is lost. A record is marked before its handler starts and after it ends.
-    Of a queue that nobody else reads, a process takes many signals at a time; of a pool or a farm that others read
-    too one, so that they get theirs while its handler runs.
-    What a predecessor in the same role left in the hand comes first.
+    The kernel reads records straight into the in-flight buffer, which is shared memory, so no signal is lost when the
+    process is killed at any moment. The receiver marks a record before its handler starts and after it returns.
+    From a queue that no other process reads, the receiver fetches many signals at a time. From a queue of a pool or a
+    farm it fetches one, so that the other readers get signals while its handler runs.
+    Records that a predecessor in the same role left in the buffer come first.
 
 How it works
-    `_next` and `_end` bound what was read and not begun. A handler may wait for a signal, and then the loop runs
-    within it, a level deeper, on the rest of the hand.
+    `_next` and `_end` bound the records that are fetched and not started. If a handler waits for a signal, the loop
+    runs nested within it, on the rest of the buffer.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from heliograph.models import SIGNALS
 _LOG = logging.getLogger("heliograph.local")
 
 LimitedHandler = tuple[Handler, float]
-"""A handler, and the seconds that it may take; 0 for as long as it likes."""
+"""A handler, and its time limit in seconds; 0: no limit."""
 
 _SHARED_BATCH = 32
-"""Signals that are taken from one shared queue before the others are looked at again."""
+"""Signals that are fetched from one shared queue before the receiver polls the other queues again."""
 
 
 class Receiver:
-    """Takes signals for one process, in the thread that calls `run`."""
+    """Receives signals for one process, in the thread that calls `run`."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Receiver:
         handlers: Mapping[int, LimitedHandler],
         max_signals: int = 0,
     ) -> None:
-        """`own` and `shared` are descriptors to read: of queues that nobody else reads, and of others."""
+        """Watch the queues. `own` are descriptors of queues that no other process reads, `shared` of the other ones."""
         self.thread = threading.get_ident()
         self._own = frozenset(own)
         self._in_flight = in_flight
@@ -71,36 +71,40 @@ class Receiver:
         for fd in (*own, self._wake_read):
             self._epoll.register(fd, select.EPOLLIN)
         for fd in shared:
-            # Of many idle processes one is woken, not all; see `Known facts` of the design.
+            # The kernel wakes one of the idle processes, not all of them.
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
     def run(self) -> None:
-        """Take signals until the process is told to drain, or has handled as many as it may."""
+        """Receive signals until `drain` is called or the process has handled its maximum number."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self._take_signals()
 
     def drain(self) -> None:
-        """Finish what is in hand and let `run` return. Safe to call in a handler of a UNIX signal."""
+        """Let `run` return after the running handler. Safe to call in a handler of a Unix signal."""
         self._draining = True
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 
     def abandon(self) -> None:
-        """In a process that the application forked: leave all of it to the parent, whose hand and slot these are."""
+        """In a process that the application forked, leave buffer and counters to the parent, which owns them."""
         self._abandoned = True
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def wait(self, num: int | None, timeout: float | None) -> int:
-        """Return when `num` (or any signal) has arrived in this process and its handler has run."""
+        """Return the number of the signal once `num`, or any signal, has arrived here and its handler has run.
+
+        Raises:
+            WaitTimeout: after `timeout` seconds.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         if num is not None:
             self._slot.waiters[num] += 1
         try:
             if threading.get_ident() == self.thread:
-                return self._wait_here(num, timeout, deadline)
+                return self._wait_nested(num, timeout, deadline)
             return self._wait_in_thread(num, timeout)
         finally:
             if num is not None:
@@ -116,8 +120,8 @@ class Receiver:
 
     # waiting
 
-    def _wait_here(self, num: int | None, timeout: float | None, deadline: float | None) -> int:
-        """In the loop's own thread, so within a handler: run the loop a level deeper."""
+    def _wait_nested(self, num: int | None, timeout: float | None, deadline: float | None) -> int:
+        """Wait in the thread of the loop, that is within a handler, by running the loop nested."""
         found: list[int] = []
         with self._nested(found):
             while True:
@@ -141,7 +145,7 @@ class Receiver:
             self._latest = outer
 
     def _wait_in_thread(self, num: int | None, timeout: float | None) -> int:
-        """In another thread: the loop tells."""
+        """Wait in another thread than that of the loop, which notifies it."""
         with self._arrived:
             self._thread_waiters += 1
             before = list(self._arrivals)
@@ -164,7 +168,7 @@ class Receiver:
         return self._draining or self._left == 0
 
     def _run_once(self, timeout: float, only: int = 0) -> None:
-        """Run what is in hand, or else wait for more at most `timeout` seconds (-1: for ever) and run that."""
+        """Run fetched records, or else wait at most `timeout` seconds (-1: no limit) for more and run them."""
         if self._next < self._end:
             self._run_in_flight(only)
             return
@@ -191,7 +195,7 @@ class Receiver:
                 return
 
     def _read(self, fd: int, most: int) -> bool:
-        """Let the kernel put up to `most` bytes into the free part of the hand. False if there was nothing."""
+        """Let the kernel read up to `most` bytes into the free part of the buffer. Return False if there is none."""
         start = self._end * RECORD_BYTES
         room = self._in_flight[start : start + most]
         if not room:
@@ -204,13 +208,13 @@ class Receiver:
         return count > 0
 
     def _run_in_flight(self, most: int = 0) -> None:
-        """Run what was read and not begun; at most so many, 0 for all."""
-        hand = self._in_flight
+        """Run the records that are fetched and not started: at most `most` of them, or all if it is 0."""
+        in_flight = self._in_flight
         run = 0
         while self._next < self._end and (self._depth or not (self._draining or self._left == 0)):
             offset = self._next * RECORD_BYTES
             self._next += 1
-            if hand[offset] != DONE:  # a predecessor may have left gaps
+            if in_flight[offset] != DONE:  # a predecessor may have left gaps
                 self._handle(offset)
                 run += 1
                 if run == most:
@@ -219,17 +223,17 @@ class Receiver:
             self._next = self._end = self._lowest_free() if self._depth else 0
 
     def _lowest_free(self) -> int:
-        """Where to read on: over what is done, but not over what an outer level has in hand."""
+        """Return the record to read on at: behind those that an outer level has in flight, over those that are done."""
         place = self._next
         while place and self._in_flight[(place - 1) * RECORD_BYTES] == DONE:
             place -= 1
         return place
 
     def _handle(self, offset: int) -> None:
-        """Run one record of the hand. Each microsecond here is one that every signal takes longer."""
-        hand, slot = self._in_flight, self._slot
-        num = hand[offset + 1]
-        hand[offset] = RUNNING
+        """Run the handler of one record. This is the hot path of a receiver."""
+        in_flight, slot = self._in_flight, self._slot
+        num = in_flight[offset + 1]
+        in_flight[offset] = RUNNING
         slot.started[num] += 1
         failure: Exception | None = None
         try:
@@ -239,15 +243,15 @@ class Receiver:
                 failure = self._run_limited(offset, handler, limit) if limit else handler(num)
             elif not slot.waiters[num]:
                 failure = LookupError(num)
-                _LOG.error("signal %d came, but nothing handles it and nobody waits for it any more", num)
+                _LOG.error("Signal %d arrived, but this process has no handler for it and no thread waits for it", num)
         except BaseException as end:
             self._record_exit(offset, end)
             raise
         if self._abandoned:
-            raise SystemExit(0)  # a process that the handler forked has come back from it: it is none of the server's
-        if hand[offset] == DONE:
-            return  # it took too long beside requests, and was given up meanwhile
-        hand[offset] = DONE
+            raise SystemExit(0)  # a process that the handler forked returned from it, and is not of the server
+        if in_flight[offset] == DONE:
+            return  # `ThreadReceiver` has given it up, because it exceeded its time limit
+        in_flight[offset] = DONE
         if failure is None:
             slot.done[num] += 1
         else:
@@ -258,20 +262,20 @@ class Receiver:
             self._notify_waiters(num)
 
     def _record_exit(self, offset: int, end: BaseException) -> None:
-        """What becomes of a signal whose handler has ended its process, or was ended with it."""
+        """Settle a record whose handler ends its process, or is interrupted by its end."""
         if self._abandoned:
-            return  # it stays in hand, for the parent
+            return  # it stays in flight in the parent
         if isinstance(end, HandlerInterrupted):
-            self._in_flight[offset] = INTERRUPTED  # for a successor
+            self._in_flight[offset] = INTERRUPTED  # a successor runs it again
             return
-        # The handler ended the process by itself: it has been handled.
+        # The handler ended the process itself, so the signal is handled.
         self._in_flight[offset] = DONE
         self._slot.failed[self._in_flight[offset + 1]] += 1
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
-        """Run a handler under a time limit: the kernel ends this process (SIGALRM) if it takes longer."""
+        """Run a handler under a time limit: SIGALRM kills this process if the handler exceeds it."""
         num = self._in_flight[offset + 1]
-        if self._depth:  # the outer handler's limit holds
+        if self._depth:  # the limit of the outer handler applies
             return handler(num)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, limit)
@@ -281,7 +285,7 @@ class Receiver:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _notify_waiters(self, num: int) -> None:
-        """Wake who waits for it: an outer level of this loop, or other threads."""
+        """Notify an outer level of this loop, and the threads that wait."""
         if self._depth:
             self._latest.append(num)
         if self._thread_waiters:
@@ -290,7 +294,7 @@ class Receiver:
                 self._arrived.notify_all()
 
     def _resume_predecessor(self) -> None:
-        """Begin with what a predecessor left in the hand, in its order."""
+        """Run the records that a predecessor left in the buffer, in their order."""
         self._end = max((offset // RECORD_BYTES + 1 for offset, _ in unfinished(self._in_flight)), default=0)
         while self._next < self._end and not self._done():
             self._run_in_flight()

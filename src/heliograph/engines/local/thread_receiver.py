@@ -1,4 +1,4 @@
-"""A receiver in a thread of a process that has other work to do: requests."""
+"""A receiver that runs in a thread of a web worker, whose main thread answers requests."""
 
 from __future__ import annotations
 
@@ -15,57 +15,59 @@ from heliograph.interfaces import Handler, HandlerInterrupted
 
 _LOG = logging.getLogger("heliograph.local")
 
-
-_LAST_MOMENTS = 1.0
-"""Seconds that a process whose event loop has ended is given to end itself."""
+_EXIT_GRACE = 1.0
+"""Seconds that a process has to exit by itself after its event loop has stopped."""
 
 
 class ThreadReceiver(Receiver):
-    """Takes no UNIX signals, and ends the process only as its server would have it end: by SIGTERM."""
+    """Handles no Unix signals, and ends the process only by SIGTERM, so that the web server can shut it down."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._finished = threading.Event()
 
-    def finish(self, seconds: float) -> None:
-        """Take no more signals, and give the handler that runs so many seconds to come to its end."""
+    def finish(self, timeout: float) -> None:
+        """Fetch no more signals, and wait at most `timeout` seconds until the running handler has returned."""
         self.drain()
-        self._finished.wait(seconds)
+        self._finished.wait(timeout)
 
     def run(self) -> None:
         try:
             while not self._done():
-                self._take_what_comes()
-        except BaseException:  # noqa: BLE001 - S8: what would end a process ends this one too
-            _LOG.exception("a handler ends process %d", os.getpid())
+                self._receive()
+        except BaseException:  # noqa: BLE001 - an exception that would end any other process ends this one, too
+            _LOG.exception("Stopping process %d: a handler raised an exception that ends its process", os.getpid())
             os.kill(os.getpid(), signal.SIGTERM)
         finally:
             self._finished.set()
 
-    def _take_what_comes(self) -> None:
+    def _receive(self) -> None:
         try:
             self._take_signals()
-        except HandlerInterrupted:  # what is in hand is for a successor; for this process, should it go on nonetheless
+        except HandlerInterrupted:
+            # The records in flight are for the successor. If this process runs on nonetheless, it handles them itself.
             self._next = 0
-            time.sleep(_LAST_MOMENTS)
+            time.sleep(_EXIT_GRACE)
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
-        """Run a handler under a time limit: if it takes longer, requests may finish, and the process ends."""
-        watch = threading.Timer(limit, self._give_up, (offset, limit))
-        watch.daemon = True
-        watch.start()
+        """Run a handler under a time limit. If it exceeds the limit, the process ends after the running requests."""
+        timer = threading.Timer(limit, self._give_up, (offset, limit))
+        timer.daemon = True
+        timer.start()
         try:
             return handler(self._in_flight[offset + 1])
         finally:
-            watch.cancel()
+            timer.cancel()
 
     def _give_up(self, offset: int, limit: float) -> None:
         if self._in_flight[offset] != RUNNING:
-            return  # it has finished in the last moment
+            return  # the handler returned at the last moment
         num = self._in_flight[offset + 1]
         self._in_flight[offset] = DONE
         self._slot.failed[num] += 1
         self.drain()
-        self._finished.set()  # nobody waits for it
-        _LOG.error("the handler of signal %d has taken %g s: process %d is told to end", num, limit, os.getpid())
+        self._finished.set()  # nothing waits for this handler any more
+        _LOG.error(
+            "Stopping process %d: the handler of signal %d exceeded its time limit of %g s", os.getpid(), num, limit
+        )
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,29 +1,27 @@
-"""How a process that the master did not fork becomes a worker: attach, wait until it serves, take a seat.
+"""The engine of a web worker: a process that the web server started, not the master.
 
-Attached, a process has the server's queues, memory and table; it may send, and register what the server knows. It takes
-a seat when the web server that it belongs to serves in it (`hosts`), or when it says so (`join`). Then signals arrive
-in a thread, beside the requests.
+Such a process attaches to the master at first use, and gets the queues and the shared memory of the server. Then it can
+send signals, and register the handlers that the server knows. It asks the master for a worker number as soon as the web
+server serves in it (`web_server_detection`) or it calls `join_server()`. From then on it receives signals in a thread.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heliograph._core.signals.handlers import same_function
 from heliograph._core.signals.routes import Route
 from heliograph.application import AppSpec, load
 from heliograph.engines.local import web_server_detection
 from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.local.exit_hooks import call_at_exit, call_before_sigterm
 from heliograph.engines.local.thread_receiver import ThreadReceiver
 from heliograph.exceptions import AlreadyRegistered, ConfigError
 from heliograph.interfaces import Handler
@@ -37,65 +35,71 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("heliograph.local")
 
 _INITIAL_POLL, _MAX_POLL = 0.01, 0.5
-"""Seconds between two looks whether the process serves, or whether a seat is free: the first, and the longest."""
+"""Seconds between two polls whether the process serves, or a worker number is free: the first and the longest."""
 _JOIN_TIMEOUT = 60.0
-"""Seconds until it is taken that this process will not serve."""
+"""Seconds after which a process that does not serve gives up, and one without a worker number logs a warning."""
 _NO_WORKER_NUMBER = (
-    "process %d gets no signals: as many as were expected have joined (%d); if the server has more processes, say how "
-    "many before the two dashes: heliograph run --workers N"
+    "Process %d gets no signals: all %d worker numbers are taken. If the web server has more processes, start the "
+    "server with their number: heliograph run --workers N"
 )
 _UNKNOWN = (
-    "process %d has what %s does not have, and nobody will raise or run it: %s; import the module that has it there, "
-    "and heliograph reload if the code has changed"
+    "Process %d registers what %s does not register, so it never runs: %s. Import its module there, or run "
+    "`heliograph reload` if the code has changed"
 )
-_NO_THREADS = "process %d may send and gets no signals: %s has replaced its threads; use threads, gunicorn -k gthread"
+_NO_THREADS = (
+    "Process %d gets no signals: %s has replaced its threads. Use workers with threads, as in gunicorn -k gthread"
+)
 _LEAVE_TIMEOUT = 30.0
-"""Seconds that a handler may take to finish when its process ends; its server kills it earlier or later than that."""
-_BEFORE_POOLS = 100
-"""Finalizers of multiprocessing's own have at most 15; the highest is called first."""
+"""Seconds that a running handler has when its process exits. The web server may kill the process earlier."""
 
 
 class WebWorkerEngine(LocalEngine):
-    """The engine of a process that the server's command started."""
+    """The engine of a process that the web server started."""
 
     receiver_class = ThreadReceiver
 
     def __init__(self, control: Path) -> None:
-        """Attaches to the master behind that control socket. Raises `ConfigError` if none answers."""
+        """Attach to the master that listens on that control socket.
+
+        Raises:
+            ConfigError: if no master answers.
+            IncompatibleServer: if the master runs another version of heliograph.
+        """
         self._path = control
         try:
             answer, descriptors = request_with_fds(self._path, "attach")
         except ServerNotRunning as error:
             raise ConfigError(f"{error} If the server has stopped, unset HELIOGRAPH_MASTER.") from error
         inherited = InheritedState.received(answer["inherited"], descriptors)
-        # When its processes are to be replaced is the other server's affair.
-        super().__init__(replace(inherited, max_signals=0), process=Identity("external"))
+        # The web server decides when it replaces its processes.
+        settings = replace(inherited.settings, max_signals=0)
+        super().__init__(replace(inherited, settings=settings), process=Identity("external"))
         self._known_triggers: dict[str, int] = answer["triggers"]
         self._names: dict[int, str] = {}
-        self._host_loop: asyncio.AbstractEventLoop | None = None
+        self._web_server_loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None
-        self._start_anew()
+        self._reset()
         os.register_at_fork(after_in_child=self._begin_in_child)
         if web_server_detection.serving_state() != "supervising":
             self._start_thread()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop of the web server, once it was seen or told."""
-        if self._host_loop is None:
-            self._host_loop = web_server_detection.running_loop()
-        return self._host_loop
+        """The event loop of the web server, once it is detected or given to `join`."""
+        if self._web_server_loop is None:
+            self._web_server_loop = web_server_detection.running_loop()
+        return self._web_server_loop
 
     def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
-        with self._one_at_a_time:
-            self._host_loop = loop or self._host_loop
+        with self._join_lock:
+            self._web_server_loop = loop or self._web_server_loop
             self._join_requested.set()
             if not self._left and (self._thread is None or not self._thread.is_alive()):
                 self._start_thread()
         return True
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
-        """While the application is loaded nothing is refused: it is compared when this process is to be a worker."""
+        """Register without a comparison while the application is being loaded: `_reconcile` compares later."""
         if not self.loading and not _matches(self.memory.live[num], target, options.name):
             super().register_signal(num, target, handler, options)
             return
@@ -103,7 +107,7 @@ class WebWorkerEngine(LocalEngine):
         self._names[num] = options.name
 
     def add_trigger(self, trigger: Trigger) -> None:
-        """The master raises it, if the application that it loaded has it; that is compared later, too."""
+        """Register without a comparison while the application is being loaded. The master runs the trigger."""
         if not self.loading and trigger.name not in self._known_triggers:
             super().add_trigger(trigger)
         self._triggers[trigger.name] = trigger
@@ -115,11 +119,11 @@ class WebWorkerEngine(LocalEngine):
         self._left = True
         self._join_requested.set()
         if isinstance(self.receiver, ThreadReceiver):
-            itself = self.receiver.thread == threading.get_ident()  # a handler need not wait for its own end
-            self.receiver.finish(0 if itself else _LEAVE_TIMEOUT)
+            in_handler = self.receiver.thread == threading.get_ident()  # a handler cannot wait for its own end
+            self.receiver.finish(0 if in_handler else _LEAVE_TIMEOUT)
 
     def _target_of(self, num: int) -> str:
-        """As the server has it. Raises `AlreadyRegistered` if it has another function there than this process."""
+        """Return the target on the server. Raises: AlreadyRegistered if the server has another function there."""
         route = self.memory.live[num]
         if route is not None and num in self._names:
             self._compare(num, route)
@@ -131,29 +135,32 @@ class WebWorkerEngine(LocalEngine):
             return
         raise AlreadyRegistered(
             num,
-            f"in {self.inherited.app} {route.handler} has it, with target {route.target!r}; here {name}, with target "
-            f"{target!r}. If the code has changed: heliograph reload. Else give the signals names, "
-            'Signal(name="..."), so that their numbers do not depend on what is imported first',
+            f"{self.inherited.settings.app} registers {route.handler} with target {route.target!r}, and this process "
+            f"{name} with target {target!r}. Run `heliograph reload` if the code has changed, or use Signal(name=...) "
+            "so that numbers do not depend on the order of imports",
             old=route.handler,
             new=name,
         )
 
     def _reconcile(self) -> bool:
-        """Compare all that was registered here with what the server has; what it does not have is told and dropped."""
-        self._load_what_is_missing()
+        """Compare what this process registered with the server. Log and forget what the server does not have.
+
+        Return False if the server has another function for one of the signals.
+        """
+        self._load_missing_handlers()
         unknown: list[str] = []
-        # Copies, since the application may be importing more meanwhile.
+        # Iterate over copies, since another thread may still import modules that register.
         for num in [num for num in list(self._names) if self.memory.live[num] is None]:
             unknown.append(f"signal {num} ({self._names[num]})")
             del self._names[num], self._targets[num], self._handlers[num]
         unknown += [f"{name!r}" for name in list(self._triggers) if name not in self._known_triggers]
         if unknown:
-            _LOG.error(_UNKNOWN, os.getpid(), self.inherited.app, ", ".join(unknown))
+            _LOG.error(_UNKNOWN, os.getpid(), self.inherited.settings.app, ", ".join(unknown))
         for num in list(self._names):
             try:
                 self._target_of(num)
             except AlreadyRegistered as error:
-                _LOG.error("process %d gets no signals: %s", os.getpid(), error)
+                _LOG.error("Process %d gets no signals: %s", os.getpid(), error)
                 return False
         return True
 
@@ -165,29 +172,29 @@ class WebWorkerEngine(LocalEngine):
         self._thread = threading.Thread(target=self._serve, name="heliograph", daemon=True)
         self._thread.start()
 
-    def _start_anew(self) -> None:
-        """Nothing has begun in this process; the locks of a parent are not its own."""
+    def _reset(self) -> None:
+        """Begin with no thread and new locks: a thread of the parent may hold those that a fork copied."""
         self._thread = None
         self._join_requested = threading.Event()
-        self._one_at_a_time = threading.Lock()
+        self._join_lock = threading.Lock()
         self._left = False
 
     def _begin_in_child(self) -> None:
-        self._start_anew()
-        if web_server_detection.serving_state() == "supervising":  # this child may be a process that serves
+        self._reset()
+        if web_server_detection.serving_state() == "supervising":  # it forked a process that may serve
             self._start_thread()
 
     def _serve(self) -> None:
         try:
-            number = self._take_seat() if self._await_serving() and self._reconcile() else 0
+            number = self._await_worker_number() if self._await_serving() and self._reconcile() else 0
         except ConfigError as error:
-            _LOG.error("process %d cannot be a worker: %s", os.getpid(), error)
+            _LOG.error("Process %d gets no signals: %s", os.getpid(), error)
             return
         if number:
             self._run_receiver(Identity("worker", number))
 
     def _await_serving(self) -> bool:
-        """Return when the web server serves in this process; False if it does not seem to, or is ending."""
+        """Return True once the web server serves in this process, False if it never seems to or the process leaves."""
         pause, until = _INITIAL_POLL, time.monotonic() + _JOIN_TIMEOUT
         while not self._join_requested.wait(pause):
             state = web_server_detection.serving_state()
@@ -198,14 +205,14 @@ class WebWorkerEngine(LocalEngine):
             pause = min(pause * 1.1, _MAX_POLL)
         return not self._left
 
-    def _take_seat(self) -> int:
-        """Ask for a seat until one is free: at a reload the new processes come before the old ones go.
+    def _await_worker_number(self) -> int:
+        """Return a worker number, or 0 if this process leaves before one is free.
 
-        0 if this process leaves before.
+        At a reload of the web server, the new processes start before the old ones leave.
         """
         pause, until = _INITIAL_POLL, time.monotonic() + _JOIN_TIMEOUT
         while not self._left:
-            number = self._ask_for_seat()
+            number = self._request_worker_number()
             if number:
                 return number
             time.sleep(pause)
@@ -215,74 +222,45 @@ class WebWorkerEngine(LocalEngine):
                 _LOG.warning(_NO_WORKER_NUMBER, os.getpid(), self.topology.workers)
         return 0
 
-    def _ask_for_seat(self) -> int:
+    def _request_worker_number(self) -> int:
         try:
             return int(request(self._path, "join")["worker"])
         except ServerNotRunning:
-            return 0  # the master is busy; or it has ended, and its server is ending
+            return 0  # the master is busy, or has exited and this process soon will
 
-    def _load_what_is_missing(self) -> None:
-        """Have every handler that a worker needs, also if the web application imports only some of them."""
+    def _load_missing_handlers(self) -> None:
+        """Load the application if the web application did not import all handlers that a worker needs."""
         if not self.missing_handlers():
             return
         try:
-            load(AppSpec.parse(self.inherited.app, Path.cwd()))
-        except BaseException:  # noqa: BLE001 - whatever it raises, SystemExit too: the requests go on
-            _LOG.exception("%s cannot be loaded in process %d", self.inherited.app, os.getpid())
+            load(AppSpec.parse(self.inherited.settings.app, Path.cwd()))
+        except BaseException:  # noqa: BLE001 - SystemExit, too: the requests must go on
+            _LOG.exception("Cannot load %s in process %d", self.inherited.settings.app, os.getpid())
         for num in self.missing_handlers():
-            _LOG.error("process %d has no handler for signal %d; import what registers it", os.getpid(), num)
+            _LOG.error("Process %d has no handler for signal %d. Import the module that registers it", os.getpid(), num)
 
     def _run_receiver(self, process: Identity) -> None:
         receiver = self.become_process(process)
         self.freeze_registration()
         self.start()
         report_to_master(self.inherited, up=[process.role, process.number])
-        if self._left:  # it was said before there was anybody to tell
+        if self._left:  # `leave` was called before there was a receiver
             receiver.drain()
-        _at_exit(self.leave)
+        call_at_exit(self.leave)
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._leave_before_sigterm)
         receiver.run()
 
     def _leave_before_sigterm(self) -> None:
-        """In the main thread. A server that would not let a handler finish is told to end when that has finished.
+        """Delay SIGTERM until the running handler has returned, if the web server would kill its own process with it.
 
-        Until then it serves, so that also a handler on its event loop comes to its end.
+        Until then the web server serves, so a handler on its event loop can finish, too. Runs in the main thread.
         """
         handler = signal.getsignal(signal.SIGTERM)
         if callable(handler) and web_server_detection.reraises_sigterm(handler):
-            signal.signal(signal.SIGTERM, _in_a_thread(self.leave, handler))
+            call_before_sigterm(self.leave, handler)
 
 
 def _matches(route: Route | None, target: str, name: str) -> bool:
-    """Whether that is what the server has there."""
+    """Return True if the server has that function and target."""
     return route is not None and same_function(route.handler, name) and route.target == target
-
-
-def _in_a_thread(first: Callable[[], None], then: Callable[..., object]) -> Callable[..., None]:
-    """A handler of a UNIX signal that does both; if it waited itself, it would stop the event loop."""
-
-    def both(*about: Any) -> None:
-        first()
-        then(*about)
-
-    def start(*about: Any) -> None:
-        threading.Thread(target=both, args=about, name="heliograph-leaving").start()
-
-    return start
-
-
-def _at_exit(leave: Callable[[], None]) -> None:
-    """Have it called when this process ends by itself, while handlers can still use threads and executors.
-
-    What stands in `atexit` comes after `concurrent.futures` has shut its executors, with which a handler would fail
-    that only awaits `asyncio.to_thread`. The last hook of `threading` to be registered is the first to be called.
-    """
-    importlib.import_module("concurrent.futures.thread")  # its hook is there then, whoever needs it when
-    try:
-        threading._register_atexit(leave)  # type: ignore[attr-defined]  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-    except RuntimeError:  # it is ending already
-        leave()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:  # a process of multiprocessing's first ends its pools
-        util.Finalize(None, leave, exitpriority=_BEFORE_POOLS)

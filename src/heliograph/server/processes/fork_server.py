@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from heliograph import engines
+from heliograph._core.layout import IncompatibleServer
 from heliograph._core.supervision.children import EXIT_RECYCLED
 from heliograph.application import AppSpec, explain, load, run_in_child
 from heliograph.engines.local.engine import LocalEngine
@@ -35,17 +36,24 @@ _MAX_REASON_BYTES = 3000
 
 def main() -> None:
     """Load the application, report that, and fork until the master closes the pipe for commands."""
-    inherited = InheritedState.inherited()
-    for fd in inherited.descriptors:
+    try:
+        inherited = InheritedState.inherited()
+    except IncompatibleServer as error:  # the master has got a report
+        raise SystemExit(1) from error
+    for fd in inherited.descriptors.values():
         os.set_inheritable(fd, False)
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_terminal_signals()
-    configure_logging(inherited.log_level)
-    set_process_title(f"heliograph: fork server of {inherited.app}")
-    engine = LocalEngine(inherited)
+    configure_logging(inherited.settings.log_level)
+    set_process_title(f"heliograph: fork server of {inherited.settings.app}")
+    try:
+        engine = LocalEngine(inherited)
+    except IncompatibleServer as error:
+        report_to_master(inherited, failed=str(error))
+        raise SystemExit(1) from error
     engine.memory.staged.clear()
     with engines.using(engine):
-        failure = _check_load(engine) if inherited.lazy else _load(engine)
+        failure = _check_load(engine) if inherited.settings.lazy else _load(engine)
         if failure is not None:
             report_to_master(inherited, failed=_end_of(failure))
             raise SystemExit(1)
@@ -117,9 +125,9 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     inherited = engine.inherited
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     os.close(inherited.commands)
-    set_process_title(f"heliograph: {process} of {inherited.app}")
+    set_process_title(f"heliograph: {process} of {inherited.settings.app}")
     receiver = engine.become_process(process)
-    if inherited.lazy:
+    if inherited.settings.lazy:
         failure = _load(engine)
         if failure is not None:
             _LOG.error("Cannot load the application in %s:\n%s", process, failure)
@@ -133,9 +141,9 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
 def _load(engine: LocalEngine) -> str | None:
     """Load the application. Return what went wrong, or None."""
     try:
-        load(AppSpec.parse(engine.inherited.app, Path.cwd()))
+        load(AppSpec.parse(engine.inherited.settings.app, Path.cwd()))
     except BaseException as error:  # noqa: BLE001 - SystemExit too
-        return explain(error, engine.inherited.app)
+        return explain(error, engine.inherited.settings.app)
     engine.freeze_registration()
     return None
 

@@ -7,15 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
 from heliograph.ipc.inherited import INHERITED_ENV, InheritedState
 from heliograph.models import Identity
 
-MakeInherited = Callable[[int, int, int], InheritedState]
-"""Returns the inherited state of a generation, with the descriptors for its commands and its triggers."""
+
+class MakeInherited(Protocol):
+    """Makes the state that the fork server of a generation inherits."""
+
+    def __call__(self, generation: int, *, commands: int, triggers: int) -> InheritedState: ...
 
 
 @dataclass(slots=True)
@@ -42,11 +45,11 @@ class ForkServers:
             kept.callback(os.close, write)
             triggers = os.memfd_create("heliograph-triggers", os.MFD_CLOEXEC)
             kept.callback(os.close, triggers)
-            inherited = self._inherited(generation, read, triggers)
+            inherited = self._inherited(generation, commands=read, triggers=triggers)
             process = subprocess.Popen(
                 [sys.executable, "-m", "heliograph.server.processes.fork_server"],
                 env={**os.environ, INHERITED_ENV: inherited.to_json()},
-                pass_fds=inherited.descriptors,
+                pass_fds=tuple(inherited.descriptors.values()),
             )
             kept.pop_all()
         self._servers[generation] = _ForkServer(process, write, triggers)

@@ -60,7 +60,7 @@ class Verbs:
         """Pass a process of the web server everything that it needs to send signals, and to receive them later."""
         inherited = self._server.inherited()
         result = {"inherited": inherited.to_json(), "triggers": dict(self._server.triggers())}
-        return Answer(result, inherited.passed())
+        return Answer(result, tuple(inherited.descriptors.values()))
 
     def _join(self, call: Call) -> Answer:
         """Make the client a worker."""
@@ -75,7 +75,7 @@ class Verbs:
         inherited = self._server.inherited()
         memory = os.open(f"/proc/self/fd/{inherited.memory}", os.O_RDONLY | os.O_CLOEXEC)
         state = self._state(call).result
-        return Answer({"topology": asdict(inherited.topology), "state": state}, (memory,), owned=(memory,))
+        return Answer({"topology": asdict(inherited.settings.topology), "state": state}, (memory,), owned=(memory,))
 
     def _schedule(self, call: Call) -> Answer:
         """Return the next runs of timers and cron rules."""

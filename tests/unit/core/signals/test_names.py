@@ -1,4 +1,4 @@
-"""Names of signals, as far as they are pure: what is a name, which number it would have, and the table of them."""
+"""Names of signals: validation, candidate numbers, and the table of names."""
 
 from enum import StrEnum
 from itertools import pairwise
@@ -26,7 +26,7 @@ names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_si
 
 
 class Wanted(StrEnum):
-    """Names as an application may keep them."""
+    """Names as an application may define them."""
 
     REFRESH = "refresh-prices"
 
@@ -36,20 +36,20 @@ def table() -> NameTable:
 
 
 @given(name=names)
-def test_a_name_is_itself(name):
-    """Whatever can be read and is not too long."""
+def test_a_valid_name_is_returned(name):
+    """Any printable text that is not too long."""
     assert check_name(name) == name
 
 
-def test_a_member_of_an_enum_is_a_plain_str_afterwards():
-    """It is taken, and does not stick to the signal."""
+def test_a_member_of_an_enum_becomes_a_plain_str():
+    """The signal does not keep the enum."""
     assert type(check_name(Wanted.REFRESH)) is str
     assert check_name(Wanted.REFRESH) == "refresh-prices"
 
 
 @pytest.mark.parametrize("name", [b"refresh", 17, True, None, ["refresh"], object()])
-def test_what_is_no_str_is_refused(name):
-    """A TypeError that shows the value and its type."""
+def test_a_name_that_is_no_str_is_refused(name):
+    """The TypeError names the value and its type."""
     with pytest.raises(SignalTypeError, match="a signal's name is a str, not") as caught:
         check_name(name)
     assert caught.value.value is name
@@ -59,17 +59,17 @@ def test_what_is_no_str_is_refused(name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("", "not empty"),
+        ("", "empty or not printable"),
         ("two\nlines", "printable"),
         ("nul\0", "printable"),
         ("half a pair \ud800", "printable"),
-        ("x" * 64, "takes 64 bytes of UTF-8, and 63 is the most"),
-        ("é" * 32, "takes 64 bytes"),
+        ("x" * 64, "has 64 bytes of UTF-8. Use at most 63"),
+        ("é" * 32, "has 64 bytes"),
     ],
     ids=ascii,
 )
-def test_a_name_that_cannot_be_is_refused(name, says):
-    """A ValueError that names it, and says what it would have to be."""
+def test_an_invalid_name_is_refused(name, says):
+    """The ValueError names it and the rule."""
     with pytest.raises(SignalNameError, match=says) as caught:
         check_name(name)
     assert isinstance(caught.value, ValueError)
@@ -79,7 +79,7 @@ def test_a_name_that_cannot_be_is_refused(name, says):
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"])))
 def test_the_candidates_are_all_numbers(name):
-    """Each once: first round those from 64 up, wherever that begins, then the small ones down to 0."""
+    """Each once: first those from 64 up, from any start and around, then the small ones down to 0."""
     found = list(candidates(name))
     assert sorted(found) == list(range(SIGNALS))
     assert found[192:] == list(range(63, -1, -1))
@@ -87,14 +87,14 @@ def test_the_candidates_are_all_numbers(name):
 
 
 @pytest.mark.parametrize(("name", "first"), [("refresh-prices", 180), ("a", 67), ("x", 67), ("größe", 201)])
-def test_the_first_candidate_is_for_ever(name, first):
-    """Another one in another version or interpreter, and servers would no longer agree."""
+def test_the_first_candidate_never_changes(name, first):
+    """Processes of different versions or interpreters agree on it."""
     assert next(candidates(name)) == first
 
 
 @given(name=names, taken=st.sets(numbers))
-def test_the_first_candidate_that_is_free(name, taken):
-    """Or an error, if none is."""
+def test_a_name_gets_its_first_free_candidate(name, taken):
+    """If none is free, that is an error."""
     free = [num for num in candidates(name) if num not in taken]
     if free:
         assert first_candidate(name, lambda num: num not in taken) == free[0]
@@ -103,21 +103,21 @@ def test_the_first_candidate_that_is_free(name, taken):
             first_candidate(name, lambda num: num not in taken)
 
 
-def test_with_all_taken_there_is_none():
-    """What Hypothesis may not come upon."""
+def test_a_name_gets_no_number_if_all_are_taken():
+    """A case that Hypothesis may not find."""
     with pytest.raises(NoSignalAvailable):
         first_candidate("refresh", lambda _num: False)
 
 
 def test_an_empty_table_has_no_names():
-    """All zero is empty."""
+    """A table of zeros is empty."""
     assert [table()[num] for num in range(SIGNALS)] == [""] * SIGNALS
     assert table().find("refresh") is None
 
 
 @given(written=st.dictionaries(numbers, names, max_size=20))
 def test_a_name_is_read_and_found_as_it_was_written(written):
-    """And no other number has one."""
+    """Other numbers have no name."""
     found = table()
     for num, name in written.items():
         found[num] = name
@@ -130,7 +130,7 @@ def test_a_name_is_read_and_found_as_it_was_written(written):
 
 @pytest.mark.parametrize("num", [0, 128, 255])
 def test_the_longest_name_stays_within_its_entry(num):
-    """It touches no neighbour, and not the byte after the table."""
+    """It touches no other entry and no byte after the table."""
     buffer = bytearray(NAMES_BYTES + 8)
     found = NameTable(memoryview(buffer))
     found[num] = "é" * 31 + "x"
@@ -139,8 +139,8 @@ def test_the_longest_name_stays_within_its_entry(num):
     assert not any(buffer[(num + 1) * NAME_BYTES :])
 
 
-def test_a_name_that_was_not_written_to_its_end_is_none():
-    """Its writer was killed: the length comes last, and the next name is not mixed up with it."""
+def test_a_half_written_name_does_not_exist():
+    """If its writer is killed, the length is missing, and the next name replaces the rest."""
     buffer = bytearray(NAMES_BYTES)
     found = NameTable(memoryview(buffer))
     buffer[1:9] = b"half nam"
@@ -149,8 +149,8 @@ def test_a_name_that_was_not_written_to_its_end_is_none():
     assert found[0] == "next"
 
 
-def test_two_tables_over_one_memory_are_one():
-    """As two processes have them."""
+def test_two_processes_share_a_table():
+    """A name that one of them writes is read by the other."""
     memory = memoryview(bytearray(NAMES_BYTES))
     mine, theirs = NameTable(memory), NameTable(memory)
     mine[180] = "refresh-prices"

@@ -1,4 +1,4 @@
-"""Records of the queues and hands: bytes and back, and which of a hand are still to be done."""
+"""Records of queues and in-flight buffers: bytes and back, and the unfinished ones of a buffer."""
 
 import os
 
@@ -37,13 +37,13 @@ def test_two_records_are_two_byte_strings(first, second):
     assert (encode(first) == encode(second)) == (first == second)
 
 
-def test_a_new_record_waits():
-    """Nobody has died of it."""
+def test_a_new_record_is_fetched_and_not_started():
+    """It has no attempts yet."""
     assert encode(Record(17, 3)) == bytes((FETCHED, 17, 0, 0, 3, 0)) + bytes(10)
 
 
-def test_a_write_of_a_hand_is_atomic():
-    """A record, and as many as a process takes at a time, are no more than the kernel writes in one piece."""
+def test_a_full_buffer_is_one_atomic_write():
+    """The records that a process fetches at a time are no more than the kernel writes in one piece."""
     read, write = os.pipe()
     try:
         assert RECORD_BYTES * PREFETCH == IN_FLIGHT_BYTES <= os.fpathconf(write, "PC_PIPE_BUF")
@@ -52,23 +52,23 @@ def test_a_write_of_a_hand_is_atomic():
         os.close(write)
 
 
-@given(hand=st.lists(records, max_size=PREFETCH))
-def test_what_is_not_done_is_found_where_it_is(hand):
-    """In the order of arrival, with its offset; what was never written is done."""
+@given(in_flight=st.lists(records, max_size=PREFETCH))
+def test_unfinished_records_are_found_at_their_offsets(in_flight):
+    """In the order of arrival. A record that was never written is done."""
     memory = memoryview(bytearray(IN_FLIGHT_BYTES))
-    for number, record in enumerate(hand):
+    for number, record in enumerate(in_flight):
         memory[number * RECORD_BYTES : (number + 1) * RECORD_BYTES] = encode(record)
     found = list(unfinished(memory))
-    assert found == [(i * RECORD_BYTES, record) for i, record in enumerate(hand) if record.state != DONE]
+    assert found == [(i * RECORD_BYTES, record) for i, record in enumerate(in_flight) if record.state != DONE]
 
 
-@given(hand=st.lists(records, min_size=1, max_size=PREFETCH))
-def test_a_hand_may_be_settled_while_it_is_looked_through(hand):
-    """Each is found once, also where what was found is marked as done meanwhile."""
-    memory = memoryview(bytearray(b"".join(map(encode, hand))))
+@given(in_flight=st.lists(records, min_size=1, max_size=PREFETCH))
+def test_records_may_be_marked_done_while_they_are_listed(in_flight):
+    """Each unfinished record is found once."""
+    memory = memoryview(bytearray(b"".join(map(encode, in_flight))))
     seen = []
     for offset, record in unfinished(memory):
         memory[offset] = DONE
         seen.append(record)
-    assert seen == [record for record in hand if record.state != DONE]
+    assert seen == [record for record in in_flight if record.state != DONE]
     assert list(unfinished(memory)) == []

@@ -1,4 +1,4 @@
-"""The table of routes: what is written is read, nowhere else, and whatever a function is called."""
+"""The table of routes: a route is read as it was written, and other entries are not touched."""
 
 import pytest
 from hypothesis import given
@@ -22,13 +22,13 @@ def table() -> Routes:
 
 
 def test_an_empty_table_has_no_routes():
-    """All zero is empty."""
+    """A table of zeros is empty."""
     assert all(table()[num] is None for num in range(SIGNALS))
 
 
 @given(written=st.dictionaries(numbers, routes, max_size=20))
 def test_a_route_is_read_as_it_was_written(written):
-    """Target and promises exactly; a name as far as there is room. The others are not touched."""
+    """Target and options exactly, and the name as far as there is room. Other entries are not touched."""
     found = table()
     for num, route in written.items():
         found[num] = route
@@ -42,8 +42,8 @@ def test_a_route_is_read_as_it_was_written(written):
 
 
 @given(first=routes, second=routes, num=numbers)
-def test_the_last_route_counts(first, second, num):
-    """Nothing of the one before shows through."""
+def test_the_last_route_replaces_the_one_before(first, second, num):
+    """No byte of the previous route is left."""
     once, twice = table(), table()
     twice[num] = first
     once[num] = twice[num] = second
@@ -52,7 +52,7 @@ def test_the_last_route_counts(first, second, num):
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=60, max_size=300))
 def test_a_long_name_is_cut(text):
-    """To as much as there is room for, wherever the cut falls: what is read begins as what was written."""
+    """At the end of the room, also within a character."""
     found = table()
     found[5] = Route("worker", text)
     read = found[5]
@@ -63,8 +63,8 @@ def test_a_long_name_is_cut(text):
 
 
 @pytest.mark.parametrize("num", [0, 128, 255])
-def test_the_largest_of_all_stays_within_its_entry(num):
-    """A target of 63 bytes and a name that is too long touch no neighbour, and not the byte after the table."""
+def test_the_largest_route_stays_within_its_entry(num):
+    """A target of 63 bytes and a name that is too long touch no other entry and no byte after the table."""
     buffer = bytearray(TABLE_BYTES + 8)
     found = Routes(memoryview(buffer))
     target, name = "farm_" + "é" * 29, "x" * 5000
@@ -77,7 +77,7 @@ def test_the_largest_of_all_stays_within_its_entry(num):
 
 @given(written=st.dictionaries(numbers, routes, max_size=5), before=st.dictionaries(numbers, routes, max_size=5))
 def test_a_table_becomes_a_copy(written, before):
-    """What was there before is gone, and what is written to the other later does not show."""
+    """Routes from before are gone, and later writes to the other table have no effect."""
     live, staged = table(), table()
     for num, route in before.items():
         live[num] = route
@@ -90,8 +90,8 @@ def test_a_table_becomes_a_copy(written, before):
     assert all(staged[num] is None for num in range(SIGNALS))
 
 
-def test_two_tables_over_one_memory_are_one():
-    """As two processes have them."""
+def test_two_processes_share_a_table():
+    """A route that one of them writes is read by the other."""
     memory = memoryview(bytearray(TABLE_BYTES))
     mine, theirs = Routes(memory), Routes(memory)
     mine[7] = Route("mule1", "shop.refresh")

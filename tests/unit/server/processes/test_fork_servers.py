@@ -14,7 +14,7 @@ class Inherited:
     """What a fork server inherits, as far as starting it needs to know."""
 
     def __init__(self, _generation, commands, triggers):
-        self.descriptors = (commands, triggers)
+        self.descriptors = {"commands": commands, "triggers": triggers}
 
     def to_json(self):
         return "{}"

@@ -56,7 +56,7 @@ def server(loop, path, calls):
         "descriptors": Verb(descriptors, "read"),
     }
     server = ControlServer(path, loop.selector, verbs)
-    loop.fronts.append(server)
+    loop.listeners.append(server)
     return server
 
 
@@ -88,10 +88,10 @@ def exchanged(loop, server, path, data: bytes) -> list[dict]:
     """The messages that answer these bytes."""
     peer = loop.connect(path)
     peer.sendall(data)
-    loop.turn(server)
+    loop.run_ready(server)
     found = answers(peer)
     peer.close()
-    loop.turn(server)
+    loop.run_ready(server)
     return found
 
 
@@ -194,7 +194,7 @@ def test_another_protocol_is_answered_and_closed(loop, server, path, calls, data
     """Its first bytes are no length of a request."""
     peer = loop.connect(path)
     peer.sendall(data + ask("state"))
-    loop.turn(server)
+    loop.run_ready(server)
     ((request_id, code, message),) = errors(answers_until_closed(peer))
     assert (request_id, code) == (None, "malformed")
     assert message.startswith("bad frame length: ")
@@ -232,14 +232,14 @@ def test_the_largest_request(loop, server, path, calls):
     data = frame(request)
     assert len(data) == MAX_REQUEST_BYTES + 4
     peer.sendall(data[:40_000])
-    loop.turn(server)
+    loop.run_ready(server)
     peer.sendall(data[40_000:])
-    loop.turn(server)
+    loop.run_ready(server)
     assert [message["id"] for message in answers(peer)] == [1]
     assert len(calls) == 1
     late = loop.connect(path)
     late.sendall((MAX_REQUEST_BYTES + 1).to_bytes(4, "big"))
-    loop.turn(server)
+    loop.run_ready(server)
     assert [code for _, code, _ in errors(answers_until_closed(late))] == ["malformed"]
 
 
@@ -250,7 +250,7 @@ def test_a_verb_may_answer_later(loop, server, path, calls):
     """The client is held meanwhile, may ask other things, and has no timeout."""
     peer = loop.connect(path)
     peer.sendall(ask("wait", 1) + ask("state", 2))
-    loop.turn(server)
+    loop.run_ready(server)
     assert [message["id"] for message in answers(peer)] == [2]
     loop.now += 1000
     server.tick(loop.now)
@@ -270,7 +270,7 @@ def test_a_verb_may_answer_later(loop, server, path, calls):
 def test_a_call_may_fail_later(loop, server, path, calls):
     peer = loop.connect(path)
     peer.sendall(ask("wait"))
-    loop.turn(server)
+    loop.run_ready(server)
     calls[0].fail("load_failed", "SyntaxError")
     assert errors(answers(peer)) == [(1, "load_failed", "SyntaxError")]
     assert server.deadline == loop.now + control.CLIENT_TIMEOUT
@@ -280,9 +280,9 @@ def test_a_client_that_goes_ends_its_call(loop, server, path, calls):
     """What comes later goes nowhere."""
     peer = loop.connect(path)
     peer.sendall(ask("wait"))
-    loop.turn(server)
+    loop.run_ready(server)
     peer.close()
-    loop.turn(server)
+    loop.run_ready(server)
     assert not calls[0].is_open
     calls[0].push({})
     calls[0].finish({})
@@ -294,7 +294,7 @@ def test_too_many_calls_that_wait(loop, server, path, calls):
     peers = [loop.connect(path) for _ in range(MAX_HELD + 1)]
     for peer in peers:
         peer.sendall(ask("wait"))
-        loop.turn(server)
+        loop.run_ready(server)
     assert len(calls) == MAX_HELD
     ((_, code, message),) = errors(answers(peers[-1]))
     assert code == "busy"
@@ -305,7 +305,7 @@ def test_one_client_cannot_take_all_places(loop, server, path, calls):
     """Each of its calls counts."""
     peer = loop.connect(path)
     peer.sendall(b"".join(ask("wait", number) for number in range(MAX_HELD + 5)))
-    loop.turn(server)
+    loop.run_ready(server)
     assert (len(calls), len(answers(peer))) == (MAX_HELD, 5)
 
 
@@ -313,7 +313,7 @@ def test_a_subscriber_that_does_not_read_is_closed(loop, server, path, calls):
     """When too many events wait for it, whatever its timeout."""
     peer = loop.connect(path)
     peer.sendall(ask("wait"))
-    loop.turn(server)
+    loop.run_ready(server)
     pushed = 0
     while calls[0].is_open:
         calls[0].push({"text": "x" * 10_000})
@@ -331,10 +331,10 @@ def test_the_socket_is_its_owners(loop, server, path):
     before = os.umask(0o022)
     os.umask(before)
     server.close()
-    loop.fronts.clear()
+    loop.listeners.clear()
     os.umask(0)
     try:
-        loop.fronts.append(ControlServer(path, loop.selector, {}))
+        loop.listeners.append(ControlServer(path, loop.selector, {}))
         assert os.umask(0) == 0
     finally:
         os.umask(before)
@@ -355,7 +355,7 @@ def test_another_user_is_not_answered(loop, server, path, calls, monkeypatch, ui
         assert not server.accepts_peer(sock)
         monkeypatch.setattr(control.os, "getuid", lambda: uid)
         assert server.accepts_peer(sock)
-    loop.turn(server)
+    loop.run_ready(server)
     assert peer.recv(10) == b""
     assert calls == []
 
@@ -373,13 +373,13 @@ def test_the_socket_of_a_successor_is_left_alone(loop, server, path, calls):
     """A server that has stopped to listen answers who waits, and removes nothing."""
     peer = loop.connect(path)
     peer.sendall(ask("wait"))
-    loop.turn(server)
+    loop.run_ready(server)
     server.stop_listening()
     assert not path.exists()
     path.touch()
     calls[0].finish({})
     server.close()
-    loop.fronts.clear()
+    loop.listeners.clear()
     assert path.exists()
     assert len(answers_until_closed(peer)) == 1
 
@@ -446,10 +446,10 @@ def test_asking_a_server_of_another_user(loop, server, path, monkeypatch):
 def test_a_server_that_stops_to_serve(loop, server, path, calls):
     """A client that was pushed out by others gets an error, and can connect again."""
     with ControlClient(path) as client:
-        loop.turn(server)
+        loop.run_ready(server)
         for _ in range(MAX_CLIENTS):
             loop.connect(path)
-        loop.turn(server)
+        loop.run_ready(server)
         failure = served_by(server, loop, lambda: client.request("state"))
         assert isinstance(failure, ServerNotRunning)
     assert served_by(server, loop, lambda: request(path, "state")) == {"pid": 4711}

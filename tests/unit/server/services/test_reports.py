@@ -17,14 +17,14 @@ def reports(loop, handled):
     service = Reports(loop.selector)
     for key in ("period", "trigger", "up"):
         service.on(key, lambda report, now, key=key: handled.append((key, report, now)))
-    loop.fronts.append(service)
+    loop.listeners.append(service)
     return service
 
 
 def test_a_report_goes_to_its_handler(loop, reports, handled):
     """To the first one that was registered for a key of the report, in the order in which the reports were written."""
     os.write(reports.write_fd, b'{"up": ["mule", 1]}\n{"trigger": "a"}\n{"trigger": "a", "period": 2}\n')
-    loop.turn(reports)
+    loop.run_ready(reports)
     assert handled == [
         ("up", {"up": ["mule", 1]}, loop.now),
         ("trigger", {"trigger": "a"}, loop.now),
@@ -35,10 +35,10 @@ def test_a_report_goes_to_its_handler(loop, reports, handled):
 def test_a_report_that_arrives_in_pieces(loop, reports, handled):
     """It is handled when it is complete."""
     os.write(reports.write_fd, b'{"up": ["mu')
-    loop.turn(reports)
+    loop.run_ready(reports)
     assert handled == []
     os.write(reports.write_fd, b'le", 1]}\n')
-    loop.turn(reports)
+    loop.run_ready(reports)
     assert len(handled) == 1
 
 
@@ -46,7 +46,7 @@ def test_a_report_that_arrives_in_pieces(loop, reports, handled):
 def test_a_report_that_cannot_be_understood_is_logged(loop, reports, handled, line, caplog):
     """An application may write to the descriptor. The next report is handled."""
     os.write(reports.write_fd, line + b'\n{"up": ["mule", 1]}\n')
-    loop.turn(reports)
+    loop.run_ready(reports)
     assert "Ignoring a report that cannot be handled" in caplog.text
     assert len(handled) == 1
 
@@ -55,6 +55,6 @@ def test_a_handler_that_fails_is_logged(loop, reports, handled, caplog):
     """The other reports are handled."""
     reports.on("broken", lambda _report, _now: 1 / 0)
     os.write(reports.write_fd, b'{"broken": 1}\n{"up": ["mule", 1]}\n')
-    loop.turn(reports)
+    loop.run_ready(reports)
     assert "ZeroDivisionError" in caplog.text
     assert len(handled) == 1

@@ -20,7 +20,7 @@ def signals(loop, calls):
         number: lambda now, number=number: calls.append((number, now)) for number in (signal.SIGUSR1, signal.SIGHUP)
     }
     service = UnixSignals(loop.selector, handlers, lambda now: calls.append(("reap", now)))
-    loop.fronts.append(service)
+    loop.listeners.append(service)
     return service
 
 
@@ -28,14 +28,14 @@ def test_a_signal_calls_its_handler_and_then_reap(loop, signals, calls):
     """Several of the same kind at once are one."""
     os.kill(os.getpid(), signal.SIGUSR1)
     os.kill(os.getpid(), signal.SIGUSR1)
-    loop.turn(signals)
+    loop.run_ready(signals)
     assert calls == [(signal.SIGUSR1, loop.now), ("reap", loop.now)]
 
 
 def test_sigchld_reaps(loop, signals, calls):
     """It has no other handler."""
     os.kill(os.getpid(), signal.SIGCHLD)
-    loop.turn(signals)
+    loop.run_ready(signals)
     assert calls == [("reap", loop.now)]
 
 

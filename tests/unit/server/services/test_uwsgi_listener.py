@@ -41,7 +41,7 @@ def server(loop, path, taken):
         return None
 
     server = UwsgiListener(Address.parse(str(path)), loop.selector, take)
-    loop.fronts.append(server)
+    loop.listeners.append(server)
     return server
 
 
@@ -52,10 +52,10 @@ def answer(loop, server, path, *pieces: bytes, half: bool = True) -> bytes:
     try:
         for piece in pieces:
             peer.sendall(piece)
-            loop.turn(server)
+            loop.run_ready(server)
         if half:
             peer.shutdown(socket.SHUT_WR)
-            loop.turn(server)
+            loop.run_ready(server)
         while chunk := peer.recv(64):
             found += chunk
     except OSError:  # it was closed before all was sent or read
@@ -126,7 +126,7 @@ def test_half_packets_and_silence(loop, server, path, taken):
     """They go when their time is over, and keep nobody out."""
     for number in range(MAX_CLIENTS + 10):
         loop.connect(path).sendall(encode_signal(ALLOWED)[: number % 4])
-        loop.turn(server)
+        loop.run_ready(server)
     assert answer(loop, server, path, encode_signal(ALLOWED), half=False) == TAKEN
     loop.now += CLIENT_TIMEOUT
     server.tick(loop.now)
@@ -141,17 +141,17 @@ def test_a_sender_that_resets_the_connection(loop, taken):
         taken.append(num)
 
     server = UwsgiListener(Address.parse("127.0.0.1:0"), loop.selector, take)
-    loop.fronts.append(server)
+    loop.listeners.append(server)
     address = server._listener.getsockname()
     for sent in (b"", b"\x6e\0", encode_signal(3)):
         with socket.create_connection(address, timeout=5) as peer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             peer.sendall(sent)
-        loop.turn(server)
+        loop.run_ready(server)
     with socket.create_connection(address, timeout=5) as peer:
         peer.sendall(encode_signal(4))
         while not taken or taken[-1] != 4:
-            loop.turn(server)
+            loop.run_ready(server)
         assert peer.recv(8) == TAKEN
     assert server.deadline == float("inf")
 
@@ -190,7 +190,7 @@ def test_the_socket_of_a_running_server_is_not_replaced(loop, path, server):
     path.unlink()
     with socket.socket(socket.AF_UNIX) as successor:
         successor.bind(str(path))
-        loop.fronts.remove(server)
+        loop.listeners.remove(server)
         server.close()
         assert path.is_socket()
 
@@ -235,7 +235,7 @@ def test_the_end_leaves_nothing_open(loop, directory, descriptors):
     peers = [loop.connect(directory / "w") for _ in range(3)]
     peers[1].sendall(b"\x6e")
     peers[2].sendall(encode_signal(1))
-    loop.turn(server)
+    loop.run_ready(server)
     server.close()
     for peer in peers:
         peer.close()

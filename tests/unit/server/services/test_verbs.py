@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from heliograph.ipc.control import MAX_ANSWER_BYTES, Request, encode_request, parse_answer, take_frame
-from heliograph.ipc.inherited import InheritedState, topology_from_json
+from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors, topology_from_json
+from heliograph.ipc.pipes import server_queues
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import FarmSpec, Topology
 from heliograph.server.services.changes import Changes, Status
@@ -27,7 +28,7 @@ class Server:
     def __init__(self, loop, directory):
         self.loop, self.path = loop, directory / "sock"
         self.memory = SharedMemory.create(TOPOLOGY)
-        self.fds = [os.dup(0) for _ in range(5)]
+        self.fds = [os.dup(0) for _ in range(1 + 2 * len(server_queues(TOPOLOGY)))]
         self.status = Status(1, 1, 1, False, True, False, 0, "", {"worker1": 10})
         self.done = []
         self.changes = Changes(lambda: self.status)
@@ -42,20 +43,19 @@ class Server:
             stop=lambda: self.done.append("stop"),
         )
         self.control = ControlServer(self.path, loop.selector, Verbs(operations, self.changes).table())
-        loop.fronts.append(self.control)
+        loop.listeners.append(self.control)
         self.peer = loop.connect(self.path)
 
     def inherited(self):
         return InheritedState(
             generation=1,
             master=5,
-            memory=self.memory.fd,
-            queues=((self.fds[0], self.fds[1]), (self.fds[2], self.fds[3])),
-            reports=self.fds[4],
-            commands=-1,
-            triggers=-1,
-            topology=TOPOLOGY,
-            app="tasks",
+            descriptors={
+                "memory": self.memory.fd,
+                "reports": self.fds[0],
+                **queue_descriptors(TOPOLOGY, list(zip(self.fds[1::2], self.fds[2::2], strict=True))),
+            },
+            settings=ProcessSettings(TOPOLOGY, "tasks"),
         )
 
     def join(self, pid):
@@ -70,7 +70,7 @@ class Server:
     def ask(self, verb, **arguments):
         """All messages that come, and the descriptors."""
         self.peer.sendall(encode_request(Request(1, verb, arguments)))
-        self.loop.turn(self.control)
+        self.loop.run_ready(self.control)
         return self.received()
 
     def received(self):
@@ -130,7 +130,10 @@ def test_attach_passes_what_a_web_worker_needs(server):
     ((message,), descriptors) = server.ask("attach")
     assert message["result"]["triggers"] == {"five": 1}
     received = InheritedState.received(message["result"]["inherited"], descriptors)
-    assert (received.topology, received.app, len(received.queues)) == (TOPOLOGY, "tasks", 2)
+    assert (received.settings, len(received.queues)) == (
+        ProcessSettings(TOPOLOGY, "tasks"),
+        len(server_queues(TOPOLOGY)),
+    )
     SharedMemory(received.memory, TOPOLOGY).counters.slots[0].pid = 77
     assert server.memory.counters.slots[0].pid == 77
     for fd in descriptors:
@@ -215,7 +218,7 @@ def test_stop_waits_for_the_end(server):
     server.control.stop_listening()
     server.changes.stopped(0)
     server.control.close()
-    server.loop.fronts.clear()
+    server.loop.listeners.clear()
     ((message,), _) = server.received()
     assert message["result"] == {"exit_code": 0}
 
