@@ -9,7 +9,7 @@ from heliograph.engines.uwsgi import introspection
 from heliograph.exceptions import AlreadyRegistered, NotSupported, RegistrationError
 from heliograph.models import HandlerOptions, Identity, Topology
 
-MODULE_LEVEL = "Register at module level, while the server loads the application, since only its master routes signals."
+MODULE_LEVEL = "Register at module level, where the application is loaded, since only the uWSGI master routes signals."
 
 
 def check_master(num: int) -> None:
