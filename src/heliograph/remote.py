@@ -44,6 +44,10 @@ def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
         raise RemoteUnreachable(
             num, remote, f"its answer {error} is not of the uwsgi protocol. Use the server's --socket"
         ) from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise RemoteUnreachable(
+            num, remote, f"{error.strerror}. Check the address, and that the server runs with --socket {remote}."
+        ) from error
     except OSError as error:
         raise RemoteUnreachable(num, remote, error.strerror or str(error)) from error
     except ValueError as error:

@@ -118,7 +118,10 @@ def test_a_missing_server_is_exit_code_two(tmp_path):
     """D8: Without a connection the command prints one line."""
     done = send("7", "nobody.sock", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "Error: cannot deliver signal 7 to nobody.sock: No such file or directory\n"
+    assert done.stderr == (
+        "Error: cannot deliver signal 7 to nobody.sock: No such file or directory. Check the address, and that the "
+        "server runs with --socket nobody.sock.\n"
+    )
 
 
 def test_a_silent_server_is_exit_code_two_after_the_timeout(tmp_path):

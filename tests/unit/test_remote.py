@@ -187,7 +187,7 @@ def test_a_refused_connection_is_an_os_error():
 def test_a_missing_unix_socket_is_an_os_error(tmp_path):
     """A path without a socket raises RemoteUnreachable with the path."""
     path = str(tmp_path / "nobody.sock")
-    with pytest.raises(RemoteUnreachable, match="No such file") as caught:
+    with pytest.raises(RemoteUnreachable, match=f"No such file.*that the server runs with --socket {path}") as caught:
         send_signal(7, path)
     assert caught.value.remote == path
 

@@ -6,6 +6,7 @@ is a path. `:PORT` means all interfaces to a server, and 127.0.0.1 to a client.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -20,6 +21,13 @@ _MAX_PATH_BYTES = 102
 
 _BACKLOG = 128
 """Connections that wait to be accepted."""
+
+_ADVICE = {
+    errno.EADDRINUSE: "Stop the program that listens there, or use another port",
+    errno.EADDRNOTAVAIL: "Use an address of this machine, such as 127.0.0.1",
+    errno.EACCES: "Use a port from 1024 on",
+}
+"""What to do if no socket can listen at an address that is written correctly."""
 
 FileId = tuple[int, int]
 """Device and inode of a file."""
@@ -67,7 +75,7 @@ class Address:
             else:
                 self._probe_port()
         except OSError as error:
-            raise ValueError(f"cannot listen there: {error.strerror or error}. {FORMS}") from error
+            raise _cannot_listen(error) from error
 
     def listen(self) -> socket.socket:
         """Return a listening socket, with the name of the address.
@@ -80,7 +88,7 @@ class Address:
                 return _listen_at_path(Path(self.path))
             return socket.create_server((self.host, self.port), family=self._family, backlog=_BACKLOG)
         except OSError as error:
-            raise ValueError(f"cannot listen there: {error.strerror or error}. {FORMS}") from error
+            raise _cannot_listen(error) from error
 
     def connect(self, timeout: float) -> socket.socket:
         """Return a socket that is connected to the server at this address, within so many seconds.
@@ -124,6 +132,11 @@ class Address:
             # Servers set it too: a port that was closed a moment ago is free, one with a listener is not.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(found[0][4])
+
+
+def _cannot_listen(error: OSError) -> ValueError:
+    advice = _ADVICE.get(error.errno or 0, FORMS)
+    return ValueError(f"cannot listen there: {error.strerror or error}. {advice}")
 
 
 def _check_path(path: Path) -> None:

@@ -160,9 +160,10 @@ class SignalNumbers:
 
     def from_text(self, text: str) -> frozenset[int]:
         try:
-            return self.from_value([int(part) for part in text.split(",")])
-        except ValueError as error:
-            raise ValueError(f"{error}. Use numbers of signals, 17,18") from error
+            numbers = [int(part) for part in text.split(",")]
+        except ValueError:
+            raise ValueError("these are not signal numbers. Use numbers from 0 to 255, 17,18") from None
+        return self.from_value(numbers)
 
     def from_value(self, value: Iterable[int]) -> frozenset[int]:
         return frozenset(check_num(num) for num in value)

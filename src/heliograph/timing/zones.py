@@ -44,8 +44,8 @@ def zone_named(tz: str) -> tzinfo:
 def _named(tz: str) -> ZoneInfo:
     try:
         return ZoneInfo(tz)
-    except (LookupError, ValueError, TypeError, OSError) as error:
-        raise ScheduleError(f"unknown time zone: {tz!r}. {_advice(tz)}", tz) from error
+    except (LookupError, ValueError, TypeError, OSError):
+        raise ScheduleError(f"unknown time zone: {tz!r}. {_advice(tz)}", tz) from None
 
 
 def _advice(tz: str) -> str:

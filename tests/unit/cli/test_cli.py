@@ -265,8 +265,11 @@ def test_run_says_what_to_use_with_uwsgi(started, arguments, says):
         (["--threads", "2"], "--threads does not work with --engine local. A process runs one handler at a time."),
         (["--", "--harakiri", "9"], "not a command: '--harakiri'. Options after -- are for --engine uwsgi"),
         (["--", "no-such-command"], "Error: command not found: 'no-such-command'\n"),
-        (["--allow-remote", "256"], "0 to 255"),
-        (["--allow-remote", "x"], "17,18"),
+        (
+            ["--allow-remote", "256"],
+            "signal number out of range: 256. Use 0 to 255, or Signal() to take a free number.\n",
+        ),
+        (["--allow-remote", "x"], "--allow-remote x: these are not signal numbers. Use numbers from 0 to 255, 17,18\n"),
         (["--graceful-timeout", "-1"], "Error: --graceful-timeout -1: it is not a time. Use seconds, 0 or more\n"),
         (["--mercy", "-1"], "--graceful-timeout -1"),
         (["--workers", "0"], "at least one process"),
@@ -454,3 +457,8 @@ def test_send_exits_with_a_code_that_says_how_it_went(remote, answer, code, says
 def test_send_with_wrong_usage_exits_with_2(arguments):
     """A bad number, address or timeout gives no traceback."""
     assert refused("send", *arguments)
+
+
+def test_send_by_name_says_where_the_number_is():
+    """The command takes numbers only."""
+    assert "'refresh' is not a number. `heliograph signals` shows" in refused("send", "refresh", "127.0.0.1:1")

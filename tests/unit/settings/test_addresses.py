@@ -90,7 +90,7 @@ def test_check_leaves_the_file_of_an_exited_server_and_listen_replaces_it(tmp_pa
     [
         ("/no/such/dir/x.sock", "no directory /no/such/dir"),
         ("/tmp/" + "x" * 100, "at most 102 bytes"),
-        ("192.0.2.1:0", "cannot listen"),
+        ("192.0.2.1:0", "Use an address of this machine"),
         ("no.such.host.invalid:80", "cannot listen"),
     ],
 )
@@ -102,11 +102,13 @@ def test_an_unusable_address_is_refused_with_the_reason(text, says):
 
 
 def test_a_port_in_use_is_refused():
-    """The reason is the system's own."""
+    """The reason is the system's own, and the advice is about the port."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         address = Address("127.0.0.1", sock.getsockname()[1])
         for refuse in (address.check_listenable, address.listen):
-            with pytest.raises(ValueError, match="in use"):
+            with pytest.raises(
+                ValueError, match=r"in use.*\. Stop the program that listens there, or use another port"
+            ):
                 refuse()
 
 
