@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+import heliograph
 from heliograph.cli.errors import CommandError
 from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
@@ -24,6 +26,8 @@ _WITHOUT_NAMES = tuple(column for column in _COLUMNS if column != "name")
 _TRIGGER_COLUMNS = ("num", "name", "trigger", "fired", "missed")
 _TEXTS = frozenset({"target", "handler", "name", "trigger"})
 _MAX_RUNS = 1000
+_PACKAGE = f"{Path(heliograph.__file__).parent}/"
+_PLACE = re.compile(r'^ *File "(.+?)", line (\d+)', re.MULTILINE)
 _NO_WAIT_TIMEOUT = 10.0
 """Seconds for an answer that the server gives at once."""
 
@@ -114,7 +118,12 @@ def _show_schedule(name: str | None, count: int, *, as_json: bool, verbose: bool
     short_help="Load new code and replace all processes.",
 )
 @server_options
-@click.option("--wait/--no-wait", default=True, help="Wait until the new code runs everywhere, or failed to load.")
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Wait until the new code runs everywhere, or fails to load.",
+)
 @timeout_option
 def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
     """Load the application again and replace all processes. No signal is lost."""
@@ -124,7 +133,7 @@ def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
         except RequestFailed as error:
             if error.code != "load_failed":
                 raise
-            raise _ReloadFailed(f"reload failed, keeping the old code: {_last_line(str(error))}") from error
+            raise _ReloadFailed(f"reload failed, keeping the old code: {_failure(str(error))}") from error
         except RequestTimeout as error:
             raise CommandError(
                 f"the reload did not finish within {timeout:g} s. The server continues it. See `heliograph signals`."
@@ -138,7 +147,7 @@ def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
     short_help="Stop a running server.",
 )
 @server_options
-@click.option("--wait/--no-wait", default=True, help="Wait until the server has stopped.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the server has stopped.")
 @timeout_option
 def stop(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
     """Stop a running server. Queued signals are processed first, up to the graceful timeout."""
@@ -186,9 +195,11 @@ def _not_running(name: str | None) -> str:
     return f"no heliograph server is running {where}. Start one with {advice}."
 
 
-def _last_line(text: str) -> str:
-    """Return the last line of a traceback: the exception."""
-    return text.strip().rpartition("\n")[2]
+def _failure(traceback: str) -> str:
+    """Return the exception of a traceback, and the last place in it that is not in heliograph."""
+    exception = traceback.strip().rpartition("\n")[2]
+    places = [(file, line) for file, line in _PLACE.findall(traceback) if not file.startswith(_PACKAGE)]
+    return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+import heliograph
 from heliograph.cli import main, server_commands
 from heliograph.ipc.control_client import RequestFailed, RequestTimeout
 
@@ -74,11 +75,29 @@ def test_no_wait(asked, command):
 
 
 def test_a_reload_that_failed_says_why(asked):
-    """Exit code 1, and the last line of the traceback."""
+    """Exit code 1, the exception and its place."""
     asked["answer"] = RequestFailed("load_failed", 'File "tasks.py", line 6\n    x(\nSyntaxError: was never closed\n')
     done = invoke("reload")
     assert done.exit_code == 1
-    assert done.stderr == "Error: reload failed, keeping the old code: SyntaxError: was never closed\n"
+    assert (
+        done.stderr == "Error: reload failed, keeping the old code: SyntaxError: was never closed (tasks.py, line 6)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "printed"),
+    [
+        (
+            f'  File "/shop/tasks.py", line 9\n  File "{heliograph.__file__}", line 3, in g\nTargetError: no mule9',
+            "TargetError: no mule9 (/shop/tasks.py, line 9)",
+        ),
+        ("ConfigError: no such callable", "ConfigError: no such callable"),
+    ],
+)
+def test_a_reload_that_failed_names_the_last_place_in_the_application(asked, reason, printed):
+    """Frames of heliograph don't help the reader. Without a traceback there is no place."""
+    asked["answer"] = RequestFailed("load_failed", reason)
+    assert invoke("reload").stderr == f"Error: reload failed, keeping the old code: {printed}\n"
 
 
 def test_a_reload_that_is_refused(asked):
