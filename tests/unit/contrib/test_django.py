@@ -199,6 +199,13 @@ def test_exit_code_and_output_pass_through(arguments, code):
     assert done.stdout or done.stderr.count("Error: ") == 1
 
 
+def test_run_with_an_application_is_refused():
+    """It loads the project, so an application would be a second one."""
+    done = python("manage.py", "heliograph", "run", "orders.tasks", "--mules", "1")
+    assert done.returncode == 2
+    assert done.stderr == "Error: unexpected application: 'orders.tasks'. Leave it out: `run` loads this project.\n"
+
+
 def test_call_command_runs_the_command():
     """It raises an exception if the exit code is not 0."""
     program = (

@@ -14,6 +14,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 APPLICATION = "heliograph.contrib.django.project"
 """The application of `run`: the project of DJANGO_SETTINGS_MODULE."""
 
+WRONG_USAGE = 2
+"""Exit code of `heliograph` for wrong usage."""
+
 
 class Command(BaseCommand):
     """Passes its arguments to `heliograph`. On the command line, this process becomes that command."""
@@ -22,7 +25,11 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> NoReturn:
         # The master must not load the project, and it must get the Unix signals sent to this process.
-        command = _command(argv[2:])
+        try:
+            command = _command(argv[2:])
+        except CommandError as error:
+            sys.stderr.write(f"Error: {error}\n")
+            sys.exit(WRONG_USAGE)
         os.execve(command[0], command, _environment())  # noqa: S606 - the arguments are not parsed by a shell
 
     def print_help(self, prog_name: str, subcommand: str) -> NoReturn:
@@ -45,6 +52,11 @@ class Command(BaseCommand):
 
 def _command(arguments: Sequence[str]) -> list[str]:
     if arguments[:1] == ["run"]:
+        if len(arguments) > 1 and not arguments[1].startswith("-"):
+            raise CommandError(
+                f"unexpected application: {arguments[1]!r}. Leave it out: `run` loads this project.",
+                returncode=WRONG_USAGE,
+            )
         arguments = ["run", APPLICATION, *arguments[1:]]
     return [sys.executable, "-m", "heliograph", *arguments]
 
