@@ -36,6 +36,11 @@ class Identity:
     def __str__(self) -> str:
         return f"{self.role}{self.number}" if self.number else self.role
 
+    @property
+    def title(self) -> str:
+        """The process for people: `worker2`, `web server`."""
+        return "web server" if self.role == "webserver" else str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class HandlerOptions:

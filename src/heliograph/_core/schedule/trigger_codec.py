@@ -28,6 +28,8 @@ def from_json(text: str) -> list[Trigger]:
 def describe_trigger(spec: Timer | CronRule | FileMonitor) -> str:
     """Describe a trigger for the status output: `every 0.5 s`, `0 3 * * * UTC`, `changes of /etc/prices`."""
     if isinstance(spec, Timer):
+        if spec.repeat == 1:
+            return f"once, after {spec.period:g} s"
         return f"every {spec.period:g} s" + (f", {spec.repeat} times" if spec.repeat else "")
     if isinstance(spec, CronRule):
         return f"{spec.minute} {spec.hour} {spec.day} {spec.month} {spec.weekday} {spec.tz}".rstrip()

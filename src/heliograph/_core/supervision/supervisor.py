@@ -314,4 +314,4 @@ class Supervisor(ServerState):
 def _log_replacement(child: Child) -> list[Action]:
     if not child.last_pid:
         return []
-    return [Log(logging.INFO, f"Replaced {child.identity} (old pid {child.last_pid}, new pid {child.pid})")]
+    return [Log(logging.INFO, f"Replaced {child.identity.title} (old pid {child.last_pid}, new pid {child.pid})")]

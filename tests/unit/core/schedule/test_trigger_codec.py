@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph._core.schedule.trigger_codec import from_json, to_json
+from heliograph._core.schedule.trigger_codec import describe_trigger, from_json, to_json
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
 
 times = st.floats(0, 1e300, exclude_min=True)
@@ -49,3 +50,18 @@ def test_kinds_are_distinguished():
     found = from_json(to_json(iter(listed)))
     assert [type(trigger.spec) for trigger in found] == [Timer, CronRule, FileMonitor]
     assert found == listed
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (Timer(60.0, 0), "every 60 s"),
+        (Timer(0.5, 3), "every 0.5 s, 3 times"),
+        (Timer(1.0, 1), "once, after 1 s"),
+        (CronRule("0", "3", "*", "*", "*", "Europe/Berlin"), "0 3 * * * Europe/Berlin"),
+        (FileMonitor("/srv/prices", True, False), "changes under /srv/prices"),
+    ],
+)
+def test_a_trigger_is_described_for_people(spec, text):
+    """The text is in the column `trigger` of `heliograph signals`."""
+    assert describe_trigger(spec) == text

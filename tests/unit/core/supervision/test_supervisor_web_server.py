@@ -288,6 +288,13 @@ def test_a_web_server_that_waits_for_its_restart_is_not_started_during_a_stop(se
     assert server.handle(Idle(), 25.0) == [Drain(12)]
 
 
+def test_the_log_calls_a_replaced_web_server_by_its_title(server):
+    """The log has the words of the glossary, not the name of the role."""
+    server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 20.0)
+    replaced = server.handle(Started(WEB_SERVER, 11, 1), 20.1)
+    assert log_of(replaced) == ["Replaced web server (old pid 10, new pid 11)"]
+
+
 def test_the_server_is_ready_when_all_workers_have_joined_and_reported(server):
     """The web server itself reports nothing. A reload is complete when its new processes have joined and reported."""
     for process in (MULE, FIRST):
