@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from heliograph.cli.errors import CommandError, Rejected
@@ -30,18 +28,8 @@ Exit codes:
 """
 
 
-class _Number(click.ParamType[int]):
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return int(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a number. `heliograph signals` shows the number of each signal.", param, ctx)
-
-
 @click.command(help=_HELP, short_help="Send a signal to a server.", epilog=_EXAMPLES)
-@click.argument("number", type=_Number())
+@click.argument("number", type=int)
 @click.argument("remote")
 @click.option("--timeout", type=float, default=5.0, show_default=True, metavar="S", help="Seconds for the exchange.")
 def send(number: int, remote: str, timeout: float) -> None:

@@ -457,8 +457,3 @@ def test_send_exits_with_a_code_that_says_how_it_went(remote, answer, code, says
 def test_send_with_wrong_usage_exits_with_2(arguments):
     """A bad number, address or timeout gives no traceback."""
     assert refused("send", *arguments)
-
-
-def test_send_by_name_says_where_the_number_is():
-    """The command takes numbers only."""
-    assert "'refresh' is not a number. `heliograph signals` shows" in refused("send", "refresh", "127.0.0.1:1")
