@@ -9,6 +9,7 @@ thread-safe.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,10 @@ from heliograph.models import CronRule, FileMonitor, Trigger
 from heliograph.timing.clocks import clock_reading
 from heliograph.timing.zones import next_fire
 from heliograph.triggers.last_runs import LastRunStore
+
+
+WATCH_RETRY_INTERVAL = 60.0
+"""Seconds until a path that could not be watched is tried again."""
 
 
 class FileWatcher(Protocol):
@@ -42,6 +47,10 @@ class FileWatcher(Protocol):
 
     def changed(self) -> list[object]:
         """Return the keys whose path changed since the last call."""
+        ...
+
+    def wait(self) -> float:
+        """Return the seconds until `changed` is to be called even if the descriptor is not readable."""
         ...
 
     def close(self) -> None:
@@ -82,6 +91,9 @@ class Scheduler:
         self._runs = PendingRuns(self._schedule, send_signal, is_queued)
         self._watcher: FileWatcher | None = None
         self._watched: dict[str, Trigger] = {}
+        self._unwatched: dict[str, Trigger] = {}
+        """File monitors whose path cannot be watched."""
+        self._retry_at = math.inf
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
         """Have exactly these triggers. A trigger with the name and the times of an existing one continues it."""
@@ -90,7 +102,8 @@ class Scheduler:
         self._schedule.replace_all(listed, self._host.now(), last_runs)
         self._record([trigger for trigger in listed if trigger.name not in last_runs])
         monitors = {trigger.name: trigger for trigger in listed if isinstance(trigger.spec, FileMonitor)}
-        for name in [name for name, trigger in self._watched.items() if monitors.get(name) != trigger]:
+        known = self._watched | self._unwatched
+        for name in [name for name, trigger in known.items() if monitors.get(name) != trigger]:
             self._unwatch(name)
         for trigger in monitors.values():
             if trigger.name not in self._watched:
@@ -115,7 +128,9 @@ class Scheduler:
 
     def wait(self) -> float:
         """Return in how many seconds the next `tick` is due. Infinite if none is."""
-        return self._runs.wait(self._host.now())
+        now = self._host.now()
+        watching = math.inf if self._watcher is None else self._watcher.wait()
+        return min(self._runs.wait(now), watching, max(0.0, self._retry_at - now.monotonic))
 
     @property
     def deadline(self) -> float:
@@ -123,8 +138,13 @@ class Scheduler:
         return time.monotonic() + self.wait()
 
     def tick(self) -> None:
-        """Send the deferred runs, then the runs that are due."""
-        self._record(self._runs.tick(self._host.now()))
+        """Send the deferred runs, then the runs that are due. Continue with large trees of files."""
+        now = self._host.now()
+        self._record(self._runs.tick(now))
+        if self._retry_at <= now.monotonic:
+            self._retry_watching()
+        if self._watcher is not None and self._watcher.wait() <= 0:
+            self.read_changes()
 
     @property
     def watch_fd(self) -> int | None:
@@ -174,11 +194,26 @@ class Scheduler:
                 self._watcher = self._host.open_watcher()
             self._watcher.watch(spec.path, recursive=spec.recursive, missing_ok=spec.missing_ok, key=trigger.name)
         except ScheduleError as error:
-            self._host.log.error("Cannot watch %s for signal %d: %s", spec.path, trigger.num, error)  # noqa: TRY400
+            if trigger.name not in self._unwatched:
+                text = "Cannot watch %s for signal %d, trying again every %g s: %s"
+                self._host.log.error(text, spec.path, trigger.num, WATCH_RETRY_INTERVAL, error)  # noqa: TRY400
+            self._unwatched[trigger.name] = trigger
+            self._retry_at = self._host.now().monotonic + WATCH_RETRY_INTERVAL
             return
         self._watched[trigger.name] = trigger
 
+    def _retry_watching(self) -> None:
+        """Try again to watch what could not be watched. A path that now can be counts as changed."""
+        self._retry_at = math.inf
+        for name, trigger in list(self._unwatched.items()):
+            self._watch(trigger)
+            if name in self._watched:
+                del self._unwatched[name]
+                self._host.log.info("Watching %s again", describe_trigger(trigger.spec))
+                self._runs.add(name)
+
     def _unwatch(self, name: str) -> None:
+        self._unwatched.pop(name, None)
         if self._watched.pop(name, None) is not None and self._watcher is not None:
             self._watcher.unwatch(name)
 

@@ -21,6 +21,8 @@ CONTENT = flags.MODIFY | flags.CLOSE_WRITE | flags.ATTRIB
 
 _FULL = {
     errno.ENOSPC: "this user has too many file watches. Raise fs.inotify.max_user_watches with sysctl.",
+    errno.ENAMETOOLONG: "the path is longer than the kernel allows (4096 bytes, 255 for each name).",
+    errno.ENOMEM: "the kernel has no memory for another file watch.",
     errno.EMFILE: "too many are open. Raise fs.inotify.max_user_instances with sysctl, or the limit of open files.",
 }
 

@@ -6,6 +6,10 @@ Rules:
   again. That counts as a change if there was something at the path before, or is now.
 - Each event of the inode at the path counts as a change. For a directory, events of its entries count as well, and with
   `recursive` those of all directories below. Links in a tree are not followed, since they could form cycles.
+- What cannot be watched (a limit of the kernel, a path that is too long, no permission) is one error in the log. The
+  rest stays watched. The watcher tries again when something changes there, and from time to time. If that works, it
+  counts as a change, since changes may have been missed.
+- A call walks a bounded part of large trees. `wait` says when to call `changed` again without an event.
 - The event queue of inotify is limited (`fs.inotify.max_queued_events`). If it overflows, every path counts as changed.
 """
 
@@ -13,6 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from inotify_simple import Event, flags
@@ -22,6 +29,11 @@ from heliograph.watching.inotify import ENTRIES, ITSELF, Inotify
 from heliograph.watching.path_watches import PathWatches, Watched
 
 _LOG = logging.getLogger("heliograph.watching")
+
+STEPS_PER_CALL = 256
+"""Directories of large trees that one call looks at. They take some 10 ms."""
+RETRY_INTERVAL, RETRY_AFTER_CHANGE = 60.0, 1.0
+"""Seconds until the watcher tries again to watch what it could not watch: without a change there, and after one."""
 
 
 class Watcher:
@@ -34,12 +46,14 @@ class Watcher:
     >>> watcher.close()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Open a watcher.
 
         Raises:
             ScheduleError: The system has no inotify.
         """
+        self._clock = clock
+        self._retries: dict[Watched, float] = {}
         self._inotify = Inotify()
         self._path_watches = PathWatches(self._inotify)
         self._watches: dict[object, Watched] = {}
@@ -64,12 +78,20 @@ class Watcher:
             undo.pop_all()
         self.unwatch(key)
         self._watches[key] = watch
+        self._continue_walks()
 
     def unwatch(self, key: object) -> None:
         """Stop watching for `key`, and drop its unread changes. No error if `key` watches nothing."""
         watch = self._watches.pop(key, None)
         if watch is not None:
+            self._retries.pop(watch, None)
             self._path_watches.drop(watch)
+
+    def wait(self) -> float:
+        """Return the seconds until `changed` is to be called even without an event. Infinite if there is no need."""
+        if any(watch.walks for watch in self._watches.values()):
+            return 0.0
+        return max(0.0, min(self._retries.values(), default=math.inf) - self._clock())
 
     def changed(self) -> list[object]:
         """Return the keys whose path changed since the last call, each once. Does not block."""
@@ -81,10 +103,14 @@ class Watcher:
             existed = watch.end is not None
             if not self._rescan(watch) or existed or watch.end is not None:
                 changed[watch] = None
+        for watch in self._retry(changed) + self._continue_walks():
+            changed[watch] = None
         return [watch.key for watch in changed]
 
     def close(self) -> None:
         """Close the descriptor, and stop watching."""
+        for watch in self._watches.values():
+            watch.walks = []
         self._watches.clear()
         self._inotify.close()
 
@@ -107,17 +133,62 @@ class Watcher:
     def _follow(self, event: Event, watch: Watched, stale: dict[Watched, None]) -> None:
         """Follow a directory that is created in a tree, or moves into or out of it."""
         if event.wd in watch.tree and event.mask & flags.ISDIR:
-            if event.mask & flags.CREATE:
-                self._path_watches.add_subtree(watch, f"{watch.tree[event.wd]}/{event.name}")
-            elif event.mask & (flags.MOVED_FROM | flags.MOVED_TO):
-                stale[watch] = None
+            path = f"{watch.tree[event.wd]}/{event.name}"
+            if event.mask & (flags.CREATE | flags.MOVED_TO):
+                self._path_watches.add_subtree(watch, path)
+            elif event.mask & flags.MOVED_FROM:
+                self._path_watches.drop_subtree(watch, path)
 
     def _rescan(self, watch: Watched) -> bool:
         try:
             self._path_watches.rescan(watch)
         except ScheduleError as error:
-            _LOG.error("Watching %s only in part until it changes again: %s", watch.path, error)
+            watch.failed[watch.path] = str(error)
+            self._note_failure(watch)
             return False
+        if not watch.walks:
+            self._note_success(watch)
+        return True
+
+    def _retry(self, changed: Iterable[Watched]) -> list[Watched]:
+        """Try again to watch what could not be watched. Return the paths that are watched now, trees excluded."""
+        now = self._clock()
+        for watch in changed:
+            if watch in self._retries:
+                self._retries[watch] = min(self._retries[watch], now + RETRY_AFTER_CHANGE)
+        watched: list[Watched] = []
+        for watch in [watch for watch, at in self._retries.items() if at <= now]:
+            self._retries[watch] = now + RETRY_INTERVAL
+            if watch.path not in watch.failed:
+                self._path_watches.retry(watch)
+            elif self._rescan(watch) and not watch.walks:
+                watched.append(watch)
+        return watched
+
+    def _continue_walks(self) -> list[Watched]:
+        """Walk on in large trees, by a bounded number of steps. Return those that can be watched again."""
+        steps, done = STEPS_PER_CALL, list[Watched]()
+        for watch in self._watches.values():
+            if watch.walks:
+                steps = self._path_watches.walk(watch, steps)
+                if watch.failed:
+                    self._note_failure(watch)
+                elif not watch.walks and self._note_success(watch):
+                    done.append(watch)
+        return done
+
+    def _note_failure(self, watch: Watched) -> None:
+        """Log the first failure, and plan to try again."""
+        if watch not in self._retries:
+            self._retries[watch] = self._clock() + RETRY_INTERVAL
+            reason = next(iter(watch.failed.values()))
+            _LOG.error("Watching %s only in part, trying again when it changes: %s", watch.path, reason)
+
+    def _note_success(self, watch: Watched) -> bool:
+        """Return True if something at the path could not be watched before."""
+        if self._retries.pop(watch, None) is None:
+            return False
+        _LOG.info("Watching all of %s again", watch.path)
         return True
 
 

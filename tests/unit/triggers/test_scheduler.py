@@ -11,7 +11,7 @@ import pytest
 from heliograph._core.schedule.schedule import MAX_CATCH_UP_RUNS, ClockReading
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
-from heliograph.triggers.scheduler import Scheduler, SchedulerHost
+from heliograph.triggers.scheduler import WATCH_RETRY_INTERVAL, Scheduler, SchedulerHost
 
 WALL = 1_767_225_600.0
 TIMEOUT = 5.0
@@ -256,9 +256,27 @@ def test_path_that_cannot_be_watched_is_logged(tmp_path, caplog, host):
     path = tmp_path / "gone"
     with caplog.at_level(logging.ERROR):
         server.scheduler.replace_all([monitor(path), timer("a", num=2)])
-    assert [record.message.startswith(f"Cannot watch {path} for signal 7: ") for record in caplog.records] == [True]
+    assert [
+        record.message.startswith(f"Cannot watch {path} for signal 7, trying again") for record in caplog.records
+    ] == [True]
     server.pass_time(1)
     assert server.sent == [2]
+    server.scheduler.close()
+
+
+def test_path_that_cannot_be_watched_is_tried_again(tmp_path, caplog):
+    """One error is logged. As soon as the path can be watched, that counts as a change."""
+    server, path = Server(), tmp_path / "later"
+    server.scheduler.replace_all([monitor(path)])
+    server.leap(WATCH_RETRY_INTERVAL + 1)
+    assert server.sent == []
+    path.write_text("new")
+    server.leap(WATCH_RETRY_INTERVAL + 1)
+    assert server.sent == [7]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    path.write_text("changed")
+    server.read_changes(TIMEOUT)
+    assert server.sent == [7, 7]
     server.scheduler.close()
 
 

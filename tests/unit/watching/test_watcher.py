@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from heliograph.exceptions import ScheduleError
 from heliograph.watching import Watcher
+from heliograph.watching.watcher import RETRY_AFTER_CHANGE, RETRY_INTERVAL, STEPS_PER_CALL
 
 DEADLINE = 5.0
 """Seconds after which a change is taken for lost."""
@@ -646,7 +647,7 @@ def test_unreadable_directory_is_rejected(watch, own, caplog):
     watch.wait("dir")
     top.mkdir(mode=0)
     watch.wait("dir")
-    assert "top only in part until it changes again" in caplog.text
+    assert "top only in part, trying again when it changes" in caplog.text
     top.chmod(0o700)
     watch.wait("dir")
     (top / "entry").write_text("new")
@@ -748,7 +749,7 @@ def test_limit_of_watches_during_a_change(watch, file, monkeypatch, caplog):
         replace(file)
         other.write_text("new")
         watch.wait("file", "other")
-        assert "file only in part until it changes again" in caplog.text
+        assert "file only in part, trying again when it changes" in caplog.text
         assert "max_user_watches" in caplog.text
     replace(file)
     watch.wait("file")
@@ -823,3 +824,107 @@ def test_each_change_in_any_order_is_reported(tmp_path_factory, steps):
     finally:
         watch.watcher.close()
         shutil.rmtree(top)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOMEM, errno.ENAMETOOLONG, errno.EACCES])
+@pytest.mark.parametrize("grows", [False, True], ids=["at the start", "while growing"])
+def test_directory_of_a_tree_that_cannot_be_watched(tmp_path, monkeypatch, caplog, number, grows):
+    """One error names it, and the rest of the tree is watched. It is tried again, which counts as a change."""
+    clock = [0.0]
+    watch = Watch()
+    watch.watcher.close()
+    watch.watcher = Watcher(lambda: clock[0])
+    for name in ("a", *(() if grows else ("bad",))):
+        (tmp_path / name).mkdir()
+    with monkeypatch.context() as full, caplog.at_level("INFO"):
+        failing(full, "add_watch", number, lambda path, _mask: path.endswith("/bad"))
+        watch.watcher.watch(str(tmp_path), recursive=True, key="tree")
+        if grows:
+            (tmp_path / "bad").mkdir()
+            watch.wait("tree")
+        (tmp_path / "a" / "file").write_text("seen")
+        watch.wait("tree")
+        clock[0] = RETRY_INTERVAL + 1
+        assert watch.watcher.wait() == 0
+        assert watch.watcher.changed() == []
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert str(tmp_path / "bad") in caplog.text
+    clock[0] *= 2
+    assert watch.watcher.changed() == ["tree"]
+    assert watch.watcher.wait() == float("inf")
+    (tmp_path / "bad" / "file").write_text("seen")
+    watch.wait("tree")
+    watch.watcher.close()
+
+
+def test_failed_directory_is_tried_again_after_a_change(tmp_path, monkeypatch):
+    """A change in the tree brings the next attempt forward."""
+    clock = [0.0]
+    watcher = Watcher(lambda: clock[0])
+    (tmp_path / "bad").mkdir()
+    with monkeypatch.context() as full:
+        failing(full, "add_watch", errno.ENOSPC, lambda path, _mask: path.endswith("/bad"))
+        watcher.watch(str(tmp_path), recursive=True, key="tree")
+    assert watcher.wait() == RETRY_INTERVAL
+    (tmp_path / "file").write_text("new")
+    assert watcher.changed() == ["tree"]
+    assert watcher.wait() == RETRY_AFTER_CHANGE
+    watcher.close()
+
+
+def test_large_tree_is_walked_in_steps(tmp_path, monkeypatch):
+    """A call looks at a bounded number of directories, also after a rename at the top. In the end all are watched."""
+    calls = []
+    top = tmp_path / "top"
+    for number in range(3 * STEPS_PER_CALL):
+        (top / f"{number}").mkdir(parents=True)
+    add_watch = inotify_simple.INotify.add_watch
+    monkeypatch.setattr(inotify_simple.INotify, "add_watch", lambda *args: calls.append(1) or add_watch(*args))
+    watch = Watch()
+    watch.watcher.close()
+    watch.watcher = Watcher()
+    slack = 32  # for the way to the tree
+
+    def finish(*keys):
+        found, turns = set(), 0
+        while watch.watcher.wait() == 0:
+            calls.clear()
+            found.update(watch.watcher.changed())
+            turns += 1
+            assert len(calls) <= STEPS_PER_CALL + slack
+        assert found == set(keys)
+        return turns
+
+    watch.watcher.watch(str(tmp_path), recursive=True, key="tree")
+    assert len(calls) <= STEPS_PER_CALL + slack
+    assert finish() >= 2
+    top.rename(tmp_path / "moved")
+    calls.clear()
+    assert watch.watcher.changed() == ["tree"]
+    assert len(calls) <= STEPS_PER_CALL + slack
+    assert finish() >= 2
+    (tmp_path / "moved" / f"{3 * STEPS_PER_CALL - 1}" / "file").write_text("seen")
+    (tmp_path / "moved" / "0" / "file").write_text("seen")
+    watch.wait("tree")
+    watch.watcher.close()
+
+
+def test_rename_in_a_tree_walks_only_the_renamed_directory(tmp_path, monkeypatch):
+    """The watches of the other directories stay."""
+    for name in ("a/b", *(f"other{number}" for number in range(100))):
+        (tmp_path / name).mkdir(parents=True)
+    watch = Watch()
+    watch.watcher.close()
+    watch.watcher = Watcher()
+    watch.watcher.watch(str(tmp_path), recursive=True, key="tree")
+    paths = []
+    add_watch = inotify_simple.INotify.add_watch
+    monkeypatch.setattr(
+        inotify_simple.INotify, "add_watch", lambda self, path, mask: paths.append(path) or add_watch(self, path, mask)
+    )
+    (tmp_path / "a").rename(tmp_path / "c")
+    watch.wait("tree")
+    assert sorted(paths) == [str(tmp_path / "c"), str(tmp_path / "c" / "b")]
+    (tmp_path / "c" / "b" / "file").write_text("seen")
+    watch.wait("tree")
+    watch.watcher.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,10 @@ class SimulatedWatcher:
                 watched.recursive and changed.is_relative_to(watched.path)
             ):
                 self._changed[key] = None
+
+    def wait(self) -> float:
+        """Return infinity: there is nothing to do without a report."""
+        return math.inf
 
     def changed(self) -> list[object]:
         """Return the keys whose path changed since the last call."""

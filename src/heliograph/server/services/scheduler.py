@@ -44,12 +44,17 @@ class SchedulerService(Service):
     def tick(self, now: float) -> None:  # noqa: ARG002 - the scheduler has clocks of its own
         if not self._supervisor.stopping:
             self._scheduler.tick()
+            self._register_watch_fd()
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
         """Run exactly these triggers."""
         listed = list(triggers)
         self.numbers = {trigger.name: trigger.num for trigger in listed}
         self._scheduler.replace_all(listed)
+        self._register_watch_fd()
+
+    def _register_watch_fd(self) -> None:
+        """Wait for file changes, once there is a descriptor that reports them."""
         if self._watch_fd is None and self._scheduler.watch_fd is not None:
             self._watch_fd = self._scheduler.watch_fd
             self._selector.register(self._watch_fd, selectors.EVENT_READ, self._read_changes)
