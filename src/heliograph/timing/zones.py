@@ -29,6 +29,13 @@ def next_fire(rule: CronRule, after: float) -> float:
     return next_in(rule, after, zone_named(rule.tz))
 
 
+def count_fires(rule: CronRule, after: float, until: float) -> int:
+    """Return how often the rule fires in its own zone after `after` and until `until`, both in seconds since 1970."""
+    from heliograph._core.schedule.cron_counts import count_fires as count_in  # noqa: PLC0415 - as above
+
+    return count_in(rule, after, until, zone_named(rule.tz))
+
+
 def zone_named(tz: str) -> tzinfo:
     """Return the zone of an IANA name, or the zone of this machine for "".
 

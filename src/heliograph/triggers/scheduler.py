@@ -22,9 +22,8 @@ from heliograph._core.schedule.trigger_codec import describe_trigger
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Trigger
 from heliograph.timing.clocks import clock_reading
-from heliograph.timing.zones import next_fire
+from heliograph.timing.zones import count_fires, next_fire
 from heliograph.triggers.last_runs import LastRunStore
-
 
 WATCH_RETRY_INTERVAL = 60.0
 """Seconds until a path that could not be watched is tried again."""
@@ -87,7 +86,7 @@ class Scheduler:
     ) -> None:
         """See `PendingRuns` for `send_signal` and `is_queued`."""
         self._host = host
-        self._schedule = Schedule(next_fire, host.random, host.clock_check_interval)
+        self._schedule = Schedule(next_fire, host.random, host.clock_check_interval, count_fires)
         self._runs = PendingRuns(self._schedule, send_signal, is_queued)
         self._watcher: FileWatcher | None = None
         self._watched: dict[str, Trigger] = {}

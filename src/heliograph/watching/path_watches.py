@@ -6,8 +6,8 @@ watch ends with the last of them. An inode without read permission cannot be wat
 reports its events, and this module looks it up again when its permissions change.
 
 A tree can be large, so it is walked in steps: `rescan` and `add_subtree` only begin a walk, and `walk` continues the
-walks by a bounded number of steps. The old watches of a tree stay until the walk is complete. A directory that cannot be
-watched is noted in `failed`, and the walk goes on with the others.
+walks by a bounded number of steps. The old watches of a tree stay until the walk is complete. A directory that cannot
+be watched is noted in `failed`, and the walk goes on with the others.
 """
 
 from __future__ import annotations

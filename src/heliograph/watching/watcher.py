@@ -128,9 +128,9 @@ class Watcher:
                 stale |= {watch: None for watches in watched.values() for watch in watches if _on_way(event, watch)}
             for watch in tuple(watched.get(None, ())):
                 changed[watch] = None
-                self._follow(event, watch, stale)
+                self._follow(event, watch)
 
-    def _follow(self, event: Event, watch: Watched, stale: dict[Watched, None]) -> None:
+    def _follow(self, event: Event, watch: Watched) -> None:
         """Follow a directory that is created in a tree, or moves into or out of it."""
         if event.wd in watch.tree and event.mask & flags.ISDIR:
             path = f"{watch.tree[event.wd]}/{event.name}"

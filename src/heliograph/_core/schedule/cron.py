@@ -31,7 +31,18 @@ from functools import lru_cache
 
 from cronsim import CronSim
 
-from heliograph._core.schedule.cron_fields import DAY, HOUR, MINUTE, MONTH, WEEKDAY, crontab, spelled, values
+from heliograph._core.schedule.cron_fields import (
+    DAY,
+    HOUR,
+    MINUTE,
+    MONTH,
+    WEEKDAY,
+    both_days_must_match,
+    crontab,
+    follows_elapsed_time,
+    spelled,
+    values,
+)
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule
 
@@ -84,7 +95,7 @@ def next_fire(rule: CronRule, after: float, zone: tzinfo) -> float:
     if after >= _END:
         return math.inf
     start = math.floor(after)
-    fires = _elapsed if rule.minute.startswith("*") or rule.hour.startswith("*") else _fixed
+    fires = _elapsed if follows_elapsed_time(rule) else _fixed
     return fires(rule, start, zone)
 
 
@@ -112,20 +123,16 @@ def _split(expression: object, given: tuple[object, ...]) -> tuple[str, ...]:
 
 def _refuse_never(rule: CronRule) -> None:
     longest = max(_MONTH_LENGTHS[month] for month in values(MONTH, rule.month))
-    if _both_days(rule) and min(values(DAY, rule.day)) > longest:
+    if both_days_must_match(rule) and min(values(DAY, rule.day)) > longest:
         never = f"cron fields never match together: day={rule.day!r} and month={rule.month!r}"
         raise ScheduleError(f"{never}. Such a month has at most {longest} days.", rule.day)
-
-
-def _both_days(rule: CronRule) -> bool:
-    return rule.day.startswith(("*", "-")) or rule.weekday.startswith("*")
 
 
 def _calendar(rule: CronRule, after: datetime) -> Iterator[datetime]:
     """Yield the wall-clock times after `after` that match the fields, without regard to clock changes."""
     days, months = crontab(DAY, rule.day), crontab(MONTH, rule.month)
     times = CronSim(f"{rule.minute} {rule.hour} {days} {months} {rule.weekday}", after)
-    times.day_and = _both_days(rule)
+    times.day_and = both_days_must_match(rule)
     return times
 
 
@@ -169,11 +176,15 @@ def _first_showing(wall: datetime, zone: tzinfo) -> int:
 
 def _next_change(zone: tzinfo, after: int, until: int) -> int | None:
     """Return the first clock change after `after` and not after `until`."""
+    return next(changes_between(zone, after, until), None)
+
+
+def changes_between(zone: tzinfo, after: int, until: int) -> Iterator[int]:
+    """Yield the clock changes of a zone after `after` and not after `until`, in seconds since 1970."""
     for year in range(after // _YEAR, until // _YEAR + 1):
         for change in _changes(zone, year):
             if after < change <= until:
-                return change
-    return None
+                yield change
 
 
 @lru_cache(maxsize=1024)
@@ -181,18 +192,19 @@ def _changes(zone: tzinfo, year: int) -> tuple[int, ...]:
     """Return all clock changes of a zone in a year of 365 days, counted from 1970. No zone has two in one day."""
     days = range(year * _YEAR, (year + 1) * _YEAR, _DAY)
     return tuple(
-        _change_between(zone, day, day + _DAY) for day in days if _offset(zone, day) != _offset(zone, day + _DAY)
+        _change_between(zone, day, day + _DAY) for day in days if offset_at(zone, day) != offset_at(zone, day + _DAY)
     )
 
 
 def _change_between(zone: tzinfo, before: int, after: int) -> int:
     """Return the first second of the offset at `after`. The offset at `before` is another one."""
-    old = _offset(zone, before)
+    old = offset_at(zone, before)
     while after - before > 1:
         middle = (before + after) // 2
-        before, after = (middle, after) if _offset(zone, middle) == old else (before, middle)
+        before, after = (middle, after) if offset_at(zone, middle) == old else (before, middle)
     return after
 
 
-def _offset(zone: tzinfo, at: int) -> timedelta | None:
-    return datetime.fromtimestamp(at, zone).utcoffset()
+def offset_at(zone: tzinfo, at: int) -> timedelta:
+    """Return the offset of the wall clock from UTC at a time in seconds since 1970."""
+    return datetime.fromtimestamp(at, zone).utcoffset() or timedelta()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 from heliograph.exceptions import ScheduleError
+from heliograph.models import CronRule
 
 _EVERY = re.compile(r"-([1-9][0-9]?)")
 _ITEM = re.compile(r"(?:\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([1-9][0-9]?))?")
@@ -77,6 +78,16 @@ def values(field: Field, value: object) -> frozenset[int]:
 def crontab(field: Field, text: str) -> str:
     """Return the field of a rule without uWSGI's -N."""
     return f"{text[1:]}-{field.highest}/{text[1:]}" if text.startswith("-") else text
+
+
+def follows_elapsed_time(rule: CronRule) -> bool:
+    """Return True if a rule fires in each matching minute that passes, False if it has fixed times."""
+    return rule.minute.startswith("*") or rule.hour.startswith("*")
+
+
+def both_days_must_match(rule: CronRule) -> bool:
+    """Return True if the day and the weekday must match, False if one of them is enough."""
+    return rule.day.startswith(("*", "-")) or rule.weekday.startswith("*")
 
 
 def _every(field: Field, step: int, given: object) -> Item:

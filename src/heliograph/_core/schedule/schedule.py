@@ -33,8 +33,7 @@ CLOCK_JUMP = 3 * 3600.0
 CLOCK_CHECK_INTERVAL = 60.0
 """Seconds between two checks of the wall clock while there are cron rules, since it may have been set."""
 MAX_CATCH_UP_RUNS = 1000
-"""Runs that are made up for at a time with `coalesce=False`. Beyond that, the runs of a timer count as missed. The
-runs of a cron rule are not counted, since each needs a calendar lookup."""
+"""Runs that are made up for at a time with `coalesce=False`. The runs beyond that count as missed."""
 MAX_STALE_ITEMS = 64
 """Stale items that a heap may have in addition to the number of triggers."""
 
@@ -42,6 +41,9 @@ _NO_RUNS: Mapping[str, float] = {}
 
 NextFire = Callable[[CronRule, float], float]
 """Returns the next time (seconds since 1970) after the given time at which a rule fires."""
+
+CountFires = Callable[[CronRule, float, float], int]
+"""Returns how often a rule fires after the first time and until the second (included), in seconds since 1970."""
 
 
 class ClockReading(NamedTuple):
@@ -83,6 +85,8 @@ class Schedule:
     next_fire: NextFire
     random: Callable[[], float]
     clock_check_interval: float = CLOCK_CHECK_INTERVAL
+    count_fires: CountFires | None = None
+    """None: walk from run to run with `next_fire`."""
     _entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     _timers: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
     _rules: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
@@ -221,19 +225,20 @@ class Schedule:
     def _run_rule(self, entry: Entry, now: ClockReading) -> int:
         what, grace = entry.trigger.spec, entry.trigger.misfire_grace
         assert isinstance(what, CronRule)
-        passed = in_time = self._count_runs(what, entry.due, now.wall)
+        passed = in_time = 1 + self._count_fires(what, entry.due, now.wall)
         if grace is not None and entry.due < (oldest := now.wall - entry.delay - grace):
-            in_time = self._count_runs(what, self.next_fire(what, math.ceil(oldest) - 1), now.wall)
+            in_time = self._count_fires(what, math.ceil(oldest) - 1, now.wall)
         times = self._times(entry, passed=max(passed, in_time), in_time=in_time)
         self._plan(entry, max(now.wall, entry.due))
         return times
 
-    def _count_runs(self, rule: CronRule, due: float, until: float) -> int:
-        """Return how many runs of a rule there are from `due` to `until`, at most `MAX_CATCH_UP_RUNS`."""
+    def _count_fires(self, rule: CronRule, after: float, until: float) -> int:
+        """Return how many runs of a rule there are after `after` and until `until`."""
+        if self.count_fires is not None:
+            return self.count_fires(rule, after, until)
         runs = 0
-        while due <= until and runs < MAX_CATCH_UP_RUNS:
+        while (after := self.next_fire(rule, after)) <= until:
             runs += 1
-            due = self.next_fire(rule, due)
         return runs
 
     def _times(self, entry: Entry, *, passed: int, in_time: int) -> int:

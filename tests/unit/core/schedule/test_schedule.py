@@ -115,7 +115,7 @@ class Deadlines:
         """Return how often to fire for all due times that have passed."""
         time = now.monotonic if self.is_timer else now.wall
         passed = []
-        while self.next <= time and (self.is_timer or len(passed) < MAX_CATCH_UP_RUNS):
+        while self.next <= time:
             passed.append(self.next)
             self.number += 1
             self.left -= 1
