@@ -9,14 +9,24 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _LOG = logging.getLogger("heliograph.master")
 
 
+class LastRun(NamedTuple):
+    """When a rule has run last. A rule with other times does not continue it."""
+
+    rule: str
+    """The rule, as `describe_trigger` returns it."""
+    at: float
+    """Seconds since 1970."""
+
+
 class LastRunStore:
-    """A JSON file: name of the trigger -> last run, in seconds since 1970."""
+    """A JSON file: name of the trigger -> its rule and last run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -28,13 +38,24 @@ class LastRunStore:
         home = os.environ.get("XDG_STATE_HOME")
         return cls((Path(home) if home else Path.home() / ".local" / "state") / "heliograph" / f"{name}.json")
 
-    def load(self) -> dict[str, float]:
+    def load(self) -> dict[str, LastRun]:
         """Return all last runs."""
         return dict(self._times)
 
-    def record(self, times: dict[str, float]) -> None:
+    def record(self, runs: dict[str, LastRun]) -> None:
         """Add these last runs, or replace older ones, and write the file."""
-        self._times |= times
+        self._times |= runs
+        self._write()
+
+    def retain(self, names: Collection[str]) -> None:
+        """Drop the last runs of all other triggers, and write the file if there were any."""
+        dropped = [name for name in self._times if name not in names]
+        for name in dropped:
+            del self._times[name]
+        if dropped:
+            self._write()
+
+    def _write(self) -> None:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft = self._path.with_suffix(".new")
@@ -45,10 +66,10 @@ class LastRunStore:
                 "Cannot write %s, missed cron runs will not be caught up after a restart: %s", self._path, error
             )
 
-    def _read(self) -> dict[str, float]:
+    def _read(self) -> dict[str, LastRun]:
         try:
             found: Any = json.loads(self._path.read_text())
-            return {str(name): float(time) for name, time in found.items()}
+            return {str(name): LastRun(str(rule), float(at)) for name, (rule, at) in found.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -23,7 +23,7 @@ from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Trigger
 from heliograph.timing.clocks import clock_reading
 from heliograph.timing.zones import count_fires, next_fire
-from heliograph.triggers.last_runs import LastRunStore
+from heliograph.triggers.last_runs import LastRun, LastRunStore
 
 WATCH_RETRY_INTERVAL = 60.0
 """Seconds until a path that could not be watched is tried again."""
@@ -97,7 +97,7 @@ class Scheduler:
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
         """Have exactly these triggers. A trigger with the name and the times of an existing one continues it."""
         listed = list(triggers)
-        last_runs = self._host.last_runs.load() if self._host.last_runs is not None else {}
+        last_runs = self._last_runs(listed)
         self._schedule.replace_all(listed, self._host.now(), last_runs)
         self._record([trigger for trigger in listed if trigger.name not in last_runs])
         monitors = {trigger.name: trigger for trigger in listed if isinstance(trigger.spec, FileMonitor)}
@@ -181,9 +181,19 @@ class Scheduler:
 
     def _record(self, triggers: Sequence[Trigger]) -> None:
         """Record that these triggers have run until now, if they catch up on missed runs after a restart."""
-        names = [t.name for t in triggers if isinstance(t.spec, CronRule) and t.misfire_grace is not None]
-        if names and self._host.last_runs is not None:
-            self._host.last_runs.record(dict.fromkeys(names, self._host.now().wall))
+        rules = _rules_that_catch_up(triggers)
+        if rules and self._host.last_runs is not None:
+            at = self._host.now().wall
+            self._host.last_runs.record({name: LastRun(rule, at) for name, rule in rules.items()})
+
+    def _last_runs(self, triggers: Sequence[Trigger]) -> dict[str, float]:
+        """Return the last runs of the rules that are the same as then, and forget those of others."""
+        if self._host.last_runs is None:
+            return {}
+        rules, runs = _rules_that_catch_up(triggers), self._host.last_runs.load()
+        known = {name: run.at for name, run in runs.items() if rules.get(name) == run.rule}
+        self._host.last_runs.retain(known)
+        return known
 
     def _watch(self, trigger: Trigger) -> None:
         spec = trigger.spec
@@ -215,6 +225,15 @@ class Scheduler:
         self._unwatched.pop(name, None)
         if self._watched.pop(name, None) is not None and self._watcher is not None:
             self._watcher.unwatch(name)
+
+
+def _rules_that_catch_up(triggers: Iterable[Trigger]) -> dict[str, str]:
+    """Return the cron rules with a `misfire_grace` by the names of their triggers."""
+    return {
+        trigger.name: describe_trigger(trigger.spec)
+        for trigger in triggers
+        if isinstance(trigger.spec, CronRule) and trigger.misfire_grace is not None
+    }
 
 
 def _row(entry: Entry) -> dict[str, Any]:

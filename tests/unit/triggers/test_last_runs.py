@@ -7,11 +7,12 @@ import pytest
 
 from heliograph._core.schedule.schedule import ClockReading, Schedule
 from heliograph.models import CronRule, Trigger
-from heliograph.triggers.last_runs import LastRunStore
+from heliograph.triggers.last_runs import LastRun, LastRunStore
 from heliograph.triggers.scheduler import Scheduler, SchedulerHost
 
 HOURLY = CronRule("0", "*", "*", "*", "*", "UTC")
 HOUR = 3600.0
+RUN = LastRun("0 * * * * UTC", 1.5)
 NOON = 1_767_268_800.0
 """2026-01-01 12:00 UTC."""
 
@@ -59,7 +60,7 @@ def test_restarted_server_catches_up(tmp_path):
     path = tmp_path / "state" / "x.json"
     serve()
     assert sent == []
-    assert json.loads(path.read_text()) == {"hourly": now.wall}
+    assert json.loads(path.read_text()) == {"hourly": ["0 * * * * UTC", now.wall]}
     now = ClockReading(5.0, NOON + 900)
     serve()
     assert sent == [7]
@@ -67,7 +68,33 @@ def test_restarted_server_catches_up(tmp_path):
     assert sent == [7]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x"}', "\x00"])
+@pytest.mark.parametrize("restart", [False, True], ids=["reload", "restart"])
+@pytest.mark.parametrize("coalesce", [False, True])
+def test_changed_rule_does_not_inherit_the_last_run(tmp_path, coalesce, restart):
+    """Neither does a rule that was away for a while. They did not exist at the times that passed."""
+    sent = []
+    now = ClockReading(0.0, NOON)
+    old = Trigger(7, CronRule("0", "3", "*", "*", "*", "UTC"), "a", misfire_grace=13 * HOUR, coalesce=coalesce)
+    new = Trigger(7, CronRule("*/5", "*", "*", "*", "*", "UTC"), "a", misfire_grace=13 * HOUR, coalesce=coalesce)
+    schedulers = []
+
+    def load(*triggers):
+        if restart or not schedulers:
+            host = SchedulerHost(
+                logging.getLogger("heliograph.master"), lambda: now, last_runs=LastRunStore(tmp_path / "x.json")
+            )
+            schedulers.append(Scheduler(lambda num: not sent.append(num), lambda _: False, host))
+        schedulers[-1].replace_all(triggers)
+        schedulers[-1].tick()
+
+    load(old)
+    for triggers in [(new,), (), (new,), (old,)]:
+        now = ClockReading(now.monotonic + 12 * HOUR + 60, now.wall + 12 * HOUR + 60)
+        load(*triggers)
+        assert sent == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x"}', '{"a": 1.5}', "\x00"])
 def test_unreadable_file_counts_as_empty(tmp_path, caplog, text):
     """The store logs a warning, and the next record replaces the file."""
     path = tmp_path / "x.json"
@@ -75,21 +102,21 @@ def test_unreadable_file_counts_as_empty(tmp_path, caplog, text):
     store = LastRunStore(path)
     assert store.load() == {}
     assert f"Cannot read {path}" in caplog.text
-    store.record({"a": 1.5})
-    assert LastRunStore(path).load() == {"a": 1.5}
+    store.record({"a": RUN})
+    assert LastRunStore(path).load() == {"a": RUN}
 
 
 def test_file_that_cannot_be_written_is_logged(tmp_path, caplog):
     """The store keeps the last runs in memory."""
     (tmp_path / "file").write_text("")
     store = LastRunStore(tmp_path / "file" / "x.json")
-    store.record({"a": 1.5})
-    assert store.load() == {"a": 1.5}
+    store.record({"a": RUN})
+    assert store.load() == {"a": RUN}
     assert "Cannot write" in caplog.text
 
 
 def test_file_is_in_the_state_directory(monkeypatch, tmp_path):
     """Its name is the name of the server."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    LastRunStore.of_server("shop").record({"a": 1.0})
+    LastRunStore.of_server("shop").record({"a": RUN})
     assert (tmp_path / "heliograph" / "shop.json").exists()

@@ -7,7 +7,8 @@ Rules
     count as missed. With `coalesce=False` all of them run. A run later than `misfire_grace` counts as missed. A delay
     by jitter is not lateness.
     After a clock change of more than three hours the new time holds immediately, as in Debian's cron. After a smaller
-    change, skipped runs are made up for, and a clock that was set back repeats no run.
+    change, skipped runs are made up for. If the clock is set back, a rule with fixed times repeats no run, and a rule
+    that follows elapsed time goes on with the new time, as in Debian's cron (`cron.c`, the negative time jump).
     A new set of triggers (a reload) continues each trigger that has the same name and times, even if it now sends
     another signal: its fixed rate, its counts, and whether it has ended.
 
@@ -26,12 +27,16 @@ from itertools import count, islice
 from operator import itemgetter
 from typing import NamedTuple
 
+from heliograph._core.schedule.cron_fields import follows_elapsed_time
 from heliograph.models import CronRule, Timer, Trigger
 
 CLOCK_JUMP = 3 * 3600.0
 """Seconds. A larger change of the wall clock is a correction."""
-CLOCK_CHECK_INTERVAL = 60.0
-"""Seconds between two checks of the wall clock while there are cron rules, since it may have been set."""
+CLOCK_SET_BACK = 60.0
+"""Seconds. If the clock is set back by less, no rule repeats a minute."""
+CLOCK_CHECK_INTERVAL = 2.0
+"""Seconds between two checks of the clocks while there are timers or cron rules. The wall clock may have been set, and
+after a suspend the host's own clock, which stood still, is behind."""
 MAX_CATCH_UP_RUNS = 1000
 """Runs that are made up for at a time with `coalesce=False`. The runs beyond that count as missed."""
 MAX_STALE_ITEMS = 64
@@ -157,8 +162,8 @@ class Schedule:
         self._drop_stale()
         wait = self._timers[0][0] - now.monotonic if self._timers else math.inf
         if self._rules:
-            wait = min(wait, self._rules[0][0] - now.wall, self.clock_check_interval)
-        return max(0.0, wait)
+            wait = min(wait, self._rules[0][0] - now.wall)
+        return max(0.0, min(wait, self.clock_check_interval) if wait < math.inf else wait)
 
     def due(self, now: ClockReading) -> list[Firing]:
         """Return the triggers that fire now, each at most once, and plan their next runs."""
@@ -249,10 +254,12 @@ class Schedule:
 
     def _check_clock(self, now: ClockReading) -> None:
         offset = now.wall - now.monotonic
-        if self._offset is not None and abs(offset - self._offset) > CLOCK_JUMP:
-            self._rules.clear()
+        change = 0.0 if self._offset is None else offset - self._offset
+        corrected = abs(change) > CLOCK_JUMP
+        if corrected or change < -CLOCK_SET_BACK:
             for entry in self._entries.values():
-                if isinstance(entry.trigger.spec, CronRule):
+                rule = entry.trigger.spec
+                if isinstance(rule, CronRule) and (corrected or follows_elapsed_time(rule)):
                     self._plan(entry, now.wall)
         self._offset = offset
 
