@@ -11,6 +11,7 @@ keyword arguments that all of them take.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple, Unpack
 
@@ -29,7 +30,7 @@ from heliograph.runtime.triggers import (
     unregister_trigger,
 )
 from heliograph.timing.clocks import clock_reading
-from heliograph.timing.zones import next_fire, zone_named
+from heliograph.timing.zones import declared_zone, next_fire
 
 __all__ = [
     "NextRun",
@@ -128,14 +129,15 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a time zon
         day: 1 to 31.
         hour: 0 to 23.
         minute: 0 to 59.
-        tz: IANA name of the time zone. Default: the zone of this machine.
+        tz: IANA name of the time zone. Default: the zone that this process has now, from the variable `TZ` (Django
+            sets it to its `TIME_ZONE`) or from `/etc/localtime`.
         **options: See `TriggerOptions`.
 
     Raises:
         ScheduleError: A field, the time zone or an option is invalid.
     """
     rule = cron_rule(expression, minute=minute, hour=hour, day=day, month=month, weekday=weekday, tz=tz)
-    zone_named(tz)
+    rule = replace(rule, tz=declared_zone(tz))
     return TriggerDecorator(rule, check_options(options))
 
 

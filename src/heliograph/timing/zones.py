@@ -26,18 +26,54 @@ def next_fire(rule: CronRule, after: float) -> float:
     """Return the next time after `after` at which the rule fires in its own zone, both in seconds since 1970."""
     from heliograph._core.schedule.cron import next_fire as next_in  # noqa: PLC0415 - only cron rules need CronSim
 
-    return next_in(rule, after, zone_named(rule.tz))
+    return next_in(rule, after, _zone_of(rule))
 
 
 def count_fires(rule: CronRule, after: float, until: float) -> int:
     """Return how often the rule fires in its own zone after `after` and until `until`, both in seconds since 1970."""
     from heliograph._core.schedule.cron_counts import count_fires as count_in  # noqa: PLC0415 - as above
 
-    return count_in(rule, after, until, zone_named(rule.tz))
+    return count_in(rule, after, until, _zone_of(rule))
+
+
+def declared_zone(tz: str) -> str:
+    """Return the zone of a rule that this process declares, so that it means the same in every process.
+
+    `tz` is an IANA name. For "" the result is the zone of this process's variable TZ, with a leading colon if that is
+    no IANA name. Without the variable the result is "": `LOCALTIME`, which may change.
+
+    Raises:
+        ScheduleError: The name is unknown, or the zone of this machine cannot be read.
+    """
+    zone_named(tz)
+    variable = os.environ.get("TZ")
+    if tz != "" or variable is None:
+        return tz
+    name = variable.removeprefix(":") or "UTC"
+    try:
+        _named(name)
+    except ScheduleError:
+        return f":{name}"
+    return name
+
+
+def forget_zones() -> None:
+    """Read all zones again when they are needed next."""
+    ZoneInfo.clear_cache()
+    _own.cache_clear()
+
+
+def localtime_stamp() -> tuple[int, ...] | None:
+    """Return a value that changes when `LOCALTIME` changes. None if it is missing."""
+    try:
+        found = LOCALTIME.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def zone_named(tz: str) -> tzinfo:
-    """Return the zone of an IANA name, or the zone of this machine for "".
+    """Return the zone of an IANA name, the zone of this machine for "", or that of a value of TZ after a colon.
 
     The zone of this machine is that of the variable TZ, else of `LOCALTIME`, else UTC. It is read once for each value
     of TZ.
@@ -45,7 +81,14 @@ def zone_named(tz: str) -> tzinfo:
     Raises:
         ScheduleError: The name is unknown, or the zone of this machine cannot be read.
     """
-    return _named(tz) if tz != "" else _own(os.environ.get("TZ"))
+    if tz == "":
+        return _own(os.environ.get("TZ"))
+    return _own(tz) if isinstance(tz, str) and tz.startswith(":") else _named(tz)
+
+
+def _zone_of(rule: CronRule) -> tzinfo:
+    """Return the zone of a declared rule. The variable TZ of this process does not matter."""
+    return zone_named(rule.tz) if rule.tz != "" else _own(None)
 
 
 def _named(tz: str) -> ZoneInfo:

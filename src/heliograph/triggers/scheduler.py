@@ -22,9 +22,11 @@ from heliograph._core.schedule.trigger_codec import describe_trigger
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Trigger
 from heliograph.timing.clocks import clock_reading
-from heliograph.timing.zones import count_fires, next_fire
+from heliograph.timing.zones import count_fires, forget_zones, localtime_stamp, next_fire
 from heliograph.triggers.last_runs import LastRun, LastRunStore
 
+LOCALTIME_CHECK_INTERVAL = 60.0
+"""Seconds between two looks at the zone of the machine."""
 WATCH_RETRY_INTERVAL = 60.0
 """Seconds until a path that could not be watched is tried again."""
 
@@ -92,13 +94,17 @@ class Scheduler:
         self._watched: dict[str, Trigger] = {}
         self._unwatched: dict[str, Trigger] = {}
         """File monitors whose path cannot be watched."""
+        self._localtime = localtime_stamp()
+        self._check_localtime_at = 0.0
         self._retry_at = math.inf
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
         """Have exactly these triggers. A trigger with the name and the times of an existing one continues it."""
         listed = list(triggers)
+        forget_zones()
         last_runs = self._last_runs(listed)
         self._schedule.replace_all(listed, self._host.now(), last_runs)
+        self._schedule.replan_rules(self._host.now())
         self._record([trigger for trigger in listed if trigger.name not in last_runs])
         monitors = {trigger.name: trigger for trigger in listed if isinstance(trigger.spec, FileMonitor)}
         known = self._watched | self._unwatched
@@ -139,6 +145,7 @@ class Scheduler:
     def tick(self) -> None:
         """Send the deferred runs, then the runs that are due. Continue with large trees of files."""
         now = self._host.now()
+        self._check_localtime(now)
         self._record(self._runs.tick(now))
         if self._retry_at <= now.monotonic:
             self._retry_watching()
@@ -210,6 +217,18 @@ class Scheduler:
             self._retry_at = self._host.now().monotonic + WATCH_RETRY_INTERVAL
             return
         self._watched[trigger.name] = trigger
+
+    def _check_localtime(self, now: ClockReading) -> None:
+        """Look from time to time whether the zone of the machine has changed."""
+        if now.monotonic < self._check_localtime_at or self._host.clock_check_interval == math.inf:
+            return
+        self._check_localtime_at = now.monotonic + LOCALTIME_CHECK_INTERVAL
+        stamp, before = localtime_stamp(), self._localtime
+        self._localtime = stamp
+        if stamp != before:
+            self._host.log.info("The time zone of the machine has changed, planning the cron rules anew")
+            forget_zones()
+            self._schedule.replan_rules(now)
 
     def _retry_watching(self) -> None:
         """Try again to watch what could not be watched. A path that now can be counts as changed."""

@@ -6,9 +6,11 @@ from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 
+from heliograph._core.schedule import cron
 from heliograph.exceptions import ScheduleError
+from heliograph.models import CronRule
 from heliograph.timing import zones
-from heliograph.timing.zones import zone_named
+from heliograph.timing.zones import count_fires, declared_zone, forget_zones, localtime_stamp, next_fire, zone_named
 
 WINTER = dt.datetime(2026, 3, 29, 0, 59, 59, tzinfo=dt.UTC)
 SUMMER = WINTER + dt.timedelta(seconds=1)
@@ -125,3 +127,42 @@ def test_invalid_zone_file_is_rejected(machine):
     machine.write_text("Europe/Berlin")
     with pytest.raises(ScheduleError, match="time zone of this machine: /"):
         zone_named("")
+
+
+@pytest.mark.parametrize(
+    ("variable", "tz", "declared"),
+    [
+        (None, "", ""),
+        (None, "UTC", "UTC"),
+        ("Asia/Tokyo", "Europe/Berlin", "Europe/Berlin"),
+        ("Asia/Tokyo", "", "Asia/Tokyo"),
+        (":Asia/Tokyo", "", "Asia/Tokyo"),
+        ("", "", "UTC"),
+        (RULES, "", f":{RULES}"),
+    ],
+)
+def test_zone_of_a_declared_rule_is_that_of_the_process(monkeypatch, machine, variable, tz, declared):
+    """Another process with another TZ computes the same runs."""
+    machine.symlink_to(data_of("Europe/Berlin"))
+    if variable is not None:
+        monkeypatch.setenv("TZ", variable)
+    rule = CronRule("0", "3", "*", "*", "*", declared_zone(tz))
+    assert rule.tz == declared
+    expected = cron.next_fire(rule, WINTER.timestamp(), zone_named(tz))
+    monkeypatch.setenv("TZ", "America/New_York")
+    assert next_fire(rule, WINTER.timestamp()) == expected
+    assert count_fires(rule, WINTER.timestamp(), expected) == 1
+
+
+def test_changed_zone_of_the_machine_is_read_after_forget_zones(machine):
+    """The stamp shows the change."""
+    machine.symlink_to(data_of("UTC"))
+    before = localtime_stamp()
+    assert is_utc(zone_named(""))
+    machine.unlink()
+    assert localtime_stamp() is None
+    machine.symlink_to(data_of("Europe/Berlin"))
+    assert localtime_stamp() not in (None, before)
+    assert is_utc(zone_named(""))
+    forget_zones()
+    assert is_berlin(zone_named(""))

@@ -11,7 +11,8 @@ import pytest
 from heliograph._core.schedule.schedule import CLOCK_CHECK_INTERVAL, MAX_CATCH_UP_RUNS, ClockReading
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
-from heliograph.triggers.scheduler import WATCH_RETRY_INTERVAL, Scheduler, SchedulerHost
+from heliograph.timing import zones
+from heliograph.triggers.scheduler import LOCALTIME_CHECK_INTERVAL, WATCH_RETRY_INTERVAL, Scheduler, SchedulerHost
 
 WALL = 1_767_225_600.0
 TIMEOUT = 5.0
@@ -280,6 +281,30 @@ def test_path_that_cannot_be_watched_is_tried_again(tmp_path, caplog):
     server.read_changes(TIMEOUT)
     assert server.sent == [7, 7]
     server.scheduler.close()
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_changed_zone_of_the_machine_moves_the_next_run(monkeypatch, tmp_path, reload):
+    """The server looks at /etc/localtime once a minute, and at a reload. A run is neither lost nor repeated."""
+    localtime = tmp_path / "localtime"
+    monkeypatch.setattr(zones, "LOCALTIME", localtime)
+    monkeypatch.setenv("TZ", "America/New_York")  # that of the master does not matter
+    localtime.symlink_to("/usr/share/zoneinfo/UTC")
+    zones.forget_zones()
+    rules = [Trigger(2, CronRule("0", "3", "*", "*", "*"), "r")]
+    server = Server()
+    server.scheduler.replace_all(rules)
+    server.leap(0.0)
+    assert server.scheduler.upcoming(1) == [(WALL + 3 * 3600, "r", 2)]
+    localtime.unlink()
+    localtime.symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
+    if reload:
+        server.scheduler.replace_all(rules)
+    else:
+        server.leap(LOCALTIME_CHECK_INTERVAL)
+    assert server.scheduler.upcoming(1) == [(WALL + 18 * 3600, "r", 2)]
+    assert server.sent == []
+    zones.forget_zones()
 
 
 def test_close_closes_the_watcher(tmp_path):

@@ -78,6 +78,8 @@ class Entry:
     """Of a timer: the k of the next run."""
     runs_before_change: int = 0
     """Of a timer: how many runs it had before its current period was set."""
+    since: float = 0.0
+    """Of a rule: the wall time from which the next run was looked up."""
     fired: int = 0
     missed: int = 0
     serial: int = 0
@@ -142,6 +144,15 @@ class Schedule:
         self._plan(entry, now.wall)
         return True
 
+    def replan_rules(self, now: ClockReading) -> None:
+        """Look up the next runs of the cron rules again, since zones may have changed. Runs that are due stay."""
+        for entry in self._entries.values():
+            rule = entry.trigger.spec
+            if isinstance(rule, CronRule) and entry.due > now.wall:
+                since = max(entry.since, now.wall)
+                if self.next_fire(rule, since) != entry.due:
+                    self._plan(entry, since)
+
     def entries(self) -> tuple[Entry, ...]:
         """Return all triggers with their state."""
         return tuple(self._entries.values())
@@ -201,7 +212,7 @@ class Schedule:
             entry.due = math.inf if ended else entry.start + entry.tick * what.period
             heap = self._timers
         elif isinstance(what, CronRule):
-            entry.due = self.next_fire(what, wall)
+            entry.since, entry.due = wall, self.next_fire(what, wall)
             heap = self._rules
         else:
             return
