@@ -15,7 +15,10 @@ def start(settings: ServerSettings) -> NoReturn:
     """Run the server until it is stopped, and exit with its code. Raises `ConfigError` if it cannot start."""
     if settings.command:
         _check_command(settings.command[0])
-    configure_logging(settings.log_level)
+    try:
+        configure_logging(settings.log_level, settings.log_config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     raise SystemExit(serve_settings(settings))
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from heliograph._core.layout import IncompatibleServer
 from heliograph.exceptions import ConfigError
 from heliograph.interfaces import Engine
+from heliograph.settings.logs import protect_loggers
 
 _LOG = logging.getLogger("heliograph.local")
+protect_loggers()
 
 ENGINE_ENV = "HELIOGRAPH_ENGINE"
 """Environment variable that names the engine to use."""

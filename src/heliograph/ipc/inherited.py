@@ -44,6 +44,8 @@ class ProcessSettings:
     """Seconds that a handler may take unless it has a limit of its own; 0: no limit."""
     log_level: str = "info"
     """Least severe level that heliograph's loggers log."""
+    log_config: str = ""
+    """Absolute path of the file that configures logging. Empty: none."""
 
 
 @dataclass(frozen=True)

@@ -151,5 +151,6 @@ def _inherited(
         max_signals=settings.max_signals,
         time_limit=settings.time_limit,
         log_level=settings.log_level,
+        log_config=str(settings.log_config or ""),
     )
     return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)

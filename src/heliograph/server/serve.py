@@ -26,6 +26,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     listen: str | None = None,
     allow_remote: Iterable[int] = (),
     log_level: str = "info",
+    log_config: str | Path | None = None,
     command: Sequence[str] = (),
 ) -> int:
     """Run a server for an application until it is stopped by SIGTERM, Ctrl-C or `heliograph stop`.
@@ -48,6 +49,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         listen: Address, `HOST:PORT` or the path of a Unix socket, at which the server takes external signals.
         allow_remote: Signals that external processes may send, besides those registered with `remote=True`.
         log_level: Least severe level that heliograph logs in the processes that it starts.
+        log_config: TOML or JSON file for `logging.config.dictConfig`, for the processes that it starts.
         command: Command of a web server (`["gunicorn", "-w", "4", "shop.wsgi"]`), whose processes become the workers.
 
     Returns:

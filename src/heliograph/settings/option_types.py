@@ -17,6 +17,7 @@ from heliograph._core.signals.registry import check_num
 from heliograph._core.signals.targets import parse
 from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
+from heliograph.settings.logs import read_log_config
 
 _FARM = re.compile(r"(?P<name>[\w.-]+)=(?P<mules>[0-9]+(,[0-9]+)*)")
 
@@ -138,6 +139,19 @@ class Directory:
                 raise ValueError("this user cannot read and write there. Use another directory")
         elif not path.absolute().parent.is_dir():
             raise ValueError(f"there is no directory {path.absolute().parent}. Create it with mkdir -p {path}")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfigFile:
+    """A TOML or JSON file for `logging.config.dictConfig`. The value is its absolute path."""
+
+    def from_text(self, text: str) -> Path:
+        return self.from_value(text)
+
+    def from_value(self, value: Any) -> Path:
+        path = Path(value).absolute()
+        read_log_config(path)
         return path
 
 

@@ -26,6 +26,7 @@ from heliograph.settings.option_types import (
     Flag,
     Integer,
     ListenAddress,
+    LogConfigFile,
     OptionType,
     Seconds,
     SignalNumbers,
@@ -215,6 +216,16 @@ class ServerSettings:
         "LEVEL",
         details="`debug`, `info`, `warning`, `error` or `critical`. It applies to heliograph's own lines, see "
         "[logging](logging.md).",
+        engines=(LOCAL,),
+        instead="uWSGI has log options of its own",
+    )
+    log_config: Path | None = option(
+        LogConfigFile(),
+        None,
+        "Configure logging from a TOML or JSON file",
+        "FILE",
+        details="The content is that of `logging.config.dictConfig`. It applies to the master and to all processes "
+        "that it starts. `--log-level` still sets the level of heliograph's own loggers that the file does not name.",
         engines=(LOCAL,),
         instead="uWSGI has log options of its own",
     )

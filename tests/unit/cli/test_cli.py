@@ -99,7 +99,7 @@ def test_every_option_can_come_from_its_variable(started):
     """As on the command line. Farms are separated by spaces."""
     env = {"WORKERS": "3", "MULES": "2", "FARM": "a=1,2 b=2", "SPOOLER": "spool", "SOCKET": "x.sock", "LAZY_APPS": "1"}
     env |= {"ALLOW_REMOTE": "17,18", "NAME": "shop", "GRACEFUL_TIMEOUT": "5", "MAX_SIGNALS": "9", "TIME_LIMIT": "0.5"}
-    env |= {"LOG_LEVEL": "error", "RUN_ENGINE": "local"}
+    env |= {"LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
     assert started == [
@@ -118,6 +118,7 @@ def test_every_option_can_come_from_its_variable(started):
             max_signals=9,
             time_limit=0.5,
             log_level="error",
+            log_config=Path("/dev/null"),
         )
     ]
     assert {row.variable for row in OPTIONS} == {f"HELIOGRAPH_{name}" for name in (*env, "HTTP", "THREADS")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,7 @@ def test_keywords_become_settings(masters, tmp_path):
         listen="x.sock",
         allow_remote=[17],
         log_level="debug",
+        log_config=Path("/dev/null"),
         command=["gunicorn", "shop"],
     )
     assert code == 7
@@ -68,6 +70,7 @@ def test_keywords_become_settings(masters, tmp_path):
             listen=Address(path="x.sock"),
             allow_remote=frozenset({17}),
             log_level="debug",
+            log_config=Path("/dev/null"),
         )
     ]
     assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700

@@ -44,11 +44,12 @@ def main() -> None:
         os.set_inheritable(fd, False)
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_terminal_signals()
-    configure_logging(inherited.settings.log_level)
     set_process_title(f"heliograph: fork server of {inherited.settings.app}")
+    config = inherited.settings.log_config
     try:
+        configure_logging(inherited.settings.log_level, Path(config) if config else None)
         engine = LocalEngine(inherited)
-    except IncompatibleServer as error:
+    except (IncompatibleServer, ValueError) as error:
         report_to_master(inherited, failed=str(error))
         raise SystemExit(1) from error
     engine.memory.staged.clear()
