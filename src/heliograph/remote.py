@@ -1,15 +1,21 @@
-"""Send a signal to any server that speaks the uwsgi protocol: uWSGI, or another heliograph."""
+"""Send a signal to a server from outside: by address in the uwsgi protocol, or to a heliograph server by its name."""
 
 from __future__ import annotations
 
 import math
 import socket
 import time
+from pathlib import Path
 
 from heliograph._core.signals.packet import PACKET_SIZE, NotUwsgi, decode_answer, encode_signal
 from heliograph._core.signals.registry import check_num
 from heliograph.exceptions import RemoteRejected, RemoteUnreachable
+from heliograph.ipc.control_client import RequestFailed, request
+from heliograph.ipc.instance import control_socket, server_name
 from heliograph.settings.addresses import Address
+
+_RETRY_INTERVAL = 0.02
+"""Seconds until a signal is sent again if its queue was full."""
 
 
 def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
@@ -54,6 +60,39 @@ def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
         raise RemoteUnreachable(num, remote, str(error)) from error
     if not taken:
         raise RemoteRejected(num, remote)
+
+
+def send_to(signal: int | str, server: str | None = None, timeout: float = 5.0) -> int:
+    """Send a signal to a heliograph server of this user on this machine, from any process.
+
+        heliograph.remote.send_to("refresh-prices")
+
+    If its queue is full, this waits for space.
+
+    Args:
+        signal: Number or name of the signal, or its handler as `module:function`.
+        server: Name of the server. By default the one that was started in this directory.
+        timeout: Seconds for the whole exchange.
+
+    Returns:
+        The number of the signal.
+
+    Raises:
+        ConfigError: No such server runs, it has no handler for the signal, or the queue stayed full.
+        SignalNumberError: The number is out of range.
+        SignalTypeError: The signal is neither a number nor a text.
+    """
+    text = signal if isinstance(signal, str) else str(check_num(signal))
+    path = control_socket(server_name(server, Path.cwd()))
+    deadline = time.monotonic() + timeout
+    while True:
+        left = max(_RETRY_INTERVAL, deadline - time.monotonic())
+        try:
+            return int(request(path, "send", signal=text, timeout=left)["signal"])
+        except RequestFailed as error:
+            if error.code != "busy" or time.monotonic() + _RETRY_INTERVAL > deadline:
+                raise
+        time.sleep(_RETRY_INTERVAL)
 
 
 def _receive(sock: socket.socket, deadline: float) -> bytes:

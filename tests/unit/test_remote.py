@@ -11,8 +11,10 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 
 from heliograph import Signal
-from heliograph.exceptions import RemoteRejected, RemoteUnreachable, SignalNumberError, SignalTypeError
-from heliograph.remote import send_signal
+from heliograph import remote as remote_module
+from heliograph.exceptions import ConfigError, RemoteRejected, RemoteUnreachable, SignalNumberError, SignalTypeError
+from heliograph.ipc.control_client import RequestFailed
+from heliograph.remote import send_signal, send_to
 
 TAKEN = b"\xff\x00\x00\x01"
 REFUSED = b"\xff\x00\x00\x00"
@@ -243,3 +245,39 @@ def test_a_timeout_is_positive_and_finite(timeout):
     """Other values raise a ValueError with the value."""
     with pytest.raises(ValueError, match="timeout"):
         send_signal(7, "127.0.0.1:1", timeout)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Requests to a server, in place of its control socket. `answers` are returned or raised in turn."""
+    found = {"requests": [], "answers": []}
+
+    def request(path, verb, **arguments):
+        found["requests"].append((path.stem, verb, arguments["signal"]))
+        answer = found["answers"].pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(remote_module, "request", request)
+    return found
+
+
+@pytest.mark.parametrize(("signal", "text"), [("refresh", "refresh"), (7, "7"), ("shop:refresh", "shop:refresh")])
+def test_send_to_a_server_by_name(asked, signal, text):
+    """It asks the server, again while the queue is full, and returns the number."""
+    asked["answers"] = [RequestFailed("busy", "full"), {"signal": 7}]
+    assert send_to(signal, "shop") == 7
+    assert asked["requests"] == [("shop", "send", text)] * 2
+
+
+def test_send_to_a_server_fails(asked):
+    """A queue that stays full and an unknown signal are errors."""
+    asked["answers"] = [RequestFailed("busy", "full")]
+    with pytest.raises(ConfigError, match="full"):
+        send_to("refresh", "shop", timeout=0.0)
+    asked["answers"] = [RequestFailed("failed", "no handler")]
+    with pytest.raises(ConfigError, match="no handler"):
+        send_to("refresh", "shop")
+    with pytest.raises(SignalNumberError):
+        send_to(256, "shop")

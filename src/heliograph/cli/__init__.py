@@ -5,7 +5,7 @@ import click
 from heliograph import __version__
 from heliograph.cli.run import run
 from heliograph.cli.send import send
-from heliograph.cli.server_commands import reload, schedule, signals, stop
+from heliograph.cli.server_commands import list_servers, reload, schedule, signals, stop
 
 _HELP = "Run the signal handlers of a Python application: in a web worker, in all of them, or in a background process."
 
@@ -16,12 +16,12 @@ Examples:
   heliograph reload                                  load new code, without losing a signal
   heliograph stop
   heliograph run shop.wsgi:app --engine uwsgi --http 127.0.0.1:8000
-  heliograph send 17 127.0.0.1:3031                  send a signal from another process
+  heliograph send refresh-prices                     send a signal from another process
 """
 
 main = click.Group(
     "heliograph",
-    commands=[run, send, signals, schedule, reload, stop],
+    commands=[run, send, signals, schedule, reload, stop, list_servers],
     help=_HELP,
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,4 +1,4 @@
-"""`heliograph signals`, `schedule`, `reload` and `stop`: commands for a running heliograph server."""
+"""`heliograph signals`, `schedule`, `reload`, `stop` and `list`: commands for a running heliograph server."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def signals(name: str | None, verbose: bool, as_json: bool, count: int | None) -
     if count is not None:
         _show_schedule(name, count, as_json=as_json, verbose=verbose)
         return
-    with _server(name, verbose=verbose) as path:
+    with find_server(name, verbose=verbose) as path:
         state = read_state(path)
     if as_json:
         click.echo(json.dumps(state, indent=2))
@@ -100,7 +100,7 @@ def schedule(name: str | None, verbose: bool, as_json: bool, count: int) -> None
 
 
 def _show_schedule(name: str | None, count: int, *, as_json: bool, verbose: bool) -> None:
-    with _server(name, verbose=verbose) as path:
+    with find_server(name, verbose=verbose) as path:
         runs = request(path, "schedule", count=count)["runs"]
     if as_json:
         click.echo(json.dumps(runs, indent=2))
@@ -127,7 +127,7 @@ def _show_schedule(name: str | None, count: int, *, as_json: bool, verbose: bool
 @timeout_option
 def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
     """Load the application again and replace all processes. No signal is lost."""
-    with _server(name, verbose=verbose) as path:
+    with find_server(name, verbose=verbose) as path:
         try:
             result = request(path, "reload", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
         except RequestFailed as error:
@@ -151,7 +151,7 @@ def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
 @timeout_option
 def stop(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
     """Stop a running server. Queued signals are processed first, up to the graceful timeout."""
-    with _server(name, verbose=verbose) as path:
+    with find_server(name, verbose=verbose) as path:
         try:
             request(path, "stop", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
         except RequestTimeout as error:
@@ -161,12 +161,31 @@ def stop(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
             ) from error
 
 
+@click.command(
+    "list",
+    help="List the running heliograph servers of this user, one name a line.",
+    short_help="List the running servers.",
+)
+@json_option
+def list_servers(as_json: bool) -> None:
+    """List the running heliograph servers of this user."""
+    try:
+        names = running_servers()
+    except ConfigError as error:
+        raise CommandError(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(list(names)))
+        return
+    for name in names:
+        click.echo(name)
+
+
 class _ReloadFailed(CommandError):
     exit_code = 1
 
 
 @contextmanager
-def _server(name: str | None, *, verbose: bool) -> Generator[Path]:
+def find_server(name: str | None, *, verbose: bool) -> Generator[Path]:
     """Return the control socket of the server that is meant. Errors become those of a command."""
     try:
         path = control_socket(server_name(name, Path.cwd()))

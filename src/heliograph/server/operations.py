@@ -11,7 +11,7 @@ from typing import Any
 from heliograph._core.supervision.events import Joined, ReloadRequested, StopRequested
 from heliograph.ipc.inherited import InheritedState
 from heliograph.server.dispatcher import Dispatcher
-from heliograph.server.services.changes import Status
+from heliograph.server.services.changes import STOPPING, Status
 from heliograph.server.services.control import Refused
 from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.scheduler import SchedulerService
@@ -39,6 +39,7 @@ class ServerOperations:
             inherited=lambda: inherited(supervisor.generation),
             triggers=lambda: self._scheduler.numbers,
             join=self._join,
+            send=self._send,
             upcoming=self._scheduler.upcoming,
             reload=partial(self._handle, ReloadRequested()),
             stop=partial(self._handle, StopRequested()),
@@ -76,6 +77,20 @@ class ServerOperations:
         self._handle(Joined(pid))
         process = self._dispatcher.supervisor.worker_of(pid)
         return process.number if process else 0
+
+    def _send(self, signal: str) -> int:
+        """Send the signal with that name, number or handler. Return its number."""
+        if self._dispatcher.supervisor.stopping:
+            raise Refused("stopping", STOPPING)
+        found = self._queues.find(signal)
+        if not found:
+            raise Refused("failed", f"no handler is registered for the signal: {signal!r}. See `heliograph signals`.")
+        if len(found) > 1:
+            numbers = ", ".join(map(str, found))
+            raise Refused("failed", f"several signals have the handler: {signal!r}. Use a number: {numbers}.")
+        if not self._queues.send(found[0]):
+            raise Refused("busy", f"the queue of signal {found[0]} is full. Try again later.")
+        return found[0]
 
     def _handle(self, event: Joined | ReloadRequested | StopRequested) -> None:
         self._dispatcher.handle(event, time.monotonic())

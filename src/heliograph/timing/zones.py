@@ -83,7 +83,7 @@ def zone_named(tz: str) -> tzinfo:
     """
     if tz == "":
         return _own(os.environ.get("TZ"))
-    return _own(tz) if isinstance(tz, str) and tz.startswith(":") else _named(tz)
+    return _own(tz) if str(tz).startswith(":") else _named(tz)
 
 
 def _zone_of(rule: CronRule) -> tzinfo:

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 import heliograph
+from heliograph import remote
 from heliograph.cli import main, server_commands
-from heliograph.ipc.control_client import RequestFailed, RequestTimeout
+from heliograph.ipc.control_client import RequestFailed, RequestTimeout, ServerNotRunning
 
 RUNS = [{"at": 0.0, "name": "nightly", "signal": 7}]
 
@@ -126,3 +127,23 @@ def test_every_command_has_a_short_help():
     listed = invoke("--help").stdout
     for command in ("signals", "schedule", "reload", "stop"):
         assert f"{main.commands[command].short_help}\n" in listed
+
+
+def test_send_by_name(monkeypatch, asked):
+    """0 accepted, 1 rejected, 2 no server. `heliograph list` prints the servers."""
+    monkeypatch.setattr(remote, "request", server_commands.request)
+    asked["answer"] = {"signal": 7}
+    done = invoke("send", "refresh-prices", "--name", "shop")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "shop accepted signal 7\n")
+    asked["answer"] = RequestFailed("failed", "no handler is registered")
+    assert invoke("send", "refresh-prices", "--name", "shop").exit_code == 1
+    asked["answer"] = ServerNotRunning("gone")
+    assert invoke("send", "refresh-prices", "--name", "shop").exit_code == 2
+    assert invoke("send", "refresh-prices", "127.0.0.1:1").exit_code == 2
+
+
+def test_list_prints_the_running_servers(monkeypatch):
+    """One a line, or as JSON."""
+    monkeypatch.setattr(server_commands, "running_servers", lambda: ("news", "shop"))
+    assert invoke("list").stdout == "news\nshop\n"
+    assert json.loads(invoke("list", "--json").stdout) == ["news", "shop"]

@@ -218,5 +218,5 @@ def test_call_command_runs_the_command():
         "    print(error, error.returncode)\n"
     )
     done = python("-c", program)
-    assert "NUMBER REMOTE" in done.stdout, done.stderr
+    assert "SIGNAL [REMOTE]" in done.stdout, done.stderr
     assert done.stdout.endswith("heliograph stop --name no-such-server --no-wait failed: exit code 2 2\n")

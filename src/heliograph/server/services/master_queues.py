@@ -45,6 +45,13 @@ class MasterQueues:
             self._counters.sent[num] += 1
         return True
 
+    def find(self, signal: str) -> list[int]:
+        """Return the registered signals with that number or name, else those whose handler is `module:function`."""
+        rows = self.rows() if signal else []
+        exact = [row["num"] for row in rows if signal in {str(row["num"]), row["name"]}]
+        handler = signal.replace(":", ".", 1)
+        return exact or [row["num"] for row in rows if ":" in signal and row["handler"] == handler]
+
     def send_external(self, num: int, allowed: frozenset[int]) -> str | None:
         """Send an external signal. Return why it is rejected, or None if it was sent."""
         route = self._memory.live[num]

@@ -31,6 +31,8 @@ class Operations:
     """Names of the declared triggers, and their signals."""
     join: Callable[[int], int]
     """Makes the process of that id a worker, and returns its number; 0 if there is none. Raises `Refused`."""
+    send: Callable[[str], int]
+    """Sends the signal with that name, number or handler, and returns its number. Raises `Refused`."""
     upcoming: Callable[[int], Sequence[tuple[float, str, int]]]
     reload: Callable[[], None]
     stop: Callable[[], None]
@@ -51,6 +53,7 @@ class Verbs:
             "state": Verb(self._state, "read"),
             "memory": Verb(self._memory, "read"),
             "schedule": Verb(self._schedule, "read", {"count": int}),
+            "send": Verb(self._send, "control", {"signal": str}),
             "subscribe": Verb(self._subscribe, "read"),
             "reload": Verb(self._reload, "control", {"wait": bool}),
             "stop": Verb(self._stop, "control", {"wait": bool}),
@@ -82,6 +85,12 @@ class Verbs:
         count = max(0, min(call.arguments.get("count", DEFAULT_RUNS), MAX_RUNS))
         runs = self._server.upcoming(count)
         return Answer({"runs": [{"at": at, "name": name, "signal": num} for at, name, num in runs]})
+
+    def _send(self, call: Call) -> Answer:
+        """Send a signal to its target."""
+        if "signal" not in call.arguments:
+            raise Refused("bad_argument", "send needs the argument signal: a name, a number or module:function.")
+        return Answer({"signal": self._server.send(call.arguments["signal"])})
 
     def _subscribe(self, call: Call) -> Answer:
         """Return the state, and push its changes."""

@@ -228,3 +228,14 @@ def test_queues_without_readers_do_not_count(server):
     server.master_queues.send(5)
     assert not server.master_queues.is_idle(frozenset({MULE1}))
     assert server.master_queues.is_idle(both)
+
+
+def test_find_takes_numbers_names_and_handlers(server):
+    """A number or name comes first. A handler may have several signals."""
+    memory = server.memory
+    memory.live[8] = Route("mule1", "shop.tasks.refresh")
+    memory.live[9] = Route("mule1", "shop.tasks.refresh")
+    memory.live[10] = Route("mule1", "shop.tasks.Shop.close")
+    found = server.master_queues.find
+    assert [found("8"), found("shop.tasks:refresh"), found("shop.tasks:Shop.close")] == [[8], [8, 9], [10]]
+    assert [found("11"), found("shop.tasks:other"), found("shop.tasks.refresh"), found("")] == [[]] * 4

@@ -38,6 +38,7 @@ class Server:
             inherited=self.inherited,
             triggers=lambda: {"five": 1},
             join=self.join,
+            send=self.send,
             upcoming=lambda count: [(float(at), "five", 1) for at in range(count)],
             reload=self.reload,
             stop=lambda: self.done.append("stop"),
@@ -62,6 +63,12 @@ class Server:
         if self.status.stopping:
             raise Refused("failed", "not now")
         return 2 if pid == os.getpid() else 0
+
+    def send(self, signal):
+        if signal == "full":
+            raise Refused("busy", "the queue of signal 3 is full")
+        self.done.append(signal)
+        return 7
 
     def reload(self):
         self.done.append("reload")
@@ -241,7 +248,16 @@ def test_each_verb_is_documented():
     """In the reference of the protocol, with its right."""
     page = (Path(__file__).parents[4] / "docs" / "reference" / "control-protocol.md").read_text()
     table = Verbs(None, None).table()
-    assert table.keys() == {"attach", "join", "state", "memory", "schedule", "subscribe", "reload", "stop"}
+    assert table.keys() == {"attach", "join", "state", "memory", "schedule", "send", "subscribe", "reload", "stop"}
     for name, verb in table.items():
         arguments = ", ".join(f"`{argument}`" for argument in verb.arguments) or "none"
         assert f"| `{name}` | {verb.right} | {arguments} |" in page
+
+
+def test_send_answers_with_the_number(server):
+    """A queue that is full is an error that the client can tell from others."""
+    assert server.result("send", signal="refresh") == {"signal": 7}
+    assert server.done == ["refresh"]
+    assert server.error("send", signal="full")["code"] == "busy"
+    assert server.error("send", signal=7)["code"] == "bad_argument"
+    assert server.error("send")["code"] == "bad_argument"
