@@ -33,7 +33,7 @@ class _EnabledLogger(logging.Logger):
         return False
 
     @disabled.setter
-    def disabled(self, value: bool) -> None:
+    def disabled(self, value: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         pass
 
 

@@ -7,12 +7,13 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from heliograph._core.schedule.trigger_codec import from_json
 from heliograph._core.supervision import actions, events
 from heliograph._core.supervision.children import EXIT_RECYCLED, WEB_SERVER
-from heliograph.models import Identity
+from heliograph.models import SIGNALS, CronRule, FileMonitor, Identity, Timer
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.redelivery import Redelivery
@@ -88,7 +89,10 @@ class Processes:
     def activate(self, generation: int, scheduler: SchedulerService) -> None:
         """Use the routes and triggers of the code that a fork server has loaded."""
         self._memory.live.copy_from(self._memory.staged)
-        scheduler.replace_all(from_json(self._fork_servers.triggers(generation)))
+        triggers = from_json(self._fork_servers.triggers(generation))
+        scheduler.replace_all(triggers)
+        signals = sum(route is not None for route in map(self._memory.live.__getitem__, range(SIGNALS)))
+        _log_loaded(signals, Counter(type(trigger.spec) for trigger in triggers))
 
     # Reports
 
@@ -186,3 +190,11 @@ def _exit_reason(code: int) -> str:
 def _kill(pid: int, signum: int) -> None:
     with contextlib.suppress(ProcessLookupError):  # It has exited, and SIGCHLD reports that.
         os.kill(pid, signum)
+
+
+def _log_loaded(signals: int, triggers: Mapping[type, int]) -> None:
+    """Log how many signals and triggers the application has registered."""
+    counts = (triggers.get(kind, 0) for kind in (Timer, CronRule, FileMonitor))
+    _LOG.info("Loaded %d signals, %d timers, %d cron rules, %d file monitors", signals, *counts)
+    if not signals:
+        _LOG.warning("Loaded no handlers: the application has registered none. Import the modules that register them.")

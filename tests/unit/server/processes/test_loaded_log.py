@@ -1,0 +1,15 @@
+"""The line of the log that counts what the application has registered."""
+
+import pytest
+
+from heliograph.models import CronRule, Timer
+from heliograph.server.processes.processes import _log_loaded
+
+
+@pytest.mark.parametrize(("signals", "levels"), [(3, ["INFO"]), (0, ["INFO", "WARNING"])])
+def test_loaded_signals_and_triggers_are_counted(caplog, signals, levels):
+    """An application without handlers is warned of."""
+    with caplog.at_level("INFO", "heliograph.master"):
+        _log_loaded(signals, {Timer: 2, CronRule: 1})
+    assert caplog.messages[0] == f"Loaded {signals} signals, 2 timers, 1 cron rules, 0 file monitors"
+    assert [record.levelname for record in caplog.records] == levels
