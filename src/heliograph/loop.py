@@ -225,12 +225,11 @@ class Loop:
     def _restart(self, entry: _Entry) -> None:
         try:
             entry.service.restart()
+            entry.resume()
         except Exception:  # noqa: BLE001 - logged, and the loop goes on
             _LOG.exception("Cannot restart service %r, continuing without it", entry.name)
             self._entries.remove(entry)
             self._close(entry)
-        else:
-            entry.resume()
 
     def _close(self, entry: _Entry) -> None:
         try:

@@ -22,6 +22,9 @@ class ManualLoop:
         self.listeners = []
         self.peers = []
 
+    def clock(self):
+        return self.now
+
     def run_ready(self, listener):
         """Handle everything that is ready."""
         while ready := self.selector.select(0):

@@ -252,6 +252,21 @@ def test_a_service_that_cannot_be_restarted_is_closed(loop, clock, due, caplog):
     assert len(caplog.records) == count
 
 
+def test_a_service_whose_descriptors_cannot_be_registered_again(loop, clock, due, caplog):
+    """It had closed one before it failed. The loop continues without it."""
+    broken, sound = loop.open("broken", Pipe), loop.open("sound", Pipe)
+    broken.failing = True
+    os.write(broken.write, b"x")
+    loop.run_once()
+    os.close(broken.read)
+    clock.now += INITIAL_PAUSE
+    loop.run_once()
+    assert "Cannot restart service 'broken', continuing without it" in caplog.text
+    os.write(sound.write, b"x")
+    loop.run_once()
+    assert sound.found == [(b"x", clock.now)]
+
+
 def test_a_service_that_is_left_out_may_register_descriptors(loop, clock, due):
     """Another service calls it. The loop waits for these descriptors when it is restarted."""
     pipe = loop.open("pipe", Pipe)

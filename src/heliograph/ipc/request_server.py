@@ -109,12 +109,17 @@ class Connection:
 class ConnectionServer(Service):
     """Serves the clients of one listening socket. A subclass handles their requests."""
 
-    def __init__(self, listener: socket.socket, selector: Selector, timeout: float) -> None:
-        """`timeout` are the seconds that a client may take for a request, and to read the answer."""
+    def __init__(
+        self, listener: socket.socket, selector: Selector, timeout: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`timeout` are the seconds that a client may take for a request, and to read the answer.
+
+        `clock` is that of the loop. Answers and events are also sent between two calls by the loop.
+        """
         self._listener = listener
         self._selector = selector
         self._timeout = timeout
-        self._now = 0.0
+        self._clock = clock
         self._connections: dict[int, Connection] = {}
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self._accept)
@@ -135,7 +140,6 @@ class ConnectionServer(Service):
 
     def tick(self, now: float) -> None:
         """Close the connections of clients that are too slow."""
-        self._now = now
         for connection in [each for each in self._connections.values() if _deadline_of(each) <= now]:
             self.drop(connection)
 
@@ -157,7 +161,7 @@ class ConnectionServer(Service):
 
     def renew(self, connection: Connection) -> None:
         """Give a client the whole timeout again."""
-        connection.deadline = self._now + self._timeout
+        connection.deadline = self._clock() + self._timeout
 
     def flush(self, connection: Connection) -> None:
         """Send what the client reads now, and wait until it reads the rest."""
@@ -192,7 +196,6 @@ class ConnectionServer(Service):
             connection.events = events
 
     def _accept(self, now: float) -> None:
-        self._now = now
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
@@ -214,8 +217,7 @@ class ConnectionServer(Service):
             self.drop(oldest)
         return oldest is not None
 
-    def _read(self, connection: Connection, now: float) -> None:
-        self._now = now
+    def _read(self, connection: Connection, _now: float) -> None:
         try:
             chunk = connection.socket.recv(_CHUNK_BYTES)
         except BlockingIOError:
@@ -228,8 +230,7 @@ class ConnectionServer(Service):
         connection.received += chunk
         self._handle_next(connection)
 
-    def _write(self, connection: Connection, now: float) -> None:
-        self._now = now
+    def _write(self, connection: Connection, _now: float) -> None:
         if connection.is_open:
             self.flush(connection)
         if connection.is_open and not connection.output:
@@ -267,11 +268,12 @@ class RequestServer(ConnectionServer):
         respond: Respond,
         max_bytes: int,
         timeout: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`max_bytes` is the size of the largest request."""
         self._respond = respond
         self._max_bytes = max_bytes
-        super().__init__(listener, selector, timeout)
+        super().__init__(listener, selector, timeout, clock)
 
     def handle(self, connection: Connection) -> bool:
         if connection.closing:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,10 +16,12 @@ from heliograph import __version__
 from heliograph._core.supervision import actions
 from heliograph._core.supervision.events import ReloadRequested, StartRequested, StopRequested
 from heliograph._core.supervision.supervisor import Supervisor
+from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
 from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
+from heliograph.ipc.request_server import ConnectionServer
 from heliograph.loop import Loop
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.operations import ServerOperations
@@ -53,8 +56,12 @@ class Master:
     def run(self) -> int:
         """Run the server, and return its exit code: 0 after a stop, 2 if the application cannot be loaded.
 
-        Raises: ConfigError: another master has the name, or an address cannot be used. Nothing is left open then.
+        Raises: ConfigError: this is not the main thread, another master has the name, or an address cannot be used.
+            Nothing is left open then.
         """
+        if threading.current_thread() is not threading.main_thread():
+            name = threading.current_thread().name
+            raise ConfigError(f"cannot run a server in thread {name!r}. Call serve() in the main thread.")
         settings, started_at = self._settings, time.monotonic()
         reserve_standard_descriptors()
         with ExitStack() as stack:
@@ -78,7 +85,7 @@ class Master:
     def _open(self, loop: Loop, server: ServerQueues, lock: instance.InstanceLock, stack: ExitStack) -> Dispatcher:
         """Open the services. Put on the stack what must happen before they are closed.
 
-        A stop is answered when all processes have exited and the next server can take the name.
+        A stop is answered when all processes have exited and the next server can take the name and the addresses.
         """
         settings, queues = self._settings, MasterQueues(server)
         supervisor = Supervisor(settings.topology, settings.graceful_timeout, with_web_server=bool(settings.command))
@@ -91,17 +98,19 @@ class Master:
         last_runs = LastRunStore.of_server(settings.name)
         scheduler = loop.open("scheduler", lambda s: SchedulerService(s, queues, last_runs, supervisor))
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
+        listeners: list[ConnectionServer] = []
         if (address := settings.listen) is not None:
             send = partial(queues.send_external, allowed=settings.allow_remote)
-            loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send))
+            listeners.append(loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send)))
         operations = ServerOperations(settings, dispatcher, queues, scheduler)
         changes = Changes(operations.status)
         verbs = Verbs(operations.for_verbs(inherited), changes).table()
-        control = loop.open("control socket", lambda s: ControlServer(self._control, s, verbs))
+        listeners.append(loop.open("control socket", lambda s: ControlServer(self._control, s, verbs)))
         loop.open("unix signals", lambda s: UnixSignals(s, _handlers(dispatcher, operations), processes.reap))
         stack.callback(lambda: changes.stopped(loop.code))
         stack.callback(lock.release)
-        stack.callback(control.stop_listening)
+        for listener in listeners:
+            stack.callback(listener.stop_listening)
         stack.callback(_log_lost, queues)
         stack.callback(processes.close)
         processes.carry_out_actions(watcher.watch)

@@ -22,8 +22,8 @@ def respond(asked: bytes, _sock: socket.socket) -> Reply | None:
 class Lines(ConnectionServer):
     """Answers each line of a connection; `hold` and `release` hold it, a number brings descriptors."""
 
-    def __init__(self, listener, selector, timeout):
-        super().__init__(listener, selector, timeout)
+    def __init__(self, listener, selector, timeout, clock):
+        super().__init__(listener, selector, timeout, clock)
         self.handled: list[bytes] = []
         self.held: list[Connection] = []
 
@@ -61,14 +61,14 @@ def listener(path):
 
 @pytest.fixture
 def server(loop, listener):
-    server = RequestServer(listener, loop.selector, respond, MAX_BYTES, TIMEOUT)
+    server = RequestServer(listener, loop.selector, respond, MAX_BYTES, TIMEOUT, loop.clock)
     loop.listeners.append(server)
     return server
 
 
 @pytest.fixture
 def lines(loop, listener):
-    server = Lines(listener, loop.selector, TIMEOUT)
+    server = Lines(listener, loop.selector, TIMEOUT, loop.clock)
     loop.listeners.append(server)
     return server
 
@@ -340,6 +340,26 @@ def test_a_client_that_is_held_may_be_silent(loop, lines, path):
     loop.now += TIMEOUT
     lines.tick(loop.now)
     assert held.recv(100) == b""
+
+
+@pytest.mark.parametrize("hours", [0, 1])
+def test_the_time_of_a_client_begins_when_it_is_answered(loop, lines, path, hours):
+    """Also if the loop has not called this service for a long time, since only an event of another one came."""
+    held, slow = loop.connect(path), loop.connect(path)
+    held.sendall(b"hold\n")
+    slow.sendall(b"hold\n")
+    loop.run_ready(lines)
+    loop.now += hours * 3600
+    lines.held[0].release()
+    lines.held[0].send(b"answer\n")
+    lines.held[1].send(b"x" * BIG)
+    assert lines.deadline == loop.now + TIMEOUT
+    loop.now += TIMEOUT - 1
+    lines.tick(loop.now)
+    held.sendall(b"again\n")
+    loop.run_ready(lines)
+    assert held.recv(100) == b"held\nanswer\nAGAIN\n"
+    assert lines.held[1].is_open
 
 
 def test_a_held_client_that_does_not_read_is_closed(loop, lines, path):

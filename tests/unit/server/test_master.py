@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,44 @@ def test_a_fork_server_that_cannot_be_started(monkeypatch, caplog):
     assert caplog.messages[1] == reason
     assert caplog.messages[2].startswith("Stopped (exit code 2, after ")
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_stop_is_answered_when_the_addresses_are_free(directory, monkeypatch):
+    """A client that starts the next server at once can use the name, the port and the socket file."""
+    free = []
+
+    class Changes(master.Changes):
+        def stopped(self, code):
+            instance.InstanceLock("unit").release()
+            with socket.create_server(("127.0.0.1", port)):
+                free.append(code)
+            super().stopped(code)
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    monkeypatch.setattr(master, "Changes", Changes)
+    monkeypatch.setattr(os, "memfd_create", _fail_for(os.memfd_create, "heliograph-triggers"))
+    assert Master(settings_for(listen=f"127.0.0.1:{port}")).run() == 2
+    assert free == [2]
+
+
+def test_a_thread(directory):
+    """Only the main thread can handle Unix signals. Nothing is left open, and the name stays free."""
+    errors = []
+
+    def run():
+        try:
+            Master(settings_for()).run()
+        except ConfigError as error:
+            errors.append(str(error))
+
+    before = state()
+    thread = threading.Thread(target=run, name="background")
+    thread.start()
+    thread.join()
+    assert errors == ["cannot run a server in thread 'background'. Call serve() in the main thread."]
+    assert state() == before
+    assert list((directory / "heliograph").iterdir()) == []
 
 
 def _fail_for(function, name):

@@ -113,26 +113,27 @@ class Changes:
         self._subscribers.append(call)
         return self._before
 
-    def wait_for_reload(self, call: Call) -> None:
-        """Answer a client when the newest generation runs everywhere, or has failed to load.
+    def wait_for_reload(self, call: Call, begin: Callable[[], None]) -> None:
+        """Begin a reload, and answer a client when the newest generation runs everywhere, or has failed to load.
 
         Raises:
-            Refused: Too many clients wait, or the server is stopping.
+            Refused: Too many clients wait, or the server is stopping. Nothing has begun then.
         """
-        status = self._status()
-        if status.stopping:
+        if self._status().stopping:
             raise Refused("stopping", STOPPING)
         call.hold()
-        self._reloads.append((call, status.requested))
+        begin()
+        self._reloads.append((call, self._status().requested))
         self.publish()  # the load may have failed already
 
-    def wait_for_stop(self, call: Call) -> None:
-        """Answer a client when all processes have exited.
+    def wait_for_stop(self, call: Call, begin: Callable[[], None]) -> None:
+        """Begin a stop, and answer a client when all processes have exited.
 
         Raises:
-            Refused: Too many clients wait.
+            Refused: Too many clients wait. Nothing has begun then.
         """
         call.hold()
+        begin()
         self._stops.append(call)
 
     def publish(self) -> None:

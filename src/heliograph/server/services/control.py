@@ -6,9 +6,11 @@ Only processes of the server's own user are served: the socket has mode 0600, an
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,8 @@ from heliograph.ipc.control import (
 )
 from heliograph.ipc.request_server import Connection, ConnectionServer
 from heliograph.loop import Selector
+
+_LOG = logging.getLogger("heliograph.master")
 
 CLIENT_TIMEOUT = 5.0
 """Seconds that a client may take to send a request and to read the answer."""
@@ -120,12 +124,18 @@ class Verb:
 class ControlServer(ConnectionServer):
     """Serves the control socket from the master's own loop."""
 
-    def __init__(self, path: Path, selector: Selector, verbs: Mapping[str, Verb]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        selector: Selector,
+        verbs: Mapping[str, Verb],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Listen at `path`. The caller holds the lock of the server's name, so an existing file is stale."""
         self._path = path
         self._verbs = verbs
         path.unlink(missing_ok=True)
-        super().__init__(_listen(path), selector, CLIENT_TIMEOUT)
+        super().__init__(_listen(path), selector, CLIENT_TIMEOUT, clock)
 
     def stop_listening(self) -> None:
         """Accept no more connections and remove the socket. Connections stay open until `close`."""
@@ -161,6 +171,10 @@ class ControlServer(ConnectionServer):
             answer = self._call(call, name, rights)
         except Refused as refusal:
             call.refuse(refusal.code, str(refusal))
+        except OSError as error:
+            # The master has no descriptor left, for instance. That fails one request, not all clients.
+            _LOG.error("Cannot carry out request %s: %s", in_short(name), error)
+            call.refuse("failed", f"the server cannot do that now: {error.strerror or error}.")
         else:
             if answer is not None:
                 call.answer(answer)

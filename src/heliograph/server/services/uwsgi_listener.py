@@ -30,7 +30,13 @@ SendExternal = Callable[[int], str | None]
 class UwsgiListener(RequestServer):
     """Listens at an address, and sends the signals that arrive."""
 
-    def __init__(self, address: Address, selector: Selector, send: SendExternal) -> None:
+    def __init__(
+        self,
+        address: Address,
+        selector: Selector,
+        send: SendExternal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Listen at the address. Raises: ConfigError: that is not possible."""
         self._send = send
         self._rejected = 0
@@ -41,7 +47,7 @@ class UwsgiListener(RequestServer):
         except ValueError as error:
             raise ConfigError(f"--socket {address}: {error}") from error
         self._file = address.file_id()
-        super().__init__(listener, selector, self._respond_to, PACKET_SIZE, CLIENT_TIMEOUT)
+        super().__init__(listener, selector, self._respond_to, PACKET_SIZE, CLIENT_TIMEOUT, clock)
 
     def stop_listening(self) -> None:
         if self._listener.fileno() >= 0:

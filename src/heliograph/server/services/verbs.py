@@ -100,16 +100,16 @@ class Verbs:
         """Load the application again. With `wait`, answer when the new code runs everywhere or failed to load."""
         if self._server.status().stopping:
             raise Refused("stopping", STOPPING)
+        if call.arguments.get("wait", True):
+            self._changes.wait_for_reload(call, self._server.reload)
+            return None
         self._server.reload()
-        if not call.arguments.get("wait", True):
-            return Answer({"pid": os.getpid()})
-        self._changes.wait_for_reload(call)
-        return None
+        return Answer({"pid": os.getpid()})
 
     def _stop(self, call: Call) -> Answer | None:
         """Stop the server. With `wait`, answer when all processes have exited."""
+        if call.arguments.get("wait", True):
+            self._changes.wait_for_stop(call, self._server.stop)
+            return None
         self._server.stop()
-        if not call.arguments.get("wait", True):
-            return Answer({"pid": os.getpid()})
-        self._changes.wait_for_stop(call)
-        return None
+        return Answer({"pid": os.getpid()})

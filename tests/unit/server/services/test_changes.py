@@ -29,6 +29,10 @@ DRAINING = replace(UP, generation=2, newest=2, requested=2, complete=False)
 RELOADED = replace(DRAINING, complete=True, processes={"worker1": 20, "mule1": 21})
 
 
+def do_nothing():
+    """Begin a reload or a stop of a server whose state a test sets."""
+
+
 class Call:
     """A client of the control socket."""
 
@@ -154,7 +158,7 @@ def test_a_reload_is_answered_when_the_new_code_runs_everywhere(server):
     """Not before; and once."""
     call = Call()
     server.status = LOADING
-    server.changes.wait_for_reload(call)
+    server.changes.wait_for_reload(call, do_nothing)
     server.become(LOADING, DRAINING)
     assert (call.told, call.held) == ([], 1)
     server.become(RELOADED, RELOADED, LOADING)
@@ -165,7 +169,7 @@ def test_a_reload_is_answered_when_the_load_failed(server):
     """With the reason."""
     call = Call()
     server.status = LOADING
-    server.changes.wait_for_reload(call)
+    server.changes.wait_for_reload(call, do_nothing)
     server.become(FAILED, FAILED)
     assert (call.told, call.held) == ([("load_failed", "SyntaxError")], 0)
 
@@ -174,10 +178,10 @@ def test_a_later_load_that_fails_is_another_reload(server):
     """Generation 2 runs, and 3 cannot be loaded while the last process of 1 is replaced."""
     first, second = Call(), Call()
     server.status = LOADING
-    server.changes.wait_for_reload(first)
+    server.changes.wait_for_reload(first, do_nothing)
     server.become(DRAINING)
     server.status = replace(DRAINING, newest=3, requested=3, loading=True)
-    server.changes.wait_for_reload(second)
+    server.changes.wait_for_reload(second, do_nothing)
     server.become(replace(DRAINING, newest=3, requested=3, failed=3, reason="NameError"))
     assert (first.told, second.told) == ([], [("load_failed", "NameError")])
     server.become(replace(RELOADED, newest=3, requested=3, failed=3, reason="NameError"))
@@ -187,7 +191,7 @@ def test_a_later_load_that_fails_is_another_reload(server):
 def test_an_earlier_failure_is_not_that_of_this_reload(server):
     call = Call()
     server.status = replace(FAILED, newest=3, requested=3, loading=True)
-    server.changes.wait_for_reload(call)
+    server.changes.wait_for_reload(call, do_nothing)
     server.become(server.status)
     assert call.told == []
     server.become(replace(RELOADED, generation=3, newest=3, requested=3, failed=2))
@@ -198,20 +202,20 @@ def test_a_server_that_stops_does_not_reload(server):
     """Who waits is told, and who asks is refused."""
     call = Call()
     server.status = LOADING
-    server.changes.wait_for_reload(call)
+    server.changes.wait_for_reload(call, do_nothing)
     server.become(replace(LOADING, stopping=True))
     assert [code for code, _ in call.told] == ["stopping"]
     with pytest.raises(Refused, match="the server is stopping"):
-        server.changes.wait_for_reload(Call())
+        server.changes.wait_for_reload(Call(), do_nothing)
 
 
 def test_the_end_is_told_to_all_who_wait(server):
     """A client that waits for the stop gets the exit code."""
     stop, reload, subscriber = Call(), Call(), Call()
-    server.changes.wait_for_stop(stop)
+    server.changes.wait_for_stop(stop, do_nothing)
     server.changes.subscribe(subscriber)
     server.status = LOADING
-    server.changes.wait_for_reload(reload)
+    server.changes.wait_for_reload(reload, do_nothing)
     server.changes.publish()
     server.changes.stopped(2)
     assert stop.told == [("result", {"exit_code": 2})]

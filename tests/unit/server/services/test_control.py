@@ -1,5 +1,6 @@
 """The control socket: whatever is sent, there is an answer or the end of the connection, and the master goes on."""
 
+import errno
 import json
 import os
 import socket
@@ -41,6 +42,9 @@ def server(loop, path, calls):
         calls.append(call)
         raise Refused("failed", "not today")
 
+    def no_descriptors(_call):
+        raise OSError(errno.EMFILE, "Too many open files")
+
     def wait(call):
         call.hold()
         calls.append(call)
@@ -52,10 +56,11 @@ def server(loop, path, calls):
     verbs = {
         "state": Verb(state, "read", {"count": int, "wait": bool, "name": str}),
         "refuse": Verb(refuse, "control"),
+        "no_descriptors": Verb(no_descriptors, "read"),
         "wait": Verb(wait, "read"),
         "descriptors": Verb(descriptors, "read"),
     }
-    server = ControlServer(path, loop.selector, verbs)
+    server = ControlServer(path, loop.selector, verbs, loop.clock)
     loop.listeners.append(server)
     return server
 
@@ -117,7 +122,7 @@ def test_a_connection_carries_many_requests(loop, server, path, calls):
 
 def test_an_unknown_verb_is_told_the_verbs(loop, server, path, calls):
     found = exchanged(loop, server, path, ask("dance"))
-    text = "unknown verb: 'dance'. Verbs: descriptors, refuse, state, wait."
+    text = "unknown verb: 'dance'. Verbs: descriptors, no_descriptors, refuse, state, wait."
     assert errors(found) == [(1, "unknown_verb", text)]
     assert calls == []
 
@@ -241,6 +246,17 @@ def test_the_largest_request(loop, server, path, calls):
     late.sendall((MAX_REQUEST_BYTES + 1).to_bytes(4, "big"))
     loop.run_ready(server)
     assert [code for _, code, _ in errors(answers_until_closed(late))] == ["malformed"]
+
+
+def test_a_verb_that_fails(loop, server, path, caplog):
+    """The client gets an answer, and so do the others."""
+    first, second = loop.connect(path), loop.connect(path)
+    first.sendall(ask("no_descriptors"))
+    second.sendall(ask("state"))
+    loop.run_ready(server)
+    assert errors(answers(first)) == [(1, "failed", "the server cannot do that now: Too many open files.")]
+    assert [message["result"] for message in answers(second)] == [{"pid": 4711}]
+    assert caplog.messages == ["Cannot carry out request 'no_descriptors': [Errno 24] Too many open files"]
 
 
 # calls that take time

@@ -40,7 +40,7 @@ def server(loop, path, taken):
         taken.append(num)
         return None
 
-    server = UwsgiListener(Address.parse(str(path)), loop.selector, take)
+    server = UwsgiListener(Address.parse(str(path)), loop.selector, take, loop.clock)
     loop.listeners.append(server)
     return server
 
@@ -140,7 +140,7 @@ def test_a_sender_that_resets_the_connection(loop, taken):
     def take(num):
         taken.append(num)
 
-    server = UwsgiListener(Address.parse("127.0.0.1:0"), loop.selector, take)
+    server = UwsgiListener(Address.parse("127.0.0.1:0"), loop.selector, take, loop.clock)
     loop.listeners.append(server)
     address = server._listener.getsockname()
     for sent in (b"", b"\x6e\0", encode_signal(3)):

@@ -12,6 +12,7 @@ import pytest
 from heliograph.ipc.control import MAX_ANSWER_BYTES, Request, encode_request, parse_answer, take_frame
 from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors, topology_from_json
 from heliograph.ipc.pipes import server_queues
+from heliograph.ipc.request_server import MAX_HELD
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import FarmSpec, Topology
 from heliograph.server.services.changes import Changes, Status
@@ -199,6 +200,19 @@ def test_reload_tells_why_the_load_failed(server):
     server.changes.publish()
     ((message,), _) = server.received()
     assert message["error"] == {"code": "load_failed", "message": "SyntaxError"}
+
+
+@pytest.mark.parametrize("verb", ["reload", "stop"])
+def test_a_client_that_cannot_wait_changes_nothing(server, verb):
+    """It is told to try again, which must not be a second reload or a stop at once."""
+    for _ in range(MAX_HELD):
+        peer = server.loop.connect(server.path)
+        peer.sendall(encode_request(Request(1, "subscribe", {})))
+        server.loop.run_ready(server.control)
+    assert server.error(verb)["code"] == "busy"
+    assert server.done == []
+    assert server.result(verb, wait=False) == {"pid": os.getpid()}
+    assert server.done == [verb]
 
 
 def test_reload_and_stop_without_waiting(server):
