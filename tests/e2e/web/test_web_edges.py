@@ -327,14 +327,42 @@ def answer(path):
 '''
 
 
-def test_a_master_that_does_not_answer_is_an_error(tmp_path):
-    """The message names the address."""
+def test_a_master_that_does_not_exist_lets_a_program_run(tmp_path):
+    """A stale HELIOGRAPH_MASTER is logged. Only `send()` raises, and the message says what to do."""
     env = {**os.environ, "HELIOGRAPH_MASTER": str(tmp_path / "nobody.sock")}
-    program = [sys.executable, "-c", "import heliograph; heliograph.Signal()"]
+    program = [sys.executable, "-c", "import heliograph; heliograph.Signal(1)(print); heliograph.Signal(1).send()"]
     done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
-    assert "ConfigError: no server answers at" in done.stderr
-    assert "nobody.sock" in done.stderr
+    assert f"gets no signals yet: no server answers at {tmp_path / 'nobody.sock'}" in done.stderr
+    assert "NoEngine: signal 1 was not sent: no server answers at" in done.stderr
+    assert done.stderr.strip().endswith("unset HELIOGRAPH_MASTER.")
+
+
+@pytest.mark.parametrize("command", ["gunicorn-sync", "gunicorn-preload", "uvicorn"])
+def test_a_web_process_serves_while_the_master_does_not_answer(make_web_server, command):
+    """It starts, sending raises, and it joins as soon as the master answers again."""
+    web_server = make_web_server(command).start()
+    old = web_server.workers()
+    master = web_server.server.process.pid
+    os.kill(master, signal.SIGSTOP)
+    try:
+        for pid in old.values():
+            os.kill(pid, signal.SIGKILL)
+
+        def new_process_answers() -> bool:
+            return web_server.answers() and web_server.get().json()["pid"] not in old.values()
+
+        eventually("a new process answers", new_process_answers)
+        if command != "gunicorn-preload":  # there the parent of the new process has attached already
+            web_server.server.await_log("gets no signals yet: no server answers at")
+            assert web_server.get(13).status_code == 500
+            assert "NoEngine: signal 13 was not sent" in web_server.server.log
+    finally:
+        os.kill(master, signal.SIGCONT)
+    web_server.await_workers(lambda workers: not set(workers.values()) & set(old.values()))
+    web_server.server.send(13)
+    assert web_server.by(13, 2) == ["worker1", "worker2"]
+    assert web_server.server.end() == 0
 
 
 def test_joining_a_server_with_workers_of_its_own_is_an_error(server):

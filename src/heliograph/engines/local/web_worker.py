@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("heliograph.local")
 
+ATTACH_TIMEOUT = 2.0
+"""Seconds that the import of a web application waits for the master. Then it goes on, and a thread asks again."""
 _INITIAL_POLL, _MAX_POLL = 0.01, 0.5
 """Seconds between two polls whether the process serves, or a worker number is free: the first and the longest."""
 _JOIN_TIMEOUT = 60.0
@@ -59,17 +61,15 @@ class WebWorkerEngine(LocalEngine):
     receiver_class = ThreadReceiver
 
     def __init__(self, control: Path) -> None:
-        """Attach to the master that listens on that control socket.
+        """Attach to the master that listens on that control socket. `begin` makes the process join.
 
         Raises:
-            ConfigError: if no master answers.
+            ServerNotRunning: if no master answers within `ATTACH_TIMEOUT`.
+            ConfigError: if the master answers with an error.
             IncompatibleServer: if the master runs another version of heliograph.
         """
         self._path = control
-        try:
-            answer, descriptors = request_with_fds(self._path, "attach")
-        except ServerNotRunning as error:
-            raise ConfigError(f"{error} If the server has stopped, unset HELIOGRAPH_MASTER.") from error
+        answer, descriptors = request_with_fds(self._path, "attach", timeout=ATTACH_TIMEOUT)
         inherited = InheritedState.received(answer["inherited"], descriptors)
         # The web server decides when it replaces its processes.
         settings = replace(inherited.settings, max_signals=0)
@@ -79,8 +79,11 @@ class WebWorkerEngine(LocalEngine):
         self._web_server_loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None
         self._reset()
+
+    def begin(self) -> None:
+        """Join as soon as the web server serves in this process, or in one that it forks."""
         os.register_at_fork(after_in_child=self._begin_in_child)
-        if web_server_detection.serving_state() != "supervising":
+        if web_server_detection.serving_state() != "supervising" and self._thread is None:
             self._start_thread()
 
     @property
