@@ -22,8 +22,11 @@ def search_path() -> str:
 
 
 def find_command(command: str) -> str | None:
-    """Return the path of a command's file, or None if the command is not found."""
-    return shutil.which(command, path=search_path())
+    """Return the path of a command's file, or None if the command is not found.
+
+    The directory of this Python comes first: another `python` or `gunicorn` may not have heliograph.
+    """
+    return shutil.which(command, path=str(Path(sys.executable).parent)) or shutil.which(command, path=search_path())
 
 
 def count_workers(command: Sequence[str], environment: Mapping[str, str]) -> int:

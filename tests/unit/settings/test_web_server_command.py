@@ -40,3 +40,14 @@ def test_a_command_in_the_directory_of_this_python_is_found(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert find_command(Path(sys.executable).name) is not None
     assert find_command("no-such-command") is None
+
+
+def test_the_python_of_this_environment_comes_first(monkeypatch, tmp_path):
+    """Also if the virtualenv is not activated and PATH has a `python` of its own."""
+    name = Path(sys.executable).name
+    other = tmp_path / name
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_command(name) == sys.executable
+    assert find_command(str(other)) == str(other)

@@ -20,8 +20,10 @@ from heliograph._core.signals.handlers import same_function
 from heliograph._core.signals.routes import Route
 from heliograph.application import AppSpec, load
 from heliograph.engines.local import web_server_detection
+from heliograph.engines.local.asgi_lifespan import call_before_shutdown
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.exit_hooks import call_at_exit, call_before_sigterm
+from heliograph.engines.local.stacks import all_frames
 from heliograph.engines.local.thread_receiver import ThreadReceiver
 from heliograph.exceptions import AlreadyRegistered, ConfigError
 from heliograph.interfaces import Handler
@@ -188,8 +190,10 @@ class WebWorkerEngine(LocalEngine):
             self._start_thread()
 
     def _serve(self) -> None:
+        serves = self._await_serving()
+        call_before_shutdown(all_frames(), self.leave)
         try:
-            number = self._await_worker_number() if self._await_serving() and self._reconcile() else 0
+            number = self._await_worker_number() if serves and self._reconcile() else 0
         except ConfigError as error:
             _LOG.error("Process %d gets no signals: %s", os.getpid(), error)
             return

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from heliograph.engines import MASTER_ENV
 from heliograph.ipc.prctl import set_parent_death_signal
-from heliograph.settings.web_server_command import search_path
+from heliograph.settings.web_server_command import find_command, search_path
 
 
 class WebServerProcess:
@@ -27,8 +27,9 @@ class WebServerProcess:
     def start(self) -> int:
         """Start the command, and return its process id. Raises: OSError: it cannot be started."""
         env = {**os.environ, "PATH": search_path(), MASTER_ENV: str(self._control)}
+        program = find_command(self.command[0]) or self.command[0]  # python finds its virtualenv by this path
         process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
-            self.command,
+            (program, *self.command[1:]),
             env=env,
             process_group=0,
             preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads
