@@ -52,7 +52,7 @@ def test_a_handler_that_its_loop_cancels_is_redelivered(make_web_server):
     """A cancellation by the loop is neither a failure nor a crash, however slowly the other tasks end."""
     web_server = make_web_server("gunicorn-sync")
     web_server.command[-1:] = ["-k", "asgi", "web:asgi"]
-    (web_server.server.directory / "web.py").write_text(SLOW_TO_STOP)
+    (web_server.server.directory / "web.py").write_text(NO_LIFESPAN)
     web_server.start(code=AWAITING)
     web_server.get(13)
     for count in range(1, 5):
@@ -63,24 +63,11 @@ def test_a_handler_that_its_loop_cancels_is_redelivered(make_web_server):
     assert web_server.server.end() == 0
 
 
-SLOW_TO_STOP = """
-import asyncio, tasks
-
-async def stay():
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await asyncio.sleep(1)
+NO_LIFESPAN = """
+import tasks
 
 async def asgi(scope, receive, send):
-    global staying
-    if scope["type"] == "lifespan":
-        await receive()
-        staying = asyncio.create_task(stay())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
+    assert scope["type"] != "lifespan"  # with a lifespan, its shutdown waits for the handler
     body = tasks.answer(scope["path"].strip("/"))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
@@ -89,8 +76,16 @@ async def asgi(scope, receive, send):
 AWAITING = """
 import asyncio
 
+async def stay():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(1)
+
 @Signal(13).register_handler("worker1")
 async def awaits():
+    global staying
+    staying = asyncio.create_task(stay())
     record("awaits")
     while not Path("gate").exists():
         await asyncio.sleep(0.01)
@@ -176,6 +171,64 @@ def test_a_process_without_worker_number_serves_requests(make_web_server):
     web_server.await_workers(
         lambda workers: workers["worker2"] != first["worker2"] and workers["worker1"] == first["worker1"]
     )
+    assert web_server.server.end() == 0
+
+
+def test_a_process_that_cannot_receive_returns_its_worker_number(make_web_server):
+    """Another process takes the number. The process serves requests and can send."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.command[web_server.command.index("2")] = "3"
+    web_server.start("--workers", "2", code=CANNOT_RECEIVE)
+    (failed,) = {int(pid) for pid in (web_server.server.directory / "failed").read_text().split()}
+    assert web_server.server.log.count("it cannot receive them as worker") == 1
+    eventually("an answer", lambda: web_server.get().json()["pid"] == failed)
+    eventually("sent", lambda: web_server.get(13).json()["pid"] == failed)
+    assert failed not in web_server.await_workers(bool).values()
+    assert web_server.server.end() == 0
+
+
+CANNOT_RECEIVE = """
+import json, select
+epoll = select.epoll
+
+def epoll_that_fails_in_one_process(*arguments):
+    try:
+        Path("failed").open("x").write(str(os.getpid()))
+    except FileExistsError:
+        return epoll(*arguments)
+    raise OSError(24, "Too many open files")
+
+def answer(path):
+    if path.isdigit():
+        Signal(int(path)).send()
+    return json.dumps({"pid": os.getpid()}).encode()
+
+@Signal(13).register_handler("workers")
+def handle():
+    record("13")
+
+if "gunicorn" in sys.argv[0]:
+    import heliograph.engines.local.receiver
+    heliograph.engines.local.receiver.select = type("", (), {
+        **vars(select), "epoll": staticmethod(epoll_that_fails_in_one_process)
+    })
+"""
+
+
+def test_a_web_server_that_exits_with_code_0_is_replaced(make_web_server):
+    """uvicorn exits so after a number of requests, because it expects somebody to start it again."""
+    web_server = make_web_server("uvicorn")
+    workers = web_server.command.index("--workers")
+    web_server.command[workers : workers + 2] = ["--limit-max-requests", "3"]
+    web_server.start(code=CANNOT_RECEIVE.partition("\nif ")[0])
+    (first,) = web_server.workers().values()
+
+    def replaced() -> bool:
+        web_server.answers()
+        return bool(pids := web_server.workers().values()) and first not in pids
+
+    eventually("another process", replaced)
+    assert "Web server exited (exit code 0), restarting" in web_server.server.log
     assert web_server.server.end() == 0
 
 

@@ -43,7 +43,6 @@ SERVERS = {
 }
 
 
-
 @pytest.mark.parametrize("command", SERVERS)
 def test_a_process_is_a_worker_while_its_application_has_started_up(make_web_server, tmp_path, command):
     """No handler runs before the startup or after the shutdown of the application, at a reload and at a stop."""

@@ -23,11 +23,12 @@ from heliograph.engines.local import web_server_detection
 from heliograph.engines.local.asgi_lifespan import call_before_shutdown
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.exit_hooks import call_at_exit, call_before_sigterm
+from heliograph.engines.local.receiver import Receiver
 from heliograph.engines.local.stacks import all_frames
 from heliograph.engines.local.thread_receiver import ThreadReceiver
 from heliograph.exceptions import AlreadyRegistered, ConfigError
 from heliograph.interfaces import Handler
-from heliograph.ipc.control_client import ServerNotRunning, request, request_with_fds
+from heliograph.ipc.control_client import ServerNotRunning, request_with_fds
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Trigger
 
@@ -80,6 +81,8 @@ class WebWorkerEngine(LocalEngine):
         self._names: dict[int, str] = {}
         self._web_server_loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None
+        self._membership: tuple[int, ...] = ()
+        """The end of a pipe that says that this process is a worker."""
         self._reset()
 
     def begin(self) -> None:
@@ -185,6 +188,7 @@ class WebWorkerEngine(LocalEngine):
         self._left = False
 
     def _begin_in_child(self) -> None:
+        self._return_worker_number()  # the descriptor of the parent would outlive the parent here
         self._reset()
         if web_server_detection.serving_state() == "supervising":  # it forked a process that may serve
             self._start_thread()
@@ -198,7 +202,17 @@ class WebWorkerEngine(LocalEngine):
             _LOG.error("Process %d gets no signals: %s", os.getpid(), error)
             return
         if number:
-            self._run_receiver(Identity("worker", number))
+            self._be_worker(Identity("worker", number))
+
+    def _be_worker(self, process: Identity) -> None:
+        try:
+            receiver = self._prepare_receiver(process)
+        except Exception:  # noqa: BLE001 - the requests must go on
+            _LOG.exception("Process %d gets no signals: it cannot receive them as %s", os.getpid(), process)
+            self._become_sender_only()
+            self._return_worker_number()
+        else:
+            receiver.run()
 
     def _await_serving(self) -> bool:
         """Return True once the web server serves in this process, False if it never seems to or the process leaves."""
@@ -231,9 +245,16 @@ class WebWorkerEngine(LocalEngine):
 
     def _request_worker_number(self) -> int:
         try:
-            return int(request(self._path, "join")["worker"])
+            answer, self._membership = request_with_fds(self._path, "join")
         except ServerNotRunning:
             return 0  # the master is busy, or has exited and this process soon will
+        return int(answer["worker"])
+
+    def _return_worker_number(self) -> None:
+        """Let another process have the worker number. The end of this pipe tells the master."""
+        membership, self._membership = self._membership, ()
+        for fd in membership:
+            os.close(fd)
 
     def _load_missing_handlers(self) -> None:
         """Load the application if the web application did not import all handlers that a worker needs."""
@@ -246,7 +267,7 @@ class WebWorkerEngine(LocalEngine):
         for num in self.missing_handlers():
             _LOG.error("Process %d has no handler for signal %d. Import the module that registers it", os.getpid(), num)
 
-    def _run_receiver(self, process: Identity) -> None:
+    def _prepare_receiver(self, process: Identity) -> Receiver:
         receiver = self.become_process(process)
         self.freeze_registration()
         self.start()
@@ -256,7 +277,7 @@ class WebWorkerEngine(LocalEngine):
         call_at_exit(self.leave)
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._leave_before_sigterm)
-        receiver.run()
+        return receiver
 
     def _leave_before_sigterm(self) -> None:
         """Delay SIGTERM until the running handler has returned, if the web server would kill its own process with it.

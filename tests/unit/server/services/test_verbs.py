@@ -38,6 +38,7 @@ class Server:
             inherited=self.inherited,
             triggers=lambda: {"five": 1},
             join=self.join,
+            pipe_of=self.pipe_of,
             upcoming=lambda count: [(float(at), "five", 1) for at in range(count)],
             reload=self.reload,
             stop=lambda: self.done.append("stop"),
@@ -62,6 +63,11 @@ class Server:
         if self.status.stopping:
             raise Refused("failed", "not now")
         return 2 if pid == os.getpid() else 0
+
+    def pipe_of(self, pid):
+        assert pid == os.getpid()
+        self.pipe = os.pipe()
+        return self.pipe[1:]
 
     def reload(self):
         self.done.append("reload")
@@ -160,8 +166,12 @@ def test_memory_can_be_read_and_not_written(server, descriptors):
 
 
 def test_join_gives_a_number(server):
-    """By the process id that the kernel has; a refusal is an error."""
-    assert server.result("join") == {"worker": 2}
+    """By the process id that the kernel has, with the end of a pipe for the client. A refusal is an error."""
+    ((answer, *_), (end,)) = server.ask("join")
+    assert answer["result"] == {"worker": 2}
+    os.close(end)
+    assert os.read(server.pipe[0], 1) == b""
+    os.close(server.pipe[0])
     server.status = Status(1, 1, 1, False, True, True, 0, "", {})
     assert server.error("join") == {"code": "failed", "message": "not now"}
 
