@@ -105,7 +105,7 @@ def _local() -> Engine:
         raise ConfigError(
             f"cannot use engine: {ENGINE_ENV}=local. Start the process with `heliograph run APP -- COMMAND`."
         )
-    from heliograph.engines.local.attaching import AttachingEngine  # noqa: PLC0415 - only processes of web servers need it
+    from heliograph.engines.attaching import AttachingEngine  # noqa: PLC0415 - only processes of web servers need it
     from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415
     from heliograph.ipc.control_client import ServerNotRunning  # noqa: PLC0415
 
