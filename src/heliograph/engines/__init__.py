@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from heliograph._core.layout import IncompatibleServer
 from heliograph.exceptions import ConfigError
 from heliograph.interfaces import Engine
 from heliograph.settings.logs import protect_loggers
@@ -108,13 +107,25 @@ def _local() -> Engine:
         raise ConfigError(
             f"cannot use engine: {ENGINE_ENV}=local. Start the process with `heliograph run APP -- COMMAND`."
         )
-    from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415 - only processes of web servers need it
+    from heliograph.engines.attaching import AttachingEngine  # noqa: PLC0415 - only processes of web servers need it
+    from heliograph.engines.local.web_worker import WebWorkerEngine  # noqa: PLC0415
+    from heliograph.ipc.control_client import ServerNotRunning  # noqa: PLC0415
 
     try:
-        return WebWorkerEngine(Path(control))
-    except IncompatibleServer as error:  # the requests of the web server must go on
+        engine = WebWorkerEngine(Path(control))
+    except ServerNotRunning as error:  # the web application must be imported and serve
+        return AttachingEngine(Path(control), _adopt, error)
+    except ConfigError as error:
         _LOG.error("Process %d gets no signals: %s", os.getpid(), error)
         return _detached(str(error))
+    engine.begin()
+    return engine
+
+
+def _adopt(engine: Engine) -> None:
+    global active
+    with _choosing:
+        active = engine
 
 
 def _inline() -> Engine:

@@ -104,7 +104,7 @@ class Master:
             listeners.append(loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send)))
         operations = ServerOperations(settings, dispatcher, queues, scheduler)
         changes = Changes(operations.status)
-        verbs = Verbs(operations.for_verbs(inherited), changes).table()
+        verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
         listeners.append(loop.open("control socket", lambda s: ControlServer(self._control, s, verbs)))
         loop.open("unix signals", lambda s: UnixSignals(s, _handlers(dispatcher, operations), processes.reap))
         stack.callback(lambda: changes.stopped(loop.code))

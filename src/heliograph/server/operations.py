@@ -30,7 +30,9 @@ class ServerOperations:
         self._queues = queues
         self._scheduler = scheduler
 
-    def for_verbs(self, inherited: Callable[[int], InheritedState]) -> Operations:
+    def for_verbs(
+        self, inherited: Callable[[int], InheritedState], pipe_of: Callable[[int], tuple[int, ...]]
+    ) -> Operations:
         """Return what the verbs need. `inherited` returns what a process that joins gets, for a generation."""
         supervisor = self._dispatcher.supervisor
         return Operations(
@@ -40,6 +42,7 @@ class ServerOperations:
             triggers=lambda: self._scheduler.numbers,
             join=self._join,
             send=self._send,
+            pipe_of=pipe_of,
             upcoming=self._scheduler.upcoming,
             reload=partial(self._handle, ReloadRequested()),
             stop=partial(self._handle, StopRequested()),

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-_WORKERS_FLAG = re.compile(r"(?:--workers(?:=|$)|-w(?!sgi))(?P<count>[0-9]*)")
+from heliograph.settings import gunicorn_config
 
-_WORKERS_ENV = {"gunicorn": "WEB_CONCURRENCY", "uvicorn": "WEB_CONCURRENCY", "granian": "GRANIAN_WORKERS"}
-"""Environment variable from which each web server reads its number of workers."""
+_WORKERS_FLAG = re.compile(r"(?:--workers(?:=|$)|-w(?!sgi))(?P<value>[0-9]*)")
+_CONFIG_FLAG = re.compile(r"(?:--config(?:=|$)|-c)(?P<value>.*)")
+
+_WORKERS_ENV = {
+    "gunicorn": ("WEB_CONCURRENCY",),
+    "uvicorn": ("UVICORN_WORKERS", "WEB_CONCURRENCY"),
+    "granian": ("GRANIAN_WORKERS",),
+}
+"""Environment variables from which each web server reads its number of workers, the first that is set."""
 
 
 def search_path() -> str:
@@ -22,25 +30,35 @@ def search_path() -> str:
 
 
 def find_command(command: str) -> str | None:
-    """Return the path of a command's file, or None if the command is not found."""
-    return shutil.which(command, path=search_path())
+    """Return the path of a command's file, or None if the command is not found.
+
+    The directory of this Python comes first: another `python` or `gunicorn` may not have heliograph.
+    """
+    return shutil.which(command, path=str(Path(sys.executable).parent)) or shutil.which(command, path=search_path())
 
 
 def count_workers(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Return how many worker processes the command starts, at least 1.
 
-    The number comes from `-w 4` or `--workers=4`, else from the environment variable that this web server reads. It is
-    1 if neither has a number, and if there is no command.
+    The number comes from where this web server reads it: `-w 4` or `--workers=4`, then, for gunicorn,
+    `GUNICORN_CMD_ARGS` and its configuration file, then its environment variables. It is 1 if none has a number, and if
+    there is no command.
     """
-    for word, following in pairwise((*command, "")):
-        found = _WORKERS_FLAG.fullmatch(word)
-        count = (found["count"] or following) if found else ""
-        if count.isdecimal():
-            return max(1, int(count))
-    count = environment.get(_variable(command), "")
-    return max(1, int(count)) if count.isdecimal() else 1
+    program = next((name for word in command if (name := Path(word).name) in _WORKERS_ENV), "")
+    counts = [_flag(_WORKERS_FLAG, command)]
+    if program == "gunicorn":
+        arguments = shlex.split(environment.get("GUNICORN_CMD_ARGS", ""))
+        config = _flag(_CONFIG_FLAG, command) or _flag(_CONFIG_FLAG, arguments) or gunicorn_config.DEFAULT
+        counts.append(_flag(_WORKERS_FLAG, arguments))
+        if not any(map(str.isdecimal, counts)):
+            counts.append(gunicorn_config.workers_in(config))
+    counts += [environment.get(variable, "") for variable in _WORKERS_ENV.get(program, ())]
+    return max(1, int(next(filter(str.isdecimal, counts), "1")))
 
 
-def _variable(command: Sequence[str]) -> str:
-    programs = (Path(word).name for word in command)
-    return next((_WORKERS_ENV[program] for program in programs if program in _WORKERS_ENV), "")
+def _flag(flag: re.Pattern[str], words: Sequence[str]) -> str:
+    """Return the value of the last flag of that form, as the web servers do. Empty without one."""
+    values = [
+        found["value"] or following for word, following in pairwise((*words, "")) if (found := flag.fullmatch(word))
+    ]
+    return values[-1] if values else ""

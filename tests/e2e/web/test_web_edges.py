@@ -52,7 +52,7 @@ def test_a_handler_that_its_loop_cancels_is_redelivered(make_web_server):
     """A cancellation by the loop is neither a failure nor a crash, however slowly the other tasks end."""
     web_server = make_web_server("gunicorn-sync")
     web_server.command[-1:] = ["-k", "asgi", "web:asgi"]
-    (web_server.server.directory / "web.py").write_text(SLOW_TO_STOP)
+    (web_server.server.directory / "web.py").write_text(NO_LIFESPAN)
     web_server.start(code=AWAITING)
     web_server.get(13)
     for count in range(1, 5):
@@ -63,24 +63,11 @@ def test_a_handler_that_its_loop_cancels_is_redelivered(make_web_server):
     assert web_server.server.end() == 0
 
 
-SLOW_TO_STOP = """
-import asyncio, tasks
-
-async def stay():
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await asyncio.sleep(1)
+NO_LIFESPAN = """
+import tasks
 
 async def asgi(scope, receive, send):
-    global staying
-    if scope["type"] == "lifespan":
-        await receive()
-        staying = asyncio.create_task(stay())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
+    assert scope["type"] != "lifespan"  # with a lifespan, its shutdown waits for the handler
     body = tasks.answer(scope["path"].strip("/"))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
@@ -89,8 +76,16 @@ async def asgi(scope, receive, send):
 AWAITING = """
 import asyncio
 
+async def stay():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(1)
+
 @Signal(13).register_handler("worker1")
 async def awaits():
+    global staying
+    staying = asyncio.create_task(stay())
     record("awaits")
     while not Path("gate").exists():
         await asyncio.sleep(0.01)
@@ -176,6 +171,64 @@ def test_a_process_without_worker_number_serves_requests(make_web_server):
     web_server.await_workers(
         lambda workers: workers["worker2"] != first["worker2"] and workers["worker1"] == first["worker1"]
     )
+    assert web_server.server.end() == 0
+
+
+def test_a_process_that_cannot_receive_returns_its_worker_number(make_web_server):
+    """Another process takes the number. The process serves requests and can send."""
+    web_server = make_web_server("gunicorn-sync")
+    web_server.command[web_server.command.index("2")] = "3"
+    web_server.start("--workers", "2", code=CANNOT_RECEIVE)
+    (failed,) = {int(pid) for pid in (web_server.server.directory / "failed").read_text().split()}
+    assert web_server.server.log.count("it cannot receive them as worker") == 1
+    eventually("an answer", lambda: web_server.get().json()["pid"] == failed)
+    eventually("sent", lambda: web_server.get(13).json()["pid"] == failed)
+    assert failed not in web_server.await_workers(bool).values()
+    assert web_server.server.end() == 0
+
+
+CANNOT_RECEIVE = """
+import json, select
+epoll = select.epoll
+
+def epoll_that_fails_in_one_process(*arguments):
+    try:
+        Path("failed").open("x").write(str(os.getpid()))
+    except FileExistsError:
+        return epoll(*arguments)
+    raise OSError(24, "Too many open files")
+
+def answer(path):
+    if path.isdigit():
+        Signal(int(path)).send()
+    return json.dumps({"pid": os.getpid()}).encode()
+
+@Signal(13).register_handler("workers")
+def handle():
+    record("13")
+
+if "gunicorn" in sys.argv[0]:
+    import heliograph.engines.local.receiver
+    heliograph.engines.local.receiver.select = type("", (), {
+        **vars(select), "epoll": staticmethod(epoll_that_fails_in_one_process)
+    })
+"""
+
+
+def test_a_web_server_that_exits_with_code_0_is_replaced(make_web_server):
+    """uvicorn exits so after a number of requests, because it expects somebody to start it again."""
+    web_server = make_web_server("uvicorn")
+    workers = web_server.command.index("--workers")
+    web_server.command[workers : workers + 2] = ["--limit-max-requests", "3"]
+    web_server.start(code=CANNOT_RECEIVE.partition("\nif ")[0])
+    (first,) = web_server.workers().values()
+
+    def replaced() -> bool:
+        web_server.answers()
+        return bool(pids := web_server.workers().values()) and first not in pids
+
+    eventually("another process", replaced)
+    assert "Web server exited (exit code 0), restarting" in web_server.server.log
     assert web_server.server.end() == 0
 
 
@@ -327,14 +380,42 @@ def answer(path):
 '''
 
 
-def test_a_master_that_does_not_answer_is_an_error(tmp_path):
-    """The message names the address."""
+def test_a_master_that_does_not_exist_lets_a_program_run(tmp_path):
+    """A stale HELIOGRAPH_MASTER is logged. Only `send()` raises, and the message says what to do."""
     env = {**os.environ, "HELIOGRAPH_MASTER": str(tmp_path / "nobody.sock")}
-    program = [sys.executable, "-c", "import heliograph; heliograph.Signal()"]
+    program = [sys.executable, "-c", "import heliograph; heliograph.Signal(1)(print); heliograph.Signal(1).send()"]
     done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
-    assert "ConfigError: no server answers at" in done.stderr
-    assert "nobody.sock" in done.stderr
+    assert f"gets no signals yet: no server answers at {tmp_path / 'nobody.sock'}" in done.stderr
+    assert "NoEngine: signal 1 was not sent: no server answers at" in done.stderr
+    assert done.stderr.strip().endswith("unset HELIOGRAPH_MASTER.")
+
+
+@pytest.mark.parametrize("command", ["gunicorn-sync", "gunicorn-preload", "uvicorn"])
+def test_a_web_process_serves_while_the_master_does_not_answer(make_web_server, command):
+    """It starts, sending raises, and it joins as soon as the master answers again."""
+    web_server = make_web_server(command).start()
+    old = web_server.workers()
+    master = web_server.server.process.pid
+    os.kill(master, signal.SIGSTOP)
+    try:
+        for pid in old.values():
+            os.kill(pid, signal.SIGKILL)
+
+        def new_process_answers() -> bool:
+            return web_server.answers() and web_server.get().json()["pid"] not in old.values()
+
+        eventually("a new process answers", new_process_answers)
+        if command != "gunicorn-preload":  # there the parent of the new process has attached already
+            web_server.server.await_log("gets no signals yet: no server answers at")
+            assert web_server.get(13).status_code == 500
+            assert "NoEngine: signal 13 was not sent" in web_server.server.log
+    finally:
+        os.kill(master, signal.SIGCONT)
+    web_server.await_workers(lambda workers: not set(workers.values()) & set(old.values()))
+    web_server.server.send(13)
+    assert web_server.by(13, 2) == ["worker1", "worker2"]
+    assert web_server.server.end() == 0
 
 
 def test_joining_a_server_with_workers_of_its_own_is_an_error(server):

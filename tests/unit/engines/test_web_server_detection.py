@@ -128,3 +128,53 @@ def test_a_library_that_has_replaced_threads_is_named(monkeypatch, name, module,
 def test_plain_threads_have_no_patcher():
     """The name is empty."""
     assert web_server_detection.thread_patcher() == ""
+
+
+def test_a_server_that_starts_up_is_still_loading():
+    """uvicorn says by `started` that the application has started up and the server listens."""
+
+    def state(server):
+        scope = {"__name__": "uvicorn.server", "inner": web_server_detection.serving_state}
+        exec("def run(self):\n    return inner()", scope)
+        return scope["run"](server)
+
+    assert state(SimpleNamespace(started=False)) == "loading"
+    assert state(SimpleNamespace(started=True)) == "serving"
+
+
+def test_a_server_in_a_task_is_found():
+    """A coroutine that waits is on no stack."""
+
+    async def main():
+        scope = {"__name__": "uvicorn.server", "wait": asyncio.Event().wait}
+        exec("async def serve(self):\n    await wait()", scope)
+        before = serving_state_from_a_thread()
+        task = asyncio.create_task(scope["serve"](SimpleNamespace(started=True)))
+        await asyncio.sleep(0)
+        found = serving_state_from_a_thread()
+        task.cancel()
+        return before, found
+
+    assert asyncio.run(main()) == ("elsewhere", "serving")
+
+
+def test_a_server_in_a_thread_is_found():
+    """Programs run `uvicorn.Server.run` so."""
+    inside, done = threading.Event(), threading.Event()
+    scope = {"__name__": "uvicorn.server", "inside": inside, "done": done}
+    exec("def run():\n    inside.set()\n    done.wait(10)", scope)
+    thread = threading.Thread(target=scope["run"])
+    thread.start()
+    inside.wait(10)
+    found = web_server_detection.serving_state()
+    done.set()
+    thread.join()
+    assert found == "serving"
+
+
+def serving_state_from_a_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(web_server_detection.serving_state()))
+    thread.start()
+    thread.join()
+    return found[0]

@@ -28,6 +28,11 @@ from heliograph.settings.web_server_command import count_workers, find_command
         ("gunicorn -w 0 shop:app", {}, 1),
         ("gunicorn -wsgi 4 shop:app", {}, 1),
         ("gunicorn shop:app", {"WEB_CONCURRENCY": "auto"}, 1),
+        ("gunicorn -w 2 --workers 5 shop:app", {}, 5),
+        ("gunicorn shop:app", {"GUNICORN_CMD_ARGS": "--workers=6 --threads 2", "WEB_CONCURRENCY": "7"}, 6),
+        ("gunicorn -w 2 shop:app", {"GUNICORN_CMD_ARGS": "-w 6"}, 2),
+        ("uvicorn shop:app", {"GUNICORN_CMD_ARGS": "-w 6", "UVICORN_WORKERS": "3", "WEB_CONCURRENCY": "7"}, 3),
+        ("granian shop:app", {"WEB_CONCURRENCY": "7"}, 1),
     ],
 )
 def test_the_number_of_workers_comes_from_the_command(command, environment, count):
@@ -40,3 +45,47 @@ def test_a_command_in_the_directory_of_this_python_is_found(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert find_command(Path(sys.executable).name) is not None
     assert find_command("no-such-command") is None
+
+
+def test_the_python_of_this_environment_comes_first(monkeypatch, tmp_path):
+    """Also if the virtualenv is not activated and PATH has a `python` of its own."""
+    name = Path(sys.executable).name
+    other = tmp_path / name
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_command(name) == sys.executable
+    assert find_command(str(other)) == str(other)
+
+
+@pytest.mark.parametrize(
+    ("file", "command", "environment", "count"),
+    [
+        ("gunicorn.conf.py", "gunicorn shop:app", {"WEB_CONCURRENCY": "7"}, 4),
+        ("gunicorn.conf.py", "gunicorn -w 2 shop:app", {}, 2),
+        ("gunicorn.conf.py", "gunicorn shop:app", {"GUNICORN_CMD_ARGS": "-w 6"}, 6),
+        ("gunicorn.conf.py", "uvicorn shop:app", {}, 1),
+        ("conf.py", "gunicorn -c conf.py shop:app", {}, 4),
+        ("conf.py", "gunicorn -cconf.py shop:app", {}, 4),
+        ("conf.py", "gunicorn --config=file:conf.py shop:app", {}, 4),
+        ("conf.py", "gunicorn --config python:conf shop:app", {}, 4),
+        ("conf.py", "gunicorn shop:app", {"GUNICORN_CMD_ARGS": "-c conf.py"}, 4),
+        ("conf.py", "gunicorn -c missing.py shop:app", {"WEB_CONCURRENCY": "7"}, 7),
+    ],
+)
+def test_the_number_of_workers_comes_from_the_configuration_file(
+    tmp_path, monkeypatch, file, command, environment, count
+):
+    """Of gunicorn, which runs it as a program. A flag or GUNICORN_CMD_ARGS comes first."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_text("import math\nworkers = math.ceil(3.5)\n")
+    assert count_workers(shlex.split(command), environment) == count
+
+
+@pytest.mark.parametrize("text", ["workers = 1 / 0", "raise SystemExit", "this is no Python", "bind = 'x'"])
+def test_a_configuration_file_that_fails_has_no_number(tmp_path, monkeypatch, capfd, text):
+    """gunicorn reports the error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gunicorn.conf.py").write_text(text)
+    assert count_workers(["gunicorn", "shop:app"], {}) == 1
+    assert capfd.readouterr() == ("", "")

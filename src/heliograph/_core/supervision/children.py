@@ -33,8 +33,8 @@ class Policy:
     origin: Literal["fork", "join", "command"]
     """fork: a fork server forks it. join: it is started by others, and joins. command: the master starts a program."""
 
-    restart: Literal["always", "on_failure", "never"]
-    """When a process that exited is started again. on_failure: after exit code 0 the server stops with it."""
+    restart: Literal["always", "if_proven", "never"]
+    """When a process that exited is started again. if_proven: the server stops with it if it had not started well."""
 
     reload: Literal["replace", "hang_up", "leave"]
     """replace: drain it and fork a new one. hang_up: send SIGHUP. leave: whoever started it replaces it."""
@@ -56,7 +56,7 @@ class Policy:
 
 FORKED = Policy("fork", "always", "replace", stop_stage=2)
 JOINED = Policy("join", "never", "leave", stop_stage=1)
-WEB_COMMAND = Policy("command", "on_failure", "hang_up", stop_stage=1, proven_by_joins=True, counts_for_idle=False)
+WEB_COMMAND = Policy("command", "if_proven", "hang_up", stop_stage=1, proven_by_joins=True, counts_for_idle=False)
 
 
 @dataclass(slots=True)

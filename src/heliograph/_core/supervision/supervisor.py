@@ -16,8 +16,9 @@ Web server
     The command is started when the application is loaded for the first time. Its processes join and become the workers.
     The web server replaces them; a worker that leaves vacates its worker number.
     A reload sends SIGHUP to the command.
-    If the command exits, it is restarted. Exception: the server stops with it if the exit code was 0, or if no process
-    had joined. An exit caused by our SIGHUP does not count, since the command may not have installed its handler yet.
+    If the command exits, it is restarted, also after exit code 0: `uvicorn --limit-max-requests` exits to be restarted.
+    Exception: the server stops with it if no process had joined, or after exit code 0 if none had since its start. An
+    exit caused by our SIGHUP does not count, since the command may not have installed its handler yet.
     A stop drains the web server before the other processes.
 
 Deadlines
@@ -212,9 +213,9 @@ class Supervisor(ServerState):
 
     def _on_exit(self, event: events.Exited, now: float) -> list[Action]:
         child, uptime = self._children[event.process], now - self._children[event.process].since
-        if child.policy.restart == "on_failure" and not self.stopping:
-            proven = self._children.proven(child, -NEVER)
-            if not event.code or not (proven or child.hung_up):
+        if child.policy.restart == "if_proven" and not self.stopping:
+            proven = self._children.proven(child, -NEVER if event.code else child.since)
+            if not (proven or child.hung_up):
                 return self._stop_with(child, event, now, proven=proven)
         was_told = child.state in ("draining", "killed")
         # A web server may take long to notice that it cannot load its application, and serves nobody before.

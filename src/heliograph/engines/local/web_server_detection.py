@@ -1,8 +1,8 @@
-"""Detection of the web server that this process belongs to, from the stack of the main thread.
+"""Detection of the web server that this process belongs to, from the stacks of its threads and tasks.
 
-gunicorn, uvicorn and granian each load and serve an application in functions of their own. The functions on the stack
-of the main thread tell whether this process serves, still loads the application, or only supervises other processes.
-Nothing of the web servers is imported or changed.
+gunicorn, uvicorn and granian each load and serve an application in functions of their own. The functions on the stacks
+tell whether this process serves, still loads or starts the application, or only supervises other processes. A program
+may run the web server in a thread, or in a task of its event loop. Nothing of the web servers is imported.
 
 The names of these functions were read, and the end-to-end tests run, with gunicorn 27.0.1, uvicorn 0.54.0 and
 granian 2.8.9. Another version may have other functions. Its processes are then "elsewhere", and the middlewares and
@@ -12,10 +12,10 @@ granian 2.8.9. Another version may have other functions. Its processes are then 
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterator
-from types import FrameType
 from typing import TYPE_CHECKING, Literal
+
+from heliograph.engines.local.asgi_lifespan import is_starting
+from heliograph.engines.local.stacks import all_frames, main_frames, place
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,7 +26,11 @@ ServingState = Literal["elsewhere", "supervising", "loading", "serving"]
 _SERVING = {
     ("gunicorn.workers.base", "init_process"),
     ("uvicorn.server", "run"),
+    ("uvicorn.server", "serve"),
     ("granian.server.mp", "wrapped"),
+    ("granian.server.embed", "_spawn_asgi_worker"),
+    ("granian.server.embed", "_spawn_asgi_lifespan_worker"),
+    ("granian.server.embed", "_spawn_rsgi_worker"),
 }
 """Module and function in which a process of each web server runs until it exits."""
 
@@ -53,9 +57,10 @@ _WORKER_WITHOUT_LOOP = "gunicorn.workers.sync"
 
 def serving_state() -> ServingState:
     """Return the part that this process has in a web server now."""
-    where = [(str(frame.f_globals.get("__name__", "")), frame.f_code.co_name) for frame in _main_frames()]
+    frames = list(all_frames())
+    where = [place(frame) for frame in frames]
     if not _SERVING.isdisjoint(where):
-        return "serving" if _LOADING.isdisjoint(where) else "loading"
+        return "serving" if _LOADING.isdisjoint(where) and not is_starting(frames) else "loading"
     return "supervising" if any(module.startswith(_SUPERVISING) for module, _ in where) else "elsewhere"
 
 
@@ -83,7 +88,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
     from asyncio import AbstractEventLoop  # noqa: PLC0415 - loaded already, or there is no loop
 
     found = None
-    for frame in _main_frames():
+    for frame in main_frames():
         if frame.f_globals.get("__name__") == _WORKER_WITHOUT_LOOP:
             return None  # a loop in an inner frame is one that a request has started
         for holder in (frame.f_locals.get("self"), frame.f_locals.get("loop")):
@@ -92,12 +97,3 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
                 if isinstance(part, AbstractEventLoop) and part.is_running():
                     found = part  # the outermost loop is the web server's
     return found
-
-
-def _main_frames() -> Iterator[FrameType]:
-    """Yield the frames of the main thread, innermost first."""
-    main = threading.main_thread().ident
-    frame = sys._current_frames().get(main) if main is not None else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    while frame is not None:
-        yield frame
-        frame = frame.f_back

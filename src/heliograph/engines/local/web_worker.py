@@ -20,12 +20,15 @@ from heliograph._core.signals.handlers import same_function
 from heliograph._core.signals.routes import Route
 from heliograph.application import AppSpec, load
 from heliograph.engines.local import web_server_detection
+from heliograph.engines.local.asgi_lifespan import call_before_shutdown
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.exit_hooks import call_at_exit, call_before_sigterm
+from heliograph.engines.local.receiver import Receiver
+from heliograph.engines.local.stacks import all_frames
 from heliograph.engines.local.thread_receiver import ThreadReceiver
 from heliograph.exceptions import AlreadyRegistered, ConfigError
 from heliograph.interfaces import Handler
-from heliograph.ipc.control_client import ServerNotRunning, request, request_with_fds
+from heliograph.ipc.control_client import ServerNotRunning, request_with_fds
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Trigger
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("heliograph.local")
 
+ATTACH_TIMEOUT = 2.0
+"""Seconds that the import of a web application waits for the master. Then it goes on, and a thread asks again."""
 _INITIAL_POLL, _MAX_POLL = 0.01, 0.5
 """Seconds between two polls whether the process serves, or a worker number is free: the first and the longest."""
 _JOIN_TIMEOUT = 60.0
@@ -59,17 +64,15 @@ class WebWorkerEngine(LocalEngine):
     receiver_class = ThreadReceiver
 
     def __init__(self, control: Path) -> None:
-        """Attach to the master that listens on that control socket.
+        """Attach to the master that listens on that control socket. `begin` makes the process join.
 
         Raises:
-            ConfigError: if no master answers.
+            ServerNotRunning: if no master answers within `ATTACH_TIMEOUT`.
+            ConfigError: if the master answers with an error.
             IncompatibleServer: if the master runs another version of heliograph.
         """
         self._path = control
-        try:
-            answer, descriptors = request_with_fds(self._path, "attach")
-        except ServerNotRunning as error:
-            raise ConfigError(f"{error} If the server has stopped, unset HELIOGRAPH_MASTER.") from error
+        answer, descriptors = request_with_fds(self._path, "attach", timeout=ATTACH_TIMEOUT)
         inherited = InheritedState.received(answer["inherited"], descriptors)
         # The web server decides when it replaces its processes.
         settings = replace(inherited.settings, max_signals=0)
@@ -78,9 +81,14 @@ class WebWorkerEngine(LocalEngine):
         self._names: dict[int, str] = {}
         self._web_server_loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None
+        self._membership: tuple[int, ...] = ()
+        """The end of a pipe that says that this process is a worker."""
         self._reset()
+
+    def begin(self) -> None:
+        """Join as soon as the web server serves in this process, or in one that it forks."""
         os.register_at_fork(after_in_child=self._begin_in_child)
-        if web_server_detection.serving_state() != "supervising":
+        if web_server_detection.serving_state() != "supervising" and self._thread is None:
             self._start_thread()
 
     @property
@@ -180,18 +188,31 @@ class WebWorkerEngine(LocalEngine):
         self._left = False
 
     def _begin_in_child(self) -> None:
+        self._return_worker_number()  # the descriptor of the parent would outlive the parent here
         self._reset()
         if web_server_detection.serving_state() == "supervising":  # it forked a process that may serve
             self._start_thread()
 
     def _serve(self) -> None:
+        serves = self._await_serving()
+        call_before_shutdown(all_frames(), self.leave)
         try:
-            number = self._await_worker_number() if self._await_serving() and self._reconcile() else 0
+            number = self._await_worker_number() if serves and self._reconcile() else 0
         except ConfigError as error:
             _LOG.error("Process %d gets no signals: %s", os.getpid(), error)
             return
         if number:
-            self._run_receiver(Identity("worker", number))
+            self._be_worker(Identity("worker", number))
+
+    def _be_worker(self, process: Identity) -> None:
+        try:
+            receiver = self._prepare_receiver(process)
+        except Exception:  # noqa: BLE001 - the requests must go on
+            _LOG.exception("Process %d gets no signals: it cannot receive them as %s", os.getpid(), process)
+            self._become_sender_only()
+            self._return_worker_number()
+        else:
+            receiver.run()
 
     def _await_serving(self) -> bool:
         """Return True once the web server serves in this process, False if it never seems to or the process leaves."""
@@ -224,9 +245,16 @@ class WebWorkerEngine(LocalEngine):
 
     def _request_worker_number(self) -> int:
         try:
-            return int(request(self._path, "join")["worker"])
+            answer, self._membership = request_with_fds(self._path, "join")
         except ServerNotRunning:
             return 0  # the master is busy, or has exited and this process soon will
+        return int(answer["worker"])
+
+    def _return_worker_number(self) -> None:
+        """Let another process have the worker number. The end of this pipe tells the master."""
+        membership, self._membership = self._membership, ()
+        for fd in membership:
+            os.close(fd)
 
     def _load_missing_handlers(self) -> None:
         """Load the application if the web application did not import all handlers that a worker needs."""
@@ -239,7 +267,7 @@ class WebWorkerEngine(LocalEngine):
         for num in self.missing_handlers():
             _LOG.error("Process %d has no handler for signal %d. Import the module that registers it", os.getpid(), num)
 
-    def _run_receiver(self, process: Identity) -> None:
+    def _prepare_receiver(self, process: Identity) -> Receiver:
         receiver = self.become_process(process)
         self.freeze_registration()
         self.start()
@@ -249,7 +277,7 @@ class WebWorkerEngine(LocalEngine):
         call_at_exit(self.leave)
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._leave_before_sigterm)
-        receiver.run()
+        return receiver
 
     def _leave_before_sigterm(self) -> None:
         """Delay SIGTERM until the running handler has returned, if the web server would kill its own process with it.

@@ -12,7 +12,12 @@ from pathlib import Path
 
 from heliograph.engines import MASTER_ENV
 from heliograph.ipc.prctl import set_parent_death_signal
-from heliograph.settings.web_server_command import search_path
+from heliograph.settings.web_server_command import find_command, search_path
+
+_FIRST_SOCKET = 3
+"""Descriptor of the first socket that systemd passes."""
+_SET_LISTEN_PID = ("/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh")
+"""Runs a program with its own process id in LISTEN_PID, which nobody knows before the fork."""
 
 
 class WebServerProcess:
@@ -27,9 +32,12 @@ class WebServerProcess:
     def start(self) -> int:
         """Start the command, and return its process id. Raises: OSError: it cannot be started."""
         env = {**os.environ, "PATH": search_path(), MASTER_ENV: str(self._control)}
+        program = find_command(self.command[0]) or self.command[0]  # python finds its virtualenv by this path
+        sockets = activated_sockets()
         process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
-            self.command,
+            (*(_SET_LISTEN_PID if sockets else ()), program, *self.command[1:]),
             env=env,
+            pass_fds=sockets,
             process_group=0,
             preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads
         )
@@ -44,3 +52,11 @@ class WebServerProcess:
         """
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def activated_sockets() -> tuple[int, ...]:
+    """Return the descriptors of the sockets that systemd passed to this process, by its socket activation."""
+    count = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal():
+        return ()
+    return tuple(range(_FIRST_SOCKET, _FIRST_SOCKET + int(count)))

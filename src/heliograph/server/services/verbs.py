@@ -33,6 +33,8 @@ class Operations:
     """Makes the process of that id a worker, and returns its number; 0 if there is none. Raises `Refused`."""
     send: Callable[[str], int]
     """Sends the signal with that name, number or handler, and returns its number. Raises `Refused`."""
+    pipe_of: Callable[[int], tuple[int, ...]]
+    """Returns the end of the pipe that a process which joined holds as long as it is a worker. The caller closes it."""
     upcoming: Callable[[int], Sequence[tuple[float, str, int]]]
     reload: Callable[[], None]
     stop: Callable[[], None]
@@ -66,8 +68,10 @@ class Verbs:
         return Answer(result, tuple(inherited.descriptors.values()))
 
     def _join(self, call: Call) -> Answer:
-        """Make the client a worker."""
-        return Answer({"worker": self._server.join(call.pid)})
+        """Make the client a worker until it closes the descriptor that comes with the number, or exits."""
+        number = self._server.join(call.pid)
+        pipe = self._server.pipe_of(call.pid)
+        return Answer({"worker": number}, pipe, owned=pipe)
 
     def _state(self, _call: Call) -> Answer:
         """Return what only the master knows."""

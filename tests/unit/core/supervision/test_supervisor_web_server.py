@@ -174,9 +174,19 @@ def test_a_web_server_that_exits_before_any_process_joined_stops_the_server(star
     ]
 
 
-def test_a_web_server_that_exits_with_code_0_stops_the_server(server):
-    """Someone else told it to exit. That is no failure."""
+def test_a_web_server_that_exits_with_code_0_is_restarted(server):
+    """`uvicorn --limit-max-requests` exits so, and expects to be restarted. Processes had joined."""
     actions = server.handle(Exited(WEB_SERVER, "exit code 0", code=0), 9.0)
+    assert actions_of(actions) == [StartCommand(WEB_SERVER)]
+    assert log_of(actions) == ["Web server exited (exit code 0), restarting"]
+    assert not server.stopping
+
+
+def test_a_web_server_that_ends_with_code_0_before_a_process_joins_again_stops_the_server(server):
+    """It has no failure to recover from, and serves nothing."""
+    server.handle(Exited(WEB_SERVER, "exit code 0", code=0), 9.0)
+    server.handle(Started(WEB_SERVER, 11, 1), 20.0)
+    actions = server.handle(Exited(WEB_SERVER, "exit code 0", code=0), 25.0)
     assert [action.level for action in actions if isinstance(action, Log)] == [logging.INFO, logging.INFO]
     assert server.stopping
 

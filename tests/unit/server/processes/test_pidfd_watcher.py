@@ -1,5 +1,6 @@
 """Processes that joined: the kernel reports their exit."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -57,12 +58,44 @@ def test_a_process_that_has_exited_is_not_watched(watcher, process):
     assert not watcher.watch(process.pid, WORKER)
 
 
+def test_a_process_that_gives_its_place_back_has_left(loop, watcher, left, process):
+    """It closes the end of the pipe that it got. Nothing is reported before, and nothing afterwards."""
+    assert watcher.watch(process.pid, WORKER)
+    (end,) = watcher.take_writing_end(process.pid)
+    assert watcher.take_writing_end(process.pid) == ()
+    turn(loop, 0)
+    assert left == []
+    os.close(end)
+    turn(loop, 20)
+    assert left == [WORKER]
+    process.kill()
+    turn(loop, 0)
+    assert left == [WORKER]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS])
+def test_a_kernel_without_pidfds(loop, watcher, left, process, monkeypatch, code):
+    """The end of the pipe tells that the process has exited."""
+
+    def refuse(_pid):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert watcher.watch(process.pid, WORKER)
+    (end,) = watcher.take_writing_end(process.pid)
+    turn(loop, 0)
+    assert left == []
+    os.close(end)
+    turn(loop, 20)
+    assert left == [WORKER]
+
+
 def test_a_process_that_cannot_be_watched(watcher, monkeypatch, caplog):
     """The log gives the reason, and the master goes on."""
 
-    def full(_pid):
+    def full(_flags):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(os, "pidfd_open", full)
+    monkeypatch.setattr(os, "pipe2", full)
     assert not watcher.watch(1, WORKER)
     assert "worker2: [Errno 24] Too many open files" in caplog.text

@@ -1,13 +1,14 @@
 """The command of the web server: its process group, and its end with all that it started."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from heliograph.engines import MASTER_ENV
-from heliograph.server.processes.web_server import WebServerProcess
+from heliograph.server.processes.web_server import WebServerProcess, activated_sockets
 from heliograph.testing.harness.harness import eventually
 
 SHOW = "import os, sys; print(os.environ['HELIOGRAPH_MASTER'], os.getpgrp() == os.getpid(), flush=True)"
@@ -52,3 +53,38 @@ def test_a_command_that_does_not_exist():
     """The master logs the error."""
     with pytest.raises(FileNotFoundError):
         WebServerProcess(["/no/such/command"], Path("/run/x.sock")).start()
+
+
+SOCKETS = (
+    "import os, socket; print(os.environ['LISTEN_PID'] == str(os.getpid()), socket.socket(fileno=3).getsockname())"
+)
+
+
+def test_sockets_of_systemd_reach_the_command(tmp_path):
+    """They are descriptors from 3 on, and LISTEN_PID is the process id of the command."""
+    program = """
+import os, pathlib, socket, sys
+from heliograph.server.processes.web_server import WebServerProcess
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[2])
+os.dup2(listener.fileno(), 3)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+command = WebServerProcess([sys.executable, "-c", sys.argv[1]], pathlib.Path("x.sock"))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(command.start(), 0)[1]))
+"""
+    path = str(tmp_path / "listener")
+    done = subprocess.run([sys.executable, "-c", program, SOCKETS, path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"True {path}\n", "")
+
+
+def test_sockets_for_another_process_are_not_passed(monkeypatch):
+    """Or none, or something that is no number."""
+    monkeypatch.setenv("LISTEN_FDS", "2")
+    monkeypatch.setenv("LISTEN_PID", "1")
+    assert activated_sockets() == ()
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    assert activated_sockets() == (3, 4)
+    monkeypatch.setenv("LISTEN_FDS", "two")
+    assert activated_sockets() == ()
+    monkeypatch.delenv("LISTEN_FDS")
+    assert activated_sockets() == ()

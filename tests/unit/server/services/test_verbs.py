@@ -40,6 +40,7 @@ class Server:
             triggers=lambda: {"five": 1},
             join=self.join,
             send=self.send,
+            pipe_of=self.pipe_of,
             upcoming=lambda count: [(float(at), "five", 1) for at in range(count)],
             reload=self.reload,
             stop=lambda: self.done.append("stop"),
@@ -70,6 +71,11 @@ class Server:
             raise Refused("busy", "the queue of signal 3 is full")
         self.done.append(signal)
         return 7
+
+    def pipe_of(self, pid):
+        assert pid == os.getpid()
+        self.pipe = os.pipe()
+        return self.pipe[1:]
 
     def reload(self):
         self.done.append("reload")
@@ -168,8 +174,12 @@ def test_memory_can_be_read_and_not_written(server, descriptors):
 
 
 def test_join_gives_a_number(server):
-    """By the process id that the kernel has; a refusal is an error."""
-    assert server.result("join") == {"worker": 2}
+    """By the process id that the kernel has, with the end of a pipe for the client. A refusal is an error."""
+    ((answer, *_), (end,)) = server.ask("join")
+    assert answer["result"] == {"worker": 2}
+    os.close(end)
+    assert os.read(server.pipe[0], 1) == b""
+    os.close(server.pipe[0])
     server.status = Status(1, 1, 1, False, True, True, 0, "", {})
     assert server.error("join") == {"code": "failed", "message": "not now"}
 
