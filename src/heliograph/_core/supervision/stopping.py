@@ -65,6 +65,17 @@ class Stop:
         """Return True if the server is stopping and does not need this command again once it has exited."""
         return self.requested and child.policy.origin == "command"
 
+    def explain_early_exit(self, child: Child, now: float) -> list[Action]:
+        """Log why a command may have exited before the stop drained it."""
+        if not self.ends_with_stage(child) or now >= self.by:
+            return []
+        text = (
+            f"{child.name} exited before the master stopped it. Whoever stops the server sends SIGTERM to all of its "
+            "processes, so its workers cannot finish queued signals. Send SIGTERM to the master only: KillMode=mixed "
+            "in systemd, stopasgroup=false in supervisord"
+        )
+        return [Log(logging.WARNING, text)]
+
     def is_over_for(self, child: Child, now: float) -> bool:
         """Return True if a process that exits now is not restarted."""
         return self.requested and (self.idle or now >= self.by or self.ends_with_stage(child))

@@ -217,11 +217,12 @@ class Supervisor(ServerState):
             if not event.code or not (proven or child.hung_up):
                 return self._stop_with(child, event, now, proven=proven)
         was_told = child.state in ("draining", "killed")
+        not_told = [] if was_told or event.expected else self._stop.explain_early_exit(child, now)
         # A web server may take long to notice that it cannot load its application, and serves nobody before.
         early = uptime < MIN_UPTIME or not self._children.proven(child, child.since)
         child.clear()
         if child.policy.restart == "never" or self._stop.is_over_for(child, now):
-            return []
+            return not_told
         if was_told or event.expected:
             child.early_exits = 0
             return self._start(child, now)

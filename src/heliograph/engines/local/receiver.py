@@ -76,9 +76,13 @@ class Receiver:
 
     def run(self) -> None:
         """Receive signals until `drain` is called or the process has handled its maximum number."""
+        self.drain_on_sigterm()
+        self._take_signals()
+
+    def drain_on_sigterm(self) -> None:
+        """Handle SIGTERM by `drain`. Must be called in the main thread."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._take_signals()
 
     def drain(self) -> None:
         """Let `run` return after the running handler. Safe to call in a handler of a Unix signal."""

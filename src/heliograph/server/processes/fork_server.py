@@ -27,6 +27,7 @@ from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.ipc.prctl import set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
 from heliograph.models import Identity
+from heliograph.server.processes import early_sigterm
 from heliograph.settings.logs import configure_logging
 
 _LOG = logging.getLogger("heliograph.local")
@@ -44,6 +45,7 @@ def main() -> None:
         os.set_inheritable(fd, False)
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_terminal_signals()
+    early_sigterm.install()
     configure_logging(inherited.settings.log_level)
     set_process_title(f"heliograph: fork server of {inherited.settings.app}")
     try:
@@ -72,7 +74,8 @@ def _fork(engine: LocalEngine, process: Identity) -> None:
     try:
         start, tell = os.pipe()
         try:
-            pid = _fork_twice()
+            with early_sigterm.kept_in_child():
+                pid = _fork_twice()
         except OSError:
             os.close(start)
             os.close(tell)
@@ -127,6 +130,9 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     os.close(inherited.commands)
     set_process_title(f"heliograph: {process} of {inherited.settings.app}")
     receiver = engine.become_process(process)
+    receiver.drain_on_sigterm()
+    if early_sigterm.received():
+        receiver.drain()
     if inherited.settings.lazy:
         failure = _load(engine)
         if failure is not None:

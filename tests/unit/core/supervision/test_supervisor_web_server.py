@@ -424,3 +424,11 @@ class AnyHistory(RuleBasedStateMachine):
 
 AnyHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
+
+
+@pytest.mark.parametrize(("expected", "lines"), [(False, 1), (True, 0)])
+def test_a_web_server_that_exits_before_the_stop_drains_it_is_explained(started, expected, lines):
+    """SIGTERM has reached its processes too. The log names the setting of systemd that avoids this."""
+    started.handle(StopRequested(), 10.0)
+    log = log_of(started.handle(Exited(WEB_SERVER, "exit code 0", expected=expected), 10.5))
+    assert [("KillMode=mixed" in text) for text in log] == [True] * lines
