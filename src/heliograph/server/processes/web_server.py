@@ -18,18 +18,23 @@ from heliograph.settings.web_server_command import search_path
 class WebServerProcess:
     """Starts the command, and kills it with every process that it has started."""
 
-    def __init__(self, command: Sequence[str], control: Path) -> None:
-        """`control` is the path of the control socket, where the command's processes find the master."""
+    def __init__(self, command: Sequence[str], control: Path, directory: Path | None = None) -> None:
+        """`control` is the path of the control socket, where the command's processes find the master.
+
+        `directory` is entered anew at each start.
+        """
+        self._directory = directory or Path.cwd()
         self.command = tuple(command)
         self.pid = 0
         self._control = control
 
     def start(self) -> int:
         """Start the command, and return its process id. Raises: OSError: it cannot be started."""
-        env = {**os.environ, "PATH": search_path(), MASTER_ENV: str(self._control)}
+        own = {"PATH": search_path(), "PWD": str(self._directory), MASTER_ENV: str(self._control)}
         process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
             self.command,
-            env=env,
+            cwd=self._directory,
+            env={**os.environ, **own},
             process_group=0,
             preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads
         )
