@@ -37,6 +37,7 @@ from heliograph.server.services.unix_signals import UnixSignals
 from heliograph.server.services.uwsgi_listener import UwsgiListener
 from heliograph.server.services.verbs import Verbs
 from heliograph.server.standard_descriptors import reserve_standard_descriptors
+from heliograph.server.terminal import Terminal
 from heliograph.settings.options import ServerSettings
 from heliograph.triggers.last_runs import LastRunStore
 
@@ -122,9 +123,18 @@ def _handlers(dispatcher: Dispatcher, operations: ServerOperations) -> dict[int,
     return {
         signal.SIGTERM: partial(dispatcher.handle, StopRequested()),
         signal.SIGINT: partial(dispatcher.handle, StopRequested()),
-        signal.SIGHUP: partial(dispatcher.handle, ReloadRequested()),
+        signal.SIGHUP: partial(_on_sighup, dispatcher, Terminal()),
         signal.SIGUSR1: lambda _: _LOG.info("State: %s", json.dumps(operations.state())),
     }
+
+
+def _on_sighup(dispatcher: Dispatcher, terminal: Terminal, now: float) -> None:
+    """Stop if the terminal was closed, unless `nohup` started the server. Reload otherwise."""
+    if not terminal.on_hangup():
+        dispatcher.handle(ReloadRequested(), now)
+    elif not terminal.survives:
+        _LOG.info("Terminal closed, stopping")
+        dispatcher.handle(StopRequested(), now)
 
 
 def _log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:
