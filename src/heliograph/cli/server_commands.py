@@ -17,7 +17,7 @@ from heliograph.cli.errors import CommandError
 from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
 from heliograph.ipc.control_client import RequestFailed, RequestTimeout, ServerNotRunning, request
-from heliograph.ipc.instance import control_socket, running_servers, server_name
+from heliograph.ipc.instance import control_socket, running_servers, server_name, working_directory
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -188,7 +188,9 @@ class _ReloadFailed(CommandError):
 def find_server(name: str | None, *, verbose: bool) -> Generator[Path]:
     """Return the control socket of the server that is meant. Errors become those of a command."""
     try:
-        path = control_socket(server_name(name, Path.cwd()))
+        path = control_socket(server_name(name, working_directory()))
+        if name is None and not path.exists():
+            path = control_socket(server_name(None, Path.cwd()))
     except ConfigError as error:
         raise CommandError(str(error)) from error
     try:

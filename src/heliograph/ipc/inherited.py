@@ -56,7 +56,8 @@ class InheritedState:
     master: int
     """The master's process id."""
     descriptors: Mapping[str, int]
-    """`memory`, `reports`, `QUEUE.read` and `QUEUE.write` of each queue; in a fork server `commands` and `triggers`."""
+    """`memory`, `reports`, `alive` (a pipe that only the master can write), and `QUEUE.read` and `QUEUE.write` of each
+    queue. In a fork server also `commands` and `triggers`."""
     settings: ProcessSettings
     protocol: int = field(default=PROTOCOL_VERSION, kw_only=True)
 

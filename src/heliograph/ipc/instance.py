@@ -27,10 +27,19 @@ def server_name(name: str | None, directory: Path) -> str:
         if not _NAME.fullmatch(name):
             raise ConfigError(f"--name {name!r}: use letters, digits, dots and dashes, at most 64")
         return name
-    path = directory.resolve()
+    path = Path(os.path.abspath(directory))  # noqa: PTH100 - `resolve` follows links, and a link may change
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:10]
     slug = re.sub(r"[^\w.-]+", "-", path.name)[:40].lstrip(".-") or "root"
     return f"{slug}-{digest}"
+
+
+def working_directory() -> Path:
+    """Return the working directory as the shell names it, with the links in its path."""
+    given = os.environ.get("PWD", "")
+    with contextlib.suppress(OSError):
+        if os.path.isabs(given) and os.path.samefile(given, "."):  # noqa: PTH117, PTH121 - as `os.path.abspath`
+            return Path(given)
+    return Path.cwd()
 
 
 def control_socket(name: str) -> Path:

@@ -40,6 +40,7 @@ from heliograph.server.services.unix_signals import UnixSignals
 from heliograph.server.services.uwsgi_listener import UwsgiListener
 from heliograph.server.services.verbs import Verbs
 from heliograph.server.standard_descriptors import reserve_standard_descriptors
+from heliograph.server.terminal import Terminal
 from heliograph.settings.options import ServerSettings
 from heliograph.triggers.last_runs import LastRunStore
 
@@ -52,6 +53,7 @@ class Master:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._control = instance.control_socket(settings.name)
+        self._directory = instance.working_directory()
 
     def run(self) -> int:
         """Run the server, and return its exit code: 0 after a stop, 2 if the application cannot be loaded.
@@ -91,9 +93,10 @@ class Master:
         supervisor = Supervisor(settings.topology, settings.graceful_timeout, with_web_server=bool(settings.command))
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
         reports = loop.open("reports", Reports)
-        inherited = partial(_inherited, settings, server, reports.write_fd)
-        web_server = WebServerProcess(settings.command, self._control)
-        processes = Processes(dispatcher, server, ForkServers(inherited), web_server)
+        alive = _open_alive_pipe(stack)
+        inherited = partial(_inherited, settings, server, reports=reports.write_fd, alive=alive)
+        web_server = WebServerProcess(settings.command, self._control, self._directory)
+        processes = Processes(dispatcher, server, ForkServers(inherited, self._directory), web_server)
         watcher = loop.open("joined processes", lambda s: PidfdWatcher(s, processes.on_left))
         last_runs = LastRunStore.of_server(settings.name)
         scheduler = loop.open("scheduler", lambda s: SchedulerService(s, queues, last_runs, supervisor))
@@ -129,9 +132,18 @@ def _handlers(dispatcher: Dispatcher, operations: ServerOperations) -> dict[int,
     return {
         signal.SIGTERM: partial(dispatcher.handle, StopRequested()),
         signal.SIGINT: partial(dispatcher.handle, StopRequested()),
-        signal.SIGHUP: partial(dispatcher.handle, ReloadRequested()),
+        signal.SIGHUP: partial(_on_sighup, dispatcher, Terminal()),
         signal.SIGUSR1: lambda _: _LOG.info("State: %s", json.dumps(operations.state())),
     }
+
+
+def _on_sighup(dispatcher: Dispatcher, terminal: Terminal, now: float) -> None:
+    """Stop if the terminal was closed, unless `nohup` started the server. Reload otherwise."""
+    if not terminal.on_hangup():
+        dispatcher.handle(ReloadRequested(), now)
+    elif not terminal.survives:
+        _LOG.info("Terminal closed, stopping")
+        dispatcher.handle(StopRequested(), now)
 
 
 def _log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:
@@ -148,11 +160,17 @@ def _log_lost(queues: MasterQueues) -> None:
         _LOG.warning("Lost %d queued signals", lost)
 
 
-def _inherited(
-    settings: ServerSettings, server: ServerQueues, reports: int, generation: int, **own: int
-) -> InheritedState:
+def _open_alive_pipe(stack: ExitStack) -> int:
+    """Return the reading end of a pipe whose writing end only the master has. Its end means that the master exited."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    stack.callback(os.close, read)
+    stack.callback(os.close, write)
+    return read
+
+
+def _inherited(settings: ServerSettings, server: ServerQueues, generation: int, **own: int) -> InheritedState:
     """Return what a fork server inherits (with descriptors of its own), or a process that joins."""
-    shared = {"memory": server.memory.fd, "reports": reports, **queue_descriptors(settings.topology, server.pipes)}
+    shared = {"memory": server.memory.fd, **queue_descriptors(settings.topology, server.pipes)}
     process_settings = ProcessSettings(
         topology=settings.topology,
         app=str(settings.app),

@@ -68,10 +68,10 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
 
 def serve_settings(settings: ServerSettings) -> int:
     """Run a server with these settings, and return its exit code. Raises `ConfigError` if it cannot start."""
-    from heliograph.ipc.instance import server_name  # noqa: PLC0415
+    from heliograph.ipc.instance import server_name, working_directory  # noqa: PLC0415
     from heliograph.server.master import Master  # noqa: PLC0415
     from heliograph.settings.make import create_spooler_directory  # noqa: PLC0415
 
-    named = replace(settings, name=server_name(settings.name or None, Path.cwd()))
+    named = replace(settings, name=server_name(settings.name or None, working_directory()))
     create_spooler_directory(named)
     return Master(named).run()

@@ -137,6 +137,11 @@ class Children:
         """False if the web server exits: its processes exit with it."""
         return any(child.policy.origin == "command" and child.state == "running" for child in self)
 
+    @property
+    def forked_by(self) -> frozenset[int]:
+        """Generations of the fork servers whose processes run or are being forked."""
+        return frozenset(c.generation for c in self if c.policy.origin == "fork" and c.state != "absent")
+
     def forking(self, generation: int) -> list[Child]:
         """Return the children that the fork server of that generation was told to fork."""
         return [child for child in self if child.state == "forking" and child.generation == generation]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,9 +18,9 @@ LOAD_TIMEOUT = 600.0
 class ForkServerRecord:
     """A fork server that has not exited."""
 
-    state: Literal["loading", "ready", "stopping", "killed"]
+    state: Literal["loading", "ready", "retiring", "stopping", "killed"]
     deadline: float = NEVER
-    """When to give up waiting for it: every state has one except ready."""
+    """When to give up waiting for it: every state has one except ready. Retiring: it stays for what it has forked."""
 
 
 @dataclass(slots=True)
@@ -74,12 +75,17 @@ class Loads:
         self._servers[self._last] = ForkServerRecord("loading", now + LOAD_TIMEOUT)
         return [StartForkServer(self._last)]
 
-    def activate(self, generation: int, now: float) -> list[Action]:
-        """Make a loaded fork server the current one, and stop its predecessor."""
+    def activate(self, generation: int, now: float) -> None:
+        """Make a loaded fork server the current one. Its predecessor retires: `stop_unused` stops it."""
         old, self.current = self.current, generation
         self._servers[generation] = ForkServerRecord("ready")
-        exists = old in self._servers and self._servers[old].state != "killed"
-        return self.stop(old, now) if exists else []
+        if old in self._servers and self._servers[old].state == "ready":
+            self._servers[old] = ForkServerRecord("retiring", now + self.graceful_timeout + KILL_TIMEOUT)
+
+    def stop_unused(self, used: Collection[int], now: float) -> list[Action]:
+        """Stop the retiring fork servers that no process uses, that is, what the application made in them."""
+        retiring = [number for number, server in self._servers.items() if server.state == "retiring"]
+        return [action for number in retiring if number not in used for action in self.stop(number, now)]
 
     def stop(self, generation: int, now: float) -> list[Action]:
         """Tell a fork server to exit. It is killed if it has not done so after the graceful timeout."""
@@ -107,7 +113,8 @@ class Loads:
 
     def stop_all(self, now: float) -> list[Action]:
         """Tell all fork servers to exit that were not told yet."""
-        numbers = [number for number, server in self._servers.items() if server.state in ("loading", "ready")]
+        untold = ("loading", "ready", "retiring")
+        numbers = [number for number, server in self._servers.items() if server.state in untold]
         return [action for number in numbers for action in self.stop(number, now)]
 
     def overdue(self, now: float) -> list[tuple[int, str]]:

@@ -37,7 +37,7 @@ class Stop:
         for child in children:
             if not child.pid and self.ends_with_stage(child):
                 child.deadline = NEVER
-            elif child.state in ("running", "draining", "forking") or child.deadline < NEVER:
+            elif child.state in ("running", "draining", "forking") or (not child.pid and child.deadline < NEVER):
                 child.deadline = min(child.deadline, self.by)
         text = f"Stopping: finishing queued signals (graceful timeout {self.graceful_timeout:g} s)"
         return [Log(logging.INFO, "Stopping immediately" if again else text)]
@@ -64,6 +64,17 @@ class Stop:
     def ends_with_stage(self, child: Child) -> bool:
         """Return True if the server is stopping and does not need this command again once it has exited."""
         return self.requested and child.policy.origin == "command"
+
+    def explain_early_exit(self, child: Child, now: float) -> list[Action]:
+        """Log why a command may have exited before the stop drained it."""
+        if not self.ends_with_stage(child) or now >= self.by:
+            return []
+        text = (
+            f"{child.name} exited before the master stopped it. Whoever stops the server sends SIGTERM to all of its "
+            "processes, so its workers cannot finish queued signals. Send SIGTERM to the master only: KillMode=mixed "
+            "in systemd, stopasgroup=false in supervisord"
+        )
+        return [Log(logging.WARNING, text)]
 
     def is_over_for(self, child: Child, now: float) -> bool:
         """Return True if a process that exits now is not restarted."""

@@ -5,7 +5,8 @@ Rules
     A process that exits is restarted at once. If it exits within `MIN_UPTIME` of its start, the supervisor waits before
     the restart, and doubles the delay each time. Exit code `EXIT_RECYCLED` is no failure.
     A reload starts a new fork server next to the current one. When it has loaded the application, the running processes
-    are drained and restarted one by one. When it fails, nothing changes. A reload that is requested while the
+    are drained and restarted one by one. The old fork server is stopped when none of its processes is left, since they
+    may use what the application made in it. When it fails, nothing changes. A reload that is requested while the
     application is being loaded loads it once more afterwards.
     If the current fork server exits, the application is loaded again. The processes keep running. Those that exit in
     the meantime are forked from the next fork server.
@@ -49,6 +50,7 @@ class Supervisor(ServerState):
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Return what to do about an event, in order."""
         actions = self._handle(event, now)
+        actions += self._loads.stop_unused(self._children.forked_by, now)
         if not self.stopping and self.complete:
             actions += self._progress.report(self._loads, now=now)
         if self._stop.is_done(self._children) and not self._stop.finished:
@@ -105,11 +107,12 @@ class Supervisor(ServerState):
     def _on_loaded(self, generation: int, now: float) -> list[Action]:
         if generation != self._loads.loading:
             return self._loads.stop(generation, now)
-        actions = [do.Activate(generation), *self._loads.activate(generation, now)]
+        actions: list[Action] = [do.Activate(generation)]
+        self._loads.activate(generation, now)
         for child in self._children:
             if child.state == "running" and not self.stopping:
                 actions += self._reload_child(child, now)
-            elif child.state == "absent" and not self._stop.idle and not self._stop.ends_with_stage(child):
+            elif child.state == "absent" and not self._stop.is_over_for(child, now):
                 child.early_exits = 0
                 actions += self._start(child, now)
         return [*actions, *self._load_once_more(now)]
@@ -218,11 +221,12 @@ class Supervisor(ServerState):
             if not (proven or child.hung_up):
                 return self._stop_with(child, event, now, proven=proven)
         was_told = child.state in ("draining", "killed")
+        not_told = [] if was_told or event.expected else self._stop.explain_early_exit(child, now)
         # A web server may take long to notice that it cannot load its application, and serves nobody before.
         early = uptime < MIN_UPTIME or not self._children.proven(child, child.since)
         child.clear()
         if child.policy.restart == "never" or self._stop.is_over_for(child, now):
-            return []
+            return not_told
         if was_told or event.expected:
             child.early_exits = 0
             return self._start(child, now)
@@ -263,6 +267,8 @@ class Supervisor(ServerState):
         if state == "loading":
             actions = self._loads.kill(generation, now)
             return [*actions, *self._give_up_load(generation, f"not loaded within {LOAD_TIMEOUT:g} s", now)]
+        if state == "retiring":
+            return self._loads.stop(generation, now)
         if state == "stopping":
             return self._loads.kill_stopping(generation, now)
         return self._on_fork_server_exit(generation, f"it still exists {KILL_TIMEOUT:g} s after SIGKILL", now)

@@ -66,6 +66,7 @@ class Receiver:
         self._arrivals = [0] * SIGNALS
         self._thread_waiters = 0
         self._latest: list[int] = []
+        self._alive = -1
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
         for fd in (*own, self._wake_read):
@@ -76,9 +77,21 @@ class Receiver:
 
     def run(self) -> None:
         """Receive signals until `drain` is called or the process has handled its maximum number."""
+        self.drain_on_sigterm()
+        self._take_signals()
+
+    def drain_on_sigterm(self) -> None:
+        """Handle SIGTERM by `drain`. Must be called in the main thread."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._take_signals()
+
+    def drain_on_end_of(self, fd: int) -> None:
+        """Let `run` return when the master has exited: then the writing end of this pipe is closed.
+
+        The kernel kills the process before that, unless a handler has called `os.setuid` or the like.
+        """
+        self._alive = fd
+        self._epoll.register(fd, 0)  # EPOLLHUP is always reported.
 
     def drain(self) -> None:
         """Let `run` return after the running handler. Safe to call in a handler of a Unix signal."""
@@ -176,6 +189,9 @@ class Receiver:
             if fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(fd, 4096)
+            elif fd == self._alive:
+                self._epoll.unregister(fd)
+                self.drain()
             elif fd in self._own:
                 self._read(fd, IN_FLIGHT_BYTES)
                 self._run_in_flight(only)

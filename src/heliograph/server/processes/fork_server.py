@@ -1,6 +1,6 @@
 """The fork server: loads the application, then forks workers, mules and spoolers when the master asks.
 
-The master starts it as `python -m heliograph.server.processes.fork_server`, with the inherited state in its
+The master starts it with the options and the `sys.path` of its own interpreter, and with the inherited state in the
 environment. A process is forked twice, so that it becomes the master's own child: the master is the subreaper of all
 its descendants. The new process begins only after the master has been told of it. If the fork server is killed in
 between, the new process exits. With `--lazy-apps` each process loads the application itself, and the fork server loads
@@ -27,6 +27,7 @@ from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.ipc.prctl import set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
 from heliograph.models import Identity
+from heliograph.server.processes import early_sigterm, exit_functions
 from heliograph.settings.logs import configure_logging
 
 _LOG = logging.getLogger("heliograph.local")
@@ -36,6 +37,7 @@ _MAX_REASON_BYTES = 3000
 
 def main() -> None:
     """Load the application, report that, and fork until the master closes the pipe for commands."""
+    sys.path.insert(0, str(Path.cwd()))
     try:
         inherited = InheritedState.inherited()
     except IncompatibleServer as error:  # the master has got a report
@@ -44,6 +46,7 @@ def main() -> None:
         os.set_inheritable(fd, False)
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_terminal_signals()
+    early_sigterm.install()
     set_process_title(f"heliograph: fork server of {inherited.settings.app}")
     config = inherited.settings.log_config
     try:
@@ -57,9 +60,10 @@ def main() -> None:
         failure = _check_load(engine) if inherited.settings.lazy else _load(engine)
         if failure is not None:
             report_to_master(inherited, failed=_end_of(failure))
-            raise SystemExit(1)
+            exit_functions.leave(1)
         report_to_master(inherited, ready=True)
         _fork_on_command(engine)
+        exit_functions.leave(0)
 
 
 def _fork_on_command(engine: LocalEngine) -> None:
@@ -73,7 +77,8 @@ def _fork(engine: LocalEngine, process: Identity) -> None:
     try:
         start, tell = os.pipe()
         try:
-            pid = _fork_twice()
+            with early_sigterm.kept_in_child():
+                pid = _fork_twice()
         except OSError:
             os.close(start)
             os.close(tell)
@@ -125,15 +130,21 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     """Handle signals as a worker, mule or spooler until the master sends SIGTERM."""
     inherited = engine.inherited
     set_parent_death_signal(inherited.master, signal.SIGKILL)
+    exit_functions.forget_inherited()
     os.close(inherited.commands)
     set_process_title(f"heliograph: {process} of {inherited.settings.app}")
     receiver = engine.become_process(process)
+    receiver.drain_on_sigterm()
+    receiver.drain_on_end_of(inherited.descriptors["alive"])
+    if early_sigterm.received():
+        receiver.drain()
     if inherited.settings.lazy:
         failure = _load(engine)
         if failure is not None:
             _LOG.error("Cannot load the application in %s:\n%s", process, failure)
             raise SystemExit(1)
     engine.start()
+    set_parent_death_signal(inherited.master, signal.SIGKILL)  # A hook that calls `os.setuid` has cleared it.
     report_to_master(inherited, up=[process.role, process.number])
     receiver.run()
     raise SystemExit(EXIT_RECYCLED)
@@ -168,8 +179,3 @@ def _ignore_terminal_signals() -> None:
     # A handler that does nothing, since programs that the application starts would inherit an ignored signal.
     for signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda _signum, _frame: None)
-
-
-if __name__ == "__main__":
-    sys.path[0:1] = [str(Path.cwd())]
-    main()

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 from heliograph.ipc.inherited import INHERITED_ENV, InheritedState
 from heliograph.models import Identity
+
+_LOG = logging.getLogger("heliograph.master")
+
+EXIT_TIMEOUT = 3.0
+"""Seconds that a fork server has at the end of a stop, to run the exit functions of the application."""
+_TOO_SLOW = "Fork server of generation %d (pid %d) did not exit within %g s, killing it"
+
+
+_PROGRAM = """\
+import sys
+sys.path[:] = {path!r}
+from heliograph.server.processes.fork_server import main
+main()
+"""
+"""What a fork server runs. No module in the working directory can hide one that heliograph imports."""
 
 
 class MakeInherited(Protocol):
@@ -28,13 +46,19 @@ class _ForkServer:
     """Descriptor for commands. None once the fork server was told to exit."""
     triggers: int
     """Descriptor of the file in which the fork server leaves the triggers that the application registers."""
+    loaded: bool = False
+    """True if it has loaded the application, whose exit functions it must then run."""
 
 
 class ForkServers:
     """At most one fork server per generation. The master reaps them, and reports their exits here."""
 
-    def __init__(self, inherited: MakeInherited) -> None:
+    def __init__(self, inherited: MakeInherited, directory: Path | None = None) -> None:
+        """`directory` is entered anew for each fork server, since it may be a link to the newest release."""
         self._inherited = inherited
+        self._directory = directory or Path.cwd()
+        here = {"", str(self._directory), str(self._directory.resolve())}
+        self._import_path = [entry for entry in sys.path if entry not in here]
         self._servers: dict[int, _ForkServer] = {}
 
     def start(self, generation: int) -> None:
@@ -46,9 +70,10 @@ class ForkServers:
             triggers = os.memfd_create("heliograph-triggers", os.MFD_CLOEXEC)
             kept.callback(os.close, triggers)
             inherited = self._inherited(generation, commands=read, triggers=triggers)
-            process = subprocess.Popen(
-                [sys.executable, "-m", "heliograph.server.processes.fork_server"],
-                env={**os.environ, INHERITED_ENV: inherited.to_json()},
+            process = subprocess.Popen(  # noqa: S603 - this interpreter, with its own options
+                [sys.executable, *_interpreter_flags(), "-c", _PROGRAM.format(path=self._import_path)],
+                cwd=self._directory,
+                env={**os.environ, "PWD": str(self._directory), INHERITED_ENV: inherited.to_json()},
                 pass_fds=tuple(inherited.descriptors.values()),
             )
             kept.pop_all()
@@ -63,6 +88,7 @@ class ForkServers:
 
     def triggers(self, generation: int) -> str:
         """Return the triggers that the application of a fork server has registered, as JSON."""
+        self._servers[generation].loaded = True
         fd = self._servers[generation].triggers
         return os.pread(fd, os.fstat(fd).st_size, 0).decode()
 
@@ -90,7 +116,25 @@ class ForkServers:
         return None
 
     def close(self) -> None:
-        """Kill and reap all that are left."""
+        """Stop and reap all that are left. Kill those that do not exit, or have not loaded the application."""
+        until = time.monotonic() + EXIT_TIMEOUT
+        for generation in self._servers:
+            self.stop(generation)
         for generation, server in list(self._servers.items()):
-            self.kill(generation)
+            try:
+                server.process.wait(max(0.0, until - time.monotonic()) if server.loaded else 0.0)
+            except subprocess.TimeoutExpired:
+                if server.loaded:
+                    _LOG.warning(_TOO_SLOW, generation, server.process.pid, EXIT_TIMEOUT)
+                self.kill(generation)
             self.forget(server.process.pid, server.process.wait())
+
+
+def _interpreter_flags() -> list[str]:
+    """Return the options of this interpreter, such as `-O`, for another one."""
+    flags: list[str] = cast("Any", subprocess)._args_from_interpreter_flags()  # noqa: SLF001
+    for name, value in sys._xoptions.items():  # noqa: SLF001 - the only place of the options after -X
+        text = name if value is True else f"{name}={value}"
+        if text not in flags:
+            flags += ["-X", text]
+    return flags

@@ -23,20 +23,25 @@ _SET_LISTEN_PID = ("/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh")
 class WebServerProcess:
     """Starts the command, and kills it with every process that it has started."""
 
-    def __init__(self, command: Sequence[str], control: Path) -> None:
-        """`control` is the path of the control socket, where the command's processes find the master."""
+    def __init__(self, command: Sequence[str], control: Path, directory: Path | None = None) -> None:
+        """`control` is the path of the control socket, where the command's processes find the master.
+
+        `directory` is entered anew at each start.
+        """
+        self._directory = directory or Path.cwd()
         self.command = tuple(command)
         self.pid = 0
         self._control = control
 
     def start(self) -> int:
         """Start the command, and return its process id. Raises: OSError: it cannot be started."""
-        env = {**os.environ, "PATH": search_path(), MASTER_ENV: str(self._control)}
+        own = {"PATH": search_path(), "PWD": str(self._directory), MASTER_ENV: str(self._control)}
         program = find_command(self.command[0]) or self.command[0]  # python finds its virtualenv by this path
         sockets = activated_sockets()
         process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
             (*(_SET_LISTEN_PID if sockets else ()), program, *self.command[1:]),
-            env=env,
+            cwd=self._directory,
+            env={**os.environ, **own},
             pass_fds=sockets,
             process_group=0,
             preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads

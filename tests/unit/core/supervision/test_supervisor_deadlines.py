@@ -132,7 +132,7 @@ def test_a_fork_that_an_old_fork_server_never_reports(loaded):
     """The current fork server forks the process instead."""
     loaded.handle(Started(WORKER, 11, 1), 0.1)
     loaded.handle(ReloadRequested(), 29.0)
-    assert loaded.handle(ForkServerReady(2), 29.5) == [Activate(2), StopForkServer(1), Drain(11)]
+    assert loaded.handle(ForkServerReady(2), 29.5) == [Activate(2), Drain(11)]
     assert loaded.handle(Due(), FORK_TIMEOUT) == [KillForkServer(1), Fork(2, MULE)]
 
 
@@ -181,16 +181,25 @@ def test_a_fork_server_that_does_not_exit_is_killed(server):
     for process, pid in ((WORKER, 21), (MULE, 22)):
         server.handle(Exited(process, "exit code 64", expected=True), 2.0)
         server.handle(Started(process, pid, 2), 2.0)
-    assert server.deadline == 1.0 + GRACEFUL_TIMEOUT
-    actions = server.handle(Due(), 21.0)
+    assert server.deadline == 2.0 + GRACEFUL_TIMEOUT
+    actions = server.handle(Due(), 22.0)
     assert actions_of(actions) == [KillForkServer(1)]
     assert log_of(actions)[0] == (
         logging.WARNING,
         "Fork server of generation 1 did not exit within the graceful timeout, killing it",
     )
-    assert server.deadline == 21.0 + KILL_TIMEOUT
-    assert server.handle(Due(), 21.0 + KILL_TIMEOUT) == []
+    assert server.deadline == 22.0 + KILL_TIMEOUT
+    assert server.handle(Due(), 22.0 + KILL_TIMEOUT) == []
     assert (server.deadline, server.all_running) == (math.inf, True)
+
+
+def test_a_fork_server_is_stopped_in_the_end_if_its_process_survives_sigkill(server):
+    """It waits for its last process, but not for ever."""
+    server.handle(ReloadRequested(), 0.0)
+    server.handle(ForkServerReady(2), 1.0)
+    for seconds in (GRACEFUL_TIMEOUT, GRACEFUL_TIMEOUT + KILL_TIMEOUT):
+        stopped = StopForkServer(1) in server.handle(Due(), 1.0 + seconds)
+    assert stopped
 
 
 # processes that were killed

@@ -110,7 +110,7 @@ def test_a_process_that_exits_while_a_stop_drains_the_queues_is_restarted(server
 def test_a_stop_during_a_reload_continues_it(server):
     """The old processes drain already. Without successors, queued signals would be lost."""
     server.handle(ReloadRequested(), 0.0)
-    assert actions_of(server.handle(ForkServerReady(2), 5.0)) == [Activate(2), StopForkServer(1), Drain(11), Drain(12)]
+    assert actions_of(server.handle(ForkServerReady(2), 5.0)) == [Activate(2), Drain(11), Drain(12)]
     server.handle(StopRequested(), 5.1)
     assert actions_of(server.handle(Exited(MULE, "exit code 64", expected=True), 5.2)) == [Fork(2, MULE)]
 

@@ -144,8 +144,8 @@ def test_a_worker_that_is_being_replaced_is_not_overdue(server):
 def test_a_reload_sends_sighup_to_the_web_server(server):
     """When the new code has loaded. The reload is complete when the new processes have joined."""
     assert actions_of(server.handle(ReloadRequested(), 0.0)) == [StartForkServer(2)]
-    assert server.handle(ForkServerReady(2), 10.0) == [Activate(2), StopForkServer(1), Drain(12), ReloadCommand(10)]
-    assert server.handle(Exited(MULE, "exit code 64", expected=True), 10.1) == [Fork(2, MULE)]
+    assert server.handle(ForkServerReady(2), 10.0) == [Activate(2), Drain(12), ReloadCommand(10)]
+    assert server.handle(Exited(MULE, "exit code 64", expected=True), 10.1) == [Fork(2, MULE), StopForkServer(1)]
     server.handle(Started(MULE, 13, 2), 10.2)
     assert not server.all_running
     for process, pid in ((FIRST, 31), (SECOND, 32)):
@@ -434,3 +434,11 @@ class AnyHistory(RuleBasedStateMachine):
 
 AnyHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
+
+
+@pytest.mark.parametrize(("expected", "lines"), [(False, 1), (True, 0)])
+def test_a_web_server_that_exits_before_the_stop_drains_it_is_explained(started, expected, lines):
+    """SIGTERM has reached its processes too. The log names the setting of systemd that avoids this."""
+    started.handle(StopRequested(), 10.0)
+    log = log_of(started.handle(Exited(WEB_SERVER, "exit code 0", expected=expected), 10.5))
+    assert [("KillMode=mixed" in text) for text in log] == [True] * lines

@@ -1,0 +1,184 @@
+"""A heliograph server among process groups, resource limits, closed descriptors and setuid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+
+SLOW = """
+@Signal(1).register_handler("mule1")
+def work():
+    time.sleep(0.01)
+    record("done")
+
+@Signal(2).register_handler("worker")
+def fill():
+    for _ in range(300):
+        Signal(1).send()
+    record("filled")
+"""
+
+
+def test_sigterm_to_the_whole_process_group_loses_nothing(server):
+    """All processes of a server get SIGTERM, as systemd sends it by default: queued signals are handled first."""
+    server.start(SLOW, "--mules", "1")
+    server.send(2)
+    server.expect(1, "filled")
+    os.killpg(server.process.pid, signal.SIGTERM)
+    assert server.process.wait(20) == 0
+    assert len(server.events("done")) == 300
+
+
+def test_a_process_that_gets_sigterm_before_it_receives_drains(server):
+    """SIGTERM during a post-fork hook is not lost: the process drains after the hook and is replaced."""
+    server.start(
+        """
+@uwsgi.postfork_hooks.add()
+def hook():
+    record("hook")
+    if str(engines.current().identity) == "mule1" and len(Path("events").read_text().split("hook mule1")) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+        record("survived")
+""",
+        "--mules",
+        "1",
+    )
+    hooks = [event for event in server.events("hook") if event.by == "mule1"]
+    assert [event.by for event in server.expect(1, "survived")] == ["mule1"]
+    assert server.await_successor("mule1", hooks[0].pid)
+
+
+def test_the_application_can_end_what_it_forks_at_import(server):
+    """SIGTERM has its default action in a process that the application forks while it is loaded."""
+    server.start(
+        """
+import multiprocessing
+child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+child.start()
+child.terminate()
+child.join(10)
+record(f"exit{child.exitcode}")
+"""
+    )
+    assert server.expect(1, "exit-15")
+
+
+EXIT_FUNCTIONS = """
+import atexit, tempfile
+TMP = tempfile.TemporaryDirectory()
+atexit.register(record, "exit")
+
+@Signal(1).register_handler("mule1")
+def work():
+    record("begun")
+    block_on("gate")
+    Path(TMP.name, "x").touch()
+    record("found")
+
+@uwsgi.postfork_hooks.add()
+def hook():
+    atexit.register(record, "own")
+"""
+
+
+def test_exit_functions_of_the_application_run_once_after_the_last_process(server):
+    """What is registered at import runs in the fork server, what is registered in a process runs there."""
+    server.start(EXIT_FUNCTIONS, "--mules", "1")
+    first, mule = server.fork_server(), server.pids()["mule1"]
+    server.send(1)
+    server.expect(1, "begun")
+    os.kill(server.master(), signal.SIGHUP)
+    server.await_log("Replaced worker1")
+    server.release("gate")
+    assert server.expect(1, "found")[0].pid == mule
+    server.await_log("Reload complete")
+    assert [event.pid for event in server.expect(1, "exit")] == [first]
+    assert server.end() == 0
+    assert len({event.pid for event in server.events("exit")}) == len(server.events("exit")) == 2
+    assert len({event.pid for event in server.events("own")}) == 4
+
+
+def test_a_fork_server_does_not_wait_for_a_thread_that_never_ends(server):
+    """The log names the thread, and its exit functions run."""
+    server.start(
+        """
+import atexit, threading
+atexit.register(record, "exit")
+threading.Thread(target=time.sleep, args=(600,), name="beat").start()
+"""
+    )
+    assert server.end() == 0
+    assert server.expect(1, "exit")
+    assert "exits without waiting for these threads: beat" in server.log
+
+
+NO_PARENT_DEATH_SIGNAL = """
+import ctypes
+
+def clear():
+    ctypes.CDLL(None).prctl(1, 0)
+
+@uwsgi.postfork_hooks.add()
+def hook():
+    {hook}
+
+@Signal(1).register_handler("mules")
+def work():
+    clear()
+    record("cleared")
+"""
+
+
+def test_processes_end_with_the_master_after_a_hook_has_changed_the_user(server):
+    """The kernel clears the parent death signal at `os.setuid`. It is set again after the hooks."""
+    server.start(NO_PARENT_DEATH_SIGNAL.format(hook="clear()"), "--mules", "1")
+    server.process.kill()
+    server.wait()
+
+
+def test_processes_end_with_the_master_after_a_handler_has_changed_the_user(server):
+    """They notice the end of a pipe that only the master writes."""
+    server.start(NO_PARENT_DEATH_SIGNAL.format(hook="pass"), "--mules", "1")
+    server.send(1)
+    server.expect(1, "cleared")
+    server.process.kill()
+    server.wait()
+
+
+def test_a_reload_runs_the_release_that_the_link_names(server, tmp_path, monkeypatch):
+    """A deployment switches the link of the working directory, and removes the old release."""
+    for number in (1, 2):
+        release = tmp_path / f"release{number}"
+        release.mkdir()
+        (release / "tasks.py").write_text(f"from pathlib import Path\nPath('{tmp_path}/loaded{number}').touch()\n")
+    current = tmp_path / "current"
+    current.symlink_to("release1")
+    monkeypatch.setenv("PWD", str(current))
+    server.directory = current
+    server.launch()
+    server.await_log("Ready: ")
+    current.unlink()
+    current.symlink_to("release2")
+    (tmp_path / "release1" / "log").rename(tmp_path / "release2" / "log")
+    shutil.rmtree(tmp_path / "release1")
+    os.kill(server.master(), signal.SIGHUP)
+    server.await_log("Reload complete")
+    assert (tmp_path / "loaded2").exists()
+    assert server.end() == 0
+
+
+def test_a_fork_server_has_the_options_of_its_interpreter(server):
+    """Also those that only `-X` knows. A module of the application does not hide one of the standard library."""
+    (server.directory / "signal.py").write_text("raise SystemExit('hidden')")
+    server.write("")
+    (server.directory / "tasks.py").write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "Path('flags').write_text(f'{sys.flags.optimize} {sys._xoptions} {sys.warnoptions}')"
+    )
+    flags = ("-P", "-O", "-X", "int_max_str_digits=0", "-W", "error::UserWarning")
+    server.process = server.popen(sys.executable, *flags, "-m", "heliograph", "run", "tasks", "--name", server.name)
+    server.await_log("Ready: ")
+    assert (server.directory / "flags").read_text() == "1 {'int_max_str_digits': '0'} ['error::UserWarning']"
+    assert server.end() == 0
