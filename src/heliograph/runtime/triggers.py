@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,10 +12,11 @@ from typing import Any, TypedDict, TypeVar
 
 from heliograph import engines
 from heliograph._core.schedule.trigger_codec import describe_trigger
-from heliograph._core.signals.handlers import adapt, describe
+from heliograph._core.signals.handlers import adapt, describe, is_coroutine_function, is_generator_function
 from heliograph.exceptions import AlreadyRegistered, NotSupported, ScheduleError, SignalTypeError
 from heliograph.interfaces import SignalRouting, TriggerHosting
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
+from heliograph.runtime import async_handlers
 from heliograph.runtime.handlers import REGISTRY
 from heliograph.runtime.signals import Signal, TypeTarget
 
@@ -154,7 +154,7 @@ def check_options(options: TriggerOptions) -> TriggerOptions:
     if not isinstance(coalesce := options.get("coalesce", True), bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ScheduleError(f"invalid coalesce: {coalesce!r}. Pass True or False.", coalesce)
     checker = options.get("checker")
-    if checker is not None and (not callable(checker) or inspect.iscoroutinefunction(checker)):
+    if checker is not None and not _is_plain_function(checker):
         raise SignalTypeError(f"invalid checker: {checker!r}. Pass a plain function.", checker)
     if (name := options.get("name")) is not None:
         _check_free(name)
@@ -258,15 +258,27 @@ def _checked(func: Callable[..., Any], checker: Checker) -> Callable[..., Any]:
 
     @functools.wraps(func)
     def run_if(*num: int) -> object:
-        return func(*num) if checker() else None
+        return func(*num) if _ask(checker) else None
 
     @functools.wraps(func)
     async def await_if(*num: int) -> object:
-        return await func(*num) if checker() else None
+        return await func(*num) if _ask(checker) else None
 
-    handler: Callable[..., Any] = await_if if inspect.iscoroutinefunction(func) else run_if
+    handler: Callable[..., Any] = await_if if is_coroutine_function(func) else run_if
     vars(handler)[_CHECKED] = func, checker
     return handler
+
+
+def _is_plain_function(checker: object) -> bool:
+    return callable(checker) and not is_coroutine_function(checker) and not is_generator_function(checker)
+
+
+def _ask(checker: Checker) -> object:
+    """Call a checker. Raises: SignalTypeError: its answer is an awaitable or a generator, which always is true."""
+    answer = checker()
+    if answer is not None and answer is not True and answer is not False:
+        async_handlers.refuse_unfinished(answer, "checker")
+    return answer
 
 
 def _check_free(name: str) -> None:
