@@ -16,6 +16,8 @@ from heliograph.settings.addresses import Address
 
 _RETRY_INTERVAL = 0.02
 """Seconds until a signal is sent again if its queue was full."""
+_MAX_WAIT = 86400.0
+"""Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
 
 
 def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
@@ -40,7 +42,7 @@ def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
         raise ValueError(f"not a timeout: {timeout!r}. Use seconds, more than 0")
     deadline = time.monotonic() + timeout
     try:
-        with Address.parse(remote).connect(timeout) as sock:
+        with Address.parse(remote).connect(_left(deadline)) as sock:
             sock.settimeout(_left(deadline))
             sock.sendall(encode_signal(num))
             taken = decode_answer(_receive(sock, deadline))
@@ -99,7 +101,10 @@ def _receive(sock: socket.socket, deadline: float) -> bytes:
     answer = b""
     while len(answer) < PACKET_SIZE:
         sock.settimeout(_left(deadline))
-        chunk = sock.recv(PACKET_SIZE - len(answer))
+        try:
+            chunk = sock.recv(PACKET_SIZE - len(answer))
+        except TimeoutError:  # the deadline, or the end of a part of a long wait
+            continue
         if not chunk:
             raise ConnectionResetError(
                 0, "the server closed the connection without an answer. Use the server's --socket"
@@ -112,4 +117,4 @@ def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return left
+    return min(left, _MAX_WAIT)

@@ -169,3 +169,70 @@ def test_a_full_queue_blocks_the_sender_until_its_timeout(server):
     server.expect(1, "accepted")
     server.await_row(7, sent=65_537, done=65_537, queued=0)
     assert server.end() == 0
+
+
+SIGNALS_OF_THE_APPLICATION = """
+import signal
+
+def on_alarm(*_):
+    raise TimeoutError("alarm")
+
+signal.signal(signal.SIGALRM, on_alarm)
+
+@Signal(1).register_handler("mule1", time_limit=0.5)
+def cancels_alarms():
+    signal.alarm(0)
+    record("began")
+    time.sleep(30)
+    record("never")
+
+@Signal(2).register_handler("mule1", time_limit=60)
+def limited():
+    record("limited")
+
+@Signal(3).register_handler("mule1")
+def own_alarm():
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        time.sleep(5)
+    except TimeoutError:
+        record("alarm")
+
+@Signal(4).register_handler("mule1")
+def waits():
+    record("waiting")
+    Signal(5).wait()
+    record("resumed")
+
+@Signal(5).register_handler("mule1", time_limit=0.3)
+def within():
+    if not os.path.exists("within"):
+        open("within", "w").close()
+        time.sleep(30)
+"""
+
+
+def test_a_time_limit_leaves_sigalrm_to_the_application(server):
+    """The application cannot cancel a limit, and its own alarm works after a handler with a limit."""
+    server.start(SIGNALS_OF_THE_APPLICATION, "--mules", "1", remote="1,2,3")
+    server.send(2)
+    server.send(3)
+    server.expect(1, "alarm")
+    server.send(1)
+    server.await_row(1, started=1, done=0, failed=1)
+    assert not server.events("never")
+    assert server.end() == 0
+
+
+def test_a_time_limit_holds_within_a_waiting_handler(server):
+    """It ends the process, and only its own signal has failed: the waiting one is redelivered."""
+    server.start(SIGNALS_OF_THE_APPLICATION, "--mules", "1", remote="4,5")
+    server.send(4)
+    server.expect(1, "waiting")
+    server.send(5)
+    server.await_row(5, failed=1, dropped=1)
+    server.expect(2, "waiting")
+    server.send(5)
+    server.expect(1, "resumed")
+    server.await_row(4, done=1, failed=0, redelivered=1)
+    assert server.end() == 0

@@ -306,3 +306,10 @@ def test_a_callback_that_was_removed_in_the_same_round_is_not_called(loop, clock
     assert len(called) == 1
     removed = pipes[1 - called[0]]
     removed.selector.register(removed.read, selectors.EVENT_READ, removed.on_readable)
+
+
+@pytest.mark.parametrize("days", [25, 30, 1e6])
+def test_deadline_can_be_further_than_what_the_kernel_takes(days):
+    """The wait is cut. The kernel takes at most 2^31 milliseconds."""
+    wait = module._timeout(100.0 + days * 86400, 100.0)
+    assert 0 < wait * 1000 < 2**31

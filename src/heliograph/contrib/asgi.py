@@ -52,7 +52,7 @@ class Middleware:
         return send_and_join
 
     def _join(self) -> None:
-        join_server(asyncio.get_running_loop())
+        join_server(_running_loop())
         self._joined_in = os.getpid()
 
 
@@ -67,18 +67,33 @@ async def lifespan(app: object) -> AsyncGenerator[None]:
     ...         yield
     """
     del app  # the frameworks pass it
-    join_server(asyncio.get_running_loop())
+    join_server(_running_loop())
     try:
         yield
     finally:
-        await asyncio.to_thread(leave_server)
+        await _leave()
 
 
 def _leaving(receive: Receive) -> Receive:
     async def leave_and_receive() -> Message:
         message = await receive()
         if message["type"] == "lifespan.shutdown":
-            await asyncio.to_thread(leave_server)  # the loop keeps running, so handlers on it finish
+            await _leave()
         return message
 
     return leave_and_receive
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the asyncio loop of this thread. None on another one, such as trio's."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _leave() -> None:
+    if _running_loop() is None:
+        leave_server()  # no handler runs on this loop, so it may wait
+    else:
+        await asyncio.to_thread(leave_server)  # the loop keeps running, so handlers on it finish

@@ -1,29 +1,34 @@
-"""`async def` handlers. They run on the event loop of the web server, or on one of the receiving thread."""
+"""What a handler's call returns: awaitables are run to their end, and generators are refused.
+
+Awaitables run on the event loop of the web server, or on one of the receiving thread. Only the result of the call
+matters: a decorated `async def`, an object with `async def __call__` and a lambda that returns a coroutine are alike.
+"""
 
 from __future__ import annotations
 
+import contextvars
+import inspect
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from heliograph import engines
+from heliograph.exceptions import SignalTypeError
 from heliograph.interfaces import HandlerInterrupted
 
 if TYPE_CHECKING:
     import asyncio
-
-Call = Callable[[int], Coroutine[Any, Any, object]]
-"""An `async def` handler that takes the number of the signal."""
+    from concurrent.futures import Future
 
 _POLL = 0.5
 """Seconds between two checks that the event loop of a handler still runs."""
 _LOOP_EXIT_TIMEOUT = 300.0
 """Seconds that a loop may take to end. asyncio waits as long for the threads of its executor."""
 
-_INTERRUPTED = object()
-"""Result of a handler that was cancelled because its loop ends."""
+_INTERRUPTED, _CANCELLED = object(), object()
+"""Results of a handler that was cancelled: because its loop ends, and for another reason."""
 
 
 class _ThreadState(threading.local):
@@ -34,31 +39,96 @@ class _ThreadState(threading.local):
 THREAD = _ThreadState()
 
 CURRENT_SIGNAL: ContextVar[int | None] = ContextVar("heliograph_handling", default=None)
-"""The signal that a task on the event loop of a web server handles."""
+"""The signal that a task on an event loop handles."""
 
 
-def as_sync(call: Call) -> Callable[[int], object]:
-    """Return a plain handler that runs `call` and returns when it has finished."""
+def finish(result: object, num: int | None = None) -> None:
+    """Run what a call returned to its end, if it is an awaitable. `num` is the signal that is handled.
 
-    def run(num: int) -> object:
-        import asyncio  # noqa: PLC0415 - asyncio would add a third to the time of `import heliograph`
-        from concurrent.futures import CancelledError  # noqa: PLC0415
+    Raises:
+        SignalTypeError: The result is a generator, so none of its code has run.
+        HandlerInterrupted: The event loop of the web server ended first.
+    """
+    while inspect.isawaitable(result):
+        result = _run(result, num)
+    if isinstance(result, (Generator, AsyncGenerator)):
+        refuse_unfinished(result, "handler" if num is not None else "post-fork hook")
 
-        loop = engines.current().loop
-        if loop is not None:
-            return _run_on(loop, call, num)
-        if THREAD.runner is None:
-            THREAD.runner = asyncio.Runner()
+
+def refuse_unfinished(result: object, what: str) -> None:
+    """Refuse an awaitable or a generator, which stands for code that has not run.
+
+    Raises:
+        SignalTypeError: It is one of these.
+    """
+    if not inspect.isawaitable(result) and not isinstance(result, (Generator, AsyncGenerator)):
+        return
+    if isinstance(result, Generator) or inspect.iscoroutine(result):
+        result.close()  # else Python warns that it was never awaited
+    kind = type(result).__name__
+    raise SignalTypeError(
+        f"the {what} returned {kind}, so its code has not run: {result!r}. Return a plain value.", result
+    )
+
+
+def _run(awaitable: Awaitable[Any], num: int | None) -> object:
+    """Run an awaitable to its end, and return its result."""
+    import asyncio  # noqa: PLC0415 - asyncio would add a third to the time of `import heliograph`
+    from concurrent.futures import CancelledError  # noqa: PLC0415
+
+    if _in_running_loop():
+        return _run_in_thread(awaitable, num)
+    loop = engines.current().loop
+    if loop is not None:
+        return _run_on(loop, awaitable, num)
+    if THREAD.runner is None:
+        THREAD.runner = asyncio.Runner()
+    try:
+        return THREAD.runner.run(_await(awaitable), context=contextvars.copy_context())
+    except asyncio.CancelledError as error:  # not an `Exception`, but it must not end the process
+        raise CancelledError from error
+
+
+def _in_running_loop() -> bool:
+    """Return True if the calling thread runs an event loop, which the handler would stop while it is awaited."""
+    import asyncio  # noqa: PLC0415
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _run_in_thread(awaitable: Awaitable[Any], num: int | None) -> object:
+    """Run an awaitable on a loop in another thread, and wait: the loop of this thread is running already."""
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import CancelledError, Future  # noqa: PLC0415
+
+    future: Future[object] = Future()
+
+    def run() -> None:
         try:
-            return THREAD.runner.run(call(num))
-        except asyncio.CancelledError as error:  # not an `Exception`, but it must not end the process
-            raise CancelledError from error
+            future.set_result(asyncio.run(_await(awaitable)))
+        except asyncio.CancelledError:
+            future.set_exception(CancelledError())
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
+            future.set_exception(error)
 
-    return run
+    context = contextvars.copy_context()
+    context.run(CURRENT_SIGNAL.set, num)
+    thread = threading.Thread(target=context.run, args=(run,), name="heliograph-async", daemon=True)
+    thread.start()
+    thread.join()
+    return future.result()
 
 
-def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
-    """Run the handler on `loop`, and wait for it in this thread.
+async def _await(awaitable: Awaitable[Any]) -> object:
+    return await awaitable
+
+
+def _run_on(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[Any], num: int | None) -> object:
+    """Run an awaitable on `loop`, and wait for it in this thread.
 
     Raises:
         HandlerInterrupted: The loop ended before the handler.
@@ -67,23 +137,36 @@ def _run_on(loop: asyncio.AbstractEventLoop, call: Call, num: int) -> object:
     from concurrent.futures import CancelledError  # noqa: PLC0415
 
     if not loop.is_running():
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()  # the successor of this process calls the handler again
         raise HandlerInterrupted
-    future = asyncio.run_coroutine_threadsafe(_with_context(call, num), loop)
+    future = asyncio.run_coroutine_threadsafe(_with_context(awaitable, num), loop)
+    try:
+        result = _result_of(future, loop)
+    except CancelledError:
+        time.sleep(_POLL)  # an ending loop cancels its tasks before it stops
+        if loop.is_running():
+            raise
+        raise HandlerInterrupted from None
+    if result is _CANCELLED:
+        raise CancelledError
+    if result is _INTERRUPTED:
+        _await_end(loop)
+        raise HandlerInterrupted
+    return result
+
+
+def _result_of(future: Future[object], loop: asyncio.AbstractEventLoop) -> object:
+    """Wait for a task on `loop` as long as the loop runs. Raises: HandlerInterrupted: the loop has ended."""
     while True:
         try:
-            result = future.result(_POLL)
-        except CancelledError:
-            time.sleep(_POLL)  # an ending loop cancels its tasks before it stops
-            if loop.is_running():
-                raise
-        except TimeoutError:
+            return future.result(_POLL)
+        except TimeoutError as error:
+            # The handler raised it, or the wait did. In that case the handler may have finished since.
             if future.done():
-                raise  # the handler raised it
-        else:
-            if result is not _INTERRUPTED:
-                return result
-            _await_end(loop)
-            raise HandlerInterrupted
+                if not future.cancelled() and future.exception() is error:
+                    raise
+                continue
         if not loop.is_running():
             raise HandlerInterrupted
 
@@ -95,15 +178,13 @@ def _await_end(loop: asyncio.AbstractEventLoop) -> None:
         time.sleep(_POLL)
 
 
-async def _with_context(call: Call, num: int) -> object:
+async def _with_context(awaitable: Awaitable[Any], num: int | None) -> object:
     """Set the current signal on the loop, and detect that the loop cancels all its tasks."""
     import asyncio  # noqa: PLC0415
 
     CURRENT_SIGNAL.set(num)
     try:
-        return await call(num)
+        return await awaitable
     except asyncio.CancelledError:
         # An ending loop cancels all tasks, then waits for them and for the threads of its executor.
-        if all(task.cancelling() for task in asyncio.all_tasks()):
-            return _INTERRUPTED
-        raise
+        return _INTERRUPTED if all(task.cancelling() for task in asyncio.all_tasks()) else _CANCELLED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 from collections.abc import Callable
@@ -45,7 +44,9 @@ def dispatch(num: int) -> Exception | None:
     state = STATE.__dict__  # one attribute of a `threading.local` costs as much as the rest of this function
     outer, state["handling"] = state.get("handling"), num
     try:
-        HANDLERS[num](num)
+        result = HANDLERS[num](num)
+        if result is not None:
+            async_handlers.finish(result, num)
     except Exception as failure:  # noqa: BLE001 - a failing handler must not end its process
         _LOG.exception("Handler of signal %d failed in %s: %s", num, _identity(), _name(num))
         return failure
@@ -61,8 +62,8 @@ def wrap_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -
     Frameworks use this for work before and after each handler.
 
     Args:
-        wrapper: Returns a function that takes the arguments of the handler (use `functools.wraps`), and is `async def`
-            if the handler is.
+        wrapper: Returns a function that takes the arguments of the handler (use `functools.wraps`). If the handler
+            returns an awaitable, as an `async def` does, it must return that or its own.
     """
     _WRAPPERS.append(wrapper)
 
@@ -89,7 +90,7 @@ def register(num: int, target: str, func: Callable[..., Any], options: HandlerOp
         )
     if old is None or old.target != text or engine.can_change_target:
         engine.register_signal(num, text, dispatch, options)
-    HANDLERS[num] = async_handlers.as_sync(call) if inspect.iscoroutinefunction(func) else call
+    HANDLERS[num] = call
     OPTIONS[num] = options
     REGISTRY.registered[num] = SignalDescription(num, text, func)
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from heliograph import engines
-from heliograph._core.signals.handlers import describe
-from heliograph.interfaces import Processes
+from heliograph._core.signals.handlers import describe, is_generator_function
+from heliograph.exceptions import SignalTypeError
+from heliograph.interfaces import HandlerInterrupted, Processes
+from heliograph.runtime import async_handlers
 
 _LOG = logging.getLogger("heliograph.hooks")
 _Hook = TypeVar("_Hook", bound=Callable[[], object])
@@ -23,9 +25,19 @@ class _PostForkHooks:
 
         Hooks run in the order in which they were added. An exception is logged and does not stop the other hooks. With
         `--lazy-apps` the application is loaded after the fork, so the function runs immediately.
+        A hook may be `async def`. The next hook starts when it has finished.
+
+        Raises:
+            SignalTypeError: The function is a generator function.
         """
 
         def add_(func: _Hook) -> _Hook:
+            if is_generator_function(func):
+                raise SignalTypeError(
+                    f"invalid post-fork hook: {describe(func)} is a generator function, and a call would run none of "
+                    "its code. Pass a function without `yield`.",
+                    func,
+                )
             _server().on_fork(lambda: _run(func))
             return func
 
@@ -89,8 +101,10 @@ def _server() -> Processes:
 
 def _run(func: Callable[[], object]) -> None:
     try:
-        func()
-    except Exception:  # noqa: BLE001 - one failing hook does not stop the others
+        result = func()
+        if result is not None:
+            async_handlers.finish(result)
+    except (Exception, HandlerInterrupted):  # noqa: BLE001 - one failing hook does not stop the others
         _LOG.exception("Post-fork hook %s failed in %s", describe(func), _server().identity)
 
 

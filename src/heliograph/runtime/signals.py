@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -279,7 +280,7 @@ def _number_of(name: str, given: int | None) -> int:
 
 def _wait(num: int | None, timeout: float | None) -> int:
     engine: SignalWaiting = engines.current()
-    return engine.signal_wait(num, timeout)
+    return engine.signal_wait(num, None if timeout == math.inf else timeout)
 
 
 def _check_timeout(timeout: float) -> None:

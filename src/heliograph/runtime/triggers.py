@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -13,10 +11,11 @@ from typing import Any, TypedDict, TypeVar
 
 from heliograph import engines
 from heliograph._core.schedule.trigger_codec import describe_trigger
-from heliograph._core.signals.handlers import adapt, describe
+from heliograph._core.signals.handlers import adapt, describe, is_coroutine_function, is_generator_function
 from heliograph.exceptions import AlreadyRegistered, NotSupported, ScheduleError, SignalTypeError
 from heliograph.interfaces import SignalRouting, TriggerHosting
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
+from heliograph.runtime import async_handlers
 from heliograph.runtime.handlers import REGISTRY
 from heliograph.runtime.signals import Signal, TypeTarget
 
@@ -32,7 +31,8 @@ MIN_PERIOD = 1e-6
 """Seconds. After some months of uptime a float cannot represent shorter periods."""
 MAX_NAME_LENGTH = 200
 """Characters of the name of a trigger. It must fit into a report to the master."""
-_MAX_SECONDS = sys.float_info.max
+_MAX_SECONDS = 1e11
+"""Seconds of the longest period, delay or limit: some 3,000 years. Later runs have no date."""
 _MAX_SUFFIX = 20
 """Characters of the suffix of an automatic name."""
 
@@ -154,7 +154,7 @@ def check_options(options: TriggerOptions) -> TriggerOptions:
     if not isinstance(coalesce := options.get("coalesce", True), bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ScheduleError(f"invalid coalesce: {coalesce!r}. Pass True or False.", coalesce)
     checker = options.get("checker")
-    if checker is not None and (not callable(checker) or inspect.iscoroutinefunction(checker)):
+    if checker is not None and not _is_plain_function(checker):
         raise SignalTypeError(f"invalid checker: {checker!r}. Pass a plain function.", checker)
     if (name := options.get("name")) is not None:
         _check_free(name)
@@ -169,7 +169,7 @@ def check_seconds(option: str, seconds: float) -> None:
     """
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not number or not 0 <= seconds <= _MAX_SECONDS:
-        raise ScheduleError(f"invalid {option}: {seconds!r}. Pass seconds, 0 or more.", seconds)
+        raise ScheduleError(f"invalid {option}: {seconds!r}. Pass seconds, 0 to 1e11.", seconds)
 
 
 def get_triggers() -> tuple[Trigger, ...]:
@@ -237,9 +237,11 @@ def check_period(period: float, per_second: int = 1) -> float:
         ScheduleError: The period is not a number greater than 0, or too short.
     """
     number = isinstance(period, (int, float)) and not isinstance(period, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not number or not 0 < period <= _MAX_SECONDS:
+    if not number or not 0 < period <= _MAX_SECONDS * per_second:
         unit = "seconds" if per_second == 1 else "milliseconds"
-        raise ScheduleError(f"invalid period: {period!r}. Pass a number of {unit} greater than 0.", period)
+        raise ScheduleError(
+            f"invalid period: {period!r}. Pass a number of {unit} greater than 0 and at most 1e11 s.", period
+        )
     seconds = period / per_second
     if seconds < MIN_PERIOD:
         raise ScheduleError(f"period too short: {seconds:g} s. Pass at least {MIN_PERIOD:g} s.", period)
@@ -258,15 +260,27 @@ def _checked(func: Callable[..., Any], checker: Checker) -> Callable[..., Any]:
 
     @functools.wraps(func)
     def run_if(*num: int) -> object:
-        return func(*num) if checker() else None
+        return func(*num) if _ask(checker) else None
 
     @functools.wraps(func)
     async def await_if(*num: int) -> object:
-        return await func(*num) if checker() else None
+        return await func(*num) if _ask(checker) else None
 
-    handler: Callable[..., Any] = await_if if inspect.iscoroutinefunction(func) else run_if
+    handler: Callable[..., Any] = await_if if is_coroutine_function(func) else run_if
     vars(handler)[_CHECKED] = func, checker
     return handler
+
+
+def _is_plain_function(checker: object) -> bool:
+    return callable(checker) and not is_coroutine_function(checker) and not is_generator_function(checker)
+
+
+def _ask(checker: Checker) -> object:
+    """Call a checker. Raises: SignalTypeError: its answer is an awaitable or a generator, which always is true."""
+    answer = checker()
+    if answer is not None and answer is not True and answer is not False:
+        async_handlers.refuse_unfinished(answer, "checker")
+    return answer
 
 
 def _check_free(name: str) -> None:

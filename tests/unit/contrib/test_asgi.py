@@ -178,3 +178,22 @@ def test_frameworks_accept_the_lifespan(engine, framework):
         "leave",
         "lifespan.shutdown.complete",
     ]
+
+
+def test_lifespan_and_middleware_do_nothing_on_a_loop_that_is_not_asyncio():
+    """As under trio: no asyncio loop runs, and there is no server."""
+    from heliograph.contrib.asgi import Middleware, lifespan
+
+    passed = []
+
+    async def app(_scope, _receive, _send):
+        passed.append("request")
+
+    async def serve():
+        await Middleware(app)({"type": "http"}, None, None)
+        async with lifespan(app):
+            passed.append("inside")
+
+    with pytest.raises(StopIteration):
+        serve().send(None)  # drives the coroutine without asyncio
+    assert passed == ["request", "inside"]

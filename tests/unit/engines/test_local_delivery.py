@@ -103,3 +103,12 @@ def test_a_sender_that_would_wait_for_itself_does_not_wait(pipes, count):
     with pytest.raises(QueueStaysFull) as caught:
         deliver(pipes[:count], 3600.0, lambda fds: pipes[0].write in fds)
     assert caught.value.self_deadlock
+
+
+@pytest.mark.parametrize("timeout", [30 * 86400.0, 1e10, float("inf")])
+def test_wait_for_a_full_pipe_can_exceed_what_the_kernel_takes(pipes, timeout):
+    """The wait is cut into parts. The kernel takes at most 2^31 milliseconds."""
+    pipes[0].fill()
+    threading.Timer(0.05, pipes[0].empty).start()
+    deliver(pipes[:1], timeout=timeout)
+    assert pipes[0].empty() == RECORD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +14,16 @@ def adapt(func: Callable[..., Any]) -> Callable[[int], Any]:
     """Return a callable that takes the number. The signature of `func` is inspected only here.
 
     Raises:
-        SignalTypeError: `func` is not callable, or takes other arguments.
+        SignalTypeError: `func` is not callable, is a generator function, or takes other arguments.
     """
     if not callable(func):
         raise SignalTypeError(f"invalid signal handler: {func!r}. Pass a callable.", func)
+    if is_generator_function(func):
+        raise SignalTypeError(
+            f"invalid signal handler: {describe(func)} is a generator function, and a call would run none of its code. "
+            "Pass a function without `yield`.",
+            func,
+        )
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some builtins have no signature
@@ -30,6 +37,23 @@ def adapt(func: Callable[..., Any]) -> Callable[[int], Any]:
         "Pass a function that takes the number of the signal or nothing.",
         func,
     )
+
+
+def is_generator_function(func: Callable[..., Any]) -> bool:
+    """Return True if a call visibly returns a generator or an async generator."""
+    return any(inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call) for call in _called(func))
+
+
+def is_coroutine_function(func: Callable[..., Any]) -> bool:
+    """Return True if a call visibly returns a coroutine: `async def`, or an object with `async def __call__`."""
+    return any(inspect.iscoroutinefunction(call) for call in _called(func))
+
+
+def _called(func: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+    """Return the function behind any `functools.partial`, and the `__call__` of its class."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    return func, type(func).__call__
 
 
 def describe(func: Callable[..., Any]) -> str:

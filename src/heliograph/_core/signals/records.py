@@ -5,6 +5,7 @@ A record is RECORD_BYTES long, so that the kernel writes it atomically (`PIPE_BU
     byte 0     state: 0 empty or done, 1 fetched, 2 running, 3 interrupted
     byte 1     number of the signal
     byte 2     attempts: number of processes that were killed while they ran it
+    byte 3     1 while its time limit is the one that ends the process
     bytes 4-5  the queue that it came through, as an index of `pipes.server_queues`, little endian
 
 An in-flight buffer holds PREFETCH records in shared memory. A process lets the kernel read records straight into it
@@ -25,10 +26,13 @@ PREFETCH = 64
 IN_FLIGHT_BYTES = RECORD_BYTES * PREFETCH
 """Bytes of an in-flight buffer."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the format of a record. Increase it when the meaning of a byte changes."""
 
 DONE, FETCHED, RUNNING, INTERRUPTED = 0, 1, 2, 3
+
+LIMITED_BYTE = 3
+"""Position of the byte that says whose time limit ends the process: handlers can run within waiting ones."""
 
 
 class Record(NamedTuple):

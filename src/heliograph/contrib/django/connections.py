@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
+
+from heliograph._core.signals.handlers import is_coroutine_function
 
 
 def with_fresh_connections(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -17,7 +19,7 @@ def with_fresh_connections(handler: Callable[..., Any]) -> Callable[..., Any]:
     Django does the same for requests. Without it, the database may have closed the connection of a process that rarely
     handles a signal. Inside `atomic()` no connection is closed.
     """
-    return _around_async(handler) if inspect.iscoroutinefunction(handler) else _around(handler)
+    return _around_async(handler) if is_coroutine_function(handler) else _around(handler)
 
 
 def _around(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,11 +27,20 @@ def _around(handler: Callable[..., Any]) -> Callable[..., Any]:
     def handle(*args: int) -> Any:
         close_old_connections()
         try:
-            return handler(*args)
+            result = handler(*args)
         finally:
             close_old_connections()
+        return _finish(result) if inspect.isawaitable(result) else result
 
     return handle
+
+
+async def _finish(result: Awaitable[object]) -> object:
+    """Await what a plain function returned, and close the connections that it used."""
+    try:
+        return await result
+    finally:
+        await sync_to_async(close_old_connections)()
 
 
 def _around_async(handler: Callable[..., Any]) -> Callable[..., Any]:

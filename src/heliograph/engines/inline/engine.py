@@ -296,5 +296,6 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         if timeout is not None and not isinstance(self.clock, SystemClock):
             self.clock.sleep(timeout)
         elif timeout is not None or threading.active_count() > 1:
+            longest = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
             with self._changed:
-                self._changed.wait_for(lambda: waiter.received is not None, timeout)
+                self._changed.wait_for(lambda: waiter.received is not None, longest)

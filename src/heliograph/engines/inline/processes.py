@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from heliograph.exceptions import ConfigError, TargetError
@@ -12,12 +12,6 @@ from heliograph.models import FarmSpec, Identity, Topology
 from heliograph.settings.processes import check_farms
 
 DEFAULT_TOPOLOGY = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=1)
-
-
-class _CurrentProcess(threading.local):
-    """The process that a thread simulates."""
-
-    process: Identity | None = None
 
 
 class SimulatedProcesses:
@@ -30,7 +24,8 @@ class SimulatedProcesses:
             raise ConfigError(str(error)) from error
         self._topology = topology
         self._first = next(iter(topology.processes()), Identity("external"))
-        self._current = _CurrentProcess()
+        # An `async def` handler that runs in a thread of its own gets the context of its sender, and so its identity.
+        self._current: ContextVar[Identity | None] = ContextVar("heliograph_process", default=None)
 
     @contextmanager
     def as_process(self, process: Identity | str) -> Generator[None]:
@@ -39,15 +34,16 @@ class SimulatedProcesses:
         Raises:
             TargetError: The server has no such process.
         """
-        before, self._current.process = self._current.process, self._identity_named(process)
+        before = self._current.get()
+        self._current.set(self._identity_named(process))
         try:
             yield
         finally:
-            self._current.process = before
+            self._current.set(before)
 
     @property
     def identity(self) -> Identity:
-        return self._current.process or self._first
+        return self._current.get() or self._first
 
     @property
     def topology(self) -> Topology:

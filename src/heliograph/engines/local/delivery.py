@@ -8,6 +8,9 @@ from os import write
 
 from heliograph.interfaces import Clock
 
+_MAX_WAIT = 86400.0
+"""Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
+
 Delivery = tuple[int, bytes]
 """A descriptor to write to, and the record to write."""
 
@@ -64,4 +67,4 @@ def _await_room(fds: Sequence[int], deadline: float, clock: Clock, is_only_reade
         left = deadline - clock.monotonic()
         if self_deadlock or left <= 0:
             raise QueueStaysFull(self_deadlock=self_deadlock)
-        milliseconds = left * 1000
+        milliseconds = min(left, _MAX_WAIT) * 1000

@@ -14,26 +14,43 @@ How it works
 
 from __future__ import annotations
 
+import _signal
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-from heliograph._core.signals.records import DONE, IN_FLIGHT_BYTES, INTERRUPTED, RECORD_BYTES, RUNNING, unfinished
+from heliograph._core.signals.records import (
+    DONE,
+    IN_FLIGHT_BYTES,
+    INTERRUPTED,
+    LIMITED_BYTE,
+    RECORD_BYTES,
+    RUNNING,
+    unfinished,
+)
 from heliograph._core.stats.counters import ProcessCounters
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
+from heliograph.ipc.time_limit import LimitTimer
 from heliograph.models import SIGNALS
 
 _LOG = logging.getLogger("heliograph.local")
 
 LimitedHandler = tuple[Handler, float]
 """A handler, and its time limit in seconds; 0: no limit."""
+
+_MAX_WAIT = 86400.0
+"""Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
+
+_SIGTERM = int(signal.SIGTERM)
+_handler_of: Callable[[int], object] = getattr(_signal, "getsignal")  # noqa: B009 - the one of `signal` takes ten times as long
 
 _SHARED_BATCH = 32
 """Signals that are fetched from one shared queue before the receiver polls the other queues again."""
@@ -59,8 +76,11 @@ class Receiver:
         self._handlers = handlers
         self._left = max_signals or -1
         self._draining = False
+        self._drain_on_sigterm: Callable[[int, object], None] | None = None
         self._abandoned = False
         self._depth = 0
+        self._limit = (math.inf, 0)  # deadline and record of the time limit that ends first
+        self._limit_timer: LimitTimer | None = None
         self._next = self._end = 0
         self._arrived = threading.Condition()
         self._arrivals = [0] * SIGNALS
@@ -82,8 +102,8 @@ class Receiver:
 
     def drain_on_sigterm(self) -> None:
         """Handle SIGTERM by `drain`. Must be called in the main thread."""
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._on_sigterm)
+        self._drain_on_sigterm = self._on_sigterm
+        self._catch_sigterm()
 
     def drain_on_end_of(self, fd: int) -> None:
         """Let `run` return when the master has exited: then the writing end of this pipe is closed.
@@ -92,6 +112,10 @@ class Receiver:
         """
         self._alive = fd
         self._epoll.register(fd, 0)  # EPOLLHUP is always reported.
+
+    def _catch_sigterm(self) -> None:
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._drain_on_sigterm)
 
     def drain(self) -> None:
         """Let `run` return after the running handler. Safe to call in a handler of a Unix signal."""
@@ -102,6 +126,7 @@ class Receiver:
     def abandon(self) -> None:
         """In a process that the application forked, leave buffer and counters to the parent, which owns them."""
         self._abandoned = True
+        self._drain_on_sigterm = None
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -145,7 +170,7 @@ class Receiver:
                 left = -1.0 if deadline is None else deadline - time.monotonic()
                 if deadline is not None and left <= 0:
                     raise WaitTimeout(num, timeout or 0.0)
-                self._run_once(left, only=1)
+                self._run_once(min(left, _MAX_WAIT), only=1)
 
     @contextmanager
     def _nested(self, found: list[int]) -> Generator[None]:
@@ -168,7 +193,9 @@ class Receiver:
                 return [n for n in candidates if self._arrivals[n] > before[n]]
 
             try:
-                found = self._arrived.wait_for(arrived, timeout)
+                found = self._arrived.wait_for(
+                    arrived, None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+                )
             finally:
                 self._thread_waiters -= 1
         if not found:
@@ -231,6 +258,9 @@ class Receiver:
             offset = self._next * RECORD_BYTES
             self._next += 1
             if in_flight[offset] != DONE:  # a predecessor may have left gaps
+                # asyncio removes our handler for SIGTERM if a handler's loop had one of its own.
+                if self._drain_on_sigterm is not None and _handler_of(_SIGTERM) is not self._drain_on_sigterm:
+                    self._catch_sigterm()
                 self._handle(offset)
                 run += 1
                 if run == most:
@@ -289,16 +319,36 @@ class Receiver:
         self._slot.failed[self._in_flight[offset + 1]] += 1
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
-        """Run a handler under a time limit: SIGALRM kills this process if the handler exceeds it."""
+        """Run a handler under a time limit: the kernel ends this process if the handler exceeds it.
+
+        If the handler runs within a waiting one, the limit that ends first applies.
+        """
         num = self._in_flight[offset + 1]
-        if self._depth:  # the limit of the outer handler applies
+        outer = self._limit
+        deadline = time.monotonic() + limit
+        if deadline >= outer[0]:
             return handler(num)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, limit)
+        self._set_limit((deadline, offset))
         try:
             return handler(num)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._set_limit(outer)
+
+    def _set_limit(self, limit: tuple[float, int]) -> None:
+        """Let the kernel end this process at a deadline, because of the record at an offset. Deadline inf: do not."""
+        if self._abandoned:
+            return
+        (_, before), (deadline, offset) = self._limit, limit
+        self._in_flight[before + LIMITED_BYTE] = 0
+        if deadline < math.inf:
+            self._in_flight[offset + LIMITED_BYTE] = 1
+        self._limit = limit
+        try:
+            if self._limit_timer is None:
+                self._limit_timer = LimitTimer()
+            self._limit_timer.set(deadline)
+        except OSError as error:
+            _LOG.error("Running a handler without its time limit: %s", error)
 
     def _notify_waiters(self, num: int) -> None:
         """Notify an outer level of this loop, and the threads that wait."""

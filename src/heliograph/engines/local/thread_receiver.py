@@ -51,7 +51,7 @@ class ThreadReceiver(Receiver):
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit. If it exceeds the limit, the process ends after the running requests."""
-        timer = threading.Timer(limit, self._give_up, (offset, limit))
+        timer = threading.Timer(min(limit, threading.TIMEOUT_MAX), self._give_up, (offset, limit))
         timer.daemon = True
         timer.start()
         try:

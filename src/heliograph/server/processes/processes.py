@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from heliograph._core.schedule.trigger_codec import from_json
 from heliograph._core.supervision import actions, events
 from heliograph._core.supervision.children import EXIT_RECYCLED, WEB_SERVER
+from heliograph.ipc.time_limit import LIMIT_SIGNAL
 from heliograph.models import SIGNALS, CronRule, FileMonitor, Identity, Timer
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.processes.fork_servers import ForkServers
@@ -167,7 +168,7 @@ class Processes:
             self._web_server.pid = 0
             self._dispatcher.handle(events.Exited(WEB_SERVER, reason, code=code), now)
         elif process is not None and not self._supervisor.is_external(process):
-            self._recover(process, timed_out=code == -signal.SIGALRM)
+            self._recover(process, timed_out=code == -LIMIT_SIGNAL)
             self._dispatcher.handle(events.Exited(process, reason, expected=code == EXIT_RECYCLED), now)
         elif self._supervisor.forking:  # Else it is an orphan that the application started.
             self._unreported_exits[pid] = code
@@ -182,7 +183,7 @@ class Processes:
 
 
 def _exit_reason(code: int) -> str:
-    if code == -signal.SIGALRM:
+    if code == -LIMIT_SIGNAL:
         return "its handler exceeded the time limit"
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 

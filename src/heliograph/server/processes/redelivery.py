@@ -5,7 +5,16 @@ from __future__ import annotations
 import logging
 import os
 
-from heliograph._core.signals.records import DONE, FETCHED, RECORD_BYTES, RUNNING, Record, encode, unfinished
+from heliograph._core.signals.records import (
+    DONE,
+    FETCHED,
+    LIMITED_BYTE,
+    RECORD_BYTES,
+    RUNNING,
+    Record,
+    encode,
+    unfinished,
+)
 from heliograph._core.signals.targets import readers_of
 from heliograph.models import Identity
 from heliograph.server.server_queues import ServerQueues
@@ -23,12 +32,14 @@ class Redelivery:
         self._queues = queues
 
     def recover(self, process: Identity, *, timed_out: bool) -> None:
-        """Redeliver what a process had not finished. `timed_out`: its last handler exceeded the time limit."""
+        """Redeliver what a process had not finished. `timed_out`: one of its handlers exceeded its time
+        limit. The others were waiting for it, or it for them."""
         counters = self._queues.counters
         buffer = self._queues.memory.in_flight(process)
         for offset, record in unfinished(buffer):
             started, was_running = record.state != FETCHED, record.state == RUNNING
-            reason = self._reason_to_drop(record, timed_out=timed_out) if started else None
+            exceeded = timed_out and bool(buffer[offset + LIMITED_BYTE])
+            reason = self._reason_to_drop(record, timed_out=exceeded) if started else None
             if reason is not None:
                 buffer[offset] = DONE
                 counters.dropped[record.num] += 1
