@@ -33,7 +33,7 @@ Exit codes:
 @click.argument("remote")
 @click.option("--timeout", type=float, default=5.0, show_default=True, metavar="S", help="Seconds for the exchange.")
 def send(number: int, remote: str, timeout: float) -> None:
-    """Send a signal, and exit with the code that says how it went."""
+    """Send a signal, and exit with the code of its result."""
     try:
         send_signal(number, remote, timeout)
     except RemoteRejected as error:

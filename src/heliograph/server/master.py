@@ -44,7 +44,7 @@ _LOG = logging.getLogger("heliograph.master")
 
 
 class Master:
-    """Runs a server until it is told to stop."""
+    """Runs a server until a stop is requested."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -116,7 +116,7 @@ class Master:
 
 
 def _handlers(dispatcher: Dispatcher, operations: ServerOperations) -> dict[int, Callable[[float], None]]:
-    """Return what the master does at each Unix signal."""
+    """Return the handlers of the master's Unix signals."""
     return {
         signal.SIGTERM: partial(dispatcher.handle, StopRequested()),
         signal.SIGINT: partial(dispatcher.handle, StopRequested()),
@@ -142,7 +142,7 @@ def _log_lost(queues: MasterQueues) -> None:
 def _inherited(
     settings: ServerSettings, server: ServerQueues, reports: int, generation: int, **own: int
 ) -> InheritedState:
-    """Return what a fork server inherits (with descriptors of its own), or a process that joins."""
+    """Return the state that a fork server (with descriptors of its own) or a joining process inherits."""
     shared = {"memory": server.memory.fd, "reports": reports, **queue_descriptors(settings.topology, server.pipes)}
     process_settings = ProcessSettings(
         topology=settings.topology,

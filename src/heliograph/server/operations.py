@@ -1,4 +1,4 @@
-"""What the verbs of the control socket do on this server, and the state that it reports."""
+"""The operations of this server that the verbs of the control socket use, and the state that it reports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ServerOperations:
         self._scheduler = scheduler
 
     def for_verbs(self, inherited: Callable[[int], InheritedState]) -> Operations:
-        """Return what the verbs need. `inherited` returns what a process that joins gets, for a generation."""
+        """Return the operations for the verbs. `inherited` makes the state of a joining process for a generation."""
         supervisor = self._dispatcher.supervisor
         return Operations(
             status=self.status,

@@ -32,8 +32,8 @@ def next_fire(rule: CronRule, after: float) -> float:
 def zone_named(tz: str) -> tzinfo:
     """Return the zone of an IANA name, or the zone of this machine for "".
 
-    The zone of this machine is that of the variable TZ, else of `LOCALTIME`, else UTC. It is read once for each value
-    of TZ.
+    The variable TZ names the zone of this machine, else the file `LOCALTIME` has it, else it is UTC. It is read once
+    for each value of TZ.
 
     Raises:
         ScheduleError: The name is unknown, or the zone of this machine cannot be read.

@@ -67,7 +67,7 @@ class SchedulerHost:
     """Seconds after which the host ticks at the latest while there are cron rules, since the wall clock may be set."""
     open_watcher: Callable[[], FileWatcher] = _open_watcher
     last_runs: LastRunStore | None = field(default=None)
-    """Where the runs of cron rules with a `misfire_grace` are kept across restarts. None: nowhere."""
+    """Keeps the last runs of cron rules with a `misfire_grace` across restarts. None: they are not kept."""
 
 
 class Scheduler:
@@ -84,7 +84,7 @@ class Scheduler:
         self._watched: dict[str, Trigger] = {}
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
-        """Have exactly these triggers. A trigger with the name and the times of an existing one continues it."""
+        """Replace all triggers by these. A trigger with the name and the times of an existing one continues it."""
         listed = list(triggers)
         last_runs = self._host.last_runs.load() if self._host.last_runs is not None else {}
         self._schedule.replace_all(listed, self._host.now(), last_runs)
@@ -114,7 +114,7 @@ class Scheduler:
         self._schedule.change_period(name, period, self._host.now())
 
     def wait(self) -> float:
-        """Return in how many seconds the next `tick` is due. Infinite if none is."""
+        """Return the seconds until the next `tick` is due. Infinite if none is."""
         return self._runs.wait(self._host.now())
 
     @property

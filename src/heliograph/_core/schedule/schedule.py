@@ -7,7 +7,7 @@ Rules
     count as missed. With `coalesce=False` all of them run. A run later than `misfire_grace` counts as missed. A delay
     by jitter is not lateness.
     After a clock change of more than three hours the new time holds immediately, as in Debian's cron. After a smaller
-    change, skipped runs are made up for, and a clock that was set back repeats no run.
+    change, the schedule catches up on skipped runs, and a clock that was set back repeats no run.
     A new set of triggers (a reload) continues each trigger that has the same name and times, even if it now sends
     another signal: its fixed rate, its counts, and whether it has ended.
 
@@ -33,7 +33,7 @@ CLOCK_JUMP = 3 * 3600.0
 CLOCK_CHECK_INTERVAL = 60.0
 """Seconds between two checks of the wall clock while there are cron rules, since it may have been set."""
 MAX_CATCH_UP_RUNS = 1000
-"""Runs that are made up for at a time with `coalesce=False`. Beyond that, the runs of a timer count as missed. The
+"""Most runs to catch up on at a time with `coalesce=False`. Beyond that, the runs of a timer count as missed. The
 runs of a cron rule are not counted, since each needs a calendar lookup."""
 MAX_STALE_ITEMS = 64
 """Stale items that a heap may have in addition to the number of triggers."""
@@ -68,9 +68,9 @@ class Entry:
     delay: float = 0.0
     """Seconds of jitter of the next run."""
     tick: int = 0
-    """Of a timer: the k of the next run."""
+    """Timers only: the k of the next run."""
     runs_before_change: int = 0
-    """Of a timer: how many runs it had before its current period was set."""
+    """Timers only: the number of runs before its current period was set."""
     fired: int = 0
     missed: int = 0
     serial: int = 0
@@ -92,7 +92,7 @@ class Schedule:
     def replace_all(
         self, triggers: Iterable[Trigger], now: ClockReading, last_runs: Mapping[str, float] = _NO_RUNS
     ) -> None:
-        """Have exactly these triggers. A trigger with the name and the times of an existing one continues it.
+        """Replace all triggers by these. A trigger with the name and the times of an existing one continues it.
 
         `last_runs` has the last runs of cron rules, in wall time. A new rule with a `misfire_grace` catches up on the
         runs since then.
@@ -229,7 +229,7 @@ class Schedule:
         return times
 
     def _count_runs(self, rule: CronRule, due: float, until: float) -> int:
-        """Return how many runs of a rule there are from `due` to `until`, at most `MAX_CATCH_UP_RUNS`."""
+        """Return the number of runs of a rule from `due` to `until`, at most `MAX_CATCH_UP_RUNS`."""
         runs = 0
         while due <= until and runs < MAX_CATCH_UP_RUNS:
             runs += 1
@@ -237,7 +237,7 @@ class Schedule:
         return runs
 
     def _times(self, entry: Entry, *, passed: int, in_time: int) -> int:
-        """Return how many of the runs that came up to make up for, and count the others as missed."""
+        """Return the number of due runs to send, and count the others as missed."""
         times = min(in_time, 1 if entry.trigger.coalesce else MAX_CATCH_UP_RUNS)
         entry.missed += passed - times
         return times

@@ -17,7 +17,7 @@ Web server
     The web server replaces them; a worker that leaves vacates its worker number.
     A reload sends SIGHUP to the command.
     If the command exits, it is restarted. Exception: the server stops with it if the exit code was 0, or if no process
-    had joined. An exit caused by our SIGHUP does not count, since the command may not have installed its handler yet.
+    had joined. An exit caused by that SIGHUP does not count, since the command may not have installed its handler yet.
     A stop drains the web server before the other processes.
 
 Deadlines
@@ -46,7 +46,7 @@ class Supervisor(ServerState):
     """Decides what the master does. Times are seconds on one monotonic clock."""
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
-        """Return what to do about an event, in order."""
+        """Return the actions that follow from an event, in order."""
         actions = self._handle(event, now)
         if not self.stopping and self.complete:
             actions += self._progress.report(self._loads, now=now)
@@ -129,7 +129,7 @@ class Supervisor(ServerState):
             child.clear()
         if was_current:
             return self._replace_fork_server(f"Fork server exited ({reason})", now)
-        # It was told to fork and then to exit, and was killed in between: the current fork server forks instead.
+        # It got commands to fork and to exit, and was killed in between: the current fork server forks instead.
         return [action for child in not_forked if not self._stop.idle for action in self._start(child, now)]
 
     def _replace_fork_server(self, what_happened: str, now: float) -> list[Action]:
@@ -216,13 +216,13 @@ class Supervisor(ServerState):
             proven = self._children.proven(child, -NEVER)
             if not event.code or not (proven or child.hung_up):
                 return self._stop_with(child, event, now, proven=proven)
-        was_told = child.state in ("draining", "killed")
-        # A web server may take long to notice that it cannot load its application, and serves nobody before.
+        commanded = child.state in ("draining", "killed")
+        # A web server may take long to notice that it cannot load its application, and serves no request before.
         early = uptime < MIN_UPTIME or not self._children.proven(child, child.since)
         child.clear()
         if child.policy.restart == "never" or self._stop.is_over_for(child, now):
             return []
-        if was_told or event.expected:
+        if commanded or event.expected:
             child.early_exits = 0
             return self._start(child, now)
         child.early_exits = child.early_exits + 1 if early else 0

@@ -24,14 +24,14 @@ _LOG_INTERVAL = 1.0
 """Seconds between two log lines about rejected signals."""
 
 SendExternal = Callable[[int], str | None]
-"""Sends a signal. Returns why it is rejected, or None if it was sent."""
+"""Sends a signal. Returns the reason if it is rejected, else None."""
 
 
 class UwsgiListener(RequestServer):
     """Listens at an address, and sends the signals that arrive."""
 
     def __init__(self, address: Address, selector: Selector, send: SendExternal) -> None:
-        """Listen at the address. Raises: ConfigError: that is not possible."""
+        """Listen at the address. Raises: ConfigError: no socket can listen there."""
         self._send = send
         self._rejected = 0
         self._logged_at = -NEVER

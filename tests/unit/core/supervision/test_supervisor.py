@@ -595,7 +595,7 @@ class AnyHistory(RuleBasedStateMachine):
         if self.finished is None and self.now < self.supervisor.deadline:
             assert self.supervisor.handle(Due(), self.now) == []
 
-    def settle(self):
+    def finish_running_steps(self):
         """Let everything that is under way finish well."""
         for _ in range(200):
             if self.finished is not None:
@@ -615,7 +615,7 @@ class AnyHistory(RuleBasedStateMachine):
                 self.carry_out(self.supervisor.handle(Due(), self.now))
             else:
                 return
-        raise AssertionError("it never settles")
+        raise AssertionError("the steps never end")
 
     def states(self):
         return {child.pid: child.state for child in self.supervisor._children if child.pid}
@@ -623,10 +623,10 @@ class AnyHistory(RuleBasedStateMachine):
     def teardown(self):
         """When nothing more goes wrong, all processes run. A stop then comes to its end."""
         if self.finished is None and not self.supervisor.stopping:
-            self.settle()
+            self.finish_running_steps()
             assert self.supervisor.all_running
             self.carry_out(self.supervisor.handle(StopRequested(), self.now))
-        self.settle()
+        self.finish_running_steps()
         assert self.finished is not None
 
 

@@ -23,7 +23,7 @@ TAKEN, REFUSED = encode_answer(taken=True), encode_answer(taken=False)
 
 @pytest.fixture
 def path(directory):
-    return directory / "wire.sock"
+    return directory / "uwsgi.sock"
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_a_file_is_not_replaced(loop, path, descriptors):
     """It may be somebody's: an error that says where, and the file as it was."""
     path.write_text("mine")
     before = descriptors()
-    with pytest.raises(ConfigError, match=r"--socket .*wire\.sock: there is a file that is not a socket"):
+    with pytest.raises(ConfigError, match=r"--socket .*uwsgi\.sock: there is a file that is not a socket"):
         UwsgiListener(Address.parse(str(path)), loop.selector, lambda _num: None)
     assert path.read_text() == "mine"
     assert (descriptors(), len(loop.selector.get_map())) == (before, 0)
