@@ -10,11 +10,11 @@ background process. The package has layers, and a module imports only from lower
     interfaces              the roles of an engine, and a clock
     timing, settings        clocks and time zones; the table of options and addresses
     ipc, remote             shared memory, pipes and control sockets; signals to another server
-    insights                views of a running server, read from its shared memory
     triggers                the scheduler for timers, cron rules and file monitors
     engines                 delivery of signals: uwsgi, local, inline, detached
     runtime                 the API for applications: signals, triggers, mules, platform
     server                  the heliograph server: master, fork server, `serve()`
+    insights                views of a running server, read from its shared memory
     contrib                 Django, gunicorn, WSGI and ASGI middlewares
     cli                     the `heliograph` command
     testing                 the pytest plugin, and the conformance suite that every engine passes
