@@ -1,5 +1,6 @@
 """The vocabulary: no retired word stands in the code, the pages or the help of the command."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -77,6 +78,7 @@ RETIRED_PARTS = {
 
 _RETIRED = {re.compile(pattern, re.IGNORECASE): word for pattern, word in RETIRED.items()}
 _RETIRED_PARTS = {re.compile(pattern, re.IGNORECASE): word for pattern, word in RETIRED_PARTS.items()}
+_RELATIVE = re.compile(r"(?:Who|Whose|What|Which|Where|When|Whether|Why|How)(?:ever)?\b")
 _IDENTIFIER_PART = re.compile(r"_|(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -142,6 +144,20 @@ def test_no_retired_word_stands_in_the_help(arguments):
     assert result.exit_code == 0
     assert result.output.startswith("Usage: heliograph")
     assert retired_words(result.output) == []
+
+
+def test_no_docstring_of_the_package_opens_with_a_relative_clause():
+    """A docstring begins with a verb or a noun phrase. This holds for docstrings of attributes too."""
+    found = [
+        f"{_name(path)}:{node.lineno}: {node.value.value[:60]}"
+        for path in FILES
+        if path.is_relative_to(ROOT / "src")
+        if path.suffix == ".py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if _RELATIVE.match(node.value.value)
+    ]
+    assert found == []
 
 
 def test_each_subcommand_is_checked():

@@ -1,4 +1,4 @@
-"""How a server is found, and that there is one per name."""
+"""Finding a server by its name, and the lock that allows one per name."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""How a server starts, replaces processes, reloads and stops: scripted histories, then any history at all.
+"""Start, replaced processes, reload and stop of a server: scripted histories, then any history at all.
 
 The loss of fork servers is in `test_supervisor_losses.py`, deadlines are in `test_supervisor_deadlines.py`.
 """
@@ -310,7 +310,7 @@ def test_a_process_that_does_not_drain_is_killed(server):
 
 
 def test_a_process_that_crashes_while_it_drains_is_replaced(server):
-    """It was told to exit: there is no delay and no warning."""
+    """It exits on command: there is no delay and no warning."""
     server.handle(ReloadRequested(), 0.0)
     server.handle(ForkServerReady(2), 0.1)
     assert server.handle(Exited(MULE, "killed by signal 11"), 0.2) == [Fork(2, MULE)]
@@ -470,7 +470,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.carry_out(self.supervisor.handle(StartRequested(), self.now))
 
     def carry_out(self, actions):  # noqa: C901 - a table of actions
-        """What the master does; it must be possible."""
+        """The work of the master. It must be possible."""
         for action in actions:
             assert self.finished is None, "nothing happens after the end"
             match action:
@@ -533,9 +533,9 @@ class AnyHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.finished is None and self.fork_servers)
     @rule(data=st.data())
     def a_fork_server_exits(self, data):
-        """It is killed, or exits as it was told. It has reported everything that it has forked.
+        """It is killed, or exits on command. It has reported everything that it has forked.
 
-        If it was told to exit, it first carries out the forks that were requested before.
+        On the command to exit it first carries out the forks that were requested before.
         """
         generation = data.draw(st.sampled_from(sorted(self.fork_servers)))
         if self.fork_servers[generation] == "ending":

@@ -1,4 +1,4 @@
-"""How the master sends signals and counts what is queued. Real pipes and memory, no process."""
+"""Sending by the master, and its counts of queued signals. Real pipes and memory, no process."""
 
 import os
 
