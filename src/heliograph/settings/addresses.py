@@ -27,7 +27,7 @@ _ADVICE = {
     errno.EADDRNOTAVAIL: "Use an address of this machine, such as 127.0.0.1",
     errno.EACCES: "Use a port from 1024 on",
 }
-"""What to do if no socket can listen at an address that is written correctly."""
+"""Advice if no socket can listen at an address that is written correctly."""
 
 FileId = tuple[int, int]
 """Device and inode of a file."""
