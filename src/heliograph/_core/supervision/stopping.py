@@ -37,7 +37,7 @@ class Stop:
         for child in children:
             if not child.pid and self.ends_with_stage(child):
                 child.deadline = NEVER
-            elif child.state in ("running", "draining", "forking") or child.deadline < NEVER:
+            elif child.state != "killed" and (child.state != "absent" or child.deadline < NEVER):
                 child.deadline = min(child.deadline, self.by)
         text = f"Stopping: finishing queued signals (graceful timeout {self.graceful_timeout:g} s)"
         return [Log(logging.INFO, "Stopping immediately" if again else text)]

@@ -632,3 +632,17 @@ class AnyHistory(RuleBasedStateMachine):
 
 AnyHistory.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
+
+
+def test_a_second_stop_does_not_shorten_the_time_of_a_killed_process():
+    """It has KILL_TIMEOUT seconds to exit after SIGKILL, and the server waits for it."""
+    state = AnyHistory()
+    state.load(1)
+    state.carry_out(state.supervisor.handle(StopRequested(), state.now))
+    state.report_fork(1, Identity("worker", 1))
+    state.now += 60.0
+    state.carry_out(state.supervisor.handle(Due(), state.now))
+    state.carry_out(state.supervisor.handle(StopRequested(), state.now))
+    state.carry_out(state.supervisor.handle(Due(), state.now))
+    assert state.finished is None
+    state.teardown()
