@@ -25,7 +25,7 @@ _POLL = 0.0002
 """Seconds between two reads of the counters while nothing is sent."""
 _WINDOW_POLL = 0.00005
 """Seconds that a sender sleeps while its window is full. heliograph's first pause is as long."""
-_SETTLE_TIME = 0.5
+_STABLE_TIME = 0.5
 """Seconds without change after which a count is final."""
 
 
@@ -137,7 +137,7 @@ class Sender:
             seen = self._counters.handled()
             if seen != handled:
                 handled, moved = seen, now
-            elif now - moved > _SETTLE_TIME * 1e9:
+            elif now - moved > _STABLE_TIME * 1e9:
                 break
             else:
                 time.sleep(_POLL)

@@ -34,7 +34,7 @@ _NOTES = [
 
 _WARM_UP, _LEAD = 1, 0.3
 """Seconds of requests as warm-up, and of signals before the requests start."""
-_SETTLE_TIME = 3
+_IDLE_TIME = 3
 """Seconds until kept-alive connections are closed and the work of the start is over."""
 _EXTRA = 2
 """Seconds that the signals continue after the requests."""
@@ -178,7 +178,7 @@ def _idle(plan: Plan) -> Table:
     for _ in range(repetitions):
         with ExitStack() as stack:
             workers = _workers(stack, seconds)
-            time.sleep(_SETTLE_TIME)
+            time.sleep(_IDLE_TIME)
             spent = watch([pid for pids in workers.values() for pid in pids], seconds)
         for name, pids in workers.items():
             found.setdefault(name, []).append(total(spent[pid] for pid in pids))

@@ -4,15 +4,17 @@ You send a signal from any process of your application, and heliograph runs its 
 background process. The package has layers, and a module imports only from lower layers. From the lowest to the highest:
 
     exceptions, models      the tree of exceptions; frozen values that all layers share
+    loop                    the event loop of the master, and the services that run on it
     _core                   decisions without clock, socket or process: targets, names, schedules, supervision, counters
     watching, application   file changes; finding and loading an application
     interfaces              the roles of an engine, and a clock
-    timing, settings        clocks and time zones; settings of a server
+    timing, settings        clocks and time zones; the table of options and addresses
     ipc, remote             shared memory, pipes and control sockets; signals to another server
     triggers                the scheduler for timers, cron rules and file monitors
     engines                 delivery of signals: uwsgi, local, inline, detached
     runtime                 the API for applications: signals, triggers, mules, platform
     server                  the heliograph server: master, fork server, `serve()`
+    insights                views of a running server, read from its shared memory
     contrib                 Django, gunicorn, WSGI and ASGI middlewares
     cli                     the `heliograph` command
     testing                 the pytest plugin, and the conformance suite that every engine passes

@@ -134,21 +134,21 @@ def _made_by(factory: Callable[..., Any], spec: AppSpec) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """What a child process returned, and how it ended."""
+    """The text that a child process returned, and its exit."""
 
     text: str
     """Empty if the child exited before it returned a text."""
     code: int
-    """Exit code; negative: the number of the Unix signal that killed the child."""
+    """Exit code. Negative: the number of the Unix signal that killed the child."""
 
     @property
     def how(self) -> str:
-        """The end of the process, for people."""
+        """Description of the exit, for a message."""
         return f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
 
 
 def run_in_child(work: Callable[[], str]) -> ChildResult:
-    """Run a function in a forked child that exits at once, and return its text. What it imports does not stay here."""
+    """Run a function in a forked child that exits at once, and return its text. Its imports do not stay here."""
     # A file, since a child that the application has started could keep a pipe open, and a pipe has a limit.
     answer = os.memfd_create("heliograph-answer", os.MFD_CLOEXEC)
     pid = os.fork()

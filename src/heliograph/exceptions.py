@@ -16,14 +16,14 @@
     ├── NotSupported           NotImplementedError   the engine cannot do that
     ├── NoEngine               RuntimeError    no server is running here
     ├── ServerNotReady         RuntimeError    the server is still loading the application
-    ├── RemoteRejected         ValueError      the other server rejected the signal
+    ├── RemoteRejected         ValueError      the remote server rejected the signal
     ├── RemoteUnreachable      OSError         no connection, no answer, or not a uwsgi socket
     └── ConfigError            ValueError      invalid settings of a server
 
 An exception leaves the state as it was. There are three cases that differ:
 
 * `SignalQueueFull` from a signal to several receivers: some of them may have got the signal.
-* `RemoteUnreachable` after the request was sent: the other server may have taken the signal.
+* `RemoteUnreachable` after the request was sent: the remote server may have taken the signal.
 * An exception of the `callback` of `register_handler`: the handler stays registered.
 """
 
@@ -189,7 +189,7 @@ class RemoteRejected(UwsgiconfException, ValueError):
     def __init__(self, num: int, remote: str) -> None:
         super().__init__(
             f"{remote} rejected signal {num}: it has no handler, a full queue, or does not accept external signals. "
-            "Check the log of that server; register_handler(remote=True) or --allow-remote accepts external signals."
+            "Check the log of that server, and accept the signal with register_handler(remote=True) or --allow-remote."
         )
         self.num = num
         self.remote = remote

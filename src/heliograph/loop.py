@@ -34,7 +34,7 @@ Callback = Callable[[float], None]
 
 
 class Selector(Protocol):
-    """Where a service registers its descriptors. `selectors.BaseSelector` is one too."""
+    """Registers the descriptors of a service. `selectors.BaseSelector` is one too."""
 
     def register(self, fileobj: Any, events: int, data: Callback) -> object:
         """Call `data` when the descriptor is ready for one of `events` (`selectors.EVENT_READ`, `EVENT_WRITE`)."""
@@ -50,15 +50,15 @@ class Selector(Protocol):
 
 
 class Service:
-    """Base class of what runs on a loop."""
+    """Base class of the services that run on a loop."""
 
     @property
     def deadline(self) -> float:
-        """When `tick` must be called at the latest, on the loop's clock."""
+        """Time on the loop's clock at which `tick` must be called at the latest."""
         return NEVER
 
     def tick(self, now: float) -> None:
-        """Do what is due."""
+        """Do the work of the deadline that has passed."""
 
     def restart(self) -> None:
         """Return to a working state after an error. If this raises, the loop closes the service for good."""

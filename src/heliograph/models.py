@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 SIGNALS = 256
-"""How many signal numbers there are: 0-255, one byte of the uwsgi protocol."""
+"""Number of different signals: 0-255, one byte of the uwsgi protocol."""
 
 Kind = Literal["worker", "mule", "farm", "spooler"]
 """The kinds of queues."""

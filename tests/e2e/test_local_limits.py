@@ -65,7 +65,7 @@ def test_a_time_limit_kills_the_process(server, num, said):
 
 
 def test_a_handler_can_disable_the_time_limit(server):
-    """With `time_limit=0` it takes as long as it needs. A limit of an earlier handler kills nobody later."""
+    """With `time_limit=0` it takes as long as it needs. The limit of an earlier handler kills no process later."""
     server.start(WORK, "--mules", "1", "--time-limit", "0.3")
     pid = server.pids()["mule1"]
     server.send(1)

@@ -280,7 +280,7 @@ def test_a_server_without_an_address_can_reload(start, reports):
 
 
 def test_arguments_after_the_double_dash_go_to_uwsgi(start, reports, project):
-    """The exit code for an unknown flag is that of uWSGI."""
+    """The exit code for an unknown flag is uWSGI's."""
     run = start("tasks", "--", "--pidfile", "server.pid")
     reports.up("worker1")
     assert int((project / "server.pid").read_text()) == run.process.pid

@@ -1,4 +1,4 @@
-"""A server runs, another version of heliograph is installed, and somebody reloads instead of restarting."""
+"""A server runs, another version of heliograph is installed, and the user reloads instead of restarting."""
 
 import pytest
 

@@ -83,14 +83,14 @@ assert_type(Handler.static(1), int)
 assert_type(signal(Handler().method)(1), int)
 
 
-# What cannot be called is no handler.
+# An object that cannot be called is no handler.
 
 signal(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
 signal.register_handler("mule1")("handler")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
 signal.register_handler(callback=lambda: None)  # type: ignore[misc, arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
-# What one gets.
+# Types of the results.
 
 assert_type(signal.num, int)
 assert_type(int(signal), int)

@@ -87,7 +87,7 @@ InlineEngine(Topology(workers=1), clock=SystemClock(), capacity=1)
 InlineEngine(clock=Unpunctual())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-# What a test sees of the fixture's engine.
+# Types that a test sees of the fixture's engine.
 
 engine = PublicInlineEngine(clock=PublicFakeClock())
 assert_type(engine, InlineEngine)

@@ -64,7 +64,7 @@ plain(1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 with_number("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-# What cannot be called is no handler.
+# An object that cannot be called is no handler.
 
 register_timer(10)(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
 register_cron(hour=3)("handler")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
@@ -85,7 +85,7 @@ register_cron(tz=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgume
 register_file_monitor(b"prices.csv")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-# What one gets.
+# Types of the results.
 
 assert_type(get_triggers(), tuple[Trigger, ...])
 assert_type(get_triggers()[0].spec, Timer | CronRule | FileMonitor)

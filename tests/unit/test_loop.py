@@ -54,15 +54,15 @@ class Pipe(Service):
         return self.at
 
     def on_readable(self, now):
-        self.fail_if_told()
+        self.fail_if_requested()
         self.found.append((os.read(self.read, 100), now))
 
     def tick(self, now):
-        self.fail_if_told()
+        self.fail_if_requested()
         self.ticks.append(now)
         self.at = NEVER
 
-    def fail_if_told(self):
+    def fail_if_requested(self):
         if self.failing:
             raise ValueError("on purpose")
 

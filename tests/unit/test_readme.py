@@ -1,4 +1,4 @@
-"""README, docs and CONTRIBUTING: length, retired words, sentences, links, glossary and the first example."""
+"""README, docs and CONTRIBUTING: length, sentences, links, glossary and the first example."""
 
 import re
 from pathlib import Path
@@ -15,48 +15,6 @@ PAGES = sorted({README, *map(ROOT.joinpath, ["CONTRIBUTING.md", "CHANGELOG.md"])
 MAX_README_WORDS = 900
 """As `wc -w` counts."""
 
-RETIRED = {
-    r"(?<!HTML )(?<!Jinja )(?<!Django )(?<!request )(?<!issue )(?<![\"'/])\btemplates?\b": "fork server",
-    r"\b(?:in|its|the|whose|each|this|of) hands?\b(?! side)|\bin-hand\b|\bin a hand\b": "in flight, in-flight buffer",
-    r"(?<!user )\baccounts\b(?! for)": "counters",
-    r"\bgauges?\b": "capacity",
-    r"\bheliograph\.port\b|\bthe port's\b|\bengine port\b": "heliograph.interfaces",
-    r"\bget_sources\b|\b(?:a|each|every|that|their|all|the) sources?\b(?! code| file| tree| dist| of|\.)": "trigger",
-    r"\brais(?:e|es|ed|ing) (?:a |an |the |its |their |this |that |which |such a )?signals?\b(?! handler)": "send",
-    r"\b(?:signals?|it) (?:is|are|was|were|may be) raised\b|\braised from outside\b": "sent",
-    r"\bbeside (?:a |an |the |another )?(?:web server|server|gunicorn|uvicorn|granian)\b": "with a web server",
-    r"[._/]beside\b|\bbeside\.py\b|\bBesideReceiver\b": "web server, thread receiver",
-    r"\b(?:un)?hosted\b|\bthe other server\b": "web server",
-    r"\bseats?\b": "worker number",
-    r"(?<![-\w\"'])mercy\b(?![=:\"'])": "graceful timeout",
-    r"\bpromis(?:e|es|ed)\b": "guarantee",
-    r"(?<!-)\bhouse\b|\bfloors?\b": "layer",
-    r"\brooms?\b": "space (in a queue), module (in the package)",
-    r"\bdoors?\b": "pidfd watcher, interface",
-    r"\bmemos?\b": "last runs",
-    r"\bsettlements?\b|\bsettl(?:e|es|ed|ing)\b": "redelivery",
-    r"\bwires?\b|\bwiring\b": "uwsgi protocol, inherited state",
-    r"\bkin\b": "prctl",
-    r"\brehears\w*": "preflight",
-    r"\bguests?\b": "sender-only process",
-    r"\btickers?\b": "scheduler thread",
-    r"\braisers?\b": "scheduler",
-    r"\b(?:on|a|of|the|its) stages?\b|\bstage\.plays\b|\btesting\.stage\b": "harness",
-    r"\bplays\.py\b|\.playing\(": "harness.py, as_process()",
-    r"\bheliograph_engine\.(?:hold|waiting|refused)\b": "paused(), queued(), rejected",
-    r"\bgrid\b": "fixed rate",
-    r"\btwo dashes\b": "`--`",
-    r"\bservers? of our own\b|\bour own server\b|\blocal engine\b": "the heliograph server",
-    r"\bHELIOGRAPH_LOCAL\b": "HELIOGRAPH_INHERITED",
-    r"\bheliograph\.values\b": "heliograph.models",
-    r"\bRunOptions\b": "TriggerOptions",
-    r"(?<![\w.])unregister\(": "unregister_trigger()",
-    r"\bHURRY\b": "FAST",
-    r"\bunmanned\b|\bworkerless\b": "vacant workers, workers gone",
-}
-"""Retired words, as patterns -> the word to use. A pattern has its exceptions: the alias `--mercy`, for example."""
-
-_RETIRED = {re.compile(pattern, re.IGNORECASE): word for pattern, word in RETIRED.items()}
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _OPENING = re.compile(r"(?:Who|Whoever|Whose|What|Whatever|Which|Whichever|Where|Wherever)\b[^?]*$", re.IGNORECASE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -67,11 +25,6 @@ def _name(page):
 
 
 pages = pytest.mark.parametrize("page", PAGES, ids=_name)
-
-
-def retired_words(text):
-    """The retired words in a text, each with the word to use instead."""
-    return [(found[0], word) for pattern, word in _RETIRED.items() for found in pattern.finditer(text)]
 
 
 def sentences(text):
@@ -104,50 +57,6 @@ def first_example():
 def test_the_readme_has_at_most_900_words():
     """A reader should be able to read it in one go."""
     assert len(README.read_text().split()) <= MAX_README_WORDS
-
-
-@pages
-def test_no_retired_word_stands_in_it(page):
-    """Code blocks included: they show the public names."""
-    assert retired_words(page.read_text()) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "the template forks",
-        "what it had in hand",
-        "raises a signal",
-        "signals are raised",
-        "run beside gunicorn",
-        "a free seat",
-        "within its mercy",
-        "until there is room",
-        "what the server promises",
-        "after two dashes",
-        "on the local engine",
-    ],
-)
-def test_a_retired_word_is_found(text):
-    """So the list does not only hold patterns that match nothing."""
-    assert len(retired_words(text)) == 1
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a Django template",
-        'register_file_monitor("templates")',
-        "`--mercy` is an alias, serve(mercy=1) too",
-        "uWSGI has --worker-reload-mercy",
-        "raise an exception",
-        "the source code of uWSGI",
-        "put it beside the file",
-        "this accounts for most of it",
-    ],
-)
-def test_an_exception_to_a_retired_word_is_allowed(text):
-    assert retired_words(text) == []
 
 
 @pages

@@ -38,7 +38,7 @@ _LOCKS_VERSION = 1
 
 
 class IncompatibleServer(ConfigError):
-    """The code of this process and that of the running server do not fit together."""
+    """This process and the running server have incompatible versions of the code."""
 
     def __init__(self, difference: str) -> None:
         super().__init__(

@@ -6,7 +6,7 @@ import click
 
 
 class CommandError(click.ClickException):
-    """The command cannot do what was asked. The exit code is 2, as click has it for wrong usage."""
+    """The command failed. The exit code is 2, as for wrong usage."""
 
     exit_code = 2
 
@@ -15,6 +15,6 @@ class CommandError(click.ClickException):
 
 
 class Rejected(CommandError):
-    """The server answered, and refused."""
+    """The server refused the request."""
 
     exit_code = 1

@@ -63,7 +63,7 @@ class TableOption(click.Option):
         return f"{self.row.flag} {self.row.metavar}".strip(), help_line(self.row)
 
     def label(self, ctx: click.Context) -> str:
-        """Return what the user calls this option: its flag or its environment variable."""
+        """Return the spelling that the user sees: the flag or the environment variable."""
         from_variable = ctx.get_parameter_source(self.row.name) is ParameterSource.ENVIRONMENT
         return self.row.variable if from_variable else self.row.flag
 

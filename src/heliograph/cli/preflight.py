@@ -94,7 +94,7 @@ def _explain(error: BaseException, app: AppSpec) -> str:
         return str(error)
     text = traceback.format_exception_only(error)[-1].strip()
     if is_missing(error, app.location):
-        return f"{text}; is it importable from {Path.cwd()}?"
+        return f"{text}. Check that it is importable from {Path.cwd()}"
     place = _place(error)
     return f"{place}: {text}" if place else text
 

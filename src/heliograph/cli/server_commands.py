@@ -38,7 +38,7 @@ timeout_option = click.option(
 
 
 def server_options(command: _F) -> _F:
-    """Add the options that say which server is meant."""
+    """Add the options that select the server."""
     name = click.option(
         "--name",
         envvar="HELIOGRAPH_NAME",
@@ -50,7 +50,7 @@ def server_options(command: _F) -> _F:
 
 
 def next_option(default: int | None) -> Callable[[_F], _F]:
-    """Add the option that says how many runs to show."""
+    """Add the option for the number of runs to show."""
     return click.option(
         *("--next", "count"),
         type=click.IntRange(1, _MAX_RUNS),

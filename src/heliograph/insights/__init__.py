@@ -1,7 +1,7 @@
 """Views of a running server, for people and programs that look at it.
 
-The caller of a view pays for it: it reads the server's shared memory itself, and asks the master only for what nobody
-else knows. Nothing here can change a server.
+The caller of a view pays for it: it reads the server's shared memory itself, and asks the master only for facts that
+no other process knows. Nothing here can change a server.
 """
 
 from heliograph.insights.snapshot import ServerView, read_state

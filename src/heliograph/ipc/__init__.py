@@ -1,1 +1,1 @@
-"""What the processes of a server share: memory, pipes, sockets, locks."""
+"""Resources that the processes of a server share: memory, pipes, sockets, locks."""

@@ -55,7 +55,7 @@ class Request:
 
 
 def take_frame(buffer: bytearray, max_bytes: int) -> bytes | None:
-    """Remove the first frame from a buffer and return its JSON; None while it is incomplete.
+    """Remove the first frame from a buffer and return its JSON. None while it is incomplete.
 
     Raises:
         ProtocolError: The length is 0 or above the limit. The rest of the stream is unusable.

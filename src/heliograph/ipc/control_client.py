@@ -62,7 +62,7 @@ class ControlClient:
     Raises:
         ServerNotRunning: No server listens there, or it does not answer.
         RequestFailed: The server answered with an error.
-        ConfigError: The answer cannot be understood, for instance that of another version.
+        ConfigError: The answer cannot be understood, for instance because the server has another version.
     """
 
     def __init__(self, path: Path, timeout: float = DEFAULT_TIMEOUT) -> None:

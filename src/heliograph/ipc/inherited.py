@@ -39,9 +39,9 @@ class ProcessSettings:
     lazy: bool = False
     """True if each process loads the application itself."""
     max_signals: int = 0
-    """Number of signals after which a process is replaced; 0: never."""
+    """Number of signals after which a process is replaced. 0: never."""
     time_limit: float = 0.0
-    """Seconds that a handler may take unless it has a limit of its own; 0: no limit."""
+    """Seconds that a handler may take unless it has a limit of its own. 0: no limit."""
     log_level: str = "info"
     """Least severe level that heliograph's loggers log."""
     log_config: str = ""
@@ -124,7 +124,7 @@ class InheritedState:
         # Programs that this process starts do not inherit the descriptors, so they must not find the variable either.
         text = os.environ.pop(INHERITED_ENV, None)
         if text is None:
-            raise ConfigError("this process was not started by a heliograph master; start it with heliograph run")
+            raise ConfigError("no inherited state: no heliograph master started this process. Use `heliograph run`.")
         try:
             return cls.from_json(text)
         except IncompatibleServer as error:

@@ -25,7 +25,7 @@ def server_name(name: str | None, directory: Path) -> str:
     """Return `name`, or a name derived from the directory. Raises: ConfigError: the name is not valid."""
     if name is not None:
         if not _NAME.fullmatch(name):
-            raise ConfigError(f"--name {name!r}: use letters, digits, dots and dashes, at most 64")
+            raise ConfigError(f"invalid --name: {name!r}. Use letters, digits, dots and dashes, at most 64.")
         return name
     path = Path(os.path.abspath(directory))  # noqa: PTH100 - `resolve` follows links, and a link may change
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:10]
@@ -75,7 +75,7 @@ class InstanceLock:
                 pid = os.read(fd, 32).decode().strip() or "?"
                 os.close(fd)
                 raise ConfigError(
-                    f"a server named {name!r} runs already (process {pid}): stop it, or give this one another --name"
+                    f"server already running: {name!r} (process {pid}). Stop it, or give this one another --name."
                 ) from None
             with contextlib.suppress(FileNotFoundError):
                 if self._path.stat().st_ino == os.fstat(fd).st_ino:
@@ -112,8 +112,10 @@ def _directory() -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{path}, where servers are found, cannot be made: {error.strerror or error}") from error
+        raise ConfigError(
+            f"cannot create the directory of control sockets: {path} ({error.strerror or error}). Set XDG_RUNTIME_DIR."
+        ) from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise ConfigError(f"{path} must be a directory that only you can enter (chmod 700), and yours")
+        raise ConfigError(f"unsafe directory of control sockets: {path}. Make it yours, and use chmod 700.")
     return path

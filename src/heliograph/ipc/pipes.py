@@ -15,7 +15,7 @@ from heliograph._core.signals.targets import all_queues
 from heliograph.models import Queue, Topology
 
 MAX_PIPE_BYTES = 1 << 20
-"""Bytes that an unprivileged process may ask for (`/proc/sys/fs/pipe-max-size`): room for 65,536 records."""
+"""Bytes that an unprivileged process may ask for (`/proc/sys/fs/pipe-max-size`): space for 65,536 records."""
 MIN_PIPE_BYTES = 1 << 14
 """Bytes of a pipe in a server with very many queues."""
 TOTAL_PIPE_BYTES = 32 << 20
@@ -53,7 +53,7 @@ def queued_records(fd: int) -> int:
     return int.from_bytes(answer, "little") // RECORD_BYTES
 
 
-def has_room(fd: int) -> bool:
+def has_space(fd: int) -> bool:
     """Return True if a pipe takes another record now."""
     poll = select.poll()
     poll.register(fd, select.POLLOUT)

@@ -2,7 +2,7 @@
 
 Rules
     The size of a request and the number of clients are bounded. One client more replaces the client that has been
-    connected longest, so silent clients keep nobody out.
+    connected longest, so silent clients do not lock others out.
     A client must send its request and read its answer within a timeout. The server closes the connection otherwise.
     Exception: a client that is *held* (it waits for an event) may be silent, and keeps its place.
     A turn of the loop handles one request of a client. While a client does not read an answer, the server does not
@@ -135,7 +135,7 @@ class ConnectionServer(Service):
 
     @property
     def deadline(self) -> float:
-        """When `tick` is due at the latest."""
+        """Time at which `tick` is due at the latest."""
         return min(map(_deadline_of, self._connections.values()), default=NEVER)
 
     def tick(self, now: float) -> None:
@@ -199,10 +199,10 @@ class ConnectionServer(Service):
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
+            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._close_oldest():
                 time.sleep(_EMFILE_PAUSE)  # the listener stays readable, so the loop would spin
             return
-        if not self.accepts_peer(sock) or (len(self._connections) >= MAX_CLIENTS and not self._make_room()):
+        if not self.accepts_peer(sock) or (len(self._connections) >= MAX_CLIENTS and not self._close_oldest()):
             sock.close()
             return
         sock.setblocking(False)
@@ -210,7 +210,7 @@ class ConnectionServer(Service):
         self._connections[sock.fileno()] = connection
         self._selector.register(sock, selectors.EVENT_READ, partial(self._read, connection))
 
-    def _make_room(self) -> bool:
+    def _close_oldest(self) -> bool:
         """Close the oldest connection that is not held. Return False if there is none."""
         oldest = next((connection for connection in self._connections.values() if not connection.holds), None)
         if oldest is not None:
@@ -255,7 +255,7 @@ class Reply:
 
 
 Respond = Callable[[bytes, socket.socket], Reply | None]
-"""Returns the answer to a request that came over that socket; None while the request is not complete."""
+"""Returns the answer to a request that came over that socket. None while the request is not complete."""
 
 
 class RequestServer(ConnectionServer):

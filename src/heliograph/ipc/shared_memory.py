@@ -93,7 +93,7 @@ class SharedMemory:
         return self._in_flight[self._order[process]]
 
     def claim_sender_only_slot(self) -> int | None:
-        """Claim a counter slot for a process that only sends, and return its index; None if all are taken.
+        """Claim a counter slot for a process that only sends, and return its index. None if all are taken.
 
         The claim is a record lock, so the kernel releases it when the process exits for any reason.
         """

@@ -206,7 +206,7 @@ class Signal:
         Args:
             remote: Address of another server: `"host:port"` or the path of a unix socket. Any server that uses the
                 uwsgi protocol will do.
-            timeout: Seconds to wait while the receivers' queue is full, or for the answer of the other server.
+            timeout: Seconds to wait while the receivers' queue is full, or for the answer of the remote server.
 
         Raises:
             SignalQueueFull: The queue had no space in time. If the target has several processes, some of them may have
@@ -214,8 +214,8 @@ class Signal:
             SignalNotRegistered: The signal has no handler.
             NoEngine: No server is running in this process.
             ServerNotReady: The server is still loading the application.
-            RemoteRejected: The other server rejected the signal.
-            RemoteUnreachable: The other server is unreachable or did not answer. It may have taken the signal.
+            RemoteRejected: The remote server rejected the signal.
+            RemoteUnreachable: The remote server is unreachable or did not answer. It may have taken the signal.
             ValueError: The timeout is negative.
         """
         if timeout is not DEFAULT_TIMEOUT:

@@ -1,10 +1,10 @@
-"""The heliograph server: the master, and what it needs to start, watch and replace processes.
+"""The heliograph server: the master, its services, and the processes that it starts, watches and replaces.
 
 serve               `serve()`: run a server from a program
 master              opens the services and runs their loop; never imports the application
-dispatcher          passes events to the supervisor, and its actions to what carries them out
+dispatcher          passes events to the supervisor, and its actions to the functions that carry them out
 server_queues       the shared memory and the queues, as the master uses them
-answers             the answers to requests at the control socket
+operations          the operations of the server that the verbs of the control socket use
 processes           fork servers, web server, processes that joined; exits and redelivery
 services            run on the loop: control socket, uwsgi listener, reports, Unix signals, scheduler, idle poll
 """

@@ -1,4 +1,4 @@
-"""Passes events to the supervisor, and its actions to whatever carries them out."""
+"""Passes events to the supervisor, and its actions to the functions that carry them out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ A = TypeVar("A")
 
 
 class Dispatcher(Service):
-    """The supervisor as a service, with the table of what carries out each type of action."""
+    """The supervisor as a service, with a table of the functions that carry out each type of action."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor

@@ -48,7 +48,7 @@ _LOG = logging.getLogger("heliograph.master")
 
 
 class Master:
-    """Runs a server until it is told to stop."""
+    """Runs a server until a stop is requested."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -128,7 +128,7 @@ class Master:
 
 
 def _handlers(dispatcher: Dispatcher, operations: ServerOperations) -> dict[int, Callable[[float], None]]:
-    """Return what the master does at each Unix signal."""
+    """Return the handlers of the master's Unix signals."""
     return {
         signal.SIGTERM: partial(dispatcher.handle, StopRequested()),
         signal.SIGINT: partial(dispatcher.handle, StopRequested()),

@@ -1,4 +1,4 @@
-"""What the verbs of the control socket do on this server, and the state that it reports."""
+"""The operations of this server that the verbs of the control socket use, and the state that it reports."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import os
 def reserve_standard_descriptors() -> None:
     """Open /dev/null for each standard descriptor that is closed.
 
-    Otherwise the next file or socket gets that number, and whatever a process prints is written into it.
+    Otherwise the next file or socket gets that number, and the output of a process is written into it.
     """
     fd = os.open(os.devnull, os.O_RDWR)
     while fd <= 2:

@@ -27,7 +27,7 @@ _ADVICE = {
     errno.EADDRNOTAVAIL: "Use an address of this machine, such as 127.0.0.1",
     errno.EACCES: "Use a port from 1024 on",
 }
-"""What to do if no socket can listen at an address that is written correctly."""
+"""Advice if no socket can listen at an address that is written correctly."""
 
 FileId = tuple[int, int]
 """Device and inode of a file."""
@@ -65,7 +65,7 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def check_listenable(self) -> None:
-        """Return if a server of this user can listen here now. Leave an existing socket file alone.
+        """Check that a server of this user can listen here now. Leave an existing socket file alone.
 
         Raises `ValueError` with the reason otherwise.
         """
@@ -81,7 +81,7 @@ class Address:
         """Return a listening socket, with the name of the address.
 
         A Unix socket gets mode 0600 whatever the umask is. It replaces the file of a server that has exited, but not
-        that of a running one. Raises `ValueError` with the reason if no socket can listen here.
+        the file of a running one. Raises `ValueError` with the reason if no socket can listen here.
         """
         try:
             if self.path:
@@ -109,7 +109,7 @@ class Address:
         return sock
 
     def file_id(self) -> FileId | None:
-        """Return what identifies the file of a Unix socket. None for TCP, and if there is no such file."""
+        """Return device and inode of the file of a Unix socket. None for TCP, and if there is no such file."""
         try:
             found = Path(self.path).stat() if self.path else None
         except OSError:

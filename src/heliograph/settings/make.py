@@ -15,7 +15,7 @@ from heliograph.settings.processes import check_topology
 from heliograph.settings.web_server_command import count_workers
 
 Label = Callable[[Option], str]
-"""What the user calls an option: its flag, its variable or its keyword."""
+"""Spelling of an option that the user sees: its flag, its variable or its keyword."""
 
 _Settings = TypeVar("_Settings", bound=ServerSettings)
 

@@ -1,4 +1,4 @@
-"""What an option's value can be: read it from text (command, environment) or check what a program passed to `serve()`.
+"""Types of options: read a value from text (command, environment), or check one that a program passed to `serve()`.
 
 Both methods return the value as it stands in `ServerSettings`, and raise `ValueError` with the reason.
 """

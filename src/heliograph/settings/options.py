@@ -43,26 +43,26 @@ RESERVED_VARIABLES = ("HELIOGRAPH_ENGINE", "HELIOGRAPH_MASTER", "HELIOGRAPH_INHE
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A row of the table: how an option is spelled, what it takes and what it means."""
+    """A row of the table: spelling, type and meaning of an option."""
 
     type: OptionType
     help: str
     """One line for `--help`, with the unit."""
     metavar: str = ""
-    """What stands for the value. A flag without a value has none."""
+    """Placeholder of the value in the help. A flag without a value has none."""
     details: str = ""
     """More sentences for the reference."""
     engines: tuple[str, ...] = ENGINES
     instead: str = ""
-    """What to do with the other engine."""
+    """Advice for the other engine."""
     shown_default: str = ""
-    """The default, if it is not to be shown as it is."""
+    """Text for the default, if the value itself is not to be shown."""
     aliases: tuple[str, ...] = ()
     """Further flags, which `--help` does not show."""
     repeatable: bool = False
-    """Whether the flag can be given several times. The variable has the values separated by spaces then."""
+    """True if the flag can be given several times. The variable then has the values separated by spaces."""
     keyword: bool = True
-    """Whether `serve()` has a keyword of this name."""
+    """True if `serve()` has a keyword of this name."""
     variable: str = ""
     """Environment variable. Empty: HELIOGRAPH_ and the flag's name."""
     flag: str = ""
@@ -108,12 +108,12 @@ def _complete(row: Option, name: str, default: Any) -> Option:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What a server is started with. Its values are checked (see `settings.make`)."""
+    """Settings of a server. Its values are checked (see `settings.make`)."""
 
     app: AppSpec
     _: KW_ONLY
     command: tuple[str, ...] = ()
-    """What follows `--`: the command of a web server, or uWSGI's own options."""
+    """Arguments after `--`: the command of a web server, or uWSGI's own options."""
 
     engine: str = option(
         Choice(ENGINES),

@@ -6,14 +6,14 @@ from heliograph.models import FarmSpec, Topology
 
 
 def check_topology(topology: Topology) -> None:
-    """Return if a server can have these processes. Raises `ValueError` with the reason otherwise."""
+    """Check that a server can have these processes. Raises `ValueError` with the reason otherwise."""
     if not topology.processes():
         raise ValueError("a server needs at least one process. Give it workers, mules or a spooler")
     check_farms(topology)
 
 
 def check_farms(topology: Topology) -> None:
-    """Return if each farm has its own name, and mules that exist, each once. Raises `ValueError`, naming the farm."""
+    """Check that each farm has its own name, and mules that exist, each once. Raises `ValueError`, naming the farm."""
     names: set[str] = set()
     for farm in topology.farms:
         if farm.name in names:

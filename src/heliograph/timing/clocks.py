@@ -8,7 +8,7 @@ from collections.abc import Callable
 from heliograph._core.schedule.schedule import ClockReading
 
 Alarm = Callable[[], float]
-"""Does what is due now, and returns the seconds until it wants to be called again."""
+"""Runs everything that is due, and returns the seconds until the next call."""
 
 
 def clock_reading() -> ClockReading:

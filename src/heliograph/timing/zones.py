@@ -75,8 +75,8 @@ def localtime_stamp() -> tuple[int, ...] | None:
 def zone_named(tz: str) -> tzinfo:
     """Return the zone of an IANA name, the zone of this machine for "", or that of a value of TZ after a colon.
 
-    The zone of this machine is that of the variable TZ, else of `LOCALTIME`, else UTC. It is read once for each value
-    of TZ.
+    The variable TZ names the zone of this machine, else the file `LOCALTIME` has it, else it is UTC. It is read once
+    for each value of TZ.
 
     Raises:
         ScheduleError: The name is unknown, or the zone of this machine cannot be read.

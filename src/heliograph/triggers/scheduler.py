@@ -77,7 +77,7 @@ class SchedulerHost:
     """Seconds after which the host ticks at the latest while there are cron rules, since the wall clock may be set."""
     open_watcher: Callable[[], FileWatcher] = _open_watcher
     last_runs: LastRunStore | None = field(default=None)
-    """Where the runs of cron rules with a `misfire_grace` are kept across restarts. None: nowhere."""
+    """Keeps the last runs of cron rules with a `misfire_grace` across restarts. None: they are not kept."""
 
 
 class Scheduler:
@@ -99,7 +99,7 @@ class Scheduler:
         self._retry_at = math.inf
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
-        """Have exactly these triggers. A trigger with the name and the times of an existing one continues it."""
+        """Replace all triggers by these. A trigger with the name and the times of an existing one continues it."""
         listed = list(triggers)
         forget_zones()
         last_runs = self._last_runs(listed)

@@ -1,4 +1,4 @@
-"""What `signals`, `schedule`, `reload` and `stop` print, and their exit codes."""
+"""Output and exit codes of `signals`, `schedule`, `reload` and `stop`."""
 
 import json
 

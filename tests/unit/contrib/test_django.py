@@ -27,7 +27,7 @@ def seen(monkeypatch):
 
 
 def python(*arguments, **environment):
-    """Run a Python program in the directory of the site, or in that of the test."""
+    """Run a Python program in the directory of the site, or in the directory of the test."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "SITE_DIRECTORY": "/nowhere", **environment}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=SITE, env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -171,7 +171,7 @@ def test_project_without_the_app_is_rejected():
 
 @pytest.mark.parametrize("arguments", [["heliograph", "--help"], ["help", "heliograph"], ["heliograph"]])
 def test_help_is_that_of_heliograph(arguments):
-    """Not that of a management command."""
+    """Not the help of a management command."""
     done = python("manage.py", *arguments)
     assert "heliograph run shop.tasks" in done.stdout + done.stderr
     assert "--traceback" not in done.stdout

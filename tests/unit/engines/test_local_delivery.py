@@ -74,7 +74,7 @@ def test_no_pipe_gets_a_record_if_one_stays_full(pipes, full):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_sender_waits_until_there_is_room(pipes, count):
+def test_a_sender_waits_until_there_is_space(pipes, count):
     """The kernel wakes it when a reader has emptied the pipe."""
     full = len(pipes[0].fill().empty())
     pipes[0].fill()

@@ -1,4 +1,4 @@
-"""How full real sockets are, as the kernel reports it, and the order in which uWSGI opens them."""
+"""The fill level of real sockets, as the kernel reports it, and the order in which uWSGI opens them."""
 
 import importlib.util
 import os

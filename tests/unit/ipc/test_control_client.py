@@ -63,7 +63,7 @@ def few_files():
 
 
 def opened():
-    """How many descriptors this process has."""
+    """Return the number of descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -82,7 +82,7 @@ def answering(*frames, descriptors=(), pieces=1):
 
 
 def test_several_requests_share_a_connection(serve, path):
-    """Each answer is that of its request."""
+    """Each answer belongs to its request."""
     serve(
         answering(encode_result(1, {"a": 1}), encode_error(2, "busy", "not now"), encode_result(3, {"c": 3}), pieces=2)
     )
@@ -121,7 +121,7 @@ def test_descriptors_come_with_the_answer(serve, path):
     assert opened() == before
 
 
-def test_descriptors_that_nobody_asked_for_are_closed(serve, path):
+def test_unrequested_descriptors_are_closed(serve, path):
     """Also with an answer that is an error."""
     before = opened()
     thread = serve(answering(encode_result(1, {}), encode_error(2, "failed", "no"), descriptors=[0, 1]))
@@ -174,7 +174,7 @@ def test_a_request_skips_events(serve, path):
 
 @pytest.mark.parametrize("bound", [False, True])
 def test_no_server(path, bound):
-    """No socket, or one that nobody listens at: the error says where and why."""
+    """No socket, or one without a listener: the error says where and why."""
     with socket.socket(socket.AF_UNIX) as dead:
         if bound:
             dead.bind(str(path))
@@ -197,7 +197,7 @@ def test_a_silent_server(path):
 
 
 def test_a_server_that_sends_a_byte_now_and_then(serve, path):
-    """The timeout is that of the whole answer."""
+    """The timeout holds for the whole answer."""
 
     def script(peer):
         with contextlib.suppress(OSError):

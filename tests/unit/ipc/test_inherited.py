@@ -115,7 +115,7 @@ def test_the_state_is_inherited_once(monkeypatch):
     monkeypatch.setenv(INHERITED_ENV, STATE.to_json())
     assert InheritedState.inherited() == STATE
     assert INHERITED_ENV not in os.environ
-    with pytest.raises(ConfigError, match="not started by a heliograph master; start it with heliograph run"):
+    with pytest.raises(ConfigError, match=r"no heliograph master started this process\. Use `heliograph run`"):
         InheritedState.inherited()
 
 

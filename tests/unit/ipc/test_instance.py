@@ -1,4 +1,4 @@
-"""How a server is found, and that there is one per name."""
+"""Finding a server by its name, and the lock that allows one per name."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def test_a_name_is_taken_as_it_is(name, tmp_path):
 @pytest.mark.parametrize("name", ["", ".", "..", "-x", "a/b", "../x", "a b", "a\n", "a\0", "x" * 65, "shop;ls"])
 def test_a_name_that_is_not_a_file_name_is_rejected(name, tmp_path):
     """It becomes part of a path, and must not lead elsewhere."""
-    with pytest.raises(ConfigError, match="use letters"):
+    with pytest.raises(ConfigError, match="Use letters"):
         server_name(name, tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_a_directory_of_another_user_is_rejected(runtime, monkeypatch):
     """Whatever its mode is."""
     control_socket("shop")
     monkeypatch.setattr(instance.os, "getuid", lambda: os.geteuid() + 1)
-    with pytest.raises(ConfigError, match="and yours"):
+    with pytest.raises(ConfigError, match="Make it yours"):
         control_socket("shop")
 
 
@@ -109,11 +109,11 @@ def test_a_link_to_a_directory_is_rejected(runtime):
     """Another user who can write next to it could change where it leads."""
     (runtime / "mine").mkdir(mode=0o700)
     (runtime / "heliograph").symlink_to(runtime / "mine")
-    with pytest.raises(ConfigError, match="must be a directory"):
+    with pytest.raises(ConfigError, match="unsafe directory"):
         control_socket("shop")
 
 
-def test_every_path_has_room_for_the_longest_name(runtime, tmp_path):
+def test_every_path_fits_the_longest_name(runtime, tmp_path):
     """In the usual directories."""
     usual = f"/run/user/{2**32}/heliograph/"
     assert len(usual) + len(control_socket("x" * 64).name) < BOUND
@@ -125,7 +125,7 @@ def test_every_path_has_room_for_the_longest_name(runtime, tmp_path):
 def test_one_server_per_name(descriptors):
     """A second one fails with the process id of the first. Another name is free."""
     lock, before = InstanceLock("shop"), descriptors()
-    with pytest.raises(ConfigError, match=rf"a server named 'shop' runs already \(process {os.getpid()}\).*--name"):
+    with pytest.raises(ConfigError, match=rf"server already running: 'shop' \(process {os.getpid()}\).*--name"):
         InstanceLock("shop")
     assert descriptors() == before
     other = InstanceLock("other")
@@ -173,7 +173,7 @@ def test_a_file_that_its_last_holder_removes_is_no_lock(runtime, monkeypatch):
     monkeypatch.setattr(instance.fcntl, "flock", late)
     lock = InstanceLock("shop")
     assert path.stat().st_ino == os.fstat(lock._fd).st_ino
-    with pytest.raises(ConfigError, match="runs already"):
+    with pytest.raises(ConfigError, match="already running"):
         InstanceLock("shop")
     lock.release()
 

@@ -7,7 +7,7 @@ import pytest
 
 from heliograph._core.signals.records import Record, encode
 from heliograph.ipc import pipes as module
-from heliograph.ipc.pipes import MIN_PIPE_BYTES, has_room, make_pipes, queued_records, server_queues
+from heliograph.ipc.pipes import MIN_PIPE_BYTES, has_space, make_pipes, queued_records, server_queues
 from heliograph.models import FarmSpec, Queue, Topology
 
 SERVER = Topology(workers=2, mules=1, farms=(FarmSpec("a", (1,)),), spoolers=2)
@@ -47,18 +47,18 @@ def test_records_in_a_pipe_are_counted(pipes):
     assert queued_records(pipes[1][0]) == 0
 
 
-def test_a_full_pipe_has_no_room(pipes):
-    """It has room again when a process has read from it."""
+def test_a_full_pipe_has_no_space(pipes):
+    """It has space again when a process has read from it."""
     read, write = pipes[0]
     written = 0
-    while has_room(write):
+    while has_space(write):
         written += os.write(write, bytes(4096))
     assert written >= MIN_PIPE_BYTES
     with pytest.raises(BlockingIOError):
         os.write(write, bytes(16))
     while queued_records(read):
         os.read(read, 65_536)
-    assert has_room(write)
+    assert has_space(write)
 
 
 def test_pipes_that_cannot_all_be_made_leave_none_open(monkeypatch):

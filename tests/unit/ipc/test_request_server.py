@@ -108,7 +108,7 @@ def test_an_empty_answer_closes(loop, server, path):
 
 @pytest.mark.parametrize("sent", [b"", b"half"])
 def test_a_client_that_goes_is_forgotten(loop, server, path, sent):
-    """Whether it closes the connection or sends no more; nothing is answered."""
+    """It may close the connection or send no more. It gets no answer."""
     gone, silent = loop.connect(path), loop.connect(path)
     for peer in (gone, silent):
         peer.sendall(sent)
@@ -193,7 +193,7 @@ def test_a_reader_that_goes_is_forgotten(loop, server, path):
 
 
 def test_the_number_of_clients_is_bounded(loop, server, path):
-    """One more replaces the one that has been connected longest: silent clients keep nobody out."""
+    """One more replaces the one that has been connected longest: silent clients do not lock others out."""
     silent = [loop.connect(path) for _ in range(MAX_CLIENTS)]
     loop.run_ready(server)
     assert open_connections(server) == MAX_CLIENTS
@@ -241,7 +241,7 @@ def test_a_connection_that_is_gone_before_it_is_accepted(loop, server, path):
 
 
 def test_a_peer_that_is_not_accepted_is_closed(loop, server, path, monkeypatch):
-    """Before a byte is read; it replaces nobody."""
+    """Before a byte is read; it replaces no client."""
     monkeypatch.setattr(type(server), "accepts_peer", lambda _self, _sock: False)
     peer = loop.connect(path)
     loop.run_ready(server)
@@ -323,7 +323,7 @@ def test_each_request_renews_the_timeout(loop, lines, path):
 
 
 def test_a_client_that_is_held_may_be_silent(loop, lines, path):
-    """No timeout, and nobody replaces it; when it is released, its time begins again."""
+    """No timeout, and no client replaces it; when it is released, its time begins again."""
     held = loop.connect(path)
     held.sendall(b"hold\n")
     loop.run_ready(lines)
@@ -393,7 +393,7 @@ def test_the_number_of_held_clients_is_bounded(loop, lines, path):
 
 
 def test_a_connection_can_be_closed_at_once(loop, lines, path):
-    """What was not read is lost."""
+    """Unread bytes are lost."""
     held = loop.connect(path)
     held.sendall(b"hold\n")
     loop.run_ready(lines)

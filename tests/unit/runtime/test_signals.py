@@ -180,7 +180,7 @@ def test_invalid_name_changes_nothing(arguments: dict[str, Any], error: type[Exc
 class NamingEngine(InlineEngine):
     """A server whose other processes have named signals."""
 
-    def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:  # noqa: ARG002 - the port's shape
+    def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:  # noqa: ARG002 - the interface's shape
         return {"refresh": 0, "report": 7}[name]
 
     def has_name(self, num: int) -> bool:

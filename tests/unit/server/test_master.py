@@ -82,13 +82,13 @@ def test_a_part_that_cannot_be_opened(directory, monkeypatch, part):
 
 
 def test_a_name_in_use():
-    """The other server keeps it."""
+    """The running server keeps it."""
     lock = instance.InstanceLock("unit")
     before = state()
-    with pytest.raises(ConfigError, match="'unit' runs already"):
+    with pytest.raises(ConfigError, match="already running: 'unit'"):
         Master(settings_for()).run()
     assert state() == before
-    with pytest.raises(ConfigError, match="'unit' runs already"):
+    with pytest.raises(ConfigError, match="already running: 'unit'"):
         instance.InstanceLock("unit")
     lock.release()
 

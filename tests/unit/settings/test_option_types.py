@@ -1,4 +1,4 @@
-"""What an option's value can be: as text, and as the value that a program passes."""
+"""Types of options: values as text, and values that a program passes."""
 
 from __future__ import annotations
 

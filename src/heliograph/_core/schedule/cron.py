@@ -11,7 +11,7 @@ Rules
 4.  Any other rule has fixed times and fires once for each: when the clock first shows it or, if it is skipped, right
     after the gap. All times that one gap skips are one run.
 
-Rules 3 and 4 are those of Debian's cron (`cron.c`, the four kinds of wakeup; `entry.c`, `MIN_STAR` and `HR_STAR`).
+Rules 3 and 4 come from Debian's cron (`cron.c`, the four kinds of wakeup; `entry.c`, `MIN_STAR` and `HR_STAR`).
 Exceptions: at the end of a gap Debian's cron runs a job as often as it was skipped, and it treats changes of three
 hours and more as corrections.
 

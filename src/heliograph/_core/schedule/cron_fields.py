@@ -31,7 +31,7 @@ class Field:
     lowest: int
     highest: int
     count: int
-    """How many different values there are. No step is larger."""
+    """Number of different values. No step is larger."""
 
     names: tuple[str, ...] = ()
 

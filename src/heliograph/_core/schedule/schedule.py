@@ -75,7 +75,7 @@ class Entry:
     delay: float = 0.0
     """Seconds of jitter of the next run."""
     tick: int = 0
-    """Of a timer: the k of the next run."""
+    """Timers only: the k of the next run."""
     runs_before_change: int = 0
     """Of a timer: how many runs it had before its current period was set."""
     since: float = 0.0
@@ -103,7 +103,7 @@ class Schedule:
     def replace_all(
         self, triggers: Iterable[Trigger], now: ClockReading, last_runs: Mapping[str, float] = _NO_RUNS
     ) -> None:
-        """Have exactly these triggers. A trigger with the name and the times of an existing one continues it.
+        """Replace all triggers by these. A trigger with the name and the times of an existing one continues it.
 
         `last_runs` has the last runs of cron rules, in wall time. A new rule with a `misfire_grace` catches up on the
         runs since then.
@@ -258,7 +258,7 @@ class Schedule:
         return runs
 
     def _times(self, entry: Entry, *, passed: int, in_time: int) -> int:
-        """Return how many of the runs that came up to make up for, and count the others as missed."""
+        """Return the number of due runs to send, and count the others as missed."""
         times = min(in_time, 1 if entry.trigger.coalesce else MAX_CATCH_UP_RUNS)
         entry.missed += passed - times
         return times

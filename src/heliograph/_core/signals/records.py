@@ -10,9 +10,9 @@ A record is RECORD_BYTES long, so that the kernel writes it atomically (`PIPE_BU
 
 An in-flight buffer holds PREFETCH records in shared memory. A process lets the kernel read records straight into it
 (`readv`), so a record is always in a pipe or in a buffer, and never only in the memory of a process that may be killed.
-The buffer of a dead process tells what happened: the handler of a fetched record has not started, that of a running
-record has. That of an interrupted record has started as well, but the process was shutting down, so the handler did not
-cause its end.
+The states in the buffer of a dead process tell what happened. The handler of a fetched record has not started. The
+handler of a running record has. The handler of an interrupted record has started as well, but the process was shutting
+down, so the handler did not cause its end.
 """
 
 from __future__ import annotations

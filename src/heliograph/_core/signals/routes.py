@@ -54,7 +54,7 @@ class Routes:
         self._bytes[num * ROUTE_BYTES : (num + 1) * ROUTE_BYTES] = entry
 
     def copy_from(self, other: Routes) -> None:
-        """Replace all routes with those of another table."""
+        """Replace all routes with the routes of another table."""
         self._bytes[:] = other._bytes
 
     def clear(self) -> None:

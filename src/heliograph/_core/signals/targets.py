@@ -1,6 +1,6 @@
 """Targets: text -> Target, and Target + Topology -> queues.
 
-The words are those of uWSGI (`core/signal.c`, `uwsgi_route_signal`). Unlike in uWSGI, a missing target is an error.
+The words come from uWSGI (`core/signal.c`, `uwsgi_route_signal`). Unlike in uWSGI, a missing target is an error.
 
     ""  worker  worker0      the first available worker        shared queue of the workers
     workerN                  worker N                          queue of worker N

@@ -16,7 +16,7 @@ _SHOWN: tuple[CounterName, ...] = ("sent", "started", "done", "failed", "redeliv
 def signal_rows(
     routes: Routes, names: NameTable, counters: Counters, topology: Topology, queued: int
 ) -> list[dict[str, Any]]:
-    """Return the rows. `queued` is how many signals the server has queued in all."""
+    """Return the rows. `queued` is the number of signals that the server has queued in total."""
 
     def row(num: int, route: Route) -> dict[str, Any]:
         totals: dict[str, int] = {counter: counters.total(counter, num) for counter in _SHOWN}

@@ -1,4 +1,4 @@
-"""What the master does for the supervisor."""
+"""The actions that the supervisor decides on and the master carries out."""
 
 from __future__ import annotations
 

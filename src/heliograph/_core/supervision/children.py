@@ -11,7 +11,7 @@ from heliograph.models import Identity, Topology
 NEVER = float("inf")
 
 FORK_TIMEOUT = 30.0
-"""Seconds in which a fork server must report a process that it was told to fork. Then it is killed and replaced."""
+"""Seconds in which a fork server must report a process after the command to fork it. Then it is killed and replaced."""
 KILL_TIMEOUT = 30.0
 """Seconds in which a process must exit after SIGKILL. Then an error is logged, and a stop does not wait for it."""
 MIN_UPTIME = 1.0
@@ -28,7 +28,7 @@ State = Literal["absent", "forking", "running", "draining", "killed"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How the supervisor treats a kind of process."""
+    """The policy of the supervisor for one kind of process."""
 
     origin: Literal["fork", "join", "command"]
     """fork: a fork server forks it. join: it is started by others, and joins. command: the master starts a program."""
@@ -37,7 +37,7 @@ class Policy:
     """When a process that exited is started again. if_proven: the server stops with it if it had not started well."""
 
     reload: Literal["replace", "hang_up", "leave"]
-    """replace: drain it and fork a new one. hang_up: send SIGHUP. leave: whoever started it replaces it."""
+    """replace: drain it and fork a new one. hang_up: send SIGHUP. leave: the web server that started it replaces it."""
 
     stop_stage: int
     """A stop asks the processes of a stage to exit when those of all lower stages have exited."""
@@ -71,15 +71,15 @@ class Child:
     """Process id of its predecessor."""
     generation: int = 0
     since: float = -NEVER
-    """When it was started or joined, also if it has exited since."""
+    """Time at which it was started or joined, also if it has exited since."""
     ready: bool = False
     """True if it has reported that it receives signals."""
     early_exits: int = 0
-    """How many times in a row it exited soon after its start."""
+    """Number of times in a row that it exited soon after its start."""
     hung_up: bool = False
     """True if it got SIGHUP. A command that has not installed its handler yet exits because of it."""
     deadline: float = NEVER
-    """When to start it (absent), or to give up waiting for it (forking, draining, killed)."""
+    """Time to start it (absent), or to stop waiting for it (forking, draining, killed)."""
 
     def start(self, pid: int, generation: int, now: float) -> None:
         """Record that a process fills this place now."""
@@ -143,7 +143,7 @@ class Children:
         return frozenset(c.generation for c in self if c.policy.origin == "fork" and c.state != "absent")
 
     def forking(self, generation: int) -> list[Child]:
-        """Return the children that the fork server of that generation was told to fork."""
+        """Return the children that the fork server of that generation has to fork."""
         return [child for child in self if child.state == "forking" and child.generation == generation]
 
     def have_joined(self, since: float) -> bool:

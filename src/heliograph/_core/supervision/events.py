@@ -1,4 +1,4 @@
-"""What can happen to a server. `Supervisor.handle` answers each event with actions."""
+"""The events of a server. `Supervisor.handle` answers each of them with actions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ForkFailed:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A process of the web server asks to become a worker. `Supervisor.worker_of` returns which one it became."""
+    """A process of the web server asks to become a worker. `Supervisor.worker_of` returns the worker that it became."""
 
     pid: int
 
@@ -83,7 +83,7 @@ class Exited:
 
     process: Identity
     reason: str
-    """How it exited, for the log."""
+    """Description of its exit, for the log."""
     expected: bool = False
     """True if it exited to be replaced."""
     code: int = 0

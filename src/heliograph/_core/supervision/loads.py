@@ -25,21 +25,21 @@ class ForkServerRecord:
 
 @dataclass(slots=True)
 class Loads:
-    """Which fork servers exist, which one is loading, and which one forks."""
+    """The fork servers that exist, the one that is loading, and the one that forks."""
 
     graceful_timeout: float
     current: int = 0
     """Generation of the newest fork server that has loaded the application. 0 before the first."""
     retry_at: float = NEVER
-    """When to load the application again, because the current fork server was lost and its successor failed."""
+    """Time to load the application again, after the current fork server was lost and its successor failed."""
     started_at: float = NEVER
-    """When the last load began."""
+    """Time at which the last load began."""
     again: bool = False
     """True if a reload was requested while the application was being loaded."""
     failed: int = 0
     """The last generation that could not be loaded. 0 if none failed."""
     failure: str = ""
-    """Why it could not be loaded."""
+    """The reason why it could not be loaded."""
     _last: int = 0
     _servers: dict[int, ForkServerRecord] = field(default_factory=dict[int, ForkServerRecord])
 
@@ -65,7 +65,7 @@ class Loads:
 
     @property
     def deadline(self) -> float:
-        """When a fork server is overdue, or the application must be loaded again."""
+        """Time at which a fork server is overdue, or the application must be loaded again."""
         return min([self.retry_at, *(server.deadline for server in self._servers.values())])
 
     def load(self, now: float) -> list[Action]:
@@ -122,6 +122,6 @@ class Loads:
         return [(number, server.state) for number, server in self._servers.items() if server.deadline <= now]
 
     def kill_stopping(self, generation: int, now: float) -> list[Action]:
-        """Kill a fork server that was told to exit and has not."""
+        """Kill a fork server that has not exited on command."""
         text = f"Fork server of generation {generation} did not exit within the graceful timeout, killing it"
         return [Log(logging.WARNING, text), *self.kill(generation, now)]

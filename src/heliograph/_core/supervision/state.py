@@ -32,7 +32,7 @@ class ServerState:
 
     @property
     def deadline(self) -> float:
-        """When `Due` must be handled at the latest. Infinite if there is nothing to wait for."""
+        """Time at which `Due` must be handled at the latest. Infinite if there is nothing to wait for."""
         return min(self._loads.deadline, self._children.deadline, self._join_warning_at)
 
     @property
@@ -62,12 +62,12 @@ class ServerState:
 
     @property
     def failure(self) -> str:
-        """Why the last failed generation could not be loaded."""
+        """The reason why the last failed generation could not be loaded."""
         return self._loads.failure
 
     @property
     def stopping(self) -> bool:
-        """True if the server was told to stop."""
+        """True if a stop was requested."""
         return self._stop.requested
 
     @property
@@ -77,7 +77,7 @@ class ServerState:
 
     @property
     def forking(self) -> bool:
-        """True if a fork server was told to fork and has not reported yet."""
+        """True if a fork server has a command to fork and has not reported yet."""
         return any(child.state == "forking" for child in self._children)
 
     @property
@@ -102,15 +102,15 @@ class ServerState:
         )
 
     def identity_of(self, pid: int) -> Identity | None:
-        """Return which process has this process id. None if none has."""
+        """Return the process with this process id, or None."""
         return next((child.identity for child in self._children if child.pid == pid), None)
 
     def worker_of(self, pid: int) -> Identity | None:
-        """Return which worker a process became by joining. None if it is not one."""
+        """Return the worker that a process became by joining. None if it is not one."""
         return next((child.identity for child in self._children.joining if child.pid == pid), None)
 
     def is_external(self, process: Identity) -> bool:
-        """Return True if others start this process."""
+        """Return True if the web server starts this process, not the master."""
         return self._children[process].policy.origin == "join"
 
     def pids(self) -> dict[Identity, int]:

@@ -19,12 +19,12 @@ class Stop:
     graceful_timeout: float
     requested: bool = False
     idle: bool = False
-    """True if the last stage was told to drain."""
+    """True once the last stage drains."""
     finished: bool = False
     code: int = 0
     """Exit code of the server."""
     by: float = NEVER
-    """When the processes that are left are killed."""
+    """Time at which the remaining processes are killed."""
     _requested_at: float = -NEVER
 
     def request(self, children: Children, now: float) -> list[Action]:

@@ -48,7 +48,7 @@ class Supervisor(ServerState):
     """Decides what the master does. Times are seconds on one monotonic clock."""
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
-        """Return what to do about an event, in order."""
+        """Return the actions that follow from an event, in order."""
         actions = self._handle(event, now)
         actions += self._loads.stop_unused(self._children.forked_by, now)
         if not self.stopping and self.complete:
@@ -133,7 +133,7 @@ class Supervisor(ServerState):
             child.clear()
         if was_current:
             return self._replace_fork_server(f"Fork server exited ({reason})", now)
-        # It was told to fork and then to exit, and was killed in between: the current fork server forks instead.
+        # It got commands to fork and to exit, and was killed in between: the current fork server forks instead.
         return [action for child in not_forked if not self._stop.idle for action in self._start(child, now)]
 
     def _replace_fork_server(self, what_happened: str, now: float) -> list[Action]:

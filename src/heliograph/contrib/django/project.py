@@ -11,7 +11,7 @@ from heliograph.exceptions import ConfigError
 _APP = "heliograph.contrib.django"
 
 application = get_wsgi_application()
-"""For uWSGI, which serves HTTP itself. The call sets up Django, which imports the handlers."""
+"""The WSGI application for uWSGI, which serves HTTP itself. The call sets up Django, which imports the handlers."""
 
 if not apps.is_installed(_APP):
     raise ConfigError(

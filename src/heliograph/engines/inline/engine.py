@@ -199,7 +199,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         )
 
     def _alarm(self) -> float:
-        """Send what is due, and return the seconds until the next run."""
+        """Send the signals that are due, and return the seconds until the next run."""
         self._scheduler.tick()
         return max(self._scheduler.wait(), _MIN_WAIT)
 

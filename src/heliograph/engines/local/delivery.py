@@ -27,7 +27,7 @@ class QueueStaysFull(Exception):
 
 
 def write_all(deliveries: Sequence[Delivery], timeout: float, clock: Clock, is_only_reader: IsOnlyReader) -> None:
-    """Write all records, waiting at most `timeout` seconds until every pipe has room.
+    """Write all records, waiting at most `timeout` seconds until every pipe has space.
 
     Raises:
         QueueStaysFull: if a pipe stays full. Then no record was written, except when another sender filled a pipe
@@ -36,11 +36,11 @@ def write_all(deliveries: Sequence[Delivery], timeout: float, clock: Clock, is_o
     if len(deliveries) == 1 and _write(*deliveries[0]):
         return
     deadline = clock.monotonic() + timeout
-    _await_room([fd for fd, _ in deliveries], deadline, clock, is_only_reader)
+    _await_space([fd for fd, _ in deliveries], deadline, clock, is_only_reader)
     for fd, record in deliveries:
         # The other receivers have the signal already, so this one gets the whole timeout.
         while not _write(fd, record):
-            _await_room([fd], max(deadline, clock.monotonic() + timeout), clock, is_only_reader)
+            _await_space([fd], max(deadline, clock.monotonic() + timeout), clock, is_only_reader)
 
 
 def _write(fd: int, record: bytes) -> bool:
@@ -51,10 +51,10 @@ def _write(fd: int, record: bytes) -> bool:
     return True
 
 
-def _await_room(fds: Sequence[int], deadline: float, clock: Clock, is_only_reader: IsOnlyReader) -> None:
-    """Return when each of these pipes has had room. Raises: QueueStaysFull at the deadline."""
+def _await_space(fds: Sequence[int], deadline: float, clock: Clock, is_only_reader: IsOnlyReader) -> None:
+    """Return when each of these pipes has had space. Raises: QueueStaysFull at the deadline."""
     full = dict.fromkeys(fds)
-    milliseconds = 0.0  # the first poll does not wait, since there mostly is room
+    milliseconds = 0.0  # the first poll does not wait, since there mostly is space
     while full:
         poll = select.poll()
         for fd in full:

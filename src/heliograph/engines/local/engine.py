@@ -1,7 +1,7 @@
 """`LocalEngine`: registers handlers and sends signals in a process of a heliograph server.
 
 A send is one hop: the sender writes the record to the pipe of the receivers itself. If the pipe is full, the sender
-waits until the kernel reports room, and raises `SignalQueueFull` after its timeout.
+waits until the kernel reports space, and raises `SignalQueueFull` after its timeout.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class LocalEngine(NoWebServer):
         return [self._delivery(self._own_queue(process), num) for process in waiters]
 
     def _target_of(self, num: int) -> str:
-        """Return the target of a number in this process, or else on the server; empty if it is not registered."""
+        """Return the target of a number in this process, or else on the server. Empty if it is not registered."""
         route = None if num in self._targets else self.memory.live[num]
         return route.target if route else self._targets.get(num, "")
 

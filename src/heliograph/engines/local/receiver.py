@@ -44,7 +44,7 @@ from heliograph.models import SIGNALS
 _LOG = logging.getLogger("heliograph.local")
 
 LimitedHandler = tuple[Handler, float]
-"""A handler, and its time limit in seconds; 0: no limit."""
+"""A handler, and its time limit in seconds. 0: no limit."""
 
 _MAX_WAIT = 86400.0
 """Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
@@ -183,7 +183,7 @@ class Receiver:
             self._latest = outer
 
     def _wait_in_thread(self, num: int | None, timeout: float | None) -> int:
-        """Wait in another thread than that of the loop, which notifies it."""
+        """Wait in a thread that does not run the loop. The loop notifies it."""
         with self._arrived:
             self._thread_waiters += 1
             before = list(self._arrivals)
@@ -240,11 +240,11 @@ class Receiver:
     def _read(self, fd: int, most: int) -> bool:
         """Let the kernel read up to `most` bytes into the free part of the buffer. Return False if there is none."""
         start = self._end * RECORD_BYTES
-        room = self._in_flight[start : start + most]
-        if not room:
+        free = self._in_flight[start : start + most]
+        if not free:
             raise WaitFailed("too many handlers of this process wait for signals within each other")
         try:
-            count = os.readv(fd, [room])
+            count = os.readv(fd, [free])
         except BlockingIOError:  # another process was faster
             return False
         self._end += count // RECORD_BYTES
@@ -308,7 +308,7 @@ class Receiver:
             self._notify_waiters(num)
 
     def _record_exit(self, offset: int, end: BaseException) -> None:
-        """Settle a record whose handler ends its process, or is interrupted by its end."""
+        """Mark the record of a handler that ends its process, or that the end of the process interrupts."""
         if self._abandoned:
             return  # it stays in flight in the parent
         if isinstance(end, HandlerInterrupted):

@@ -6,11 +6,11 @@ sending            sends signals while the receivers' queues have space
 waiting            waits for signals
 trigger_hosting    starts the scheduler in worker 1
 fork_hooks         shares uWSGI's single post-fork hook with other libraries
-flow_control       credit for each target: how many signals this process may send without asking the kernel
-capacity           how many more signals a queue takes
+flow_control       credit for each target: the signals that this process may send without asking the kernel
+capacity           the number of signals that a queue still takes
 sockets            finds uWSGI's signal sockets
 scheduler_thread   the thread that drives the scheduler
-introspection      what the `uwsgi` module reports about its server
+introspection      options, topology and identity, from the `uwsgi` module
 configuration      options of uWSGI that may be given several times
 """
 

@@ -1,4 +1,4 @@
-"""How many more signals a queue takes: the rule that keeps uWSGI from dropping signals.
+"""Capacity: the number of signals that a queue still takes. The rule that keeps uWSGI from dropping signals.
 
 A process may send while the signals in the receiver's queue, plus those that the master has not yet passed on, stay
 below `limit`. Asking the kernel costs about a microsecond, so a process that found space may send a `burst` to that
@@ -23,7 +23,7 @@ _ENTRIES = (_WORKERS, Queue("mule", 0), Queue("spooler", 0))
 
 
 class QueueCapacity:
-    """Knows, in every process of a server, how many more signals a queue takes.
+    """Knows, in every process of a server, the number of signals that a queue still takes.
 
     `degraded` is one byte of shared memory. A process sets it if it finds the sockets in an unexpected order.
     """
@@ -67,7 +67,7 @@ class QueueCapacity:
                 _give(self._handover[0], found[0])
 
     def available(self, queues: Iterable[Queue]) -> int:
-        """Return how many more signals each of these queues takes now. 0 or less means none.
+        """Return the number of signals that each of these queues still takes. 0 or less means none.
 
         Raises:
             BlockingIOError: No worker has started, so the socket of their shared queue is not known yet.

@@ -1,4 +1,4 @@
-"""Credit-based flow control: how many signals this process may send to a target.
+"""Credit-based flow control: the number of signals that this process may send to a target.
 
 `credit` is the number of signals that this process may send before it asks the kernel again. If two targets share a
 queue, only one of them has credit. A fork resets all credit.
@@ -41,7 +41,7 @@ class FlowControl:
         self._clock = clock
         self._known: dict[str, TargetCredit] = {}
         self.unknown_target = TargetCredit(parse("worker", None), all_queues(topology))
-        """For signals whose target is not known. It has credit only while every queue has space."""
+        """Credit for signals of unknown target. It has credit only while every queue has space."""
 
     def to(self, target: str) -> TargetCredit:
         """Return the credit of a target."""

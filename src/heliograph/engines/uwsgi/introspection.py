@@ -1,4 +1,4 @@
-"""What the `uwsgi` module reports about its server: options, topology, and the identity of this process."""
+"""Facts that the `uwsgi` module reports about its server: options, topology, and the identity of this process."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 The master starts it with the options and the `sys.path` of its own interpreter, and with the inherited state in the
 environment. A process is forked twice, so that it becomes the master's own child: the master is the subreaper of all
-its descendants. The new process begins only after the master has been told of it. If the fork server is killed in
-between, the new process exits. With `--lazy-apps` each process loads the application itself, and the fork server loads
-it only in a child that exits at once, to check that it can be loaded.
+its descendants. The new process begins only after the fork server has reported it to the master. If the fork server is
+killed in between, the new process exits. With `--lazy-apps` each process loads the application itself, and the fork
+server loads it only in a child that exits at once, to check that it can be loaded.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
 
 
 def _load(engine: LocalEngine) -> str | None:
-    """Load the application. Return what went wrong, or None."""
+    """Load the application. Return the reason if that fails, else None."""
     try:
         load(AppSpec.parse(engine.inherited.settings.app, Path.cwd()))
     except BaseException as error:  # noqa: BLE001 - SystemExit too
@@ -161,15 +161,14 @@ def _load(engine: LocalEngine) -> str | None:
 
 
 def _check_load(engine: LocalEngine) -> str | None:
-    """Load the application in a child, which leaves only the routes in shared memory. Return what went wrong."""
+    """Load the application in a child that leaves only the routes in shared memory. Return the reason of a failure."""
     result = run_in_child(lambda: _load(engine) or "")
     return result.text or (f"importing it ended the process ({result.how})" if result.code else None)
 
 
 def _end_of(text: str) -> str:
     """Return the end of a text, as much of it as fits into a report."""
-    room = _MAX_REASON_BYTES
-    while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > room:
+    while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > _MAX_REASON_BYTES:
         text = text[len(text) // 4 + 1 :]
     return text.encode(errors="replace").decode()
 

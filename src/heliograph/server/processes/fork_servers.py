@@ -43,7 +43,7 @@ class MakeInherited(Protocol):
 class _ForkServer:
     process: subprocess.Popen[bytes]
     commands: int | None
-    """Descriptor for commands. None once the fork server was told to exit."""
+    """Descriptor for commands. None once the fork server has to exit."""
     triggers: int
     """Descriptor of the file in which the fork server leaves the triggers that the application registers."""
     loaded: bool = False
@@ -93,7 +93,7 @@ class ForkServers:
         return os.pread(fd, os.fstat(fd).st_size, 0).decode()
 
     def stop(self, generation: int) -> None:
-        """Tell a fork server to exit. It does when it reads the end of the pipe for commands."""
+        """Tell a fork server to exit. It exits when it reads the end of the pipe for commands."""
         server = self._servers.get(generation)
         if server is not None and server.commands is not None:
             os.close(server.commands)

@@ -1,7 +1,7 @@
-"""Changes of a server's state: who waits for one, and what subscribers are told.
+"""Changes of a server's state: clients that wait for one, and events for subscribers.
 
 The master calls `publish` at the end of each turn of its loop. That compares the state with the one of the turn before,
-so a process that exits and is replaced within one turn is one event. While nobody waits, `publish` does nothing.
+so a process that exits and is replaced within one turn is one event. Without waiting clients `publish` does nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Status:
     """True if every process runs the code of `generation` and is ready."""
     stopping: bool
     failed: int
-    """The last generation that failed to load; 0 if none did."""
+    """The last generation that failed to load. 0 if none did."""
     reason: str
-    """Why it failed."""
+    """Reason of the failure."""
     processes: Mapping[str, int]
 
     @classmethod
@@ -52,7 +52,7 @@ class Status:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a client is told."""
+        """Return the state as JSON for clients."""
         return {
             "generation": self.generation,
             "loading": self.loading,
@@ -108,7 +108,7 @@ class Changes:
             Refused: Too many clients wait.
         """
         call.hold()
-        self.publish()  # the others get what has changed until now
+        self.publish()  # the others get the changes until now
         self._before = self._status()
         self._subscribers.append(call)
         return self._before
@@ -137,7 +137,7 @@ class Changes:
         self._stops.append(call)
 
     def publish(self) -> None:
-        """Tell what has changed since the last call."""
+        """Push the changes since the last call."""
         if not self._subscribers and not self._reloads:
             self._before = None
             return
@@ -155,7 +155,7 @@ class Changes:
         self._before = status
 
     def stopped(self, code: int | None) -> None:
-        """Answer everybody who waits for the end of the server. `code` is its exit code. None: it failed to start."""
+        """Answer all clients that wait for the end of the server. `code` is its exit code. None: it failed to start."""
         for call in self._stops:
             call.finish({"exit_code": code})
         for call, _ in self._reloads:

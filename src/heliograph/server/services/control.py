@@ -1,6 +1,6 @@
 """The master's control socket: frames of the control protocol in, the answers of verbs out.
 
-Only processes of the server's own user are served: the socket has mode 0600, and the kernel tells who connects.
+Only processes of the server's own user are served: the socket has mode 0600, and the kernel reports the user.
 `ipc.control` describes the frames, `services.verbs` holds the verbs, `ipc.control_client` is the other end.
 """
 
@@ -113,12 +113,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """What a server does on request."""
+    """A kind of request: its function, the right that it needs, and its arguments."""
 
     function: Callable[[Call], Answer | None]
     right: Right
     arguments: Mapping[str, type] = field(default_factory=dict[str, type])
-    """The arguments that it knows, and their types. All are optional."""
+    """Names and types of the arguments. All are optional."""
 
 
 class ControlServer(ConnectionServer):
@@ -190,7 +190,7 @@ class ControlServer(ConnectionServer):
 
 
 def rights_of(uid: int) -> frozenset[Right]:
-    """Return what a user may do: everything with a server of its own, nothing with another."""
+    """Return the rights of a user: everything with a server of its own, nothing with another."""
     return frozenset({"read", "control"}) if uid == os.getuid() else frozenset()
 
 

@@ -1,4 +1,4 @@
-"""Looks whether all queues are empty, while the server stops and only then."""
+"""Checks if all queues are empty, only while the server stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heliograph.models import Identity
 from heliograph.server.dispatcher import Dispatcher
 
 IDLE_POLL_INTERVAL = 0.02
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class IdlePoll(Service):

@@ -9,7 +9,7 @@ from typing import Any
 from heliograph._core.signals.records import FETCHED, Record, encode, unfinished
 from heliograph._core.signals.targets import parse, queues, readers_of
 from heliograph._core.stats.signal_rows import signal_rows
-from heliograph.ipc.pipes import has_room, queued_records
+from heliograph.ipc.pipes import has_space, queued_records
 from heliograph.models import Identity, Queue
 from heliograph.server.server_queues import ServerQueues
 
@@ -32,12 +32,12 @@ class MasterQueues:
         If another sender fills a queue at the same moment, that queue is left out and counted as rejected.
         """
         pipes = [(number, self._pipes[number]) for number in map(self._order.index, self._queues_of(num))]
-        if not all(has_room(write) for _, (_, write) in pipes):
+        if not all(has_space(write) for _, (_, write) in pipes):
             return False
         for place, (number, (_, write)) in enumerate(pipes):
             try:
                 os.write(write, encode(Record(num, number)))
-            except BlockingIOError:  # Others have written 256 records or more since `has_room`.
+            except BlockingIOError:  # Others have written 256 records or more since `has_space`.
                 if not place:
                     return False
                 self._counters.count_rejected()
@@ -53,7 +53,7 @@ class MasterQueues:
         return exact or [row["num"] for row in rows if ":" in signal and row["handler"] == handler]
 
     def send_external(self, num: int, allowed: frozenset[int]) -> str | None:
-        """Send an external signal. Return why it is rejected, or None if it was sent."""
+        """Send an external signal. Return the reason if it is rejected, else None."""
         route = self._memory.live[num]
         if route is None:
             return "no handler is registered for it"
@@ -92,16 +92,16 @@ class MasterQueues:
         return not any(map(queued_records, pipes)) and not any(self._unfinished(without))
 
     def queued(self) -> int:
-        """Return how many records are in queues, or were fetched from them and not started."""
+        """Return the number of records that are in queues, or were fetched from them and not started."""
         fetched = sum(record.state == FETCHED for record in self._unfinished())
         return fetched + self.in_pipes()
 
     def in_pipes(self) -> int:
-        """Return how many records no process has fetched from the queues."""
+        """Return the number of records in queues, which no process has fetched."""
         return sum(queued_records(read) for read, _ in self._pipes)
 
     def rejected(self) -> int:
-        """Return how many sends were rejected because a queue stayed full, over all processes."""
+        """Return the number of sends that were rejected because a queue stayed full, over all processes."""
         return self._memory.counters.rejected()
 
     def rows(self) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ class MasterQueues:
         return signal_rows(memory.live, memory.names, memory.counters, self._topology, self.queued())
 
     def _balance(self, num: int, copies: int) -> int:
-        """Return how many records of a signal were put into queues and not taken, according to the counters."""
+        """Return the number of records of a signal that were sent and not taken, according to the counters."""
         total = self._memory.counters.total
         return total("sent", num) * copies + total("redelivered", num) - total("started", num)
 

@@ -23,7 +23,7 @@ class UnixSignals(Service):
 
         Args:
             selector: Where the socket is registered.
-            handlers: Signal number -> what to do when it came.
+            handlers: Number of a Unix signal -> function to call.
             reap: Called after every wake-up, also if a signal was dropped because the socket was full.
         """
         self._handlers = handlers

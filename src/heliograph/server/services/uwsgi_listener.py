@@ -24,7 +24,7 @@ _LOG_INTERVAL = 1.0
 """Seconds between two log lines about rejected signals."""
 
 SendExternal = Callable[[int], str | None]
-"""Sends a signal. Returns why it is rejected, or None if it was sent."""
+"""Sends a signal. Returns the reason if it is rejected, else None."""
 
 
 class UwsgiListener(RequestServer):

@@ -1,4 +1,4 @@
-"""The verbs of the control protocol: what a client can ask of a server, and the right that each needs.
+"""The verbs of the control protocol: the requests of clients, and the right that each needs.
 
 To add a verb, write a method and a row in `table`. docs/reference/control-protocol.md lists them.
 """
@@ -21,7 +21,7 @@ DEFAULT_RUNS = 10
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What the verbs need from the master."""
+    """The operations of the master that the verbs use."""
 
     status: Callable[[], Status]
     facts: Callable[[], Mapping[str, Any]]
@@ -30,7 +30,7 @@ class Operations:
     triggers: Callable[[], Mapping[str, int]]
     """Names of the declared triggers, and their signals."""
     join: Callable[[int], int]
-    """Makes the process of that id a worker, and returns its number; 0 if there is none. Raises `Refused`."""
+    """Makes the process of that id a worker, and returns its number. 0 if there is none. Raises `Refused`."""
     send: Callable[[str], int]
     """Sends the signal with that name, number or handler, and returns its number. Raises `Refused`."""
     pipe_of: Callable[[int], tuple[int, ...]]

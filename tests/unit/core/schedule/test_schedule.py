@@ -450,7 +450,7 @@ def test_stale_items_are_bounded():
 
 
 def test_rule_fires_once_in_each_matching_minute():
-    """Whether the host asks often or rarely."""
+    """It does not depend on how often the host asks."""
     schedule, seen = new(), Counter()
     schedule.add(cron(coalesce=False), START)
     for second in range(0, 3601, 7):

@@ -8,8 +8,8 @@ from heliograph._core.signals.routes import ROUTE_BYTES, TABLE_BYTES, Route, Rou
 from heliograph._core.signals.targets import MAX_TARGET_BYTES
 from heliograph.models import SIGNALS
 
-ROOM = 184
-"""Bytes of a handler's name that a route has room for."""
+MAX_HANDLER_BYTES = 184
+"""Bytes that a route has for the name of a handler."""
 
 numbers = st.integers(0, SIGNALS - 1)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -28,7 +28,7 @@ def test_an_empty_table_has_no_routes():
 
 @given(written=st.dictionaries(numbers, routes, max_size=20))
 def test_a_route_is_read_as_it_was_written(written):
-    """Target and options exactly, and the name as far as there is room. Other entries are not touched."""
+    """Target and options exactly, and the name as far as it fits. Other entries are not touched."""
     found = table()
     for num, route in written.items():
         found[num] = route
@@ -37,7 +37,7 @@ def test_a_route_is_read_as_it_was_written(written):
         assert (route is None) == (read is None)
         if route is not None and read is not None:
             assert read._replace(handler="") == route._replace(handler="")
-            if len(route.handler.encode()) <= ROOM:
+            if len(route.handler.encode()) <= MAX_HANDLER_BYTES:
                 assert read.handler == route.handler
 
 
@@ -52,14 +52,14 @@ def test_the_last_route_replaces_the_one_before(first, second, num):
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=60, max_size=300))
 def test_a_long_name_is_cut(text):
-    """At the end of the room, also within a character."""
+    """At the end of the space, also within a character."""
     found = table()
     found[5] = Route("worker", text)
     read = found[5]
     assert read is not None
     kept = read.handler.rstrip("\N{REPLACEMENT CHARACTER}")
     assert text.startswith((kept, read.handler))
-    assert len(text.encode()) <= ROOM or len(read.handler.encode()) >= ROOM - 4
+    assert len(text.encode()) <= MAX_HANDLER_BYTES or len(read.handler.encode()) >= MAX_HANDLER_BYTES - 4
 
 
 @pytest.mark.parametrize("num", [0, 128, 255])
@@ -70,7 +70,7 @@ def test_the_largest_route_stays_within_its_entry(num):
     target, name = "farm_" + "é" * 29, "x" * 5000
     assert len(target.encode()) == MAX_TARGET_BYTES
     found[num] = Route(target, name, redeliver=False, remote=True)
-    assert found[num] == Route(target, name[:ROOM], redeliver=False, remote=True)
+    assert found[num] == Route(target, name[:MAX_HANDLER_BYTES], redeliver=False, remote=True)
     assert not any(buffer[: num * ROUTE_BYTES])
     assert not any(buffer[(num + 1) * ROUTE_BYTES :])
 

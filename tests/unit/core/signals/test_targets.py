@@ -151,9 +151,9 @@ def test_farm_without_mules_is_rejected(text: str) -> None:
 @pytest.mark.parametrize("letter", ["x", "é", "\U0001f600", "\ud800"])
 def test_target_has_at_most_63_bytes(letter: str) -> None:
     """uWSGI stores 63 bytes."""
-    room = MAX_TARGET_BYTES - len("farm_")
-    longest = letter * (room // len(letter.encode(errors="surrogatepass")))
-    longest += "x" * (room - len(longest.encode(errors="surrogatepass")))
+    size = MAX_TARGET_BYTES - len("farm_")
+    longest = letter * (size // len(letter.encode(errors="surrogatepass")))
+    longest += "x" * (size - len(longest.encode(errors="surrogatepass")))
     assert parse(f"farm_{longest}", None).text == f"farm_{longest}"
     with pytest.raises(TargetError, match="63 bytes"):
         parse(f"farm_{longest}x", None)

@@ -1,4 +1,4 @@
-"""How a server starts, replaces processes, reloads and stops: scripted histories, then any history at all.
+"""Start, replaced processes, reload and stop of a server: scripted histories, then any history at all.
 
 The loss of fork servers is in `test_supervisor_losses.py`, deadlines are in `test_supervisor_deadlines.py`.
 """
@@ -310,7 +310,7 @@ def test_a_process_that_does_not_drain_is_killed(server):
 
 
 def test_a_process_that_crashes_while_it_drains_is_replaced(server):
-    """It was told to exit: there is no delay and no warning."""
+    """It exits on command: there is no delay and no warning."""
     server.handle(ReloadRequested(), 0.0)
     server.handle(ForkServerReady(2), 0.1)
     assert server.handle(Exited(MULE, "killed by signal 11"), 0.2) == [Fork(2, MULE)]
@@ -470,7 +470,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.carry_out(self.supervisor.handle(StartRequested(), self.now))
 
     def carry_out(self, actions):  # noqa: C901 - a table of actions
-        """What the master does; it must be possible."""
+        """The work of the master. It must be possible."""
         for action in actions:
             assert self.finished is None, "nothing happens after the end"
             match action:
@@ -533,9 +533,9 @@ class AnyHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.finished is None and self.fork_servers)
     @rule(data=st.data())
     def a_fork_server_exits(self, data):
-        """It is killed, or exits as it was told. It has reported everything that it has forked.
+        """It is killed, or exits on command. It has reported everything that it has forked.
 
-        If it was told to exit, it first carries out the forks that were requested before.
+        On the command to exit it first carries out the forks that were requested before.
         """
         generation = data.draw(st.sampled_from(sorted(self.fork_servers)))
         if self.fork_servers[generation] == "ending":
@@ -598,7 +598,7 @@ class AnyHistory(RuleBasedStateMachine):
         if self.finished is None and self.now < self.supervisor.deadline:
             assert self.supervisor.handle(Due(), self.now) == []
 
-    def settle(self):
+    def finish_running_steps(self):
         """Let everything that is under way finish well."""
         for _ in range(200):
             if self.finished is not None:
@@ -618,7 +618,7 @@ class AnyHistory(RuleBasedStateMachine):
                 self.carry_out(self.supervisor.handle(Due(), self.now))
             else:
                 return
-        raise AssertionError("it never settles")
+        raise AssertionError("the steps never end")
 
     def states(self):
         return {child.pid: child.state for child in self.supervisor._children if child.pid}
@@ -626,12 +626,26 @@ class AnyHistory(RuleBasedStateMachine):
     def teardown(self):
         """When nothing more goes wrong, all processes run. A stop then comes to its end."""
         if self.finished is None and not self.supervisor.stopping:
-            self.settle()
+            self.finish_running_steps()
             assert self.supervisor.all_running
             self.carry_out(self.supervisor.handle(StopRequested(), self.now))
-        self.settle()
+        self.finish_running_steps()
         assert self.finished is not None
 
 
 AnyHistory.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
+
+
+def test_a_second_stop_does_not_shorten_the_time_of_a_killed_process():
+    """It has KILL_TIMEOUT seconds to exit after SIGKILL, and the server waits for it."""
+    state = AnyHistory()
+    state.load(1)
+    state.carry_out(state.supervisor.handle(StopRequested(), state.now))
+    state.report_fork(1, Identity("worker", 1))
+    state.now += 60.0
+    state.carry_out(state.supervisor.handle(Due(), state.now))
+    state.carry_out(state.supervisor.handle(StopRequested(), state.now))
+    state.carry_out(state.supervisor.handle(Due(), state.now))
+    assert state.finished is None
+    state.teardown()

@@ -58,7 +58,7 @@ def new():
 
 @pytest.fixture
 def loaded(new):
-    """Return a supervisor whose fork server was told at 0 to fork worker1 and mule1."""
+    """Return a supervisor whose fork server got the commands to fork worker1 and mule1 at 0."""
     assert new.handle(ForkServerReady(1), 0.0) == [Activate(1), Fork(1, WORKER), Fork(1, MULE)]
     return new
 

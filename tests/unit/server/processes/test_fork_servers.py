@@ -11,7 +11,7 @@ from heliograph.server.processes.fork_servers import ForkServers
 
 
 class Inherited:
-    """What a fork server inherits, as far as starting it needs to know."""
+    """The inherited state, as far as the start of a fork server needs it."""
 
     def __init__(self, _generation, commands, triggers):
         self.descriptors = {"commands": commands, "triggers": triggers}

@@ -1,4 +1,4 @@
-"""What happens to the records in flight of a process that exited. Real pipes and memory, no process."""
+"""Redelivery of the records in flight of a process that exited. Real pipes and memory, no process."""
 
 import logging
 import os
@@ -60,7 +60,7 @@ class Server:
         return [record for _, record in unfinished(self.memory.in_flight(process))]
 
     def queued(self, queue):
-        """What waits in a queue, taken from it."""
+        """Take the records out of a queue."""
         try:
             data = os.read(self.pipes[self.place(queue)][0], 1 << 20)
         except BlockingIOError:
@@ -76,7 +76,7 @@ class Server:
             return
 
     def counted(self):
-        """What the master counted, row by row."""
+        """The counts of the master, row by row."""
         rows = ("sent", "started", "done", "failed", "redelivered", "dropped")
         return {row: found for row in rows if (found := {n: c for n, c in enumerate(getattr(self.counters, row)) if c})}
 
@@ -148,7 +148,7 @@ def test_a_signal_without_a_handler_goes_back(server):
 
 @pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
 def test_an_interrupted_handler_did_not_kill_its_process(server, queue):
-    """The process was told to exit. However often that happens to a long handler, its signal is redelivered."""
+    """The process exits on command. Its signal is redelivered, however often that happens to a long handler."""
     place = server.place(queue)
     server.give(Record(REDELIVERED, place, MAX_DELIVERY_ATTEMPTS - 1, INTERRUPTED), Record(ONCE, place, 0, INTERRUPTED))
     server.recover()

@@ -134,7 +134,7 @@ def test_a_subscriber_gets_each_change_once(server):
     assert [event["type"] for event in late.told] == types[1:]
 
 
-def test_nobody_waits_and_nothing_is_compared(server):
+def test_without_waiting_clients_nothing_is_compared(server):
     """Publishing costs nothing then, and a later subscriber does not get what happened before."""
     server.become(LOADING, DRAINING, RELOADED)
     assert server.asked == 0
@@ -199,7 +199,7 @@ def test_an_earlier_failure_is_not_that_of_this_reload(server):
 
 
 def test_a_server_that_stops_does_not_reload(server):
-    """Who waits is told, and who asks is refused."""
+    """Waiting clients get an event, and new ones are refused."""
     call = Call()
     server.status = LOADING
     server.changes.wait_for_reload(call, do_nothing)
@@ -209,7 +209,7 @@ def test_a_server_that_stops_does_not_reload(server):
         server.changes.wait_for_reload(Call(), do_nothing)
 
 
-def test_the_end_is_told_to_all_who_wait(server):
+def test_all_waiting_clients_get_the_end(server):
     """A client that waits for the stop gets the exit code."""
     stop, reload, subscriber = Call(), Call(), Call()
     server.changes.wait_for_stop(stop, do_nothing)
@@ -224,7 +224,7 @@ def test_the_end_is_told_to_all_who_wait(server):
 
 
 def test_the_state_is_that_of_the_supervisor():
-    """Loading, failed, running: what the supervisor decides is what is told."""
+    """Loading, failed, running: subscribers get the decisions of the supervisor."""
     supervisor = Supervisor(Topology(workers=1, mules=0))
     supervisor.handle(events.StartRequested(), 0.0)
     assert Status.of(supervisor) == Status(0, 1, 1, True, False, False, 0, "", {})

@@ -120,7 +120,7 @@ def test_a_connection_carries_many_requests(loop, server, path, calls):
     assert len(calls) == 3
 
 
-def test_an_unknown_verb_is_told_the_verbs(loop, server, path, calls):
+def test_the_answer_to_an_unknown_verb_lists_the_verbs(loop, server, path, calls):
     found = exchanged(loop, server, path, ask("dance"))
     text = "unknown verb: 'dance'. Verbs: descriptors, no_descriptors, refuse, state, wait."
     assert errors(found) == [(1, "unknown_verb", text)]
@@ -293,7 +293,7 @@ def test_a_call_may_fail_later(loop, server, path, calls):
 
 
 def test_a_client_that_goes_ends_its_call(loop, server, path, calls):
-    """What comes later goes nowhere."""
+    """Later events are dropped."""
     peer = loop.connect(path)
     peer.sendall(ask("wait"))
     loop.run_ready(server)
@@ -409,7 +409,7 @@ def test_a_path_that_cannot_be_bound(loop, directory):
 
 
 def served_by(server, loop, asking):
-    """What `asking()` returns or raises in a thread, while the loop serves."""
+    """Return what `asking()` returns or raises in a thread, while the loop serves."""
     found = []
 
     def run():

@@ -11,7 +11,7 @@ VACANT = frozenset({Identity("worker", 1)})
 
 
 class Dispatcher:
-    """A dispatcher that records what it is told. It is its own supervisor."""
+    """A dispatcher that records its events. It is its own supervisor."""
 
     def __init__(self):
         self.supervisor = self

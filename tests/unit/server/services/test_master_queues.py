@@ -1,4 +1,4 @@
-"""How the master sends signals and counts what is queued. Real pipes and memory, no process."""
+"""Sending by the master, and its counts of queued signals. Real pipes and memory, no process."""
 
 import os
 
@@ -131,7 +131,7 @@ def test_a_broadcast_is_all_or_none(server, full):
 
 def test_a_queue_that_others_fill_in_the_meantime(server, monkeypatch):
     """The signal is rejected. If a copy was sent already, that queue is left out."""
-    monkeypatch.setattr(module, "has_room", lambda _fd: True)
+    monkeypatch.setattr(module, "has_space", lambda _fd: True)
     server.fill(Queue("mule", 1))
     assert not server.master_queues.send(4)
     assert not server.master_queues.send(5)

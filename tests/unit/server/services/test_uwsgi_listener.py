@@ -23,7 +23,7 @@ TAKEN, REFUSED = encode_answer(taken=True), encode_answer(taken=False)
 
 @pytest.fixture
 def path(directory):
-    return directory / "wire.sock"
+    return directory / "uwsgi.sock"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def server(loop, path, taken):
 
 
 def answer(loop, server, path, *pieces: bytes, half: bool = True) -> bytes:
-    """What these bytes are answered, sent piece by piece."""
+    """Send these bytes piece by piece, and return the answer."""
     peer = loop.connect(path)
     found = b""
     try:
@@ -102,13 +102,13 @@ def test_only_the_packet_is_taken(loop, server, path, taken, data, cuts):
     packet = data[:PACKET_SIZE]
     is_signal = len(packet) == PACKET_SIZE and packet[:3] == b"\x6e\0\0"
     wanted = TAKEN if is_signal and packet[3] == ALLOWED else REFUSED if is_signal else b""
-    # What is sent on after the packet may cost the sender its answer: that is the kernel's, and their own doing.
+    # Bytes after the packet may cost the sender its answer, since the kernel then resets the connection.
     assert found in ({wanted} if len(data) <= PACKET_SIZE else {wanted, b""})
     assert taken == ([ALLOWED] if wanted == TAKEN else [])
     assert server.deadline == float("inf")
 
 
-def test_a_flood_is_told_at_a_bounded_rate(loop, server, path, caplog, monkeypatch):
+def test_a_flood_is_logged_at_a_bounded_rate(loop, server, path, caplog, monkeypatch):
     """A line a second at most, which counts the others."""
     now = [1000.0]
     monkeypatch.setattr(uwsgi_listener.time, "monotonic", lambda: now[0])
@@ -123,7 +123,7 @@ def test_a_flood_is_told_at_a_bounded_rate(loop, server, path, caplog, monkeypat
 
 
 def test_half_packets_and_silence(loop, server, path, taken):
-    """They go when their time is over, and keep nobody out."""
+    """They go when their time is over, and do not lock others out."""
     for number in range(MAX_CLIENTS + 10):
         loop.connect(path).sendall(encode_signal(ALLOWED)[: number % 4])
         loop.run_ready(server)
@@ -201,10 +201,10 @@ def test_a_unix_socket_has_mode_0600(path, server):
 
 
 def test_a_file_is_not_replaced(loop, path, descriptors):
-    """It may be somebody's: an error that says where, and the file as it was."""
+    """It may belong to a user: the error names it, and the file stays as it was."""
     path.write_text("mine")
     before = descriptors()
-    with pytest.raises(ConfigError, match=r"--socket .*wire\.sock: there is a file that is not a socket"):
+    with pytest.raises(ConfigError, match=r"--socket .*uwsgi\.sock: there is a file that is not a socket"):
         UwsgiListener(Address.parse(str(path)), loop.selector, lambda _num: None)
     assert path.read_text() == "mine"
     assert (descriptors(), len(loop.selector.get_map())) == (before, 0)
