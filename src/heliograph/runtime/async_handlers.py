@@ -10,7 +10,7 @@ import contextvars
 import inspect
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Generator
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ def finish(result: object, num: int | None = None) -> None:
     """
     while inspect.isawaitable(result):
         result = _run(result, num)
-    if isinstance(result, (Generator, AsyncGenerator)):
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
         refuse_unfinished(result, "handler" if num is not None else "post-fork hook")
 
 
@@ -61,9 +61,9 @@ def refuse_unfinished(result: object, what: str) -> None:
     Raises:
         SignalTypeError: It is one of these.
     """
-    if not inspect.isawaitable(result) and not isinstance(result, (Generator, AsyncGenerator)):
+    if not (inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)):
         return
-    if isinstance(result, Generator) or inspect.iscoroutine(result):
+    if inspect.isgenerator(result) or inspect.iscoroutine(result):
         result.close()  # else Python warns that it was never awaited
     kind = type(result).__name__
     raise SignalTypeError(

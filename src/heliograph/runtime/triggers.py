@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -31,8 +32,7 @@ MIN_PERIOD = 1e-6
 """Seconds. After some months of uptime a float cannot represent shorter periods."""
 MAX_NAME_LENGTH = 200
 """Characters of the name of a trigger. It must fit into a report to the master."""
-_MAX_SECONDS = 1e11
-"""Seconds of the longest period, delay or limit: some 3,000 years. Later runs have no date."""
+_MAX_SECONDS = sys.float_info.max
 _MAX_SUFFIX = 20
 """Characters of the suffix of an automatic name."""
 
@@ -169,7 +169,7 @@ def check_seconds(option: str, seconds: float) -> None:
     """
     number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not number or not 0 <= seconds <= _MAX_SECONDS:
-        raise ScheduleError(f"invalid {option}: {seconds!r}. Pass seconds, 0 to 1e11.", seconds)
+        raise ScheduleError(f"invalid {option}: {seconds!r}. Pass seconds, 0 or more.", seconds)
 
 
 def get_triggers() -> tuple[Trigger, ...]:
@@ -237,11 +237,9 @@ def check_period(period: float, per_second: int = 1) -> float:
         ScheduleError: The period is not a number greater than 0, or too short.
     """
     number = isinstance(period, (int, float)) and not isinstance(period, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not number or not 0 < period <= _MAX_SECONDS * per_second:
+    if not number or not 0 < period <= _MAX_SECONDS:
         unit = "seconds" if per_second == 1 else "milliseconds"
-        raise ScheduleError(
-            f"invalid period: {period!r}. Pass a number of {unit} greater than 0 and at most 1e11 s.", period
-        )
+        raise ScheduleError(f"invalid period: {period!r}. Pass a number of {unit} greater than 0.", period)
     seconds = period / per_second
     if seconds < MIN_PERIOD:
         raise ScheduleError(f"period too short: {seconds:g} s. Pass at least {MIN_PERIOD:g} s.", period)

@@ -18,12 +18,12 @@ from heliograph._core.supervision.events import ReloadRequested, StartRequested,
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
-from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import ConnectionServer
 from heliograph.loop import Loop
 from heliograph.server.dispatcher import Dispatcher
+from heliograph.server.inheritance import inherited_state, open_alive_pipe
 from heliograph.server.operations import ServerOperations
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
@@ -93,8 +93,8 @@ class Master:
         supervisor = Supervisor(settings.topology, settings.graceful_timeout, with_web_server=bool(settings.command))
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
         reports = loop.open("reports", Reports)
-        alive = _open_alive_pipe(stack)
-        inherited = partial(_inherited, settings, server, reports=reports.write_fd, alive=alive)
+        alive = open_alive_pipe(stack)
+        inherited = partial(inherited_state, settings, server, reports=reports.write_fd, alive=alive)
         web_server = WebServerProcess(settings.command, self._control, self._directory)
         processes = Processes(dispatcher, server, ForkServers(inherited, self._directory), web_server)
         watcher = loop.open("joined processes", lambda s: PidfdWatcher(s, processes.on_left))
@@ -158,26 +158,3 @@ def _log_lost(queues: MasterQueues) -> None:
     lost = queues.queued()
     if lost:
         _LOG.warning("Lost %d queued signals", lost)
-
-
-def _open_alive_pipe(stack: ExitStack) -> int:
-    """Return the reading end of a pipe whose writing end only the master has. Its end means that the master exited."""
-    read, write = os.pipe2(os.O_CLOEXEC)
-    stack.callback(os.close, read)
-    stack.callback(os.close, write)
-    return read
-
-
-def _inherited(settings: ServerSettings, server: ServerQueues, generation: int, **own: int) -> InheritedState:
-    """Return what a fork server inherits (with descriptors of its own), or a process that joins."""
-    shared = {"memory": server.memory.fd, **queue_descriptors(settings.topology, server.pipes)}
-    process_settings = ProcessSettings(
-        topology=settings.topology,
-        app=str(settings.app),
-        lazy=settings.lazy_apps,
-        max_signals=settings.max_signals,
-        time_limit=settings.time_limit,
-        log_level=settings.log_level,
-        log_config=str(settings.log_config or ""),
-    )
-    return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)

@@ -14,10 +14,9 @@ How it works
 
 from __future__ import annotations
 
-import _signal
 import contextlib
+import importlib
 import logging
-import math
 import os
 import select
 import signal
@@ -30,15 +29,14 @@ from heliograph._core.signals.records import (
     DONE,
     IN_FLIGHT_BYTES,
     INTERRUPTED,
-    LIMITED_BYTE,
     RECORD_BYTES,
     RUNNING,
     unfinished,
 )
 from heliograph._core.stats.counters import ProcessCounters
+from heliograph.engines.local.time_limits import TimeLimits
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
-from heliograph.ipc.time_limit import LimitTimer
 from heliograph.models import SIGNALS
 
 _LOG = logging.getLogger("heliograph.local")
@@ -49,8 +47,8 @@ LimitedHandler = tuple[Handler, float]
 _MAX_WAIT = 86400.0
 """Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
 
-_SIGTERM = int(signal.SIGTERM)
-_handler_of: Callable[[int], object] = getattr(_signal, "getsignal")  # noqa: B009 - the one of `signal` takes ten times as long
+_handler_of: Callable[[int], object] = importlib.import_module("_signal").getsignal
+"""`signal.getsignal` without the conversion to enums, which takes ten times as long."""
 
 _SHARED_BATCH = 32
 """Signals that are fetched from one shared queue before the receiver polls the other queues again."""
@@ -79,8 +77,7 @@ class Receiver:
         self._drain_on_sigterm: Callable[[int, object], None] | None = None
         self._abandoned = False
         self._depth = 0
-        self._limit = (math.inf, 0)  # deadline and record of the time limit that ends first
-        self._limit_timer: LimitTimer | None = None
+        self._limits = TimeLimits(in_flight)
         self._next = self._end = 0
         self._arrived = threading.Condition()
         self._arrivals = [0] * SIGNALS
@@ -126,6 +123,7 @@ class Receiver:
     def abandon(self) -> None:
         """In a process that the application forked, leave buffer and counters to the parent, which owns them."""
         self._abandoned = True
+        self._limits.abandon()
         self._drain_on_sigterm = None
         if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
             signal.set_wakeup_fd(-1)
@@ -259,7 +257,7 @@ class Receiver:
             self._next += 1
             if in_flight[offset] != DONE:  # a predecessor may have left gaps
                 # asyncio removes our handler for SIGTERM if a handler's loop had one of its own.
-                if self._drain_on_sigterm is not None and _handler_of(_SIGTERM) is not self._drain_on_sigterm:
+                if self._drain_on_sigterm is not None and _handler_of(signal.SIGTERM) is not self._drain_on_sigterm:
                     self._catch_sigterm()
                 self._handle(offset)
                 run += 1
@@ -319,36 +317,8 @@ class Receiver:
         self._slot.failed[self._in_flight[offset + 1]] += 1
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
-        """Run a handler under a time limit: the kernel ends this process if the handler exceeds it.
-
-        If the handler runs within a waiting one, the limit that ends first applies.
-        """
-        num = self._in_flight[offset + 1]
-        outer = self._limit
-        deadline = time.monotonic() + limit
-        if deadline >= outer[0]:
-            return handler(num)
-        self._set_limit((deadline, offset))
-        try:
-            return handler(num)
-        finally:
-            self._set_limit(outer)
-
-    def _set_limit(self, limit: tuple[float, int]) -> None:
-        """Let the kernel end this process at a deadline, because of the record at an offset. Deadline inf: do not."""
-        if self._abandoned:
-            return
-        (_, before), (deadline, offset) = self._limit, limit
-        self._in_flight[before + LIMITED_BYTE] = 0
-        if deadline < math.inf:
-            self._in_flight[offset + LIMITED_BYTE] = 1
-        self._limit = limit
-        try:
-            if self._limit_timer is None:
-                self._limit_timer = LimitTimer()
-            self._limit_timer.set(deadline)
-        except OSError as error:
-            _LOG.error("Running a handler without its time limit: %s", error)
+        """Run a handler under a time limit: the kernel ends this process if the handler exceeds it."""
+        return self._limits.run(offset, handler, limit)
 
     def _notify_waiters(self, num: int) -> None:
         """Notify an outer level of this loop, and the threads that wait."""

@@ -133,7 +133,7 @@ class ForkServers:
 def _interpreter_flags() -> list[str]:
     """Return the options of this interpreter, such as `-O`, for another one."""
     flags: list[str] = cast("Any", subprocess)._args_from_interpreter_flags()  # noqa: SLF001
-    for name, value in sys._xoptions.items():  # noqa: SLF001 - the only place of the options after -X
+    for name, value in sys._xoptions.items():  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the only place of -X
         text = name if value is True else f"{name}={value}"
         if text not in flags:
             flags += ["-X", text]

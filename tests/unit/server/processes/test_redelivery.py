@@ -11,6 +11,7 @@ from heliograph._core.signals.records import (
     DONE,
     FETCHED,
     INTERRUPTED,
+    LIMITED_BYTE,
     PREFETCH,
     RECORD_BYTES,
     RUNNING,
@@ -54,6 +55,9 @@ class Server:
             self.memory.in_flight(process)[number * RECORD_BYTES : (number + 1) * RECORD_BYTES] = encode(record)
 
     def recover(self, *, process=MULE, timed_out=False):
+        buffer = self.memory.in_flight(process)
+        for offset, _ in unfinished(buffer):
+            buffer[offset + LIMITED_BYTE] = timed_out
         self.redelivery.recover(process, timed_out=timed_out)
 
     def in_flight(self, process=MULE):

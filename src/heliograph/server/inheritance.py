@@ -1,0 +1,33 @@
+"""The state that the master gives to its processes."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
+from heliograph.server.server_queues import ServerQueues
+from heliograph.settings.options import ServerSettings
+
+
+def open_alive_pipe(stack: ExitStack) -> int:
+    """Return the reading end of a pipe whose writing end only the master has. Its end means that the master exited."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    stack.callback(os.close, read)
+    stack.callback(os.close, write)
+    return read
+
+
+def inherited_state(settings: ServerSettings, server: ServerQueues, generation: int, **own: int) -> InheritedState:
+    """Return what a fork server inherits (with descriptors of its own), or a process that joins."""
+    shared = {"memory": server.memory.fd, **queue_descriptors(settings.topology, server.pipes)}
+    process_settings = ProcessSettings(
+        topology=settings.topology,
+        app=str(settings.app),
+        lazy=settings.lazy_apps,
+        max_signals=settings.max_signals,
+        time_limit=settings.time_limit,
+        log_level=settings.log_level,
+        log_config=str(settings.log_config or ""),
+    )
+    return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)
