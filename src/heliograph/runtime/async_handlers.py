@@ -1,4 +1,4 @@
-"""What a handler's call returns: awaitables are run to their end, and generators are refused.
+"""The result of a handler's call: awaitables are run to their end, and generators are refused.
 
 Awaitables run on the event loop of the web server, or on one of the receiving thread. Only the result of the call
 matters: a decorated `async def`, an object with `async def __call__` and a lambda that returns a coroutine are alike.

@@ -17,7 +17,7 @@ _LOG = logging.getLogger("heliograph.master")
 
 
 class LastRun(NamedTuple):
-    """When a rule has run last. A rule with other times does not continue it."""
+    """Time of the last run of a rule. A rule with other times does not continue it."""
 
     rule: str
     """The rule, as `describe_trigger` returns it."""

@@ -179,7 +179,7 @@ def test_failure_within_a_coroutine_is_a_failure(heliograph_engine: InlineEngine
 
 
 class LoopEngine(InlineEngine):
-    """An engine beside a web server with an event loop."""
+    """An engine with a web server that has an event loop."""
 
     web_loop: Any = None
 
@@ -237,7 +237,7 @@ def test_handler_that_ends_as_the_poll_times_out_has_not_failed(monkeypatch: pyt
 
 @pytest.mark.usefixtures("web_loop")
 def test_timeout_error_of_an_async_handler_is_its_failure() -> None:
-    """It is raised, whether the poll has timed out before or not."""
+    """The error reaches the caller, whether the poll has timed out before or not."""
 
     async def slow() -> None:
         raise TimeoutError("of the handler")

@@ -1,4 +1,4 @@
-"""How often a cron rule fires in a period, without a calendar lookup for each run.
+"""Count the runs of a cron rule in a period, without a calendar lookup for each run.
 
 Between two clock changes the wall clock is the epoch plus a constant. There the runs of a day are the matching minutes
 times the matching hours, and only the first and the last day of a period need a closer look. The rules for clock

@@ -34,7 +34,7 @@ class Policy:
     """fork: a fork server forks it. join: it is started by others, and joins. command: the master starts a program."""
 
     restart: Literal["always", "if_proven", "never"]
-    """When a process that exited is started again. if_proven: the server stops with it if it had not started well."""
+    """Restart policy for a process that exited. if_proven: the server stops with it if it had not started well."""
 
     reload: Literal["replace", "hang_up", "leave"]
     """replace: drain it and fork a new one. hang_up: send SIGHUP. leave: the web server that started it replaces it."""

@@ -20,7 +20,7 @@ class ForkServerRecord:
 
     state: Literal["loading", "ready", "retiring", "stopping", "killed"]
     deadline: float = NEVER
-    """When to give up waiting for it: every state has one except ready. Retiring: it stays for what it has forked."""
+    """Time to stop waiting for it. Every state has one except ready and retiring: a retiring one stays for its processes."""
 
 
 @dataclass(slots=True)

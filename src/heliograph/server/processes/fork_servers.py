@@ -30,7 +30,7 @@ sys.path[:] = {path!r}
 from heliograph.server.processes.fork_server import main
 main()
 """
-"""What a fork server runs. No module in the working directory can hide one that heliograph imports."""
+"""Program of a fork server. No module in the working directory can hide one that heliograph imports."""
 
 
 class MakeInherited(Protocol):
