@@ -20,7 +20,7 @@ class ForkServerRecord:
 
     state: Literal["loading", "ready", "retiring", "stopping", "killed"]
     deadline: float = NEVER
-    """Time to stop waiting for it. Every state has one except ready and retiring: a retiring one stays for its processes."""
+    """Time to stop waiting for it. Every state has one, except ready and retiring: it serves its processes then."""
 
 
 @dataclass(slots=True)
