@@ -205,4 +205,4 @@ def test_a_process_that_leaves_does_not_take_the_next_worker_number(server):
     assert left[0].pid != worker
     assert server.pids()["worker1"] == worker
     server.release("end")
-    server.wait()
+    server.end()
