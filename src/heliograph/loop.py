@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from heliograph.models import MAX_WAIT
+
 _LOG = logging.getLogger("heliograph.master")
 
 NEVER = float("inf")
@@ -26,9 +28,6 @@ PAUSE_RESET_AFTER = 60.0
 """Seconds without an error after which the next pause is the first one again."""
 
 _MILLISECOND = 0.001
-_MAX_WAIT = 86400.0
-"""Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
-
 Callback = Callable[[float], None]
 """Called with the time of the loop's clock when a descriptor is ready."""
 
@@ -253,7 +252,7 @@ def _timeout(deadline: float, now: float) -> float | None:
     """
     if deadline == NEVER:
         return None
-    left = min(max(0.0, deadline - now), _MAX_WAIT)
+    left = min(max(0.0, deadline - now), MAX_WAIT)
     if left >= _MILLISECOND:
         return left - left % _MILLISECOND
     time.sleep(left)

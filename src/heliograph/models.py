@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+MAX_WAIT = 86400.0
+"""Seconds of one wait. A longer one is cut, and begins again: the kernel takes at most 2^31 milliseconds."""
+
 SIGNALS = 256
 """Number of different signals: 0-255, one byte of the uwsgi protocol."""
 

@@ -12,12 +12,11 @@ from heliograph._core.signals.registry import check_num
 from heliograph.exceptions import RemoteRejected, RemoteUnreachable
 from heliograph.ipc.control_client import RequestFailed, request
 from heliograph.ipc.instance import control_socket, server_name
+from heliograph.models import MAX_WAIT
 from heliograph.settings.addresses import Address
 
 _RETRY_INTERVAL = 0.02
 """Seconds until a signal is sent again if its queue was full."""
-_MAX_WAIT = 86400.0
-"""Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
 
 
 def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
@@ -117,4 +116,4 @@ def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return min(left, _MAX_WAIT)
+    return min(left, MAX_WAIT)

@@ -11,7 +11,7 @@ from pathlib import Path
 from heliograph.application import run_in_child
 
 DEFAULT = "gunicorn.conf.py"
-"""The file that gunicorn reads if it is told no other."""
+"""The file that gunicorn reads by default."""
 
 
 def workers_in(config: str) -> str:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from os import write
 
 from heliograph.interfaces import Clock
-
-_MAX_WAIT = 86400.0
-"""Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
+from heliograph.models import MAX_WAIT
 
 Delivery = tuple[int, bytes]
 """A descriptor to write to, and the record to write."""
@@ -67,4 +65,4 @@ def _await_space(fds: Sequence[int], deadline: float, clock: Clock, is_only_read
         left = deadline - clock.monotonic()
         if self_deadlock or left <= 0:
             raise QueueStaysFull(self_deadlock=self_deadlock)
-        milliseconds = min(left, _MAX_WAIT) * 1000
+        milliseconds = min(left, MAX_WAIT) * 1000

@@ -37,15 +37,12 @@ from heliograph._core.stats.counters import ProcessCounters
 from heliograph.engines.local.time_limits import TimeLimits
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
-from heliograph.models import SIGNALS
+from heliograph.models import MAX_WAIT, SIGNALS
 
 _LOG = logging.getLogger("heliograph.local")
 
 LimitedHandler = tuple[Handler, float]
 """A handler, and its time limit in seconds. 0: no limit."""
-
-_MAX_WAIT = 86400.0
-"""Seconds of one wait. The kernel takes at most 2^31 milliseconds."""
 
 _handler_of: Callable[[int], object] = importlib.import_module("_signal").getsignal
 """`signal.getsignal` without the conversion to enums, which takes ten times as long."""
@@ -168,7 +165,7 @@ class Receiver:
                 left = -1.0 if deadline is None else deadline - time.monotonic()
                 if deadline is not None and left <= 0:
                     raise WaitTimeout(num, timeout or 0.0)
-                self._run_once(min(left, _MAX_WAIT), only=1)
+                self._run_once(min(left, MAX_WAIT), only=1)
 
     @contextmanager
     def _nested(self, found: list[int]) -> Generator[None]:

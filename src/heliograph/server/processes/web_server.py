@@ -17,7 +17,7 @@ from heliograph.settings.web_server_command import find_command, search_path
 _FIRST_SOCKET = 3
 """Descriptor of the first socket that systemd passes."""
 _SET_LISTEN_PID = ("/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh")
-"""Runs a program with its own process id in LISTEN_PID, which nobody knows before the fork."""
+"""Runs a program with its own process id in LISTEN_PID, which is unknown before the fork."""
 
 
 class WebServerProcess:
