@@ -18,6 +18,7 @@
     ├── ServerNotReady         RuntimeError    the server is still loading the application
     ├── RemoteRejected         ValueError      the remote server rejected the signal
     ├── RemoteUnreachable      OSError         no connection, no answer, or not a uwsgi socket
+    ├── StoreError             OSError         the store of tasks cannot be read or written
     └── ConfigError            ValueError      invalid settings of a server
 
 An exception leaves the state as it was. There are three cases that differ:
@@ -209,3 +210,14 @@ class RemoteUnreachable(UwsgiconfException, OSError):
 
 class ConfigError(UwsgiconfException, ValueError):
     """The settings of a server are invalid."""
+
+
+class StoreError(UwsgiconfException, OSError):
+    """The store of tasks cannot be read or written: the disk is full, or its files are damaged, removed or replaced.
+
+    `path` is the directory of the store.
+    """
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path

@@ -1,0 +1,27 @@
+"""Interfaces between the layers: the roles of an engine, a clock, and the store of tasks."""
+
+from heliograph.interfaces.engine import (
+    Clock,
+    Engine,
+    Handler,
+    HandlerInterrupted,
+    Processes,
+    SignalRouting,
+    SignalSending,
+    SignalWaiting,
+    TriggerHosting,
+    WebServerMembership,
+)
+
+__all__ = [
+    "Clock",
+    "Engine",
+    "Handler",
+    "HandlerInterrupted",
+    "Processes",
+    "SignalRouting",
+    "SignalSending",
+    "SignalWaiting",
+    "TriggerHosting",
+    "WebServerMembership",
+]

@@ -1,0 +1,1 @@
+"""Tasks: the registry of functions, their arguments, and the runner."""
