@@ -56,7 +56,7 @@ SAMPLES: list[tuple[UwsgiconfException, dict[str, Any]]] = [
     (ServerNotReady("loading"), {}),
     (RemoteRejected(5, "shop:3031"), {"num": 5, "remote": "shop:3031"}),
     (RemoteUnreachable(5, "shop:3031", "no route"), {"num": 5, "remote": "shop:3031"}),
-    (StoreError("disk full", "/var/lib/shop"), {"path": "/var/lib/shop"}),
+    (StoreError("no task was stored in /var/lib/shop: the disk is full.", "/var/lib/shop"), {"path": "/var/lib/shop"}),
     (ConfigError("workers=-1"), {}),
 ]
 NAMES = [type(error).__name__ for error, _ in SAMPLES]
