@@ -67,10 +67,13 @@ class TaskStore(Protocol):
     def enqueue(self, tasks: Sequence[NewTask], now: int) -> list[Stored]:
         """Store tasks, all or none, and return the answer for each in the same order.
 
+        A unique key belongs to the function: two functions may have tasks with the same key.
+
         When the method has returned, the tasks are stored as safely as the store was told to (`--task-sync`).
 
         Raises:
             StoreError: The tasks could not be stored (disk full, damaged, removed).
+            ValueError: A number does not fit in 64 bits, or a text has NUL characters or lone surrogates.
         """
         ...
 
@@ -127,6 +130,10 @@ class TaskStore(Protocol):
 
     def paused(self) -> Sequence[Paused]:
         """Return the paused functions and targets."""
+        ...
+
+    def oldest_end(self) -> int | None:
+        """Return when the oldest task ended of those that have ended and were not removed. None: there is none."""
         ...
 
     def purge(self, now: int, ttl: int, limit: int = 500) -> int:
