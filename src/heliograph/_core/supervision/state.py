@@ -33,7 +33,7 @@ class ServerState:
     @property
     def deadline(self) -> float:
         """Time at which `Due` must be handled at the latest. Infinite if there is nothing to wait for."""
-        return min(self._loads.deadline, self._children.deadline, self._join_warning_at)
+        return min(self._loads.deadline, self._children.deadline, self._stop.deadline, self._join_warning_at)
 
     @property
     def generation(self) -> int:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from heliograph._core.supervision.actions import Action, Drain, Log
 from heliograph._core.supervision.children import NEVER, Child, Children
 
 STOP_DEBOUNCE = 0.1
 """Seconds in which a second stop request counts as the first: `timeout` signals its child and then its group."""
+
+WEB_SERVER_DRAIN, WEB_SERVER_KILL = 0.5, 0.75
+"""Parts of the graceful timeout: the web server gets SIGTERM after the first at the latest, and SIGKILL after the
+second. The rest is for the processes that handle what it has sent."""
+LAST_DRAIN = 0.9
+"""Part of the graceful timeout after which all processes get SIGTERM, even if signals are queued: they are not killed
+in a handler then, and run their exit functions."""
 
 
 @dataclass(slots=True)
@@ -26,6 +33,13 @@ class Stop:
     by: float = NEVER
     """Time at which the remaining processes are killed."""
     _requested_at: float = -NEVER
+    _drains: list[float] = field(default_factory=list[float])
+    """Times at which a stage is drained even if signals are queued."""
+
+    @property
+    def deadline(self) -> float:
+        """Time at which a stage is drained even if signals are queued."""
+        return self._drains[0] if self._drains else NEVER
 
     def request(self, children: Children, now: float) -> list[Action]:
         """Begin a stop. At a second request, do not wait any longer."""
@@ -34,13 +48,20 @@ class Stop:
             return []
         self._requested_at = now
         self.by = now if again else now + self.graceful_timeout
+        parts = [WEB_SERVER_DRAIN] if any(child.policy.origin == "command" for child in children) else []
+        self._drains = [] if again else [now + part * self.graceful_timeout for part in (*parts, LAST_DRAIN)]
         for child in children:
             if not child.pid and self.ends_with_stage(child):
                 child.deadline = NEVER
             elif child.state in ("running", "draining", "forking") or (not child.pid and child.deadline < NEVER):
-                child.deadline = min(child.deadline, self.by)
+                child.deadline = min(child.deadline, self.until(child))
         text = f"Stopping: finishing queued signals (graceful timeout {self.graceful_timeout:g} s)"
         return [Log(logging.INFO, "Stopping immediately" if again else text)]
+
+    def until(self, child: Child) -> float:
+        """Return the time at which a process is killed."""
+        rest = self.graceful_timeout * (1 - WEB_SERVER_KILL)
+        return self.by if child.policy.origin == "fork" else min(self.by, max(self._requested_at, self.by - rest))
 
     def stage(self, children: Children) -> int:
         """Return the stage that is drained now: the lowest one that has a process left."""
@@ -49,7 +70,8 @@ class Stop:
     def drain(self, children: Children) -> list[Action]:
         """Drain the processes of the current stage. In the last stage, drain all that are left."""
         stage = self.stage(children)
-        self.idle = stage == _last_stage(children)
+        self.idle = self.idle or stage == _last_stage(children)
+        self._drains = [] if self.idle else self._drains
         actions: list[Action] = []
         for child in children:
             # A process that joined exits with its command.
@@ -60,6 +82,27 @@ class Stop:
                 child.state = "draining"
                 actions.append(Drain(child.pid))
         return actions
+
+    def drain_overdue(self, children: Children, now: float) -> list[Action]:
+        """Drain the stage whose time has come, even if signals are queued."""
+        if self.deadline > now or now >= self.by:
+            return []
+        self._drains = [time for time in self._drains if time > now]
+        self.idle = not self._drains
+        actions = self.drain(children)
+        text = f"Signals are still queued or running {now - self._requested_at:.3g} s after the stop was requested, "
+        text += "stopping all processes now" if self.idle else "stopping the web server now"
+        return [Log(logging.WARNING, text), *actions] if actions else []
+
+    def explain_kill(self, child: Child) -> str:
+        """Return the log line about a process that has not exited in time."""
+        text = f"{child.name} (pid {child.pid}) did not exit within"
+        if not self.requested or child.policy.origin == "fork" or self.by == self._requested_at:
+            return f"{text} the graceful timeout, killing it"
+        text += f" {self.graceful_timeout * WEB_SERVER_KILL:.3g} s, its part of the graceful timeout, killing it"
+        if child.policy.origin == "join":
+            return text
+        return f"{text}. To let it close its connections itself, set a shorter timeout in its own options"
 
     def ends_with_stage(self, child: Child) -> bool:
         """Return True if the server is stopping and does not need this command again once it has exited."""

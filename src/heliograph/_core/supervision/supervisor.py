@@ -11,7 +11,8 @@ Rules
     If the current fork server exits, the application is loaded again. The processes keep running. Those that exit in
     the meantime are forked from the next fork server.
     A stop first lets the processes finish what is queued, and restarts those that exit. When nothing is queued, they
-    are drained stage by stage. After the graceful timeout they are killed.
+    are drained stage by stage. A stage is drained at the latest after its part of the graceful timeout, and killed
+    after the timeout. The web server is killed earlier, so that the others can handle what it has sent.
 
 Web server
     The command is started when the application is loaded for the first time. Its processes join and become the workers.
@@ -180,7 +181,7 @@ class Supervisor(ServerState):
         if child.policy.proven_by_joins:
             self._join_warning_at = now + JOIN_WARNING_AFTER
         if self.stopping:
-            child.deadline = self._stop.by
+            child.deadline = self._stop.until(child)
             return [*actions, *(self._stop.drain(self._children) if self._stop.idle else [])]
         is_old = child.policy.reload == "replace" and generation != self.generation
         return [*actions, *(self._drain(child, now) if is_old else [])]
@@ -190,7 +191,7 @@ class Supervisor(ServerState):
             return []
         child.clear()
         child.early_exits += 1
-        child.deadline = now + child.delay()
+        child.deadline = min(now + child.delay(), self._stop.by)
         return [Log(logging.ERROR, f"Cannot fork {child.identity} ({reason}), trying again in {child.delay():g} s")]
 
     def _on_join(self, pid: int, now: float) -> list[Action]:
@@ -234,7 +235,7 @@ class Supervisor(ServerState):
         text = f"{child.name} exited ({event.reason})"
         if not child.early_exits:
             return [Log(logging.WARNING, f"{text}, restarting"), *self._start(child, now)]
-        child.deadline = now + child.delay()
+        child.deadline = min(now + child.delay(), self._stop.by)
         text += f" {uptime:.1f} s after its start, restarting in {child.delay():g} s"
         return [Log(logging.WARNING, text)]
 
@@ -261,7 +262,7 @@ class Supervisor(ServerState):
             if child.deadline <= now:
                 child.deadline = NEVER
                 actions += self._on_overdue(child, now)
-        return actions
+        return [*actions, *self._stop.drain_overdue(self._children, now)]
 
     def _on_fork_server_overdue(self, generation: int, state: str, now: float) -> list[Action]:
         if state == "loading":
@@ -281,15 +282,14 @@ class Supervisor(ServerState):
                 return self._on_fork_timeout(child, now)
             case "running" | "draining":
                 child.state, child.deadline = "killed", now + KILL_TIMEOUT
-                text = f"{child.name} (pid {child.pid}) did not exit within the graceful timeout, killing it"
-                return [Log(logging.WARNING, text), do.Kill(child.pid)]
+                return [Log(logging.WARNING, self._stop.explain_kill(child)), do.Kill(child.pid)]
             case "killed":
                 return self._on_kill_timeout(child, now)
 
     def _on_fork_timeout(self, child: Child, now: float) -> list[Action]:
         generation, was_current = child.generation, child.generation == self.generation and self._loads.can_fork
         child.clear()
-        if now >= self._stop.by:
+        if self._stop.is_over_for(child, now):
             return []
         actions = self._loads.kill(generation, now)
         if was_current:

@@ -40,7 +40,7 @@ from heliograph._core.supervision.events import (
     StopRequested,
 )
 from heliograph._core.supervision.loads import LOAD_TIMEOUT
-from heliograph._core.supervision.stopping import STOP_DEBOUNCE
+from heliograph._core.supervision.stopping import LAST_DRAIN, STOP_DEBOUNCE
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.models import Identity, Topology
 
@@ -349,7 +349,8 @@ def test_a_stop(server):
     """Queued signals are handled, the processes drain, then the fork server and the master exit."""
     actions = server.handle(StopRequested(), 5.0)
     assert actions_of(actions) == []
-    assert (server.stopping, server.draining_queues, server.deadline) == (True, True, 5.0 + GRACEFUL_TIMEOUT)
+    assert (server.stopping, server.draining_queues) == (True, True)
+    assert server.deadline == 5.0 + LAST_DRAIN * GRACEFUL_TIMEOUT
     assert server.handle(Idle(), 5.0) == [Drain(11), Drain(12)]
     assert (server.draining_queues, server.deadline) == (False, 5.0 + GRACEFUL_TIMEOUT)
     assert server.handle(Exited(WORKER, "exit code 64", expected=True), 6.0) == []
@@ -409,8 +410,8 @@ def test_a_fork_server_that_dies_while_forking_and_stopping(loaded):
 def test_a_stop_that_processes_do_not_obey(server):
     """The graceful timeout counts from the stop, also for processes that began to drain later."""
     server.handle(StopRequested(), 5.0)
-    assert server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT - 0.01) == []
     server.handle(Idle(), 5.0 + GRACEFUL_TIMEOUT - 0.01)
+    assert server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT - 0.01) == []
     assert actions_of(server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT)) == [Kill(11), Kill(12)]
     assert server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT) == []
     server.handle(Exited(WORKER, "killed"), 35.1)
@@ -421,7 +422,24 @@ def test_two_stops_at_the_same_moment_are_one(server):
     """`timeout` sends SIGTERM twice."""
     server.handle(StopRequested(), 5.0)
     assert server.handle(StopRequested(), 5.0 + STOP_DEBOUNCE / 2) == []
-    assert server.deadline == 5.0 + GRACEFUL_TIMEOUT
+    assert server.deadline == 5.0 + LAST_DRAIN * GRACEFUL_TIMEOUT
+
+
+def test_processes_drain_shortly_before_the_graceful_timeout(server):
+    """Signals are queued to the end. A process gets SIGTERM first, so that it can end its handler and exit."""
+    server.handle(StopRequested(), 5.0)
+    assert server.handle(Due(), 31.9) == []
+    actions = server.handle(Due(), 32.0)
+    assert actions_of(actions) == [Drain(11), Drain(12)]
+    assert log_of(actions) == [
+        (
+            logging.WARNING,
+            "Signals are still queued or running 27 s after the stop was requested, stopping all processes now",
+        )
+    ]
+    assert (server.draining_queues, server.deadline) == (False, 5.0 + GRACEFUL_TIMEOUT)
+    assert actions_of(server.handle(Exited(WORKER, "exit code 64", expected=True), 33.0)) == []
+    assert actions_of(server.handle(Due(), 35.0)) == [Kill(12)]
 
 
 def test_a_second_stop_kills_at_once(server):
@@ -446,10 +464,11 @@ def test_an_old_fork_server_that_dies_before_it_has_forked(loaded, stopping):
 def test_a_fork_server_that_hangs_while_it_forks_does_not_delay_the_end(loaded):
     """The supervisor gives it up after the graceful timeout, or at a second stop."""
     loaded.handle(StopRequested(), 1.0)
+    assert loaded.handle(Due(), 1.0 + LAST_DRAIN * GRACEFUL_TIMEOUT) == []
     assert loaded.deadline == FORK_TIMEOUT
-    loaded.handle(StopRequested(), 2.0)
-    assert loaded.deadline == 2.0
-    assert loaded.handle(Due(), 2.0)[-1] == Finish(0)
+    loaded.handle(StopRequested(), 29.0)
+    assert loaded.deadline == 29.0
+    assert loaded.handle(Due(), 29.0)[-1] == Finish(0)
 
 
 # any history

@@ -18,6 +18,7 @@ from heliograph._core.supervision.children import MAX_BACKOFF
 from heliograph._core.supervision.events import (
     Due,
     Exited,
+    ForkFailed,
     ForkServerExited,
     ForkServerFailed,
     ForkServerReady,
@@ -97,7 +98,7 @@ def test_a_process_that_exits_while_a_stop_drains_the_queues_is_restarted(server
     assert actions_of(server.handle(Exited(WORKER, "killed"), 6.0)) == [Fork(1, WORKER)]
     server.handle(Started(MULE, 13, 1), 6.1)
     server.handle(Started(WORKER, 14, 1), 6.1)
-    assert server.deadline == 35.0
+    assert server.deadline == 32.0
     assert actions_of(server.handle(Idle(), 6.1)) == [Drain(14), Drain(13)]
     assert not server.draining_queues
     assert actions_of(server.handle(Exited(MULE, "exit code 64", expected=True), 7.0)) == []
@@ -130,6 +131,35 @@ def test_a_crash_loop_does_not_delay_a_stop(server):
     server.handle(Exited(WORKER, "exit code 1"), 0.5)
     assert server.draining_queues
     assert actions_of(server.handle(Idle(), 0.5)) == [StopForkServer(1), Finish(0)]
+
+
+def test_a_process_that_exits_again_during_a_stop_does_not_delay_its_end(server):
+    """Its pause grows beyond the graceful timeout. The stop ends with the timeout."""
+    server.handle(StopRequested(), 5.0)
+    actions, now = server.handle(Exited(MULE, "exit code 1"), 5.0), 5.0
+    while Fork(1, MULE) in actions or server.deadline < 32.0:
+        if Fork(1, MULE) in actions:
+            server.handle(Started(MULE, 13, 1), now)
+            server.handle(Exited(MULE, "exit code 1"), now)
+        now = server.deadline
+        actions = server.handle(Due(), now) if now < 32.0 else []
+    assert server.deadline <= 35.0
+    assert actions_of(server.handle(Due(), 32.0)) == [Drain(11)]
+    assert server.handle(Exited(WORKER, "exit code 64", expected=True), 33.0)[-1] == Finish(0)
+
+
+def test_a_fork_that_fails_during_a_stop_does_not_delay_its_end(server):
+    """Its pause grows in the same way."""
+    server.handle(StopRequested(), 5.0)
+    actions, now = server.handle(Exited(MULE, "exit code 1"), 5.0), 5.0
+    while Fork(1, MULE) in actions or server.deadline < 32.0:
+        if Fork(1, MULE) in actions:
+            server.handle(ForkFailed(MULE, 1, "too many processes"), now)
+        now = server.deadline
+        actions = server.handle(Due(), now) if now < 32.0 else []
+    assert server.deadline <= 35.0
+    assert actions_of(server.handle(Due(), 32.0)) == [Drain(11)]
+    assert server.handle(Exited(WORKER, "exit code 64", expected=True), 33.0)[-1] == Finish(0)
 
 
 def test_the_graceful_timeout_passes(server):

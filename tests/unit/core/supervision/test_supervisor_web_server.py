@@ -244,14 +244,55 @@ def test_processes_that_outlive_the_graceful_timeout_are_killed(server):
     """The web server and its processes too."""
     server.handle(StopRequested(), 5.0)
     server.handle(Idle(), 5.0)
-    assert {action.pid for action in actions_of(server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT))} == {10, 12, 21, 22}
-    assert {type(action) for action in actions_of(server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT))} <= {Kill}
+    assert actions_of(server.handle(Due(), 32.0)) == [Kill(21), Kill(22), Kill(10), Drain(12)]
+    assert actions_of(server.handle(Due(), 5.0 + GRACEFUL_TIMEOUT)) == [Kill(12)]
     for process in (FIRST, SECOND, MULE):
         server.handle(Exited(process, "killed"), 36.0)
     assert actions_of(server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 36.0)) == [
         StopForkServer(1),
         Finish(0),
     ]
+
+
+def test_a_web_server_that_does_not_exit_leaves_time_for_the_mules(server):
+    """A client keeps a stream open. The log names the web server, and the mule handles what it has sent."""
+    server.handle(StopRequested(), 5.0)
+    assert actions_of(server.handle(Idle(), 5.0)) == [Drain(10)]
+    assert actions_of(server.handle(Due(), 27.4)) == []
+    actions = server.handle(Due(), 27.5)
+    assert actions_of(actions) == [Kill(21), Kill(22), Kill(10)]
+    assert [line.partition(" did not")[0] for line in log_of(actions)] == [
+        "worker1 (pid 21)",
+        "worker2 (pid 22)",
+        "Web server (pid 10)",
+    ]
+    assert "did not exit within 22.5 s, its part of the graceful timeout, killing it. To let it" in log_of(actions)[2]
+    for process in (FIRST, SECOND):
+        server.handle(Exited(process, "killed"), 27.6)
+    assert actions_of(server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 27.6)) == []
+    assert server.draining_queues
+    assert actions_of(server.handle(Idle(), 28.0)) == [Drain(12)]
+
+
+def test_a_web_server_whose_requests_never_end_is_stopped_although_signals_are_queued(server):
+    """Each request sends a signal, so the queues are never empty. It drains after half of the graceful timeout."""
+    server.handle(StopRequested(), 5.0)
+    assert server.handle(Due(), 19.9) == []
+    actions = server.handle(Due(), 20.0)
+    assert actions_of(actions) == [Drain(10)]
+    assert log_of(actions) == [
+        "Signals are still queued or running 15 s after the stop was requested, stopping the web server now"
+    ]
+    assert server.draining_queues
+
+
+def test_a_second_stop_kills_the_web_server_at_once(server):
+    """It has no part of the graceful timeout any more."""
+    server.handle(StopRequested(), 5.0)
+    server.handle(StopRequested(), 6.0)
+    actions = server.handle(Due(), 6.0)
+    assert {action.pid for action in actions_of(actions)} == {10, 12, 21, 22}
+    assert all("did not exit within the graceful timeout, killing it" in line for line in log_of(actions))
 
 
 def test_a_stop_does_not_wait_for_workers_that_never_joined(started):
