@@ -6,6 +6,7 @@ service does not leave the loop: the loop logs it, leaves that service out for a
 
 from __future__ import annotations
 
+import errno
 import logging
 import selectors
 import time
@@ -26,6 +27,9 @@ INITIAL_PAUSE, MAX_PAUSE = 0.1, 10.0
 """Seconds until a service that failed is restarted: the first pause, which doubles, and the longest."""
 PAUSE_RESET_AFTER = 60.0
 """Seconds without an error after which the next pause is the first one again."""
+
+_LACK = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC})
+"""Errors that pass: the process, the user or the machine has no memory or descriptor left for a while."""
 
 _MILLISECOND = 0.001
 Callback = Callable[[float], None]
@@ -60,7 +64,10 @@ class Service:
         """Do the work of the deadline that has passed."""
 
     def restart(self) -> None:
-        """Return to a working state after an error. If this raises, the loop closes the service for good."""
+        """Return to a working state after an error. If this raises, the loop closes the service for good.
+
+        Exception: `OSError` for a lack of memory or descriptors. Then the loop tries again later.
+        """
 
     def close(self) -> None:
         """Unregister and close the descriptors."""
@@ -112,9 +119,13 @@ class _Entry:
         self.paused_until = until
 
     def resume(self) -> None:
+        """Wait for the descriptors again. If one cannot be registered, wait for none of them."""
+        with ExitStack() as registered:
+            for watch in self.watches.values():
+                self.selector.register(watch.fileobj, watch.events, (self, watch))
+                registered.callback(self.selector.unregister, watch.fileobj)
+            registered.pop_all()
         self.paused_until = None
-        for watch in self.watches.values():
-            self.selector.register(watch.fileobj, watch.events, (self, watch))
 
     def drop_watches(self) -> None:
         """Stop waiting for descriptors that a failed service has left registered."""
@@ -222,12 +233,16 @@ class Loop:
         _LOG.exception("Service %r failed, restarting it in %g s", entry.name, pause)
         if entry.paused_until is None:
             entry.pause(now + pause)
+        entry.paused_until = now + pause
 
     def _restart(self, entry: _Entry) -> None:
         try:
             entry.service.restart()
             entry.resume()
-        except Exception:  # noqa: BLE001 - logged, and the loop goes on
+        except Exception as error:  # noqa: BLE001 - logged, and the loop goes on
+            if isinstance(error, OSError) and error.errno in _LACK:
+                self._fail(entry)
+                return
             _LOG.exception("Cannot restart service %r, continuing without it", entry.name)
             self._entries.remove(entry)
             self._close(entry)

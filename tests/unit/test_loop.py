@@ -1,8 +1,10 @@
 """The master's loop: descriptors, deadlines, and services that fail. The clock is a number, no test waits."""
 
+import errno
 import os
 import selectors
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,8 +48,9 @@ class Pipe(Service):
         os.set_blocking(self.read, False)
         selector.register(self.read, selectors.EVENT_READ, self.on_readable)
         self.found, self.ticks, self.at = [], [], NEVER
-        self.failing = self.restart_fails = self.closed = False
+        self.failing = self.closed = False
         self.restarts = 0
+        self.restart_error = None
 
     @property
     def deadline(self):
@@ -68,8 +71,8 @@ class Pipe(Service):
 
     def restart(self):
         self.restarts += 1
-        if self.restart_fails:
-            raise OSError("cannot restart, on purpose")
+        if self.restart_error is not None:
+            raise self.restart_error
 
     def close(self):
         self.closed = True
@@ -238,7 +241,7 @@ def test_pauses_double_and_are_forgotten(loop, clock, due, caplog):
 def test_a_service_that_cannot_be_restarted_is_closed(loop, clock, due, caplog):
     """The loop goes on without it, and closes it only once."""
     pipe = loop.open("pipe", Pipe)
-    pipe.failing = pipe.restart_fails = True
+    pipe.failing, pipe.restart_error = True, OSError("cannot restart, on purpose")
     os.write(pipe.write, b"x")
     loop.run_once()
     clock.now += INITIAL_PAUSE
@@ -250,6 +253,53 @@ def test_a_service_that_cannot_be_restarted_is_closed(loop, clock, due, caplog):
     loop.run_once()
     loop.close()
     assert len(caplog.records) == count
+
+
+def test_a_restart_is_tried_again_while_memory_or_descriptors_lack(loop, clock, due, caplog):
+    """The service goes on when there are some again. Until then it is left out, with growing pauses."""
+    pipe = loop.open("pipe", Pipe)
+    pipe.failing = True
+    os.write(pipe.write, b"x")
+    loop.run_once()
+    pipe.restart_error = OSError(errno.EMFILE, "Too many open files")
+    clock.now += INITIAL_PAUSE
+    loop.run_once()
+    assert caplog.messages[-1] == f"Service 'pipe' failed, restarting it in {2 * INITIAL_PAUSE:g} s"
+    loop.run_once()
+    assert pipe.restarts == 1
+    pipe.failing, pipe.restart_error = False, None
+    clock.now += 2 * INITIAL_PAUSE
+    loop.run_once()
+    loop.run_once()
+    assert not pipe.closed
+    assert pipe.found == [(b"x", clock.now)]
+
+
+def test_a_service_waits_for_all_of_its_descriptors_or_for_none(loop, clock, due, monkeypatch):
+    """The kernel has no memory for the second one. Both are registered at the next attempt."""
+    pipe = loop.open("pipe", Pipe)
+    more = Pipe(pipe.selector)
+    pipe.failing, pipe.at = True, 0.0
+    loop.run_once()
+    real = loop._selector
+    refused = []
+
+    def register(fd, *rest):
+        if fd == more.read and not refused:
+            refused.append(fd)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real.register(fd, *rest)
+
+    monkeypatch.setattr(pipe.selector, "selector", SimpleNamespace(register=register, unregister=real.unregister))
+    pipe.failing, pipe.at = False, NEVER
+    clock.now += INITIAL_PAUSE
+    loop.run_once()
+    assert refused == [more.read]
+    assert not real.get_map().keys() & {pipe.read, more.read}
+    clock.now += 2 * INITIAL_PAUSE
+    loop.run_once()
+    assert real.get_map().keys() >= {pipe.read, more.read}
+    more.close()
 
 
 def test_a_service_whose_descriptors_cannot_be_registered_again(loop, clock, due, caplog):

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from heliograph._core.supervision.actions import Action, KillForkServer, Log, StartForkServer, StopForkServer
-from heliograph._core.supervision.children import KILL_TIMEOUT, NEVER
+from heliograph._core.supervision.children import INITIAL_BACKOFF, KILL_TIMEOUT, MAX_BACKOFF, NEVER
 
 LOAD_TIMEOUT = 600.0
 """Seconds in which a fork server must have loaded the application. Then the load counts as failed."""
+STARTED_WELL = 5.0
+"""Seconds after the load when a fork server counts as started well."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,9 @@ class Loads:
     failure: str = ""
     """The reason why it could not be loaded."""
     _last: int = 0
+    _activated_at: float = -NEVER
+    _early_exits: int = 0
+    """Number of fork servers in a row that exited soon after they had loaded the application."""
     _servers: dict[int, ForkServerRecord] = field(default_factory=dict[int, ForkServerRecord])
 
     @property
@@ -77,7 +82,7 @@ class Loads:
 
     def activate(self, generation: int, now: float) -> None:
         """Make a loaded fork server the current one. Its predecessor retires: `stop_unused` stops it."""
-        old, self.current = self.current, generation
+        old, self.current, self._activated_at = self.current, generation, now
         self._servers[generation] = ForkServerRecord("ready")
         if old in self._servers and self._servers[old].state == "ready":
             self._servers[old] = ForkServerRecord("retiring", now + self.graceful_timeout + KILL_TIMEOUT)
@@ -116,6 +121,14 @@ class Loads:
         untold = ("loading", "ready", "retiring")
         numbers = [number for number, server in self._servers.items() if server.state in untold]
         return [action for number in numbers for action in self.stop(number, now)]
+
+    def reload_delay(self, now: float) -> float:
+        """Return the seconds until the application is loaded again, since the current fork server exited now.
+
+        The delay doubles if fork servers exit soon after the load. The first one is replaced at once.
+        """
+        self._early_exits = self._early_exits + 1 if now < self._activated_at + STARTED_WELL else 0
+        return min(INITIAL_BACKOFF * 2 ** (self._early_exits - 2), MAX_BACKOFF) if self._early_exits > 1 else 0.0
 
     def overdue(self, now: float) -> list[tuple[int, str]]:
         """Return generation and state of the fork servers whose deadline has passed."""

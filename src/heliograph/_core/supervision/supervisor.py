@@ -9,7 +9,7 @@ Rules
     may use what the application made in it. When it fails, nothing changes. A reload that is requested while the
     application is being loaded loads it once more afterwards.
     If the current fork server exits, the application is loaded again. The processes keep running. Those that exit in
-    the meantime are forked from the next fork server.
+    the meantime are forked from the next fork server. If fork servers exit soon after the load, the delay doubles.
     A stop first lets the processes finish what is queued, and restarts those that exit. When nothing is queued, they
     are drained stage by stage. A stage is drained at the latest after its part of the graceful timeout, and killed
     after the timeout. The web server is killed earlier, so that the others can handle what it has sent.
@@ -141,7 +141,11 @@ class Supervisor(ServerState):
         """Load the application again, since the current fork server is gone."""
         if self.stopping:
             return []
+        delay = 0.0 if self._loads.loading else self._loads.reload_delay(now)
         text = f"{what_happened}, loading the application again"
+        if delay:
+            self._loads.retry_at = now + delay
+            return [Log(logging.ERROR, f"{text} in {delay:g} s")]
         return [Log(logging.ERROR, text), *(self._loads.load(now) if not self._loads.loading else [])]
 
     def _give_up_load(self, generation: int, reason: str, now: float) -> list[Action]:

@@ -28,7 +28,7 @@ from heliograph._core.supervision.events import (
     StartRequested,
     StopRequested,
 )
-from heliograph._core.supervision.loads import LOAD_TIMEOUT
+from heliograph._core.supervision.loads import LOAD_TIMEOUT, STARTED_WELL
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.models import Identity, Topology
 
@@ -81,6 +81,37 @@ def test_the_application_is_loaded_until_a_lost_fork_server_is_replaced(server):
     assert actions_of(server.handle(ReloadRequested(), 17.0)) == [StartForkServer(4)]
     server.handle(ForkServerExited(3, "exit code 1"), 17.1)
     assert server.deadline == 17.0 + LOAD_TIMEOUT
+
+
+def test_a_fork_server_that_exits_soon_after_each_load_is_replaced_with_growing_delays(server):
+    """A thread of the application ends it, for example. A reload does not wait for the delay."""
+    now, delays = 0.0, []
+    for generation in range(1, 11):
+        actions = server.handle(ForkServerExited(generation, "exit code 1"), now + 0.1)
+        due = now + 0.1
+        if StartForkServer(generation + 1) not in actions:
+            due = server.deadline
+            assert actions_of(server.handle(Due(), due - 0.01)) == []
+            actions = server.handle(Due(), due)
+        delays.append(round(due - now - 0.1, 2))
+        now = due
+        assert actions_of(actions) == [StartForkServer(generation + 1)]
+        server.handle(ForkServerReady(generation + 1), now)
+    assert delays == [0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, MAX_BACKOFF]
+    log = server.handle(ForkServerExited(11, "exit code 1"), now + 0.1)
+    assert [line.text for line in log] == ["Fork server exited (exit code 1), loading the application again in 10 s"]
+    assert actions_of(server.handle(ReloadRequested(), now + 0.2)) == [StartForkServer(12)]
+    server.handle(ForkServerReady(12), now + 0.3)
+    actions = server.handle(ForkServerExited(12, "killed"), now + 0.3 + STARTED_WELL)
+    assert actions_of(actions) == [StartForkServer(13)]
+
+
+def test_a_report_of_a_fork_server_that_was_reaped_before_is_ignored(server):
+    """It died right after the load, and the master saw the exit first. At a start and at a reload."""
+    server.handle(ReloadRequested(), 0.0)
+    assert ReloadFailed(2, "exit code 1") in server.handle(ForkServerExited(2, "exit code 1"), 1.0)
+    assert not any(isinstance(action, Activate) for action in server.handle(ForkServerReady(2), 1.0))
+    assert (server.generation, server.complete) == (1, False)
 
 
 def test_a_failed_reload_keeps_the_fork_server(server):

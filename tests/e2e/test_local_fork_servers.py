@@ -1,0 +1,102 @@
+"""Fork servers that hang at import, hang in a fork, or exit soon after the load. The deadlines are short here."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from heliograph.testing.harness.harness import eventually
+
+CODE = """
+@Signal(1).register_handler("mule1")
+def work():
+    record("VERSION")
+"""
+HANGS_IN_FORK = """
+def hang():
+    if Path("hang").exists():
+        Path("hangs").touch()
+        time.sleep(600)
+
+os.register_at_fork(before=hang)
+"""
+EXITS = """
+import threading
+threading.Timer(0.1, os._exit, (7,)).start()
+"""
+
+
+def test_an_import_that_hangs_fails_and_a_later_reload_succeeds(server, installation):
+    """After the deadline the fork server is killed. The old code keeps running until then, and after it."""
+    installation.edit("_core/supervision/loads.py", "LOAD_TIMEOUT = 600.0", "LOAD_TIMEOUT = 1.0")
+    server.start(CODE.replace("VERSION", "old"), "--mules", "1")
+    before = server.pids()
+    server.write("Path('hangs').touch()\ntime.sleep(600)\n")
+    done = server.command("reload")
+    assert done.returncode == 1
+    assert done.stderr == "Error: reload failed, keeping the old code: not loaded within 1 s\n"
+    assert server.pids() == before
+    server.send(1)
+    server.expect(1, "old")
+    server.write(CODE.replace("VERSION", "new"))
+    assert server.command("reload").returncode == 0, server.log
+    server.send(1)
+    server.expect(1, "new")
+    assert server.end() == 0
+
+
+def test_a_reload_that_is_requested_while_an_import_hangs_is_carried_out(server, installation):
+    """It follows when the deadline of the first one has passed."""
+    installation.edit("_core/supervision/loads.py", "LOAD_TIMEOUT = 600.0", "LOAD_TIMEOUT = 1.0")
+    server.start(CODE.replace("VERSION", "old"), "--mules", "1")
+    server.write("Path('hangs').touch()\ntime.sleep(600)\n")
+    os.kill(server.master(), signal.SIGHUP)
+    eventually("the import", (server.directory / "hangs").exists)
+    server.write(CODE.replace("VERSION", "new"))
+    done = server.command("reload")
+    assert (done.returncode, done.stderr) == (0, "Reload complete (generation 3)\n"), server.log
+    assert server.end() == 0
+
+
+def test_a_process_comes_back_although_its_fork_hangs(server, installation):
+    """A hook of a library hangs. After the deadline the fork server is killed, and the application loaded again."""
+    installation.edit("_core/supervision/children.py", "FORK_TIMEOUT = 30.0", "FORK_TIMEOUT = 1.0")
+    server.start(HANGS_IN_FORK + CODE.replace("VERSION", "done"), "--mules", "1")
+    server.release("hang")
+    old = server.kill("mule1")
+    eventually("the fork", (server.directory / "hangs").exists)
+    server.send(1)
+    (server.directory / "hang").unlink()
+    server.await_successor("mule1", old)
+    server.expect(1, "done")
+    assert "mule1 was not forked within 1 s, killed the fork server, loading the application again" in server.log
+    eventually("all processes", lambda: server.state()["complete"])
+    assert server.end() == 0
+
+
+def test_a_reload_starts_a_process_whose_fork_hangs_in_the_old_fork_server(server, installation):
+    """The old fork server is stopped by SIGSTOP, and the new one forks the process after the deadline."""
+    installation.edit("_core/supervision/children.py", "FORK_TIMEOUT = 30.0", "FORK_TIMEOUT = 1.0")
+    server.start(CODE.replace("VERSION", "done"), "--mules", "1")
+    stopped = server.fork_server()
+    os.kill(stopped, signal.SIGSTOP)
+    server.kill("mule1")
+    done = server.command("reload")
+    assert done.returncode == 0, server.log
+    server.send(1)
+    server.expect(1, "done")
+    eventually("the end of the old fork server", lambda: stopped not in server.session())
+    assert server.end() == 0
+
+
+def test_a_fork_server_that_exits_after_each_load_is_started_with_growing_delays(server):
+    """The master and its processes live on. The code that is written in the meantime is loaded."""
+    server.start(CODE.replace("VERSION", "old"), "--mules", "1")
+    server.write(EXITS + CODE.replace("VERSION", "bad"))
+    os.kill(server.master(), signal.SIGHUP)
+    server.await_log("loading the application again in 0.4 s")
+    assert server.log.count("Loaded 1 signals") <= 7
+    server.write(CODE.replace("VERSION", "good"))
+    eventually("good code", lambda: server.state()["complete"] and server.send(1) is None and server.events("good"))
+    assert "Traceback" not in server.log
+    assert server.end() == 0
