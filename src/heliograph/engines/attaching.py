@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.engines.detached import DetachedEngine
-from heliograph.engines.local import web_server_detection
+from heliograph.engines.local import greenlets, web_server_detection
 from heliograph.engines.local.web_worker import WebWorkerEngine
 from heliograph.exceptions import ConfigError
 from heliograph.interfaces import Engine, Handler
@@ -131,8 +131,8 @@ class AttachingEngine(DetachedEngine):
             self._start_thread()
 
     def _start_thread(self) -> None:
-        if not web_server_detection.thread_patcher():
-            threading.Thread(target=self._attach, name="heliograph-attach", daemon=True).start()
+        if not web_server_detection.thread_patcher() or greenlets.is_patched():
+            greenlets.start(self._attach, "heliograph-attach")
 
     def _attach(self) -> None:
         pause = _INITIAL_PAUSE

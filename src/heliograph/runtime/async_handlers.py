@@ -73,14 +73,25 @@ def refuse_unfinished(result: object, what: str) -> None:
 
 def _run(awaitable: Awaitable[Any], num: int | None) -> object:
     """Run an awaitable to its end, and return its result."""
-    import asyncio  # noqa: PLC0415 - asyncio would add a third to the time of `import heliograph`
-    from concurrent.futures import CancelledError  # noqa: PLC0415
-
     if _in_running_loop():
         return _run_in_thread(awaitable, num)
     loop = engines.current().loop
     if loop is not None:
         return _run_on(loop, awaitable, num)
+    from heliograph.engines.local import greenlets  # noqa: PLC0415 - only processes that receive need it
+
+    if greenlets.in_greenlet():  # the requests share this thread, and asyncio and Django look for a loop in it
+        return greenlets.call_in_thread(_run_alone, awaitable, num)
+    return _run_alone(awaitable)
+
+
+def _run_alone(awaitable: Awaitable[Any], num: int | None = None) -> object:
+    """Run an awaitable to its end on a loop of the calling thread. Pass the signal if another thread handles it."""
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import CancelledError  # noqa: PLC0415
+
+    if num is not None:
+        CURRENT_SIGNAL.set(num)
     if THREAD.runner is None:
         THREAD.runner = asyncio.Runner()
     try:
@@ -91,7 +102,7 @@ def _run(awaitable: Awaitable[Any], num: int | None) -> object:
 
 def _in_running_loop() -> bool:
     """Return True if the calling thread runs an event loop, which the handler would stop while it is awaited."""
-    import asyncio  # noqa: PLC0415
+    import asyncio  # noqa: PLC0415 - asyncio would add a third to the time of `import heliograph`
 
     try:
         asyncio.get_running_loop()

@@ -98,6 +98,7 @@ COMMANDS = {
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": (*GUNICORN, "-k", "gthread", "--threads", "3"),
     "gunicorn-preload": (*GUNICORN, "--preload"),
+    "gunicorn-gevent": (*GUNICORN, "-k", "gevent"),
     "uvicorn": ("uvicorn", "--workers", "2", "--port", "{port}", "web:asgi"),
     "granian": (
         *("granian", "--workers", "2", "--port", "{port}", "--interface", "asgi"),
@@ -105,6 +106,9 @@ COMMANDS = {
     ),
 }
 """Web servers with two processes."""
+
+NEEDS = {"gunicorn-gevent": ("gunicorn", "gevent")}
+"""What a command needs besides its own program."""
 
 
 class WebServer:
@@ -154,7 +158,11 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.needs(words[0])) for name, words in COMMANDS.items()])
+def _param(name: str) -> object:
+    return pytest.param(name, marks=pytest.mark.needs(*NEEDS.get(name, COMMANDS[name][:1])))
+
+
+@pytest.fixture(params=map(_param, COMMANDS))
 def web_server(request, server, tmp_path):
     """A web server of each kind with two processes. The test starts it."""
     return WebServer(server, COMMANDS[request.param], tmp_path)
@@ -166,7 +174,7 @@ def make_web_server(server, tmp_path, require):
 
     def make(command, *more):
         words = COMMANDS.get(command, (command,))
-        require(words[0])
+        require(*NEEDS.get(command, words[:1]))
         return WebServer(server, (*words, *more), tmp_path)
 
     return make

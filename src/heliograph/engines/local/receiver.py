@@ -20,10 +20,12 @@ import logging
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from heliograph._core.signals.records import (
     DONE,
@@ -82,7 +84,8 @@ class Receiver:
         self._latest: list[int] = []
         self._alive = -1
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._epoll = select.epoll()
+        self._epoll = _make_epoll()
+        self._poll: Callable[[float], list[tuple[int, int]]] = self._epoll.poll
         for fd in (*own, self._wake_read):
             self._epoll.register(fd, select.EPOLLIN)
         for fd in shared:
@@ -207,7 +210,7 @@ class Receiver:
         if self._next < self._end:
             self._run_in_flight(only)
             return
-        for fd, _ in self._epoll.poll(timeout):
+        for fd, _ in self._poll(timeout):
             if fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(fd, 4096)
@@ -331,3 +334,11 @@ class Receiver:
         self._end = max((offset // RECORD_BYTES + 1 for offset, _ in unfinished(self._in_flight)), default=0)
         while self._next < self._end and not self._done():
             self._run_in_flight()
+
+
+def _make_epoll() -> select.epoll:
+    """Make an epoll object. gevent removes the class from the module `select`."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    make = getattr(select, "epoll", None) or monkey.get_original("select", "epoll")
+    epoll: select.epoll = make()
+    return epoll

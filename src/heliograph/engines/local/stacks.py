@@ -19,6 +19,7 @@ def main_frames() -> Iterator[FrameType]:
 
 def all_frames() -> Iterator[FrameType]:
     """Yield the frames of all threads, the main thread first, and of the coroutines that wait on their loops."""
+    yield from _waiting_greenlet_frames()
     main = threading.main_thread().ident
     for thread in (main, *(ident for ident in sys._current_frames() if ident != main)):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         for frame in _stack(thread):
@@ -27,6 +28,15 @@ def all_frames() -> Iterator[FrameType]:
                 yield from _task_frames(frame.f_locals.get("self"))
             elif is_in(frame, "asyncio.runners", "run"):  # a loop in C, such as uvloop's, has no frame of its own
                 yield from _task_frames(getattr(frame.f_locals.get("self"), "_loop", None))
+
+
+def _waiting_greenlet_frames() -> Iterator[FrameType]:
+    """Yield the frames of the hub and of the main greenlet, if a greenlet runs this code. They are on no stack."""
+    greenlet: Any = sys.modules.get("greenlet")
+    parent = greenlet.getcurrent().parent if greenlet is not None else None
+    while parent is not None:
+        yield from _outer_frames(parent.gr_frame)
+        parent = parent.parent
 
 
 def is_in(frame: FrameType, module: str, function: str) -> bool:
@@ -40,7 +50,11 @@ def place(frame: FrameType) -> tuple[str, str]:
 
 
 def _stack(thread: int | None) -> Iterator[FrameType]:
-    frame = sys._current_frames().get(thread) if thread is not None else None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    yield from _outer_frames(frames.get(thread) if thread is not None else None)
+
+
+def _outer_frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back

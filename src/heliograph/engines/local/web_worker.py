@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from heliograph._core.signals.handlers import same_function
 from heliograph._core.signals.routes import Route
 from heliograph.application import AppSpec, load
-from heliograph.engines.local import web_server_detection
+from heliograph.engines.local import greenlets, web_server_detection
 from heliograph.engines.local.asgi_lifespan import call_before_shutdown
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.exit_hooks import call_at_exit, call_before_sigterm
@@ -52,7 +52,8 @@ _UNKNOWN = (
     "`heliograph reload` if the code has changed"
 )
 _NO_THREADS = (
-    "Process %d gets no signals: %s has replaced its threads. Use workers with threads, as in gunicorn -k gthread"
+    "Process %d gets no signals: %s has replaced its threads. Use gunicorn -k gevent or gthread. With gevent, replace "
+    "threads before the application is imported"
 )
 _LEAVE_TIMEOUT = 30.0
 """Seconds that a running handler has when its process exits. The web server may kill the process earlier."""
@@ -80,7 +81,7 @@ class WebWorkerEngine(LocalEngine):
         self._known_triggers: dict[str, int] = answer["triggers"]
         self._names: dict[int, str] = {}
         self._web_server_loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None
+        self._thread: greenlets.Background | None
         self._membership: tuple[int, ...] = ()
         """The end of a pipe that says that this process is a worker."""
         self._reset()
@@ -174,11 +175,10 @@ class WebWorkerEngine(LocalEngine):
 
     def _start_thread(self) -> None:
         patcher = web_server_detection.thread_patcher()
-        if patcher:
+        if patcher and not greenlets.is_patched():
             _LOG.error(_NO_THREADS, os.getpid(), patcher)
             return
-        self._thread = threading.Thread(target=self._serve, name="heliograph", daemon=True)
-        self._thread.start()
+        self._thread = greenlets.start(self._serve, "heliograph")
 
     def _reset(self) -> None:
         """Begin with no thread and new locks: a thread of the parent may hold those that a fork copied."""
@@ -195,6 +195,9 @@ class WebWorkerEngine(LocalEngine):
 
     def _serve(self) -> None:
         serves = self._await_serving()
+        if greenlets.is_patched() and not greenlets.in_greenlet():  # this thread has been started before that
+            _LOG.error(_NO_THREADS, os.getpid(), "gevent")
+            return
         call_before_shutdown(all_frames(), self.leave)
         try:
             number = self._await_worker_number() if serves and self._reconcile() else 0

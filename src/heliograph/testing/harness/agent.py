@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,10 +125,10 @@ class Agent:
             self._results.put(outcome_of(self._jobs.get_nowait()))
 
     def _serve(self, job_signal: int) -> None:
-        connection: Connection[Any, Any] = Client(os.environ[SOCKET], "AF_UNIX", authkey=KEY)
-        with connection:
+        with _connect() as connection:
             connection.send((str(engines.current().identity), os.getpid()))
             while True:
+                select.select([connection], [], [])  # with gevent, only this wait lets the process do anything else
                 try:
                     job: Job = connection.recv()
                 except (EOFError, OSError):
@@ -136,6 +138,18 @@ class Agent:
                     connection.send(outcome)
                 except Exception as error:  # noqa: BLE001 - a result that cannot be pickled is a mistake of the test
                     connection.send((False, AssertionError(f"Cannot send the outcome {outcome!r}: {error!r}")))
+
+
+def _connect() -> Connection[Any, Any]:
+    """Connect to the test as `multiprocessing.connection.Client` does. That fails on the sockets of gevent."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(os.environ[SOCKET])
+        fd = sock.detach()
+    os.set_blocking(fd, True)
+    connection: Connection[Any, Any] = Connection(fd)
+    answer_challenge(connection, KEY)
+    deliver_challenge(connection, KEY)
+    return connection
 
 
 def outcome_of(job: Job) -> Outcome:

@@ -124,6 +124,7 @@ HARNESSES: dict[str, frozenset[Capability]] = {
     "local plain": _LOCAL | {_C.REAL_MINUTES, _C.LOADS_ONCE},
     "local lazy": _LOCAL,
     "local webserver": _LOCAL,
+    "local gevent": _LOCAL,
     "inline": frozenset(
         {
             *(_C.MULES, _C.SERIAL_WORKERS, _C.MOVABLE_TARGETS),
