@@ -98,11 +98,12 @@ def test_d1_a_full_queue_blocks_the_sender_until_its_timeout(harness: ServerHarn
 @guarantee("D1", Capability.MULES, Capability.SERVER)
 def test_d1_a_full_queue_does_not_block_signals_to_others(harness: ServerHarness) -> None:
     """If the queue of mule 2 is full, mule 1 still receives signals."""
-    since = len(harness.events(To.MULE_1))
+    since, others = len(harness.events(To.MULE_1)), len(harness.events(To.MULE_2))
     with harness.busy("mule2"):
-        harness.call(FIRST, fill, To.MULE_2, 0.05)
+        sent, _, _ = harness.call(FIRST, fill, To.MULE_2, 0.05)
         harness.call(FIRST, send_many, To.MULE_1, 500)
         harness.expect(500, To.MULE_1, since=since)
+    harness.expect(sent, To.MULE_2, since=others)
 
 
 @guarantee("D1", Capability.MULES, Capability.SERVER)

@@ -68,12 +68,13 @@ class ServerHarness(Harness):
         return self.server.wait(timeout=TIMEOUT)
 
     def pid(self, process: str) -> int:
-        """Return the process id that the agent of a process reported last."""
-        return self._agents[process][0]
+        """Return the process id that the agent of a process reported last. Wait for a report after `kill`."""
+        return self._agent(process)[0]
 
     def kill(self, process: str) -> int:
-        """Send SIGKILL to a process and return its process id."""
+        """Send SIGKILL to a process and return its process id. The next job goes to the successor."""
         pid = self.pid(process)
+        del self._agents[process]  # before the successor can report
         os.kill(pid, signal.SIGKILL)
         return pid
 
@@ -82,11 +83,18 @@ class ServerHarness(Harness):
         eventually(f"a successor of {process} ({pid})", lambda: self.pid(process) != pid)
 
     def run(self, process: str, job: Job) -> Any:
-        _, connection = self._agents[process]
+        _, connection = self._agent(process)
         connection.send(job)
         if not connection.poll(_JOB_TIMEOUT):
             raise AssertionError(f"{process} did not answer. Output of the server:\n{self.output_text()[-4000:]}")
         return result_of(connection.recv())
+
+    def _agent(self, process: str) -> tuple[int, Connection[Any, Any]]:
+        """Return the agent of a process. The agent of a successor can report after the first handlers have run."""
+        agent: tuple[int, Connection[Any, Any]] = eventually(
+            f"the agent in {process} to report", lambda: self._agents.get(process)
+        )
+        return agent
 
     def _accept_agents(self) -> None:
         while True:
