@@ -24,6 +24,7 @@ from heliograph.exceptions import (
     SignalNumberError,
     SignalQueueFull,
     SignalTypeError,
+    StoreError,
     TargetError,
     UwsgiconfException,
     WaitFailed,
@@ -55,6 +56,7 @@ SAMPLES: list[tuple[UwsgiconfException, dict[str, Any]]] = [
     (ServerNotReady("loading"), {}),
     (RemoteRejected(5, "shop:3031"), {"num": 5, "remote": "shop:3031"}),
     (RemoteUnreachable(5, "shop:3031", "no route"), {"num": 5, "remote": "shop:3031"}),
+    (StoreError("disk full", "/var/lib/shop"), {"path": "/var/lib/shop"}),
     (ConfigError("workers=-1"), {}),
 ]
 NAMES = [type(error).__name__ for error, _ in SAMPLES]
