@@ -2,15 +2,17 @@
 
 They are the targets of signals without the broadcasts, and `default`: the spooler, else a mule, else a worker. A row
 keeps the word `default`, because a shell that enqueues a task does not know which processes the server will have.
+`_core.signals.wakeups` resolves it.
 """
 
 from __future__ import annotations
 
 from heliograph._core.signals.targets import available, parse
+from heliograph._core.signals.wakeups import DEFAULT
 from heliograph.exceptions import TargetError
 from heliograph.models import Topology
 
-DEFAULT_TARGET = "default"
+DEFAULT_TARGET = DEFAULT
 """The target of tasks that name none."""
 
 _BROADCASTS = {"workers": "worker", "active-workers": "worker", "mules": "mule"}
@@ -32,16 +34,3 @@ def check_target(text: str, topology: Topology | None) -> str:
         reason = f"a task runs in one process, so it cannot have several as target (for example {instead!r})"
         raise TargetError(text, reason, words)
     return target.text
-
-
-def resolve(target: str, topology: Topology | None) -> str:
-    """Return the target of the signal that wakes the processes for tasks with this target.
-
-    Raises:
-        TargetError: The server does not have this target.
-    """
-    if target != DEFAULT_TARGET:
-        return parse(target, topology).text
-    if topology is None or topology.spoolers:
-        return "spooler"
-    return "mule" if topology.mules else "worker"

@@ -41,6 +41,7 @@ from heliograph.exceptions import (
 )
 from heliograph.interfaces import Clock, Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Queue, Topology, Trigger
+from heliograph.store.memory import MemoryStore
 from heliograph.timing.clocks import FakeClock, SystemClock
 from heliograph.triggers.scheduler import Scheduler, SchedulerHost
 
@@ -86,6 +87,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         self._routes: dict[int, tuple[Target, Handler]] = {}
         self._queues = InlineQueues(capacity)
         self._wakeups = WakeupHandlers()
+        self._tasks = MemoryStore()
         self._waiters: list[_Waiter] = []
         self._paused = 0
         self._running = 0
@@ -166,6 +168,10 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         num = self._wakeups.numbers.get(target)
         if num is not None:
             self._scheduler.wake_at(num, when)
+
+    def task_store(self) -> MemoryStore:
+        """Return the store of tasks, which lives as long as this engine."""
+        return self._tasks
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
         """See `SignalWaiting`. Signals that `paused()` keeps for this process come first.
