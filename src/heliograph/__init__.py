@@ -12,13 +12,16 @@ background process. The package has layers, and a module imports only from lower
     ipc, remote             shared memory, pipes and control sockets; signals to another server
     triggers                the scheduler for timers, cron rules and file monitors
     engines                 delivery of signals: uwsgi, local, inline, detached
-    runtime                 the API for applications: signals, triggers, mules, platform
+    tasks                   functions with arguments: codec, attempts, turns, results
+    runtime                 the API for applications: signals, triggers, tasks, mules, platform
     server                  the heliograph server: master, fork server, `serve()`
     insights                views of a running server, read from its shared memory
     contrib                 Django, gunicorn, WSGI and ASGI middlewares
     cli                     the `heliograph` command
     testing                 the pytest plugin, and the conformance suite that every engine passes
 """
+
+from typing import TYPE_CHECKING, Any
 
 from heliograph.exceptions import UwsgiconfException
 from heliograph.runtime import (
@@ -43,27 +46,58 @@ from heliograph.runtime import (
 )
 from heliograph.server import serve
 
+if TYPE_CHECKING:
+    from heliograph.runtime.tasks import (
+        Retry,
+        Task,
+        TaskContext,
+        TaskResult,
+        TaskStatus,
+        aget_result,
+        get_result,
+        progress,
+        task,
+    )
+
 __version__ = "0.1.0"
 
 __all__ = [
     "REGISTERED_SIGNALS",
     "Farm",
     "Mule",
+    "Retry",
     "Signal",
     "SignalDescription",
+    "Task",
+    "TaskContext",
+    "TaskResult",
+    "TaskStatus",
     "TypeTarget",
     "UwsgiconfException",
+    "aget_result",
     "get_available_num",
     "get_last_received",
+    "get_result",
     "join",
     "join_server",
     "leave",
     "leave_server",
+    "progress",
     "register_cron",
     "register_file_monitor",
     "register_timer",
     "register_timer_ms",
     "register_timer_rb",
     "serve",
+    "task",
     "uwsgi",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the names of tasks at their first use. A server without tasks does not need msgspec."""
+    from heliograph import runtime  # noqa: PLC0415 - see above
+
+    if name not in runtime.TASK_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(runtime, name)

@@ -19,6 +19,10 @@
     ├── RemoteRejected         ValueError      the remote server rejected the signal
     ├── RemoteUnreachable      OSError         no connection, no answer, or not a uwsgi socket
     ├── StoreError             OSError         the store of tasks cannot be read or written
+    ├── InvalidTask            ValueError      a function or an option that a task cannot have
+    ├── TaskArgumentError      TypeError       an argument that a task cannot have
+    ├── TaskNotFound           LookupError     no task has this id
+    ├── TaskNotFinished        TimeoutError    a task has not finished in time
     └── ConfigError            ValueError      invalid settings of a server
 
 An exception leaves the state as it was. There are three cases that differ:
@@ -221,3 +225,38 @@ class StoreError(UwsgiconfException, OSError):
     def __init__(self, message: str, path: str) -> None:
         super().__init__(message)
         self.path = path
+
+
+class InvalidTask(UwsgiconfException, ValueError):
+    """A function that cannot be a task, or an invalid option of a task. `argument` is the name of the option."""
+
+    def __init__(self, message: str, argument: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+class TaskArgumentError(UwsgiconfException, TypeError):
+    """An argument that the function does not take, or that cannot be kept. `argument` is its name, if it is one."""
+
+    def __init__(self, message: str, argument: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+class TaskNotFound(UwsgiconfException, LookupError):
+    """No task has this id. It was never enqueued on this server, or was removed since its end (`result_ttl`)."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"no task has the id {task_id!r}. Check the id, the server's directory, and whether result_ttl has passed."
+        )
+        self.task_id = task_id
+
+
+class TaskNotFinished(UwsgiconfException, TimeoutError):
+    """A task has not finished within `timeout` seconds. It goes on waiting or running."""
+
+    def __init__(self, task_id: str, timeout: float) -> None:
+        super().__init__(f"task {task_id} has not finished within {timeout:g} s. Wait longer, or look at its status.")
+        self.task_id = task_id
+        self.timeout = timeout

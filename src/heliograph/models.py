@@ -61,6 +61,9 @@ class HandlerOptions:
     time_limit: float | None = None
     """Seconds a handler may take before its process is killed. 0: no limit. None: the default of the server."""
 
+    wakeup: bool = False
+    """Internal: the signal wakes a process for its tasks. It is redelivered however many processes were killed."""
+
 
 NO_OPTIONS = HandlerOptions()
 
@@ -146,13 +149,20 @@ class FileMonitor:
 
 
 @dataclass(frozen=True, slots=True)
+class At:
+    """Sends a signal once, when the wall clock reaches `when`, in seconds since 1970. The server uses it for tasks."""
+
+    when: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trigger:
     """A timer, cron rule or file monitor. It exists once per server, even if several processes declare it."""
 
     num: int
     """The signal that it sends."""
 
-    spec: Timer | CronRule | FileMonitor
+    spec: Timer | CronRule | FileMonitor | At
 
     name: str
     """Name, unique on a server. `change_period` and `unregister_trigger` take it."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple, Self
 
-from heliograph._core.signals import names, records, routes
+from heliograph._core.signals import names, records, routes, wakeups
 from heliograph._core.stats import counters
 from heliograph.exceptions import ConfigError
 from heliograph.models import Topology
@@ -140,6 +140,7 @@ def _requests(topology: Topology) -> tuple[tuple[str, int, int], ...]:
         ("routes.staged", routes.TABLE_BYTES, routes.FORMAT_VERSION),
         ("counters", (processes + MAX_SENDER_ONLY) * counters.SLOT_BYTES, counters.FORMAT_VERSION),
         ("in_flight", processes * records.IN_FLIGHT_BYTES, records.FORMAT_VERSION),
+        ("wakeups", wakeups.WAKEUP_BYTES, wakeups.FORMAT_VERSION),
         ("names", names.NAMES_BYTES, names.FORMAT_VERSION),
         # Record locks of the kernel: one byte for each sender-only slot, one for allocating names.
         ("locks", MAX_SENDER_ONLY + 1, _LOCKS_VERSION),

@@ -53,6 +53,7 @@ class AttachingEngine(DetachedEngine):
         self._adopt = adopt
         self._names: dict[str, int] = {}
         self._registered: dict[int, Operation] = {}
+        self._turns: dict[str, Operation] = {}
         self._triggers: dict[str, Trigger] = {}
         self._hooks: list[Callable[[], None]] = []
         self._successor: Engine | None = None
@@ -88,6 +89,18 @@ class AttachingEngine(DetachedEngine):
         known = self._triggers.get(name)
         if known is not None and isinstance(known.spec, Timer):
             self._triggers[name] = replace(known, spec=replace(known.spec, period=period))
+
+    def on_wake(self, target: str, run: Callable[[], object]) -> None:
+        with self._lock:
+            self._turns[target] = lambda engine: engine.on_wake(target, run)
+            if self._successor is not None:
+                self._turns[target](self._successor)
+
+    def wake(self, target: str) -> None:
+        (self._successor.wake if self._successor is not None else super().wake)(target)
+
+    def wake_at(self, target: str, when: float) -> None:
+        (self._successor.wake_at if self._successor is not None else super().wake_at)(target, when)
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         with self._lock:
@@ -142,7 +155,7 @@ class AttachingEngine(DetachedEngine):
             _check_number(f"The name {name!r}", mine, engine.allocate_name(name, mine.__eq__))
         for trigger in self._triggers.values():
             _check_number(f"Trigger {trigger.name!r}", trigger.num, engine.number_of_trigger(trigger.name))
-        for register in self._registered.values():
+        for register in (*self._registered.values(), *self._turns.values()):
             register(engine)
         for trigger in self._triggers.values():
             engine.add_trigger(trigger)

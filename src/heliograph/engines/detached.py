@@ -58,6 +58,15 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
     def change_period(self, name: str, period: float) -> None:
         """Do nothing: the runtime keeps the period."""
 
+    def on_wake(self, target: str, run: Callable[[], object]) -> None:
+        """Do nothing: no task runs in this process."""
+
+    def wake(self, target: str) -> None:
+        """Do nothing yet."""
+
+    def wake_at(self, target: str, when: float) -> None:
+        """Do nothing yet."""
+
     def on_fork(self, hook: Callable[[], None]) -> None:
         """Do nothing: no server forks this process."""
 

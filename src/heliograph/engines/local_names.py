@@ -14,8 +14,12 @@ class ProcessLocalNames:
     processes create in a different order.
     """
 
-    def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:
-        return first_candidate(name, free)
+    _named: frozenset[int] = frozenset()
 
-    def has_name(self, num: int) -> bool:  # noqa: ARG002 - the interface has it
-        return False
+    def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:
+        num = first_candidate(name, free)
+        self._named |= {num}
+        return num
+
+    def has_name(self, num: int) -> bool:
+        return num in self._named

@@ -10,6 +10,7 @@ from heliograph.interfaces.engine import (
     SignalSending,
     SignalWaiting,
     TriggerHosting,
+    Wakeups,
     WebServerMembership,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "SignalSending",
     "SignalWaiting",
     "TriggerHosting",
+    "Wakeups",
     "WebServerMembership",
 ]

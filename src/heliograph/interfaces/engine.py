@@ -7,6 +7,7 @@ numbers (0-255) and names, and parse targets. Ask for the smallest role that a f
     SignalSending         sends signals
     SignalWaiting         waits for signals
     TriggerHosting        runs timers, cron rules and file monitors
+    Wakeups               wakes processes for their tasks
     Processes             describes this process and its server
     WebServerMembership   makes a process of a web server a worker
     Engine                all of them
@@ -143,6 +144,41 @@ class TriggerHosting(Protocol):
         ...
 
 
+class Wakeups(Protocol):
+    """Wakes processes for their tasks, by hidden signals. The engine knows nothing else of tasks.
+
+    A target is the resolved text of a signal's target (`spooler`, `mule2`, `farm_NAME`, `worker`), or `default`: the
+    spooler, else a mule, else a worker.
+    """
+
+    def on_wake(self, target: str, run: Callable[[], object]) -> None:
+        """Call `run()` in a process of `target` for each wake-up, and once after the start of each such process.
+
+        A later call for the same target replaces `run`.
+
+        Raises:
+            TargetError: The server does not have this target, or it means several processes at once.
+            RegistrationError: This process cannot register for all other processes.
+            NoSignalAvailable: No signal number is free.
+        """
+        ...
+
+    def wake(self, target: str) -> None:
+        """Let a process of `target` look for tasks soon. Call it after the task is stored.
+
+        While a wake-up is queued, this does nothing. It does not wait for space in a queue, and raises nothing if
+        nobody is there: each process looks for tasks when it starts.
+        """
+        ...
+
+    def wake_at(self, target: str, when: float) -> None:
+        """Wake `target` when the wall clock reaches `when`, in seconds since 1970.
+
+        A target has one such time, the earliest that was asked for and has not come yet.
+        """
+        ...
+
+
 class Processes(Protocol):
     """Describes this process and its server."""
 
@@ -207,7 +243,9 @@ class WebServerMembership(Protocol):
         ...
 
 
-class Engine(SignalRouting, SignalSending, SignalWaiting, TriggerHosting, Processes, WebServerMembership, Protocol):
+class Engine(
+    SignalRouting, SignalSending, SignalWaiting, TriggerHosting, Wakeups, Processes, WebServerMembership, Protocol
+):
     """Delivers signals between the processes of one server."""
 
     clock: Clock

@@ -67,7 +67,8 @@ class TaskStore(Protocol):
     def enqueue(self, tasks: Sequence[NewTask], now: int) -> list[Stored]:
         """Store tasks, all or none, and return the answer for each in the same order.
 
-        A unique key belongs to the function: two functions may have tasks with the same key.
+        A unique key belongs to the function: two functions may have tasks with the same key. A tick belongs to the
+        store.
 
         When the method has returned, the tasks are stored as safely as the store was told to (`--task-sync`).
 
@@ -132,12 +133,12 @@ class TaskStore(Protocol):
         """Return the paused functions and targets."""
         ...
 
-    def oldest_end(self) -> int | None:
-        """Return when the oldest task ended of those that have ended and were not removed. None: there is none."""
+    def next_removal(self) -> int | None:
+        """Return when the next finished task is to be removed (`NewTask.result_ttl`). None: there is none."""
         ...
 
-    def purge(self, now: int, ttl: int, limit: int = 500) -> int:
-        """Remove at most `limit` tasks that ended more than `ttl` microseconds ago. Return their number."""
+    def purge(self, now: int, limit: int = 500) -> int:
+        """Remove at most `limit` finished tasks whose time to be removed has come. Return their number."""
         ...
 
     def when_finished(self, task_id: str, timeout: float | None) -> TaskRow | None:

@@ -18,6 +18,7 @@ from heliograph._core.layout import MAX_SENDER_ONLY, Layout
 from heliograph._core.signals.names import NameTable, first_candidate
 from heliograph._core.signals.records import IN_FLIGHT_BYTES
 from heliograph._core.signals.routes import Routes
+from heliograph._core.signals.wakeups import WAKEUP_NAME, WakeupWords, highest_free
 from heliograph._core.stats.counters import Counters
 from heliograph.models import Identity, Topology
 
@@ -47,6 +48,7 @@ class SharedMemory:
         self.live = Routes(part("routes.live"))
         self.staged = Routes(part("routes.staged"))
         self.counters = Counters(part("counters"), self._first_sender_only + MAX_SENDER_ONLY)
+        self.wakeups = WakeupWords(part("wakeups"))
         self.names = NameTable(part("names"))
         buffers = part("in_flight")
         self._in_flight = [
@@ -123,6 +125,22 @@ class SharedMemory:
                 num = first_candidate(name, lambda num: free(num) and not self._has(num))
                 self.names[num] = name
             return num
+
+    def find_wakeup(self, target: str) -> int | None:
+        """Return the number that wakes the processes of a target for their tasks. None: there is none."""
+        return self.live.wakeup_named(WAKEUP_NAME.format(target))
+
+    def allocate_wakeup(self, target: str, free: Callable[[int], bool]) -> int:
+        """Return the number that wakes the processes of a target: the one it has, or else the highest free one.
+
+        Raises:
+            NoSignalAvailable: if no number is left.
+        """
+        with self._name_lock():
+            found = self.find_wakeup(target)
+            if found is not None and free(found) and self.staged[found] is None:
+                return found
+            return highest_free(lambda num: free(num) and not self._has(num))
 
     def _has(self, num: int) -> bool:
         return bool(self.names[num]) or self.live[num] is not None or self.staged[num] is not None

@@ -1,5 +1,7 @@
 """The API for applications. Names and behaviour match the runtime package of `uwsgiconf`."""
 
+from typing import TYPE_CHECKING, Any
+
 from heliograph.models import SignalDescription
 from heliograph.runtime.membership import join, join_server, leave, leave_server
 from heliograph.runtime.monitoring import register_file_monitor
@@ -14,23 +16,62 @@ from heliograph.runtime.signals import (
     get_last_received,
 )
 
+if TYPE_CHECKING:
+    from heliograph.runtime.tasks import (
+        Retry,
+        Task,
+        TaskContext,
+        TaskResult,
+        TaskStatus,
+        aget_result,
+        get_result,
+        progress,
+        task,
+    )
+
+TASK_NAMES = frozenset(
+    {
+        *("Retry", "Task", "TaskContext", "TaskResult", "TaskStatus"),
+        *("aget_result", "get_result", "progress", "task"),
+    }
+)
+"""Names that are imported from `heliograph.runtime.tasks` at their first use."""
+
 __all__ = [
     "REGISTERED_SIGNALS",
     "Farm",
     "Mule",
+    "Retry",
     "Signal",
     "SignalDescription",
+    "Task",
+    "TaskContext",
+    "TaskResult",
+    "TaskStatus",
     "TypeTarget",
+    "aget_result",
     "get_available_num",
     "get_last_received",
+    "get_result",
     "join",
     "join_server",
     "leave",
     "leave_server",
+    "progress",
     "register_cron",
     "register_file_monitor",
     "register_timer",
     "register_timer_ms",
     "register_timer_rb",
+    "task",
     "uwsgi",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the names of tasks at their first use. A server without tasks does not need msgspec."""
+    if name not in TASK_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from heliograph.runtime import tasks  # noqa: PLC0415 - see above
+
+    return getattr(tasks, name)

@@ -42,6 +42,17 @@ CURRENT_SIGNAL: ContextVar[int | None] = ContextVar("heliograph_handling", defau
 """The signal that a task on an event loop handles."""
 
 
+def value_of(result: object, num: int | None = None) -> object:
+    """Run what a call returned to its end, if it is an awaitable, and return the final value.
+
+    Raises:
+        HandlerInterrupted: The event loop of the web server ended first.
+    """
+    while inspect.isawaitable(result):
+        result = _run(result, num)
+    return result
+
+
 def finish(result: object, num: int | None = None) -> None:
     """Run what a call returned to its end, if it is an awaitable. `num` is the signal that is handled.
 
@@ -49,8 +60,7 @@ def finish(result: object, num: int | None = None) -> None:
         SignalTypeError: The result is a generator, so none of its code has run.
         HandlerInterrupted: The event loop of the web server ended first.
     """
-    while inspect.isawaitable(result):
-        result = _run(result, num)
+    result = value_of(result, num)
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
         refuse_unfinished(result, "handler" if num is not None else "post-fork hook")
 

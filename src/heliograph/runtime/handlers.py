@@ -68,6 +68,18 @@ def wrap_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -
     _WRAPPERS.append(wrapper)
 
 
+def wrapped_call(func: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
+    """Return a function that runs within all wrappers of handlers. `is_async`: the function returns an awaitable."""
+
+    async def call_async(*args: Any) -> Any:
+        return await func(*args)
+
+    call: Callable[..., Any] = call_async if is_async and _WRAPPERS else func
+    for wrapper in _WRAPPERS:
+        call = wrapper(call)
+    return call
+
+
 def register_all(engine: SignalRouting) -> None:
     """Register all handlers of this process with a new engine."""
     for known in REGISTRY.registered.values():

@@ -188,7 +188,7 @@ class Signal:
         """
         if callable(target) and not isinstance(target, Signal):
             return self(target)
-        text = _target_text(target)
+        text = target_text(target)
         if time_limit is not None and not 0 <= time_limit < float("inf"):
             raise ValueError(f"invalid time_limit: {time_limit!r}. Pass seconds, 0 or more.")
 
@@ -288,7 +288,8 @@ def _check_timeout(timeout: float) -> None:
         raise ValueError(f"invalid timeout: {timeout!r}. Pass seconds, 0 or more.")
 
 
-def _target_text(target: object) -> str:
+def target_text(target: object) -> str:
+    """Return a target as text. Raises: SignalTypeError: it is none."""
     if target is None:
         return "worker"
     if isinstance(target, str):

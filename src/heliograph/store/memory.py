@@ -39,7 +39,7 @@ class MemoryStore:
             return [self._enqueue(task, now) for task in tasks]
 
     def _enqueue(self, task: NewTask, now: int) -> Stored:
-        holder = self._holder(task.name, task.unique)
+        holder = self._holder(task.name, task.unique) or self._ticked(task.tick)
         if holder is not None:
             return Stored(holder.id, is_new=False)
         self._last_number += 1
@@ -51,6 +51,9 @@ class MemoryStore:
         if unique is None:
             return None
         return next((row for row in self._live() if (row.new.name, row.new.unique) == (name, unique)), None)
+
+    def _ticked(self, tick: str) -> Row | None:
+        return next((row for row in self.rows.values() if row.new.tick == tick), None) if tick else None
 
     def own(self, now: int) -> MemoryOwner:  # noqa: ARG002 - the signature of the interface
         """Return a new owner."""
@@ -158,16 +161,16 @@ class MemoryStore:
         with self.changed:
             return sorted(self._paused.values(), key=lambda paused: paused.name)
 
-    def oldest_end(self) -> int | None:
-        """Return when the oldest finished task ended."""
+    def next_removal(self) -> int | None:
+        """Return when the next finished task is to be removed."""
         with self.changed:
-            return min((row.finished_at for row in self.rows.values() if row.status.is_finished), default=None)
+            return min((row.removed_at for row in self.rows.values() if row.status.is_finished), default=None)
 
-    def purge(self, now: int, ttl: int, limit: int = 500) -> int:
-        """Remove tasks that ended more than `ttl` microseconds ago."""
+    def purge(self, now: int, limit: int = 500) -> int:
+        """Remove finished tasks whose time to be removed has come."""
         with self.changed:
-            old = [row for row in self.rows.values() if row.status.is_finished and row.finished_at < now - ttl]
-            removed = sorted(old, key=lambda row: (row.finished_at, row.number))[:limit]
+            old = [row for row in self.rows.values() if row.status.is_finished and row.removed_at <= now]
+            removed = sorted(old, key=lambda row: (row.removed_at, row.number))[:limit]
             for row in removed:
                 del self.rows[row.id]
             return len(removed)

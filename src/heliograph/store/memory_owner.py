@@ -70,7 +70,7 @@ class MemoryOwner:
             name = row.new.name
             if row.run_after > request.now or store.is_paused(row) or not free.get(name):
                 continue
-            if len(claims) >= request.limit:
+            if len(claims) >= request.limit or (claims and claims[-1].name in request.slow):
                 more = True
                 break
             free[name] -= 1

@@ -37,6 +37,11 @@ class Row:
         """The place among tasks that could run: larger priorities first, then the older ones."""
         return -self.new.priority, self.number
 
+    @property
+    def removed_at(self) -> int:
+        """The time at which the finished task is to be removed."""
+        return self.finished_at + self.new.result_ttl
+
     def claim(self, owner: int, token: int, worker: str, now: int) -> Claim:
         """Give the task to an owner."""
         self.status, self.owner, self.token, self.begun = TaskStatus.RUNNING, owner, token, False

@@ -56,7 +56,7 @@ def heliograph_engine(
     node = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
     marker = node.get_closest_marker("heliograph")
     engine = InlineEngine(heliograph_topology if marker is None else _topology(*marker.args, **marker.kwargs))
-    with _restored_registries(), engines.using(engine):
+    with _restored_registries(), _restored_tasks(), engines.using(engine):
         _register_application(engine)
         yield engine
     _check(engine.take_failures())
@@ -101,14 +101,30 @@ def _restored_registries() -> Generator[None, None, None]:
         state.waited, state.handling, THREAD.runner = thread
 
 
+@contextmanager
+def _restored_tasks() -> Generator[None, None, None]:
+    """Restore the tasks of this process."""
+    from heliograph.runtime.task_hosting import RUNNER
+    from heliograph.tasks.registry import TASKS
+
+    before = dict(TASKS.definitions)
+    try:
+        yield
+    finally:
+        RUNNER.forget()
+        TASKS.replace_all(before)
+
+
 def _register_application(engine: InlineEngine) -> None:
     from heliograph.exceptions import TargetError
     from heliograph.runtime import handlers
+    from heliograph.runtime.task_hosting import register_all_tasks
     from heliograph.runtime.triggers import add_all_triggers
 
     try:
         handlers.register_all(engine)
         add_all_triggers(engine)
+        register_all_tasks(engine)
     except TargetError as error:
         error.add_note(
             "The application registered this target when it was imported. Give the test a topology that has it: "

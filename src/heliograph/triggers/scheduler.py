@@ -121,6 +121,14 @@ class Scheduler:
         if isinstance(trigger.spec, FileMonitor):
             self._watch(trigger)
 
+    def wake_at(self, num: int, when: float) -> float:
+        """Send `num` once when the wall clock reaches `when`, in seconds since 1970, unless it is sent earlier.
+
+        Return the time at which it will be sent. Such a wake-up is no trigger of the application: `replace_all` keeps
+        it, and `rows` and `upcoming` leave it out.
+        """
+        return self._schedule.wake_at(f"tasks (signal {num})", num, when, self._host.now())
+
     def remove(self, name: str) -> None:
         """Remove a trigger and its deferred runs. No error if there is none of that name."""
         self._schedule.remove(name)

@@ -11,6 +11,7 @@ from heliograph._core.layout import ALIGNMENT, MAGIC, MAX_SENDER_ONLY, VERSION, 
 from heliograph._core.signals.names import NAMES_BYTES
 from heliograph._core.signals.records import IN_FLIGHT_BYTES
 from heliograph._core.signals.routes import TABLE_BYTES
+from heliograph._core.signals.wakeups import WAKEUP_BYTES
 from heliograph._core.stats import counters
 from heliograph._core.stats.counters import SLOT_BYTES
 from heliograph.exceptions import ConfigError
@@ -60,11 +61,12 @@ def test_segments_have_the_lengths_of_their_formats() -> None:
         "routes.live": TABLE_BYTES,
         "routes.staged": TABLE_BYTES,
         "names": NAMES_BYTES,
+        "wakeups": WAKEUP_BYTES,
         "locks": MAX_SENDER_ONLY + 1,
     }.items():
         assert SERVER[name].length == length
     assert sorted(segment.name for segment in SERVER.segments) == sorted(
-        ["routes.live", "routes.staged", "counters", "in_flight", "names", "locks"]
+        ["routes.live", "routes.staged", "counters", "in_flight", "wakeups", "names", "locks"]
     )
 
 

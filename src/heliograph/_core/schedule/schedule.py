@@ -28,7 +28,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from heliograph._core.schedule.cron_fields import follows_elapsed_time
-from heliograph.models import CronRule, Timer, Trigger
+from heliograph.models import At, CronRule, Timer, Trigger
 
 CLOCK_JUMP = 3 * 3600.0
 """Seconds. A larger change of the wall clock is a correction."""
@@ -108,7 +108,8 @@ class Schedule:
         `last_runs` has the last runs of cron rules, in wall time. A new rule with a `misfire_grace` catches up on the
         runs since then.
         """
-        before, self._entries = self._entries, {}
+        before = self._entries
+        self._entries = {name: entry for name, entry in before.items() if isinstance(entry.trigger.spec, At)}
         for trigger in triggers:
             known = before.get(trigger.name)
             if known is not None and known.trigger.spec == trigger.spec:
@@ -125,6 +126,16 @@ class Schedule:
         self._entries[trigger.name] = entry
         since = now.wall if last_run is None or trigger.misfire_grace is None else min(last_run, now.wall)
         self._plan(entry, since)
+
+    def wake_at(self, name: str, num: int, when: float, now: ClockReading) -> float:
+        """Send `num` once when the wall clock reaches `when`. Return the time at which it will be sent.
+
+        The earliest time that was asked for under this name, and that has not come yet, wins.
+        """
+        known = self._entries.get(name)
+        if known is None or not known.due <= when:
+            self.add(Trigger(num, At(when), name, coalesce=False), now)
+        return self._entries[name].due
 
     def remove(self, name: str) -> bool:
         """Remove a trigger. Return False if there is none of that name."""
@@ -154,8 +165,8 @@ class Schedule:
                     self._plan(entry, since)
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return all triggers with their state."""
-        return tuple(self._entries.values())
+        """Return all triggers of the application with their state."""
+        return tuple(entry for entry in self._entries.values() if not isinstance(entry.trigger.spec, At))
 
     def entry(self, name: str) -> Entry | None:
         """Return the trigger of that name with its state."""
@@ -186,7 +197,7 @@ class Schedule:
                 entry = self._entries.get(name)
                 if entry is None or entry.serial != serial:
                     continue
-                times = self._run_timer(entry, now) if heap is self._timers else self._run_rule(entry, now)
+                times = self._run(entry, now)
                 entry.fired += times
                 if times:
                     found.append(Firing(entry.trigger, times))
@@ -195,7 +206,7 @@ class Schedule:
     def upcoming(self, most: int, now: ClockReading) -> list[tuple[float, Trigger]]:
         """Return the next `most` runs of all triggers, soonest first, in wall time and without jitter."""
         offset = now.wall - now.monotonic
-        ahead = [(_first_of(entry, offset), number, entry) for number, entry in enumerate(self._entries.values())]
+        ahead = [(_first_of(entry, offset), number, entry) for number, entry in enumerate(self.entries())]
         soonest = heapq.nsmallest(most, (item for item in ahead if item[0] < math.inf))
         runs = heapq.merge(*(self._runs_of(entry, offset) for _, _, entry in soonest), key=itemgetter(0))
         return list(islice(runs, max(0, most)))
@@ -214,6 +225,9 @@ class Schedule:
         elif isinstance(what, CronRule):
             entry.since, entry.due = wall, self.next_fire(what, wall)
             heap = self._rules
+        elif isinstance(what, At):
+            entry.due = what.when if entry.tick else math.inf
+            heap = self._rules
         else:
             return
         if entry.due < math.inf:
@@ -222,6 +236,13 @@ class Schedule:
             if len(heap) > 2 * len(self._entries) + MAX_STALE_ITEMS:
                 heap[:] = filter(self._is_current, heap)
                 heapq.heapify(heap)
+
+    def _run(self, entry: Entry, now: ClockReading) -> int:
+        """Plan the next run of an entry that is due. Return how often it fires now."""
+        if isinstance(entry.trigger.spec, At):
+            entry.due, entry.tick = math.inf, 0  # it stays, since its run may be deferred
+            return 1
+        return self._run_timer(entry, now) if isinstance(entry.trigger.spec, Timer) else self._run_rule(entry, now)
 
     def _run_timer(self, entry: Entry, now: ClockReading) -> int:
         what = entry.trigger.spec

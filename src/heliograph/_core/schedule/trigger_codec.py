@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from heliograph.models import CronRule, FileMonitor, Timer, Trigger
+from heliograph.models import At, CronRule, FileMonitor, Timer, Trigger
 
 _KINDS: dict[str, type[Timer | CronRule | FileMonitor]] = {
     kind.__name__: kind for kind in (Timer, CronRule, FileMonitor)
@@ -25,7 +25,7 @@ def from_json(text: str) -> list[Trigger]:
     return [_trigger(**fact) for fact in facts]
 
 
-def describe_trigger(spec: Timer | CronRule | FileMonitor) -> str:
+def describe_trigger(spec: Timer | CronRule | FileMonitor | At) -> str:
     """Describe a trigger for the status output: `every 0.5 s`, `0 3 * * * UTC`, `changes of /etc/prices`."""
     if isinstance(spec, Timer):
         if spec.repeat == 1:
@@ -33,6 +33,8 @@ def describe_trigger(spec: Timer | CronRule | FileMonitor) -> str:
         return f"every {spec.period:g} s" + (f", {spec.repeat} times" if spec.repeat else "")
     if isinstance(spec, CronRule):
         return f"{spec.minute} {spec.hour} {spec.day} {spec.month} {spec.weekday} {spec.tz}".rstrip()
+    if isinstance(spec, At):
+        return f"once, {spec.when:.0f} s after 1970"
     return f"changes {'under' if spec.recursive else 'of'} {spec.path}"
 
 

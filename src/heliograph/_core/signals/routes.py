@@ -1,8 +1,8 @@
 """The table of routes that all processes of a server share: target, handler and options of each number.
 
 Layout: 256 entries of ROUTE_BYTES bytes. An entry has flags (1 registered, 2 never redelivered, 4 may be sent from
-outside), the length of the target, the length of the handler's name, and the two texts at fixed places. One process at
-a time writes a table: the master, or the process that loads the application.
+outside, 8 wakes a process for its tasks), the length of the target, the length of the handler's name, and the two texts
+at fixed places. One process at a time writes a table: the master, or the process that loads the application.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from heliograph.models import SIGNALS
 ROUTE_BYTES = 256
 TABLE_BYTES = SIGNALS * ROUTE_BYTES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the format of the table. Increase it when the meaning of a byte changes."""
 
-_REGISTERED, _ONCE, _REMOTE = 1, 2, 4
+_REGISTERED, _ONCE, _REMOTE, _WAKEUP = 1, 2, 4, 8
 _TARGET, _NAME = 8, 72
 
 
@@ -28,6 +28,7 @@ class Route(NamedTuple):
     handler: str
     redeliver: bool = True
     remote: bool = False
+    wakeup: bool = False
 
 
 class Routes:
@@ -42,12 +43,22 @@ class Routes:
             return None
         target = bytes(entry[_TARGET : _TARGET + entry[1]]).decode()
         handler = bytes(entry[_NAME : _NAME + entry[2]]).decode(errors="ignore")
-        return Route(target, handler, not entry[0] & _ONCE, bool(entry[0] & _REMOTE))
+        return Route(target, handler, not entry[0] & _ONCE, bool(entry[0] & _REMOTE), bool(entry[0] & _WAKEUP))
+
+    def wakeup_named(self, name: str) -> int | None:
+        """Return the number of the wake-up whose handler has that name. None: there is none."""
+        for num in reversed(range(SIGNALS)):
+            if self._bytes[num * ROUTE_BYTES] & _WAKEUP:
+                route = self[num]
+                if route is not None and route.handler == name:
+                    return num
+        return None
 
     def __setitem__(self, num: int, route: Route) -> None:
         target, handler = route.target.encode(), route.handler.encode()[: ROUTE_BYTES - _NAME]
         entry = bytearray(ROUTE_BYTES)
-        entry[0] = _REGISTERED | (0 if route.redeliver else _ONCE) | (_REMOTE if route.remote else 0)
+        flags = (_REGISTERED, not route.redeliver and _ONCE, route.remote and _REMOTE, route.wakeup and _WAKEUP)
+        entry[0] = sum(flags)
         entry[1], entry[2] = len(target), len(handler)
         entry[_TARGET : _TARGET + len(target)] = target
         entry[_NAME : _NAME + len(handler)] = handler

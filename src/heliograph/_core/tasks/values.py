@@ -71,6 +71,13 @@ class NewTask:
     overrides: bytes = b""
     """JSON: options that differ from those of the function (retries, backoff, time limit), else empty."""
 
+    tick: str = ""
+    """The run of a trigger that enqueues the task: its name and time. A second task with the same tick is not stored,
+    not even after the end of the first one, until that is removed. Empty: none."""
+
+    result_ttl: int = 86_400 * MICROSECONDS
+    """The time from the end of the task to its removal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -209,3 +216,7 @@ class ClaimRequest:
 
     worker: str = ""
     """This process, for people: `mule1 (4711)`."""
+
+    slow: frozenset[str] = frozenset()
+    """Functions that are slow, or whose speed is unknown. A claim of such a task is the last one of its batch, so that
+    no other task waits for its end."""

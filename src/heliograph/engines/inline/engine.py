@@ -25,12 +25,14 @@ from dataclasses import dataclass
 
 from heliograph._core.schedule.schedule import ClockReading
 from heliograph._core.signals.targets import Target, parse, queues, queues_read_by, readers_of
+from heliograph._core.signals.wakeups import highest_free, wakeup_target
 from heliograph.engines.inline.history import Handled, Sent
 from heliograph.engines.inline.processes import DEFAULT_TOPOLOGY, SimulatedProcesses
 from heliograph.engines.inline.queues import InlineQueues
 from heliograph.engines.inline.simulated_files import SimulatedWatcher
 from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
+from heliograph.engines.wakeup_handlers import Turn, WakeupHandlers
 from heliograph.exceptions import (
     NotSupported,
     SignalNotRegistered,
@@ -39,6 +41,7 @@ from heliograph.exceptions import (
 )
 from heliograph.interfaces import Clock, Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Queue, Topology, Trigger
+from heliograph.store.memory import MemoryStore
 from heliograph.timing.clocks import FakeClock, SystemClock
 from heliograph.triggers.scheduler import Scheduler, SchedulerHost
 
@@ -83,6 +86,8 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         self.rejected = 0
         self._routes: dict[int, tuple[Target, Handler]] = {}
         self._queues = InlineQueues(capacity)
+        self._wakeups = WakeupHandlers()
+        self._tasks = MemoryStore()
         self._waiters: list[_Waiter] = []
         self._paused = 0
         self._running = 0
@@ -126,8 +131,9 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         num: int,
         target: str,
         handler: Handler,
-        options: HandlerOptions = NO_OPTIONS,  # noqa: ARG002 - no option matters inside one process
+        options: HandlerOptions = NO_OPTIONS,
     ) -> None:
+        self._wakeups.check_free(num, options.name)
         self._routes[num] = (parse(target, self._topology), handler)
 
     def signal_registered(self, num: int) -> bool:
@@ -142,6 +148,30 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
                 raise SignalQueueFull(num, target, timeout, self_deadlock=True)
             self._accept(num, self.identity, where)
         self._deliver_all()
+
+    def on_wake(self, target: str, run: Turn) -> None:
+        parsed, _ = wakeup_target(target, self._topology)
+        if not self._wakeups.replace(target, run):
+            num = highest_free(lambda num: num not in self._routes and not self.has_name(num))
+            self._routes[num] = (parsed, self._wakeups.add(target, num, run))
+
+    def wake(self, target: str) -> None:
+        num = self._wakeups.numbers.get(target)
+        if num is None:
+            return
+        with self._changed:
+            if not self._is_queued(num):
+                self._queues.put(num, self._destination(num)[1])
+        self._deliver_all()
+
+    def wake_at(self, target: str, when: float) -> None:
+        num = self._wakeups.numbers.get(target)
+        if num is not None:
+            self._scheduler.wake_at(num, when)
+
+    def task_store(self) -> MemoryStore:
+        """Return the store of tasks, which lives as long as this engine."""
+        return self._tasks
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
         """See `SignalWaiting`. Signals that `paused()` keeps for this process come first.
@@ -266,6 +296,10 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
     def _handle(self, num: int, taker: Identity) -> None:
         """Run the handler if there is one, then wake the waiting processes."""
         route = self._routes.get(num)
+        if num in self._wakeups:
+            with self.as_process(taker):
+                self._wakeups.run(num)
+            return
         if route is not None:
             with self.as_process(taker):
                 try:

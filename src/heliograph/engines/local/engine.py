@@ -6,42 +6,40 @@ waits until the kernel reports space, and raises `SignalQueueFull` after its tim
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from os import write
-from typing import Any
 
 from heliograph._core.schedule.trigger_codec import to_json
 from heliograph._core.signals.records import Record, encode
 from heliograph._core.signals.routes import Route
-from heliograph._core.signals.targets import parse, queues, readers_of
+from heliograph._core.signals.targets import parse, queues
+from heliograph._core.signals.wakeups import wakeup_options, wakeup_target
 from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
 from heliograph.engines.local import greenlets
 from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_all
+from heliograph.engines.local.process import LocalProcess
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
-from heliograph.engines.no_web_server import NoWebServer
+from heliograph.engines.local.wakeups import LocalWakeups
+from heliograph.engines.wakeup_handlers import Turn, WakeupHandlers
 from heliograph.exceptions import (
     RegistrationError,
     ServerNotReady,
     SignalNotRegistered,
     SignalQueueFull,
 )
-from heliograph.interfaces import Clock, Handler
+from heliograph.interfaces import Handler
 from heliograph.ipc.inherited import InheritedState, report_to_master
-from heliograph.ipc.pipes import server_queues
-from heliograph.ipc.shared_memory import SharedMemory
-from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Timer, Topology, Trigger
-from heliograph.timing.clocks import SystemClock
+from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Timer, Trigger
 
 _LOADER = Identity("master")
 """Identity of a fork server until it forks: it loads the application for all processes."""
 
 
-class LocalEngine(NoWebServer):
+class LocalEngine(LocalProcess):
     """Signals of the heliograph server that this process belongs to."""
 
     name = "local"
@@ -49,15 +47,9 @@ class LocalEngine(NoWebServer):
     receiver_class: type[Receiver] = Receiver
 
     def __init__(self, inherited: InheritedState, process: Identity = _LOADER) -> None:
-        self.clock: Clock = SystemClock()
-        self.inherited = inherited
-        self.memory = SharedMemory(inherited.memory, inherited.settings.topology)
-        self.counters = self.memory.counters
+        super().__init__(inherited, process)
         self.receiver: Receiver | None = None
         self.loading = True
-        self._topology = inherited.settings.topology
-        self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.settings.topology))}
-        self._identity = process
         self._hooks: list[Callable[[], None]] = []
         self._handlers: dict[int, LimitedHandler] = {}
         self._targets: dict[int, str] = {}
@@ -66,40 +58,9 @@ class LocalEngine(NoWebServer):
         self._broadcast: dict[int, list[Delivery]] = {}
         self._slot = self._slot_of(process) if process == _LOADER else self._sender_only_slot()
         self._sent = self._slot.sent
+        self._wakeups = WakeupHandlers()
+        self._bells = LocalWakeups(inherited, self.memory, self._count_sent)
         os.register_at_fork(before=_block_sigterm, after_in_parent=_unblock_sigterm, after_in_child=self._after_fork)
-
-    # identity
-
-    @property
-    def identity(self) -> Identity:
-        return self._identity
-
-    @property
-    def topology(self) -> Topology:
-        return self._topology
-
-    def in_farm(self, name: str) -> bool:
-        mine = self._topology.farms_of(self._identity.number) if self._identity.role == "mule" else ()
-        return any(self._topology.farms[number - 1].name == name for number in mine)
-
-    def masterpid(self) -> int:
-        return self.inherited.master
-
-    def workers(self) -> tuple[Mapping[str, Any], ...]:
-        workers = [process for process in self._topology.processes() if process.role == "worker"]
-        return tuple({"id": process.number, "pid": self._slot_of(process).pid} for process in workers)
-
-    def opt(self) -> Mapping[str, Any]:
-        farms = [f"{farm.name}:{','.join(map(str, farm.mules))}" for farm in self._topology.farms]
-        counts = {"workers": self._topology.workers, "mules": self._topology.mules}
-        return {
-            **{name: str(count) for name, count in counts.items()},
-            "farm": farms,
-            "app": self.inherited.settings.app,
-        }
-
-    def version(self) -> str:
-        return importlib.metadata.version("heliograph")
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         if self._identity.role in ("master", "external"):
@@ -118,6 +79,7 @@ class LocalEngine(NoWebServer):
                 f"{self._identity} is running already. Register where the application is loaded (at module level), so "
                 "that every process has the handler and every sender the route",
             )
+        self._wakeups.check_free(num, options.name)
         self._accept(num, target, handler, options)
 
     def _accept(self, num: int, target: str, handler: Handler, options: HandlerOptions) -> None:
@@ -125,7 +87,7 @@ class LocalEngine(NoWebServer):
         self._handlers[num] = (handler, limit)
         self._targets[num] = target
         if self._identity.role == "master":  # with --lazy-apps the fork server has loaded it before, too
-            self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote)
+            self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote, options.wakeup)
 
     def add_trigger(self, trigger: Trigger) -> None:
         if not self.loading:
@@ -208,9 +170,6 @@ class LocalEngine(NoWebServer):
         queues_by_fd = {self.inherited.queues[number][1]: queue for queue, number in self._queues.items()}
         return any(self._readers(queues_by_fd[fd]) == (self._identity,) for fd in fds)
 
-    def _readers(self, queue: Queue) -> tuple[Identity, ...]:
-        return readers_of(queue, self._topology)
-
     def _delivery(self, queue: Queue, num: int) -> Delivery:
         number = self._queues[queue]
         return self.inherited.queues[number][1], encode(Record(num, number))
@@ -222,8 +181,35 @@ class LocalEngine(NoWebServer):
         assert process.role in ("worker", "mule", "spooler")
         return Queue(process.role, process.number)
 
-    def _running_workers(self) -> tuple[int, ...]:
-        return tuple(worker["id"] for worker in self.workers() if worker["pid"])
+    # wake-ups
+
+    def on_wake(self, target: str, run: Turn) -> None:
+        resolved = wakeup_target(target, self._topology)[0].text
+        if self._wakeups.replace(target, run):
+            return
+        if self._identity.role == "master":
+            num: int | None = self.memory.allocate_wakeup(target, lambda num: num not in self._targets)
+        else:
+            num = self.memory.find_wakeup(target)  # None: the server does not know the target
+        if num is not None:
+            self._accept(num, resolved, self._wakeups.add(target, num, run), wakeup_options(target))
+
+    def wake(self, target: str) -> None:
+        if self._identity.role != "master":  # each process that this one forks looks for tasks when it starts
+            self._bells.wake(target)
+
+    def wake_at(self, target: str, when: float) -> None:
+        if self._identity.role != "master":
+            self._bells.wake_at(target, when)
+
+    def _count_sent(self, num: int) -> None:
+        self._sent[num] += 1
+
+    def _look_for_tasks(self) -> None:
+        """Wake this process for each target that it belongs to: a killed process may have left tasks."""
+        for target in self._wakeups.numbers:
+            if self._identity in self._readers(wakeup_target(target, self._topology)[1]):
+                self.wake(target)
 
     # waiting
 
@@ -275,9 +261,7 @@ class LocalEngine(NoWebServer):
         hooks, self._hooks = self._hooks, []
         for hook in hooks:
             hook()
-
-    def _slot_of(self, process: Identity) -> ProcessCounters:
-        return self.counters.slots[self.memory.slot_number(process)]
+        self._look_for_tasks()
 
     def _use(self, slot: ProcessCounters) -> None:
         self._slot, self._sent = slot, slot.sent

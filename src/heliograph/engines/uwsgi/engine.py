@@ -13,7 +13,7 @@ from heliograph.engines.uwsgi.fork_hooks import ForkHooks
 from heliograph.engines.uwsgi.registration_checks import check_registration
 from heliograph.engines.uwsgi.trigger_hosting import UwsgiTriggers
 from heliograph.engines.uwsgi.waiting import UwsgiWaiting
-from heliograph.exceptions import RegistrationError
+from heliograph.exceptions import NotSupported, RegistrationError
 from heliograph.interfaces import Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity
 
@@ -39,6 +39,15 @@ class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
 
     def signal_registered(self, num: int) -> bool:
         return bool(uwsgi.signal_registered(num))
+
+    def on_wake(self, target: str, run: Callable[[], object]) -> None:
+        raise NotSupported(f"cannot run tasks for {target!r} on uWSGI yet: {run!r}. Use the heliograph server.")
+
+    def wake(self, target: str) -> None:
+        """Do nothing yet."""
+
+    def wake_at(self, target: str, when: float) -> None:
+        """Do nothing yet."""
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         if self.identity.role == "master":

@@ -58,6 +58,7 @@ class Processes:
         on(actions.Drain, lambda action: _kill(action.pid, signal.SIGTERM))
         on(actions.Kill, lambda action: self._kill(action.pid))
         on(actions.Watch, lambda action: self._watch(action, watch))
+        self._dispatcher.observe(lambda _: self._memory.wakeups.close_if(stopping=self._supervisor.stopping))
 
     def _start_fork_server(self, generation: int) -> None:
         try:
@@ -90,10 +91,12 @@ class Processes:
     def activate(self, generation: int, scheduler: SchedulerService) -> None:
         """Use the routes and triggers of the code that a fork server has loaded."""
         self._memory.live.copy_from(self._memory.staged)
+        self._memory.wakeups.forget()  # a number may wake another target now
         triggers = from_json(self._fork_servers.triggers(generation))
         scheduler.replace_all(triggers)
-        signals = sum(route is not None for route in map(self._memory.live.__getitem__, range(SIGNALS)))
-        _log_loaded(signals, Counter(type(trigger.spec) for trigger in triggers))
+        routes = [route for num in range(SIGNALS) if (route := self._memory.live[num]) is not None]
+        targets = sum(route.wakeup for route in routes)
+        _log_loaded(len(routes) - targets, Counter(type(trigger.spec) for trigger in triggers), targets)
 
     # Reports
 
@@ -193,9 +196,9 @@ def _kill(pid: int, signum: int) -> None:
         os.kill(pid, signum)
 
 
-def _log_loaded(signals: int, triggers: Mapping[type, int]) -> None:
-    """Log how many signals and triggers the application has registered."""
+def _log_loaded(signals: int, triggers: Mapping[type, int], targets: int = 0) -> None:
+    """Log how many signals and triggers the application has registered. `targets` are those of its tasks."""
     counts = (triggers.get(kind, 0) for kind in (Timer, CronRule, FileMonitor))
     _LOG.info("Loaded %d signals, %d timers, %d cron rules, %d file monitors", signals, *counts)
-    if not signals:
+    if not signals and not targets:
         _LOG.warning("Loaded no handlers: the application has registered none. Import the modules that register them.")

@@ -47,7 +47,8 @@ class Redelivery:
                 continue
             if started:
                 counters.redelivered[record.num] += 1
-            again = Record(record.num, record.queue, record.attempts + was_running, FETCHED)
+            attempts = 0 if self._is_wakeup(record.num) else record.attempts + was_running
+            again = Record(record.num, record.queue, attempts, FETCHED)
             if self._is_shared(record.queue) and self._put_back(again):
                 buffer[offset] = DONE
             else:  # The successor of the process takes it from the buffer first.
@@ -60,9 +61,15 @@ class Redelivery:
         route = self._queues.memory.live[record.num]
         if route is not None and not route.redeliver:
             return "it was registered with redeliver=False"
+        if route is not None and route.wakeup:
+            return None  # the store counts how many processes a task has killed
         if record.state == RUNNING and record.attempts + 1 >= MAX_DELIVERY_ATTEMPTS:
             return f"{MAX_DELIVERY_ATTEMPTS} processes in a row exited while handling it"
         return None
+
+    def _is_wakeup(self, num: int) -> bool:
+        route = self._queues.memory.live[num]
+        return route is not None and route.wakeup
 
     def _is_shared(self, queue: int) -> bool:
         """Return True if other processes read the queue too. If not, the buffer of the successor keeps the order."""

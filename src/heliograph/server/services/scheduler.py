@@ -7,6 +7,7 @@ import selectors
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from heliograph._core.signals.wakeups import MICROSECONDS
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.loop import NEVER, Selector, Service
 from heliograph.models import Trigger
@@ -27,13 +28,15 @@ class SchedulerService(Service):
         """Nothing is sent any more when `supervisor` stops the server."""
         self.numbers: dict[str, int] = {}
         """Signal number of each trigger that the current code has registered, also of those removed since."""
-        self._scheduler = Scheduler(queues.send, queues.is_queued, SchedulerHost(_LOG, last_runs=last_runs))
+        self._queues = queues
+        self._scheduler = Scheduler(self._send, queues.is_queued, SchedulerHost(_LOG, last_runs=last_runs))
         self._supervisor = supervisor
         self._selector = selector
         self._watch_fd: int | None = None
 
     def listen_to(self, reports: Reports) -> None:
         """Handle the reports that an application changed or removed a trigger."""
+        reports.on("wake", lambda report, _: self._wake_at(report["wake"], report.get("at", 0)))
         reports.on("period", lambda report, _: self._scheduler.change_period(report["trigger"], report["period"]))
         reports.on("trigger", lambda report, _: self._scheduler.remove(report["trigger"]))
 
@@ -72,6 +75,16 @@ class SchedulerService(Service):
             self._selector.unregister(self._watch_fd)
             self._watch_fd = None
         self._scheduler.close()
+
+    def _wake_at(self, num: int, when: int) -> None:
+        """Send the wake-up `num` at that time, in microseconds since 1970, or earlier if another process asked."""
+        due = self._scheduler.wake_at(num, when / MICROSECONDS)
+        self._queues.wakeups.deadlines[num] = max(1, int(due * MICROSECONDS))
+
+    def _send(self, num: int) -> bool:
+        # First, since a process that reads the word may rely on a wake-up that is still to come.
+        self._queues.wakeups.deadlines[num] = 0
+        return self._queues.send(num)
 
     def _read_changes(self, _now: float) -> None:
         self._scheduler.read_changes()

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from heliograph._core.signals.wakeups import WAKEUP_BYTES, WakeupWords
 from heliograph.loop import NEVER, Loop, Service
 from heliograph.models import Timer, Trigger
 from heliograph.server.services.reports import Reports
@@ -17,6 +18,7 @@ class Queues:
 
     def __init__(self):
         self.sent = []
+        self.wakeups = WakeupWords(memoryview(bytearray(WAKEUP_BYTES)))
 
     def send(self, num):
         self.sent.append(num)

@@ -1,0 +1,70 @@
+"""This process of a heliograph server: its identity, its counters, and the other processes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+from heliograph._core.signals.targets import readers_of
+from heliograph._core.stats.counters import ProcessCounters
+from heliograph.engines.no_web_server import NoWebServer
+from heliograph.interfaces import Clock
+from heliograph.ipc.inherited import InheritedState
+from heliograph.ipc.pipes import server_queues
+from heliograph.ipc.shared_memory import SharedMemory
+from heliograph.models import Identity, Queue, Topology
+from heliograph.timing.clocks import SystemClock
+
+
+class LocalProcess(NoWebServer):
+    """The role `Processes`, except for hooks, and what the other roles of the engine share."""
+
+    def __init__(self, inherited: InheritedState, process: Identity) -> None:
+        self.clock: Clock = SystemClock()
+        self.inherited = inherited
+        self.memory = SharedMemory(inherited.memory, inherited.settings.topology)
+        self.counters = self.memory.counters
+        self._topology = inherited.settings.topology
+        self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.settings.topology))}
+        self._identity = process
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @property
+    def topology(self) -> Topology:
+        return self._topology
+
+    def in_farm(self, name: str) -> bool:
+        mine = self._topology.farms_of(self._identity.number) if self._identity.role == "mule" else ()
+        return any(self._topology.farms[number - 1].name == name for number in mine)
+
+    def masterpid(self) -> int:
+        return self.inherited.master
+
+    def workers(self) -> tuple[Mapping[str, Any], ...]:
+        workers = [process for process in self._topology.processes() if process.role == "worker"]
+        return tuple({"id": process.number, "pid": self._slot_of(process).pid} for process in workers)
+
+    def opt(self) -> Mapping[str, Any]:
+        farms = [f"{farm.name}:{','.join(map(str, farm.mules))}" for farm in self._topology.farms]
+        counts = {"workers": self._topology.workers, "mules": self._topology.mules}
+        return {
+            **{name: str(count) for name, count in counts.items()},
+            "farm": farms,
+            "app": self.inherited.settings.app,
+        }
+
+    def version(self) -> str:
+        return importlib.metadata.version("heliograph")
+
+    def _slot_of(self, process: Identity) -> ProcessCounters:
+        return self.counters.slots[self.memory.slot_number(process)]
+
+    def _readers(self, queue: Queue) -> tuple[Identity, ...]:
+        return readers_of(queue, self._topology)
+
+    def _running_workers(self) -> tuple[int, ...]:
+        return tuple(worker["id"] for worker in self.workers() if worker["pid"])

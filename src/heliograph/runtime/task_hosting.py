@@ -1,0 +1,75 @@
+"""The tasks of this process, and the engine that wakes it for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from heliograph import engines
+from heliograph.exceptions import TargetError
+from heliograph.interfaces import Engine
+from heliograph.runtime import async_handlers
+from heliograph.runtime.handlers import wrapped_call
+from heliograph.tasks.context import TaskContext
+from heliograph.tasks.registry import TASKS, TaskDefinition
+from heliograph.tasks.runner import Runner
+
+_CALLS: dict[TaskDefinition, Callable[..., Any]] = {}
+"""The functions of tasks, with the wrappers of `wrap_handlers`."""
+
+
+def _call(definition: TaskDefinition, context: TaskContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    """Call the function of a task within its wrappers, and return its final value."""
+    call = _CALLS.get(definition)
+    if call is None:
+        call = _CALLS[definition] = wrapped_call(definition.call, is_async=definition.is_async)
+    result = call(context, args, kwargs)
+    return result if result is None else async_handlers.value_of(result)
+
+
+RUNNER = Runner(_call)
+"""Runs the tasks of this process."""
+
+
+def register(definition: TaskDefinition) -> None:
+    """Add a task, and let the engine wake this process for its target.
+
+    Raises:
+        InvalidTask: Another function has the name.
+        TargetError: The server does not have the target.
+        RegistrationError: This process cannot register for the other processes.
+        NoSignalAvailable: All 256 numbers are in use.
+    """
+    before = dict(TASKS.definitions)
+    TASKS.add(definition)
+    try:
+        _wake_for(engines.current(), definition.options.target)
+    except BaseException:
+        TASKS.replace_all(before)
+        raise
+
+
+def register_all_tasks(engine: Engine) -> None:
+    """Let a new engine wake this process for all its tasks."""
+    for target in targets():
+        _wake_for(engine, target)
+
+
+def targets() -> tuple[str, ...]:
+    """Return the targets of all tasks of this process."""
+    return tuple(dict.fromkeys(definition.options.target for definition in TASKS.definitions.values()))
+
+
+def check_woken(target: str) -> None:
+    """Check that a server wakes processes for this target, since one of its tasks has it.
+
+    Raises:
+        TargetError: No task of the application has the target.
+    """
+    if engines.current().topology is not None and target not in targets():
+        reason = "no task of the application was declared with it, so no process looks for tasks with this target"
+        raise TargetError(target, reason, targets())
+
+
+def _wake_for(engine: Engine, target: str) -> None:
+    engine.on_wake(target, lambda: RUNNER.turn(target))

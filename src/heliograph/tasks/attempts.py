@@ -1,0 +1,132 @@
+"""One attempt of a task: call the function, and note how it ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from heliograph._core.tasks.values import MICROSECONDS, Claim, Outcome, TaskStatus
+from heliograph.exceptions import TaskArgumentError
+from heliograph.interfaces import HandlerInterrupted
+from heliograph.interfaces.store import TaskOwner, TaskStore
+from heliograph.tasks.context import TaskContext, running
+from heliograph.tasks.hosting import now
+from heliograph.tasks.outcomes import encode_error, encode_value, error_of
+from heliograph.tasks.registry import TaskDefinition
+from heliograph.tasks.retrying import failure, options_with
+from heliograph.tasks.time_limits import TimeLimits
+
+_LOG = logging.getLogger("heliograph.tasks")
+
+Call = Callable[[TaskDefinition, TaskContext, tuple[Any, ...], dict[str, Any]], object]
+"""Calls the function of a task, and returns its final value. Awaitables are run to their end."""
+
+_LIMITS = TimeLimits()
+
+
+class Attempt:
+    """An attempt that begins now."""
+
+    def __init__(self, definition: TaskDefinition, claim: Claim, owner: TaskOwner, store: TaskStore) -> None:
+        self._definition = definition
+        self._claim = claim
+        self._owner = owner
+        self._store = store
+        self._options = options_with(definition.options, claim.overrides)
+        self._pid = os.getpid()
+        self._ending = threading.Lock()
+
+    def run(self, call: Call) -> None:
+        """Run the function, and note how it ended.
+
+        Raises:
+            HandlerInterrupted: The process exits, so the attempt does not count.
+            KeyboardInterrupt: The function, or somebody at the terminal, has raised it. The task is left as it is.
+        """
+        if not self._owner.begin(self._claim, now()):
+            return
+        try:
+            outcome = self._outcome_of_call(call)
+        except HandlerInterrupted:
+            self._finish(Outcome(TaskStatus.READY, counts=False))
+            raise
+        if os.getpid() == self._pid:  # else this is a process that the function forked, and that returned from it
+            self._finish(outcome)
+
+    def _outcome_of_call(self, call: Call) -> Outcome:
+        try:
+            args, kwargs = self._definition.codec.decode(self._claim.arguments)
+        except TaskArgumentError as error:
+            _LOG.error("Task %s failed: %s", self, error)
+            return Outcome(TaskStatus.FAILED, error=encode_error(error))
+        try:
+            value = self._value_of_call(call, args, kwargs)
+        except (HandlerInterrupted, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if os.getpid() != self._pid:
+                raise
+            return self._failure(encode_error(error), error)
+        return self._outcome_of_value(value)
+
+    def _value_of_call(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        context = TaskContext(self._claim.name, self._claim.id, self._claim.attempt, self._report_progress)
+        with running(context):
+            if not self._options.time_limit:
+                return call(self._definition, context, args, kwargs)
+            with _LIMITS.limited(self._options.time_limit, self._exceed_limit):
+                return call(self._definition, context, args, kwargs)
+
+    def _outcome_of_value(self, value: object) -> Outcome:
+        try:
+            outcome = Outcome(TaskStatus.SUCCESSFUL, value=encode_value(value))
+        except TaskArgumentError as error:
+            _LOG.error("Task %s failed after it had returned, so it is not repeated: %s", self, error)
+            return Outcome(TaskStatus.FAILED, error=encode_error(error))
+        _LOG.debug("Task %s succeeded", self)
+        return outcome
+
+    def _failure(self, text: bytes, error: BaseException | None) -> Outcome:
+        outcome = failure(self._options, self._claim, text, now(), error)
+        if outcome.status is TaskStatus.READY:
+            delay = (outcome.run_after - now()) / MICROSECONDS
+            _LOG.warning("Attempt %d of task %s failed, next one in %.3g s: %s", *self._facts, delay, _summary(error))
+        else:
+            _LOG.error("Task %s failed (attempt %d): %s", self, self._claim.attempt, _summary(error), exc_info=error)
+        return outcome
+
+    def _exceed_limit(self) -> bool:
+        """Note in a thread that the attempt exceeded its limit. Return False if it has ended at the last moment."""
+        if not self._ending.acquire(blocking=False):
+            return False
+        text = f"time limit: the attempt took longer than {self._options.time_limit:g} s, so its process was killed."
+        outcome = failure(self._options, self._claim, error_of("heliograph.exceptions.TimeLimitExceeded", text), now())
+        _LOG.error("Killing process %d: task %s exceeded its time limit", self._pid, self)
+        self._owner.finish(self._claim, outcome, now())
+        return True  # the lock stays locked, so the function's own end comes too late
+
+    def _finish(self, outcome: Outcome) -> None:
+        with self._ending:
+            self._owner.finish(self._claim, outcome, now())
+
+    def _report_progress(self, progress: bytes) -> bool:
+        return self._store.report_progress(self._claim.id, self._claim.attempt, progress, now())
+
+    @property
+    def _facts(self) -> tuple[int, Attempt]:
+        return self._claim.attempt, self
+
+    def __str__(self) -> str:
+        return f"{self._claim.name} ({self._claim.id})"
+
+
+def _summary(error: BaseException | None) -> str:
+    """Return type and text of an exception, which may refuse to be shown, in one short line."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the type has to do
+        text = ""
+    return f"{type(error).__name__}: {text:.200}".encode("utf-8", "backslashreplace").decode().replace("\n", " ")

@@ -1,0 +1,114 @@
+"""From a call of a task to a row in the store, and a wake-up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from heliograph._core.tasks.options import TaskOptions
+from heliograph._core.tasks.times import Moment, instant
+from heliograph._core.tasks.values import MICROSECONDS, NewTask, Stored, TaskRow, TaskStatus
+from heliograph.exceptions import InvalidTask
+from heliograph.tasks.codec import MAX_ARGUMENT_BYTES
+from heliograph.tasks.hosting import now, store, wake
+from heliograph.tasks.registry import TaskDefinition
+from heliograph.tasks.results import TaskResult
+
+_LOG = logging.getLogger("heliograph.tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How one task is to be enqueued: the options of its function, with the changes of `using()`."""
+
+    options: TaskOptions
+    run_after: Moment | None = None
+    expires: Moment | None = None
+    """None: as the options of the function say."""
+    overrides: bytes = b""
+    tick: str = ""
+
+
+def enqueue(
+    definition: TaskDefinition, order: Order, calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]]
+) -> list[TaskResult]:
+    """Store one task for each call, all or none, and wake the processes that may run them.
+
+    Raises:
+        TaskArgumentError: An argument cannot be kept.
+        InvalidTask: Other processes would not find the function, or a time is invalid.
+        StoreError: The store cannot be written.
+    """
+    if definition.unfindable:
+        raise InvalidTask(f"cannot enqueue {definition.name}: {definition.unfindable}. Move it into a module.", "name")
+    time = now()
+    options = order.options
+    new = [_new(definition, order, args, kwargs, time) for args, kwargs in calls]
+    tasks = store()
+    stored = tasks.enqueue(new, time)
+    if new:
+        wake(options.target, new[0].run_after if new[0].run_after > time else 0)
+    results = [_result(task, known, time) for task, known in zip(new, stored, strict=True)]
+    if _LOG.isEnabledFor(logging.DEBUG):
+        _LOG.debug("Enqueued %s: %s", definition.name, ", ".join(result.id for result in results))
+    return results
+
+
+def _new(
+    definition: TaskDefinition, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any], time: int
+) -> NewTask:
+    options = order.options
+    return NewTask(
+        definition.name,
+        options.target,
+        definition.codec.encode(tuple(args), kwargs, MAX_ARGUMENT_BYTES),
+        options.priority,
+        0 if order.run_after is None else instant("run_after", order.run_after, time),
+        _expires(order, time),
+        options.unique,
+        options.redeliver,
+        order.overrides,
+        order.tick,
+        int(options.result_ttl * MICROSECONDS),
+    )
+
+
+def _expires(order: Order, time: int) -> int:
+    if order.expires is not None:
+        return instant("expires", order.expires, time) or 1  # 0 stands for no limit
+    return time + int(order.options.expires * MICROSECONDS) if order.options.expires else 0
+
+
+def _result(task: NewTask, stored: Stored, time: int) -> TaskResult:
+    """Return the new task without reading it. A task that was there before is read."""
+    if not stored.is_new:
+        known = store().get(stored.id)
+        if known is not None:
+            return TaskResult(known)
+    return TaskResult(
+        TaskRow(
+            id=stored.id,
+            name=task.name,
+            target=task.target,
+            arguments=task.arguments,
+            status=TaskStatus.READY,
+            priority=task.priority,
+            run_after=task.run_after,
+            expires=task.expires,
+            unique=task.unique,
+            redeliver=task.redeliver,
+            overrides=task.overrides,
+            attempts=0,
+            deaths=0,
+            enqueued_at=time,
+            first_attempt_at=0,
+            last_attempt_at=0,
+            finished_at=0,
+            workers=(),
+            value=None,
+            errors=(),
+            progress=None,
+        )
+    )

@@ -1,0 +1,41 @@
+"""The store of tasks of this process, its clock, and the wake-ups of its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from heliograph import engines
+from heliograph._core.tasks.values import MICROSECONDS
+from heliograph.exceptions import NoEngine
+from heliograph.interfaces import Clock
+from heliograph.interfaces.store import TaskStore
+
+
+def store() -> TaskStore:
+    """Return the store of the server that this process belongs to, or that it can reach.
+
+    Raises:
+        NoEngine: No server is known here.
+        ServerNotReady: This process still loads the application for others.
+        StoreError: The store cannot be opened.
+    """
+    engine = engines.current()
+    open_store: Callable[[], TaskStore] | None = getattr(engine, "task_store", None)
+    if open_store is None:
+        raise NoEngine(f"the engine {engine.name} has no store of tasks. Start the server with `heliograph run APP`.")
+    return open_store()
+
+
+def now() -> int:
+    """Return the time in microseconds since 1970, on the clock of the engine."""
+    clock: Clock = engines.current().clock
+    return int(clock.time() * MICROSECONDS)
+
+
+def wake(target: str, run_after: int = 0) -> None:
+    """Let a process of the target look for tasks now, or when the clock reaches `run_after`."""
+    engine = engines.current()
+    if run_after:
+        engine.wake_at(target, run_after / MICROSECONDS)
+    else:
+        engine.wake(target)

@@ -1,0 +1,78 @@
+"""The decision after a failed attempt: another attempt, or the end of the task."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+
+from heliograph._core.tasks.backoff import backoff_delay
+from heliograph._core.tasks.options import TaskOptions
+from heliograph._core.tasks.times import duration
+from heliograph._core.tasks.values import MICROSECONDS, Claim, Outcome, TaskStatus
+from heliograph.timing.clocks import FakeClock
+
+
+class Retry(Exception):
+    """Raise it in a task to end this attempt and have another one.
+
+    A task with `retries=` gets at most so many further attempts. Without `retries=` each `Retry` is followed.
+    """
+
+    def __init__(self, after: float | timedelta | None = None, reason: str = "") -> None:
+        """Ask for another attempt.
+
+        Args:
+            after: Seconds until it begins, or a timedelta. Default: as the options `backoff` and `max_backoff` say.
+            reason: Text for the errors of the task.
+
+        Raises:
+            InvalidTask: `after` is no number of seconds, negative or too large.
+        """
+        self.after = None if after is None else duration("after", after)
+        """Microseconds."""
+        super().__init__(reason or ("Retry" if after is None else f"Retry after {after!r}"))
+
+
+class Overrides(msgspec.Struct, omit_defaults=True):
+    """The options of a function that one task has changed, in seconds."""
+
+    retries: int | None = None
+    backoff: float | None = None
+    max_backoff: float | None = None
+    time_limit: float | None = None
+
+
+_OVERRIDES = msgspec.json.Decoder(Overrides)
+
+
+def options_with(options: TaskOptions, overrides: bytes) -> TaskOptions:
+    """Return the options of a task: those of the function, and its own."""
+    if not overrides:
+        return options
+    own = _OVERRIDES.decode(overrides)
+    changed = {name: value for name in own.__struct_fields__ if (value := getattr(own, name)) is not None}
+    return replace(options, **changed)
+
+
+def failure(options: TaskOptions, claim: Claim, error: bytes, now: int, cause: BaseException | None = None) -> Outcome:
+    """Return the outcome of a failed attempt. `cause` is its exception, if it had one."""
+    may_repeat = claim.attempt <= (options.retries or 0)
+    if isinstance(cause, Retry) and options.retries is None:
+        may_repeat = True
+    if not may_repeat:
+        return Outcome(TaskStatus.FAILED, error=error)
+    if isinstance(cause, Retry) and cause.after is not None:
+        delay = cause.after
+    else:
+        delay = int(backoff_delay(claim.attempt, options.backoff, options.max_backoff, _jitter()) * MICROSECONDS)
+    return Outcome(TaskStatus.READY, error=error, run_after=now + delay)
+
+
+def _jitter() -> float:
+    """Return a random number from 0 to 1, and 0 on the fake clock of a test."""
+    from heliograph import engines  # noqa: PLC0415 - the engine is chosen at its first use
+
+    return 0.0 if isinstance(engines.current().clock, FakeClock) else random.random()  # noqa: S311 - no secret

@@ -1,0 +1,163 @@
+"""The tasks of this process: claim a batch, run it, and go on for a while.
+
+How it works
+    A process takes a turn when it is woken. It claims a few tasks of one target, runs them, and claims again. Each
+    claim also writes the outcomes of the batch before. After 50 ms it wakes the target and returns, so that signals
+    and SIGTERM get their turn. If more tasks wait than it has claimed, it wakes the target before it runs its own, so
+    that another process joins.
+
+    A batch has at most 16 tasks of functions that have been fast so far. A task of another function is the last one of
+    its batch, so that no task waits for the end of a slow one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+
+from heliograph import engines
+from heliograph._core.tasks.values import MICROSECONDS, Batch, Claim, ClaimRequest
+from heliograph.exceptions import StoreError
+from heliograph.interfaces.store import TaskOwner, TaskStore
+from heliograph.tasks.attempts import Attempt, Call
+from heliograph.tasks.hosting import now, store, wake
+from heliograph.tasks.registry import TASKS
+from heliograph.tasks.speeds import Speeds
+from heliograph.tasks.tidying import tidy
+
+_LOG = logging.getLogger("heliograph.tasks")
+
+_BATCH = 16
+_TURN = 0.05
+"""Seconds of a turn, as long as tasks wait."""
+_RETRY = 1.0
+"""Seconds until the next turn after the store failed."""
+
+
+@dataclass(eq=False)
+class _Claimer:
+    """A thread that claims tasks."""
+
+    store: TaskStore
+    owner: TaskOwner
+    pid: int = field(default_factory=os.getpid)
+    busy: bool = False
+    missed: set[str] = field(default_factory=set[str])
+    """Targets that were woken while this thread ran a task."""
+
+
+class Runner:
+    """Runs the tasks of this process. Each thread that takes turns claims for itself."""
+
+    def __init__(self, call: Call) -> None:
+        """`call` calls the function of a task, and returns its final value."""
+        self._call = call
+        self._claimers = threading.local()
+        self._all: list[_Claimer] = []
+        self._speeds = Speeds(_TURN / _BATCH)
+        self._interrupted = False
+
+    def turn(self, target: str) -> None:
+        """Run tasks of a target, for about 50 ms if more wait.
+
+        In a task that waits for a signal, this only notes that the target was woken.
+        """
+        claimer = self._claimer()
+        if claimer.busy:
+            claimer.missed.add(target)
+            return
+        claimer.busy = True
+        try:
+            self._take_turn(claimer, target)
+        except StoreError as error:
+            _LOG.error("Cannot run tasks for %s, trying again: %s", target, error)
+            wake(target, now() + int(_RETRY * MICROSECONDS))
+        finally:
+            claimer.busy = False
+            for missed in claimer.missed:
+                wake(missed)
+            claimer.missed.clear()
+
+    def interrupt(self) -> None:
+        """Note that the server ends this process: begin no other task. If it is killed, its attempt does not count."""
+        self._interrupted = True
+        for claimer in self._all:
+            if claimer.pid == os.getpid():
+                claimer.owner.interrupt()
+
+    def close(self) -> None:
+        """Write all outcomes, and give back what has not begun."""
+        for claimer in self._all:
+            if claimer.pid == os.getpid():
+                claimer.owner.close(now())
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the owners of this process. The next turn makes a new one."""
+        self._all.clear()
+        self._claimers = threading.local()
+        self._interrupted = False
+
+    def _take_turn(self, claimer: _Claimer, target: str) -> None:
+        until = time.monotonic() + _TURN
+        limit = _BATCH
+        while True:
+            batch = claimer.owner.turn(self._request(target, limit))
+            if batch.more and not self._interrupted:
+                wake(target)
+            if batch.next_at is not None:
+                wake(target, batch.next_at)
+            if not batch.claims:
+                tidy(claimer.store, target)
+                return
+            self._run_batch(claimer, batch)
+            if self._interrupted:
+                claimer.owner.close(now())
+                return
+            limit = _BATCH if time.monotonic() < until else 0
+
+    def _request(self, target: str, limit: int) -> ClaimRequest:
+        known = TASKS.limits
+        return ClaimRequest(target, now(), limit, known, _worker(), self._speeds.slow(known))
+
+    def _run_batch(self, claimer: _Claimer, batch: Batch) -> None:
+        try:
+            for claim in batch.claims:
+                if self._interrupted:
+                    return
+                self._run(claimer, claim)
+        except BaseException:
+            if os.getpid() == claimer.pid:
+                self._give_up(claimer)
+            raise
+
+    def _give_up(self, claimer: _Claimer) -> None:
+        """Give back the claims that have not begun, because an exception ends the process or the turn."""
+        self._all.remove(claimer)
+        self._claimers.current = None
+        claimer.owner.close(now())
+
+    def _run(self, claimer: _Claimer, claim: Claim) -> None:
+        definition = TASKS.definitions[claim.name]
+        began = time.perf_counter()
+        Attempt(definition, claim, claimer.owner, claimer.store).run(self._call)
+        if os.getpid() != claimer.pid:
+            raise SystemExit(0)  # a process that the function forked returned from it, and is not of the server
+        self._speeds.add(claim.name, time.perf_counter() - began)
+
+    def _claimer(self) -> _Claimer:
+        found: _Claimer | None = getattr(self._claimers, "current", None)
+        current = store()
+        if found is None or found.store is not current or found.pid != os.getpid():
+            if found is None or found.pid != os.getpid():
+                self._interrupted = False
+            found = self._claimers.current = _Claimer(current, current.own(now()))
+            self._all.append(found)
+        return found
+
+
+def _worker() -> str:
+    return f"{engines.current().identity} ({os.getpid()})"
