@@ -196,17 +196,20 @@ class Loop:
         # A deadline may be relative to the time of the question, so it is asked for once a round.
         deadlines = [(entry, self._deadline(entry)) for entry in self._entries]
         deadline = min((deadline for _, deadline in deadlines), default=NEVER)
-        for key, _ in self._selector.select(_timeout(deadline, self._clock())):
+        ready = self._selector.select(_timeout(deadline, self._clock()))
+        # A deadline that passes during the callbacks waits for the next round: a slow callback must not let a client
+        # time out whose request is there.
+        now = self._clock()
+        for key, _ in ready:
             entry, watch = key.data
             # An earlier callback of this round may have unregistered it, or failed.
             if entry.watches.get(key.fd) is watch and entry.paused_until is None:
-                self._guard(entry, watch.callback)
-        now = self._clock()
+                self._guard(entry, watch.callback, self._clock())
         for entry, deadline in deadlines:
             if deadline > now:
                 continue
             if entry.paused_until is None:
-                self._guard(entry, entry.service.tick)
+                self._guard(entry, entry.service.tick, now)
             elif entry.paused_until <= now:
                 self._restart(entry)
 
@@ -218,9 +221,9 @@ class Loop:
                 self._fail(entry)
         return entry.paused_until if entry.paused_until is not None else NEVER
 
-    def _guard(self, entry: _Entry, callback: Callback) -> None:
+    def _guard(self, entry: _Entry, callback: Callback, now: float) -> None:
         try:
-            callback(self._clock())
+            callback(now)
         except Exception:  # noqa: BLE001 - logged, and the loop goes on
             self._fail(entry)
 

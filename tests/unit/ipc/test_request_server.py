@@ -1,11 +1,13 @@
 """Clients of the master: real sockets on a loop that never waits. No client can block the master or use up memory."""
 
 import os
+import selectors
 import socket
 
 import pytest
 
 from heliograph.ipc.request_server import MAX_CLIENTS, MAX_HELD, Connection, ConnectionServer, Reply, RequestServer
+from heliograph.loop import Loop, Service
 
 MAX_BYTES, TIMEOUT = 16, 5.0
 BIG = 1 << 20
@@ -360,6 +362,69 @@ def test_the_time_of_a_client_begins_when_it_is_answered(loop, lines, path, hour
     loop.run_ready(lines)
     assert held.recv(100) == b"held\nanswer\nAGAIN\n"
     assert lines.held[1].is_open
+
+
+class Awake(Service):
+    """A service that is always due, so that no turn of the loop waits."""
+
+    deadline = 0.0
+
+
+def test_a_slow_turn_does_not_close_a_client_whose_request_is_there(listener, path):
+    """Another service takes longer than the timeout. The client gets its answer, and silent ones are closed."""
+    now = [100.0]
+
+    class Slow(Service):
+        deadline = 104.0
+
+        def tick(self, _now):
+            sender.sendall(b"quick\n")
+            now[0], self.deadline = 110.0, float("inf")
+
+    with socket.socket(socket.AF_UNIX) as sender, socket.socket(socket.AF_UNIX) as silent:
+        with Loop(lambda: now[0]) as loop:
+            loop.open("awake", lambda _: Awake())
+            loop.open("slow", lambda _: Slow())
+            loop.open("requests", lambda s: RequestServer(listener, s, respond, MAX_BYTES, TIMEOUT, lambda: now[0]))
+            for peer in (sender, silent):
+                peer.connect(str(path))
+                peer.settimeout(5)
+                loop.run_once()
+            now[0] = 104.0
+            loop.run_once()
+            assert now[0] == 110.0
+            loop.run_once()
+            assert received(sender) == b"QUICK"
+            assert received(silent) == b""
+
+
+def test_a_slow_callback_does_not_close_a_client_whose_request_is_there(listener, path):
+    """As above, if a descriptor of another service is readable."""
+    now, (read, write) = [100.0], os.pipe()
+
+    class Slow(Service):
+        def __init__(self, selector):
+            selector.register(read, selectors.EVENT_READ, self.on_readable)
+
+        def on_readable(self, _now):
+            os.read(read, 1)
+            sender.sendall(b"quick\n")
+            now[0] = 110.0
+
+    with socket.socket(socket.AF_UNIX) as sender, Loop(lambda: now[0]) as loop:
+        loop.open("awake", lambda _: Awake())
+        loop.open("slow", Slow)
+        loop.open("requests", lambda s: RequestServer(listener, s, respond, MAX_BYTES, TIMEOUT, lambda: now[0]))
+        sender.connect(str(path))
+        sender.settimeout(5)
+        loop.run_once()
+        now[0] = 104.0
+        os.write(write, b"x")
+        loop.run_once()
+        loop.run_once()
+        assert received(sender) == b"QUICK"
+    os.close(read)
+    os.close(write)
 
 
 def test_a_held_client_that_does_not_read_is_closed(loop, lines, path):
