@@ -13,11 +13,19 @@ peers            the peers to compare, and their interface
 pipe_baseline    a pipe without a server, as a baseline
 process_usage    count how often processes wake up and how much CPU time they use
 processes        start a server in its own session, list its processes, kill them
+redis_server     a Redis server on a Unix socket
 repetitions      interleaved repetitions and the statistics over them
 report           Markdown reports
 servers          servers that run jobs: uWSGI, heliograph, the pipe
 shared_counters  counters that all processes of a server share
 stdlib_peers     Python processes that communicate through a pipe, a queue or an executor
+task_apps        the applications of the task queues
+task_client      the process that enqueues tasks
+task_counters    counters of tasks, shared through a file
+task_queues      the task queues to compare, and how to start them
+task_rounds      measure a task queue on a fresh server
+task_targets     the targets of heliograph's tasks
+task_work        the functions that every task queue runs
 timer_app        the application whose timers are measured
 timer_servers    servers of `timer_app`
 web_app          the application that web servers serve
