@@ -4,6 +4,7 @@ api_adapters     adapters for the peers' APIs: how to register handlers and how 
 app              the application that every server loads
 control          requests to the control socket of a heliograph server
 cpu_affinity     pin the processes of a server to cores
+earlier_version  the package as it was in an earlier commit
 environment      describe the machine and the versions
 idle_servers     servers of `minimal_app`, to measure what an idle server costs
 job_socket       a Unix socket for jobs, for servers that take no requests

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from lib.repetitions import Plan
 from lib.report import Report
 
-from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained, tasks, timers, web
+from scenarios import broadcast, burst, idle, imports, latency, memory, regression, send, sustained, tasks, timers, web
 
 SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "send": send.run,
@@ -19,5 +19,6 @@ SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "imports": imports.run,
     "web": web.run,
     "tasks": tasks.run,
+    "regression": regression.run,
 }
 """Scenarios by name, in the order in which they run."""
