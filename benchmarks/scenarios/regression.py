@@ -42,10 +42,10 @@ def run(plan: Plan) -> Report:
 
 def _method(plan: Plan) -> str:
     return (
-        "`heliograph run` with one mule and with two, with the package of the working copy and with that of the earlier "
-        f"commit. The servers run at the same time and are measured in turn, {_ALTERNATIONS} times in each of "
-        f"{plan.repetitions} repetitions, while the others are idle. The tables show the median and the range. Ratios are medians of "
-        "the ratios within a turn."
+        "`heliograph run` with one mule and with two, with the package of the working copy and with that of the "
+        f"earlier commit. The servers run at the same time and are measured in turn, {_ALTERNATIONS} times in each of "
+        f"{plan.repetitions} repetitions, while the others are idle. The tables show the median and the range. Ratios "
+        "are medians of the ratios within a turn."
     )
 
 
