@@ -87,8 +87,8 @@ def uwsgi_server(binding: str, mules: int) -> Generator[Server]:
 
 
 @contextmanager
-def local_server(mules: int) -> Generator[Server]:
-    """Start `heliograph run --engine local`."""
+def local_server(mules: int, source: Path | None = None) -> Generator[Server]:
+    """Start `heliograph run --engine local`, with the package in the directory `source` if it is given."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         command = [sys.executable, "-m", "heliograph", "run", "lib.app", "--engine", "local", "--mules", str(mules)]
@@ -98,6 +98,8 @@ def local_server(mules: int) -> Generator[Server]:
             job_socket.SOCKET_ENV: str(folder / "jobs"),
             "XDG_RUNTIME_DIR": name,
         }
+        if source is not None:
+            environment["PYTHONPATH"] = os.pathsep.join([str(source), *filter(None, [os.environ.get("PYTHONPATH")])])
         with running(command, folder / "log", environment) as process:
             yield _ready(process, LocalServer(folder), folder / "log")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from lib.repetitions import Plan
 from lib.report import Report
 
-from scenarios import broadcast, burst, idle, imports, latency, memory, send, sustained, timers, web
+from scenarios import broadcast, burst, idle, imports, latency, memory, regression, send, sustained, tasks, timers, web
 
 SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "send": send.run,
@@ -18,5 +18,7 @@ SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "timers": timers.run,
     "imports": imports.run,
     "web": web.run,
+    "tasks": tasks.run,
+    "regression": regression.run,
 }
 """Scenarios by name, in the order in which they run."""
