@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from setproctitle import setproctitle, setthreadtitle
 
+SHORT_NAME = "heliograph"
+"""The short name of a master, a fork server and a process that one has forked."""
+
 
 def set_process_title(title: str) -> None:
     """Set the command line that `ps` shows, and the short name of the process.
@@ -13,4 +16,4 @@ def set_process_title(title: str) -> None:
     several threads.
     """
     setproctitle(title)
-    setthreadtitle("heliograph")
+    setthreadtitle(SHORT_NAME)
