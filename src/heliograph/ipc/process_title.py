@@ -15,5 +15,6 @@ def set_process_title(title: str) -> None:
     and take the wrong field if the short name holds a space: a process that runs under `nice` then warns that it has
     several threads.
     """
-    setproctitle(title)
+    # A path may hold bytes that are not UTF-8, or that the locale cannot decode. `setproctitle` encodes as UTF-8.
+    setproctitle(title.encode(errors="surrogateescape").decode(errors="replace"))
     setthreadtitle(SHORT_NAME)
