@@ -64,6 +64,16 @@ class AppSpec:
         return f"{self.location}:{self.callable}" if self.callable else self.location
 
 
+def current_directory() -> Path:
+    """Return the working directory. Raises: ConfigError: it has been deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError(
+            "the working directory does not exist any more. Change to a directory that exists (cd)."
+        ) from None
+
+
 def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
     """Import the application. Return its module, and its WSGI callable if it has one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 import time
 from pathlib import Path
@@ -11,9 +12,12 @@ from heliograph._core.signals.packet import PACKET_SIZE, NotUwsgi, decode_answer
 from heliograph._core.signals.registry import check_num
 from heliograph.exceptions import RemoteRejected, RemoteUnreachable
 from heliograph.ipc.control_client import RequestFailed, request
-from heliograph.ipc.instance import control_socket, server_name
+from heliograph.ipc.instance import find_control_socket
 from heliograph.models import MAX_WAIT
 from heliograph.settings.addresses import Address
+
+CONTROL_ENV = "HELIOGRAPH_CONTROL"
+"""Environment variable with the path of the control socket of a server that was started with `--control`."""
 
 _RETRY_INTERVAL = 0.02
 """Seconds until a signal is sent again if its queue was full."""
@@ -63,7 +67,9 @@ def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
         raise RemoteRejected(num, remote)
 
 
-def send_to(signal: int | str, server: str | None = None, timeout: float = 5.0) -> int:
+def send_to(
+    signal: int | str, server: str | None = None, timeout: float = 5.0, *, control: str | Path | None = None
+) -> int:
     """Send a signal to a heliograph server of this user on this machine, from any process.
 
         heliograph.remote.send_to("refresh-prices")
@@ -72,8 +78,10 @@ def send_to(signal: int | str, server: str | None = None, timeout: float = 5.0) 
 
     Args:
         signal: Number or name of the signal, or its handler as `module:function`.
-        server: Name of the server. By default the one that was started in this directory.
+        server: Name of the server. By default the one whose control socket `HELIOGRAPH_CONTROL` names, or the one that
+            was started in this directory.
         timeout: Seconds for the whole exchange.
+        control: Path of the server's control socket, if it was started with `--control`.
 
     Returns:
         The number of the signal.
@@ -84,7 +92,7 @@ def send_to(signal: int | str, server: str | None = None, timeout: float = 5.0) 
         SignalTypeError: The signal is neither a number nor a text.
     """
     text = signal if isinstance(signal, str) else str(check_num(signal))
-    path = control_socket(server_name(server, Path.cwd()))
+    path = _control_of(server, control)
     deadline = time.monotonic() + timeout
     while True:
         left = max(_RETRY_INTERVAL, deadline - time.monotonic())
@@ -94,6 +102,12 @@ def send_to(signal: int | str, server: str | None = None, timeout: float = 5.0) 
             if error.code != "busy" or time.monotonic() + _RETRY_INTERVAL > deadline:
                 raise
         time.sleep(_RETRY_INTERVAL)
+
+
+def _control_of(server: str | None, control: str | Path | None) -> Path:
+    if control is None and server is None:
+        control = os.environ.get(CONTROL_ENV) or None
+    return find_control_socket(server) if control is None else Path(control)
 
 
 def _receive(sock: socket.socket, deadline: float) -> bytes:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from heliograph.application import DEFAULT_CALLABLE, AppSpec
+from heliograph.application import DEFAULT_CALLABLE, AppSpec, current_directory
 from heliograph.cli import local_server, uwsgi_server
 from heliograph.cli.errors import CommandError
 from heliograph.cli.options import TableOption
@@ -104,7 +103,7 @@ def _run(table: type[ServerSettings], app: str, command: tuple[str, ...], **valu
     labels = {param.name: param.label(ctx) for param in ctx.command.params if isinstance(param, TableOption)}
     options = {name: value for name, value in values.items() if value is not None}
     try:
-        given = table(AppSpec.parse(app, Path.cwd()), command=command, **options)
+        given = table(AppSpec.parse(app, current_directory()), command=command, **options)
         settings = completed(given, lambda row: labels[row.name])
         if settings.engine == UWSGI:
             _check_uwsgi_options(settings)

@@ -57,7 +57,7 @@ def send(signal: str, remote: str | None, timeout: float, name: str | None, verb
 def _send_by_name(signal: str, name: str | None, timeout: float, *, verbose: bool) -> None:
     with find_server(name, verbose=verbose) as path:
         try:
-            number = send_to(signal, path.stem, timeout)
+            number = send_to(signal, timeout=timeout, control=path)
         except RequestFailed as error:
             raise Rejected(str(error)) from error
     click.echo(f"{path.stem} accepted signal {number}", err=True)

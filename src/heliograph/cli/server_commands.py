@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 import heliograph
 from heliograph.cli.errors import CommandError
 from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
 from heliograph.ipc.control_client import RequestFailed, RequestTimeout, ServerNotRunning, request
-from heliograph.ipc.instance import control_socket, running_servers, server_name, working_directory
+from heliograph.ipc.control_sockets import is_served
+from heliograph.ipc.instance import find_control_socket, running_servers
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -28,6 +30,8 @@ _TEXTS = frozenset({"target", "handler", "name", "trigger"})
 _MAX_RUNS = 1000
 _PACKAGE = f"{Path(heliograph.__file__).parent}/"
 _PLACE = re.compile(r'^ *File "(.+?)", line (\d+)', re.MULTILINE)
+_CONTROL = "heliograph.control"
+"""Key of the path given with --control in the `meta` of click's context."""
 _NO_WAIT_TIMEOUT = 10.0
 """Seconds for an answer that the server gives at once."""
 
@@ -45,8 +49,23 @@ def server_options(command: _F) -> _F:
         metavar="NAME",
         help="Server name. Default: the server started in this directory.",
     )
+    control = click.option(
+        "--control",
+        envvar="HELIOGRAPH_CONTROL",
+        metavar="PATH",
+        expose_value=False,
+        callback=_keep_control,
+        help="Control socket of the server, if it was started with --control.",
+    )
     verbose = click.option("-v", "--verbose", is_flag=True, help="Name the control socket in errors.")
-    return name(verbose(command))
+    return name(control(verbose(command)))
+
+
+def _keep_control(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Keep the path for `find_server`. `--name` on the command line wins over the variable."""
+    by_variable = ctx.get_parameter_source("control") is ParameterSource.ENVIRONMENT
+    by_name = ctx.get_parameter_source("name") is ParameterSource.COMMANDLINE
+    ctx.meta[_CONTROL] = Path(value) if value and not (by_variable and by_name) else None
 
 
 def next_option(default: int | None) -> Callable[[_F], _F]:
@@ -163,7 +182,7 @@ def stop(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
 
 @click.command(
     "list",
-    help="List the running heliograph servers of this user, one name a line.",
+    help="List the running heliograph servers of this user, one name a line. For root: of all users.",
     short_help="List the running servers.",
 )
 @json_option
@@ -187,24 +206,19 @@ class _ReloadFailed(CommandError):
 @contextmanager
 def find_server(name: str | None, *, verbose: bool) -> Generator[Path]:
     """Return the control socket of the server that is meant. Errors become those of a command."""
+    control: Path | None = click.get_current_context().meta.get(_CONTROL)
     try:
-        path = control_socket(server_name(name, working_directory()))
-        if name is None and not path.exists():
-            path = control_socket(server_name(None, Path.cwd()))
+        path = control or find_control_socket(name)
     except ConfigError as error:
         raise CommandError(str(error)) from error
     try:
         yield path
     except ServerNotRunning as error:
-        if path.exists() and _is_running(path):
+        if is_served(path) or control:
             raise CommandError(str(error)) from error
         raise CommandError(_not_running(name) + (f" ({error})" if verbose else "")) from error
     except ConfigError as error:
         raise CommandError(str(error)) from error
-
-
-def _is_running(path: Path) -> bool:
-    return path.stem in running_servers()
 
 
 def _not_running(name: str | None) -> str:

@@ -1,7 +1,8 @@
 """The name of a server, the path of its control socket, and the lock that allows one master per name.
 
-A server is found by its name, or by the directory in which it was started. Only the owner can enter the directory of
-the sockets. The master holds a kernel lock as long as it runs, so the name of a master that was killed is free.
+A server is found by its name, or by the directory in which it was started, or by the path of its socket. Only the owner
+can enter the directory of the sockets. The master holds a kernel lock as long as it runs, so the name of a master that
+was killed is free.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import fcntl
 import hashlib
 import os
 import re
-import socket
-import stat
-import tempfile
 from pathlib import Path
 
+from heliograph.application import current_directory
 from heliograph.exceptions import ConfigError
+from heliograph.ipc import control_sockets
+from heliograph.ipc.private_files import open_private_file
 
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
+_MAX_SLUG_BYTES = 40
+"""Bytes of the directory's own name in a server's name. The path of a Unix socket has at most 107 bytes."""
 
 
 def server_name(name: str | None, directory: Path) -> str:
@@ -28,37 +31,70 @@ def server_name(name: str | None, directory: Path) -> str:
             raise ConfigError(f"invalid --name: {name!r}. Use letters, digits, dots and dashes, at most 64.")
         return name
     path = Path(os.path.abspath(directory))  # noqa: PTH100 - `resolve` follows links, and a link may change
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:10]
-    slug = re.sub(r"[^\w.-]+", "-", path.name)[:40].lstrip(".-") or "root"
-    return f"{slug}-{digest}"
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
+    readable = os.fsencode(path.name).decode(errors="replace")  # the bytes are the same in every locale
+    slug = re.sub(r"[^\w.-]+", "-", readable).encode()[:_MAX_SLUG_BYTES].decode(errors="ignore").lstrip(".-")
+    return f"{os.fsdecode((slug or 'root').encode())}-{digest}"
 
 
 def working_directory() -> Path:
-    """Return the working directory as the shell names it, with the links in its path."""
+    """Return the working directory as the shell names it, with the links in its path.
+
+    Raises:
+        ConfigError: It has been deleted.
+    """
     given = os.environ.get("PWD", "")
     with contextlib.suppress(OSError):
         if os.path.isabs(given) and os.path.samefile(given, "."):  # noqa: PTH117, PTH121 - as `os.path.abspath`
             return Path(given)
-    return Path.cwd()
+    return current_directory()
 
 
 def control_socket(name: str) -> Path:
-    """Return the path of the control socket of a server."""
-    return _directory() / f"{name}.sock"
+    """Return the path at which a server of this user with that name listens."""
+    return control_sockets.own_directory() / f"{name}.sock"
+
+
+def find_control_socket(name: str | None) -> Path:
+    """Return the control socket of the server with that name, or of the server that was started in this directory.
+
+    If none runs, return the path at which it would listen.
+
+    Raises:
+        ConfigError: The name is not valid, or this is root and servers of several other users have it.
+    """
+    if name is not None:
+        names = [server_name(name, Path("/"))]
+    else:
+        here = working_directory()
+        names = list(dict.fromkeys((server_name(None, here), server_name(None, here.resolve()))))
+    for candidate in names:
+        found = control_sockets.find(candidate)
+        own = [server for server in found if server.uid == os.getuid()] or found
+        if len({server.uid for server in own}) > 1:
+            paths = ", ".join(str(server.path) for server in own)
+            raise ConfigError(f"several users run a server with the name {candidate!r}. Pass --control: {paths}.")
+        if own:
+            return own[0].path
+    return control_socket(names[0])
 
 
 def running_servers() -> tuple[str, ...]:
-    """Return the names of the servers of this user that are running."""
-    return tuple(path.stem for path in sorted(_directory().glob("*.sock")) if _is_served(path))
+    """Return the names of the servers of this user that are running, for root of all users."""
+    return tuple(sorted({server.name for server in control_sockets.running()}))
 
 
 class InstanceLock:
     """Holds the name of a server for this process."""
 
-    def __init__(self, name: str) -> None:
-        """Take the lock. Raises: ConfigError: another master holds it."""
-        self._path = _directory() / f"{name}.lock"
+    def __init__(self, name: str, control: Path | None = None) -> None:
+        """Take the lock of a name, or that of a path. Raises: ConfigError: another master holds it."""
+        self._path = _lock_of(control or control_socket(name))
         self._fd = self._locked(name)
+        for other in control_sockets.find(name) if control is None else ():
+            if other.uid == os.getuid() and other.path.parent != self._path.parent:
+                self.release()
+                raise _already_running(name, _read_pid(_lock_of(other.path)))
         try:
             os.ftruncate(self._fd, 0)
             os.write(self._fd, f"{os.getpid()}\n".encode())
@@ -68,15 +104,16 @@ class InstanceLock:
 
     def _locked(self, name: str) -> int:
         while True:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fd = open_private_file(self._path, os.O_RDWR)
+            except OSError as error:
+                reason = error.strerror or error
+                raise ConfigError(f"cannot create {self._path} ({reason}). Use --control with another path.") from error
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                pid = os.read(fd, 32).decode().strip() or "?"
                 os.close(fd)
-                raise ConfigError(
-                    f"server already running: {name!r} (process {pid}). Stop it, or give this one another --name."
-                ) from None
+                raise _already_running(name, _read_pid(self._path)) from None
             with contextlib.suppress(FileNotFoundError):
                 if self._path.stat().st_ino == os.fstat(fd).st_ino:
                     return fd
@@ -93,29 +130,17 @@ class InstanceLock:
         self._fd = -1
 
 
-def _is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except BlockingIOError:
-            return True  # Its queue of connections is full.
-        except OSError:
-            return False
-    return True
+def _already_running(name: str, pid: str) -> ConfigError:
+    return ConfigError(f"server already running: {name!r} (process {pid}). Stop it, or give this one another --name.")
 
 
-def _directory() -> Path:
-    """Return the directory of this user's sockets. Create it if it does not exist."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    path = Path(base) / "heliograph" if base else Path(tempfile.gettempdir()) / f"heliograph-{os.getuid()}"
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock") if path.suffix == ".sock" else path.with_name(f"{path.name}.lock")
+
+
+def _read_pid(path: Path) -> str:
+    """Return the process id that a master wrote into its lock."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot create the directory of control sockets: {path} ({error.strerror or error}). Set XDG_RUNTIME_DIR."
-        ) from error
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise ConfigError(f"unsafe directory of control sockets: {path}. Make it yours, and use chmod 700.")
-    return path
+        return path.read_text(encoding="ascii", errors="replace")[:32].strip() or "?"
+    except OSError:
+        return "?"

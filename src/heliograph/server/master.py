@@ -52,7 +52,7 @@ class Master:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._control = instance.control_socket(settings.name)
+        self._control = settings.control or instance.control_socket(settings.name)
         self._directory = instance.working_directory()
 
     def run(self) -> int:
@@ -67,7 +67,7 @@ class Master:
         settings, started_at = self._settings, time.monotonic()
         reserve_standard_descriptors()
         with ExitStack() as stack:
-            lock = instance.InstanceLock(settings.name)
+            lock = instance.InstanceLock(settings.name, settings.control)
             stack.callback(lock.release)
             text = "Starting heliograph %s (pid %d, engine local, application %s)"
             _LOG.info(text, __version__, os.getpid(), settings.app)

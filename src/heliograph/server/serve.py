@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from heliograph.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from heliograph.settings.options import ServerSettings
@@ -19,6 +23,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     farms: Mapping[str, Sequence[int]] | None = None,
     spooler: str | Path | None = None,
     name: str | None = None,
+    control: str | Path | None = None,
     lazy_apps: bool = False,
     graceful_timeout: float = 30.0,
     max_signals: int = 0,
@@ -42,6 +47,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         spooler: Start a spooler, and create this directory for it.
         name: Name by which `heliograph signals`, `reload` and `stop` find the server. By default they find it by the
             directory.
+        control: Path of the control socket. By default it is derived from the name.
         lazy_apps: Load the application in each process, after the fork.
         graceful_timeout: Seconds in which processes can finish at a stop or reload, before SIGKILL.
         max_signals: Replace a process after so many signals. 0 disables this.
@@ -74,4 +80,15 @@ def serve_settings(settings: ServerSettings) -> int:
 
     named = replace(settings, name=server_name(settings.name or None, working_directory()))
     create_spooler_directory(named)
-    return Master(named).run()
+    try:
+        return Master(named).run()
+    except OSError as error:
+        raise ConfigError(_cannot_run(error)) from error
+
+
+def _cannot_run(error: OSError) -> str:
+    text = f"the server cannot run: {error.strerror or error}."
+    if error.errno != errno.EMFILE:
+        return text
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return f"{text} The limit is {limit} files: raise it (ulimit -n), or use fewer workers and mules."

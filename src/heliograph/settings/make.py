@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-from heliograph.application import AppSpec
+from heliograph.application import AppSpec, current_directory
 from heliograph.exceptions import ConfigError
 from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, Option, ServerSettings, options_of
 from heliograph.settings.processes import check_topology
@@ -24,7 +23,7 @@ def from_keywords(app: str, command: tuple[str, ...], keywords: Mapping[str, Any
     """Make the settings from the keywords of `serve()`. Raises `ConfigError`, naming the keyword."""
     rows = {row.name: row for row in OPTIONS}
     values = {name: _checked(rows[name], value) for name, value in keywords.items()}
-    settings = ServerSettings(AppSpec.parse(app, Path.cwd()), command=command, **values)
+    settings = ServerSettings(AppSpec.parse(app, current_directory()), command=command, **values)
     return completed(settings, lambda row: row.name)
 
 
@@ -52,7 +51,9 @@ def create_spooler_directory(settings: ServerSettings) -> None:
     if settings.spooler is None:
         return
     try:
-        settings.spooler.mkdir(mode=0o700, exist_ok=True)
+        if not settings.spooler.is_dir():
+            settings.spooler.mkdir(mode=0o700)
+            settings.spooler.chmod(0o700)  # the umask may have removed more
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(

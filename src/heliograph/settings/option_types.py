@@ -169,6 +169,19 @@ class ListenAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSocket:
+    """The path of a Unix socket that a server can create. The value is absolute."""
+
+    def from_text(self, text: str) -> Path:
+        return self.from_value(text)
+
+    def from_value(self, value: Any) -> Path:
+        path = Path(value).absolute()
+        Address(path=str(path)).check_listenable()
+        return path
+
+
+@dataclass(frozen=True, slots=True)
 class SignalNumbers:
     """Numbers of signals, `17,18`."""
 

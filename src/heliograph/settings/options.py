@@ -21,6 +21,7 @@ from heliograph.settings.addresses import Address
 from heliograph.settings.logs import LOG_LEVELS
 from heliograph.settings.option_types import (
     Choice,
+    ControlSocket,
     Directory,
     Farm,
     Flag,
@@ -177,6 +178,16 @@ class ServerSettings:
         details="`signals`, `schedule`, `reload` and `stop` find the server by it.",
         engines=(LOCAL,),
         instead="uWSGI has no name. Signals find it by its --socket",
+    )
+    control: Path | None = option(
+        ControlSocket(),
+        None,
+        "Control socket",
+        "PATH",
+        shown_default="derived from the name",
+        details="A path in a directory that exists. The commands find the server by the same option or variable.",
+        engines=(LOCAL,),
+        instead="uWSGI has no control socket of this kind",
     )
     graceful_timeout: float = option(
         Seconds(),

@@ -13,7 +13,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from heliograph.ipc.private_files import make_private_directory, open_private_file
+
 _LOG = logging.getLogger("heliograph.master")
+
+
+_NO_HOME = Path("/nonexistent")
+"""Debian's home directory of users that have none: every attempt to write there fails with a warning."""
 
 
 class LastRun(NamedTuple):
@@ -35,8 +41,8 @@ class LastRunStore:
     @classmethod
     def of_server(cls, name: str) -> LastRunStore:
         """Return the store of the server `name`, below `XDG_STATE_HOME` or `~/.local/state`."""
-        home = os.environ.get("XDG_STATE_HOME")
-        return cls((Path(home) if home else Path.home() / ".local" / "state") / "heliograph" / f"{name}.json")
+        base = os.environ.get("XDG_STATE_HOME")
+        return cls((Path(base) if base else _home() / ".local" / "state") / "heliograph" / f"{name}.json")
 
     def load(self) -> dict[str, LastRun]:
         """Return all last runs."""
@@ -57,9 +63,10 @@ class LastRunStore:
 
     def _write(self) -> None:
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self._path.parent)
             draft = self._path.with_suffix(".new")
-            draft.write_text(json.dumps(self._times))
+            with os.fdopen(open_private_file(draft, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+                json.dump(self._times, file)
             draft.replace(self._path)
         except OSError as error:
             _LOG.warning(
@@ -75,3 +82,12 @@ class LastRunStore:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             _LOG.warning("Cannot read %s, missed cron runs are not caught up: %s", self._path, error)
             return {}
+
+
+def _home() -> Path:
+    """Return the home directory. A user without one, as in a container with an arbitrary uid, has none to write in."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither HOME nor an entry in the database of users
+        return _NO_HOME
+    return home if home.is_absolute() else _NO_HOME

@@ -98,7 +98,14 @@ def test_run_help_names_every_option_with_unit_and_default():
 def test_every_option_can_come_from_its_variable(started):
     """As on the command line. Farms are separated by spaces."""
     env = {"WORKERS": "3", "MULES": "2", "FARM": "a=1,2 b=2", "SPOOLER": "spool", "SOCKET": "x.sock", "LAZY_APPS": "1"}
-    env |= {"ALLOW_REMOTE": "17,18", "NAME": "shop", "GRACEFUL_TIMEOUT": "5", "MAX_SIGNALS": "9", "TIME_LIMIT": "0.5"}
+    env |= {
+        "ALLOW_REMOTE": "17,18",
+        "NAME": "shop",
+        "CONTROL": "ctl.sock",
+        "GRACEFUL_TIMEOUT": "5",
+        "MAX_SIGNALS": "9",
+        "TIME_LIMIT": "0.5",
+    }
     env |= {"LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
@@ -114,6 +121,7 @@ def test_every_option_can_come_from_its_variable(started):
             lazy_apps=True,
             allow_remote=frozenset({17, 18}),
             name="shop",
+            control=Path("ctl.sock").absolute(),
             graceful_timeout=5.0,
             max_signals=9,
             time_limit=0.5,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.exceptions import ConfigError
-from heliograph.ipc import instance
+from heliograph.ipc import control_sockets, instance
 from heliograph.ipc.instance import InstanceLock, control_socket, server_name
 
 BOUND = 108
@@ -62,6 +62,24 @@ def test_every_directory_has_a_valid_name(name):
     assert server_name(found, Path("/")) == found
 
 
+@pytest.mark.parametrize("name", ["ä" * 60, "あ" * 80, b"caf\xe9".decode(errors="surrogateescape"), "x" * 200])
+def test_a_long_name_or_one_that_is_not_utf_8_fits_into_the_path(name):
+    """A Unix socket's path has at most 107 bytes."""
+    found = server_name(None, Path("/srv") / name)
+    assert len(f"/run/user/{2**32}/heliograph/{found}.sock".encode()) < BOUND
+    assert server_name(found, Path("/")) == found
+
+
+def test_a_deleted_working_directory_is_named(tmp_path, monkeypatch):
+    """The error says what to do. A name does without the directory."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigError, match=r"does not exist any more\. Change"):
+        instance.working_directory()
+    assert instance.find_control_socket("shop").name == "shop.sock"
+
+
 # the directory
 
 
@@ -80,7 +98,7 @@ def test_the_directory_of_the_sockets_is_private(runtime):
 def test_without_a_runtime_directory_a_temporary_one_is_used(runtime, monkeypatch):
     """One for each user."""
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr(instance.tempfile, "gettempdir", lambda: str(runtime))
+    monkeypatch.setattr(control_sockets.tempfile, "gettempdir", lambda: str(runtime))
     assert control_socket("shop") == runtime / f"heliograph-{os.getuid()}" / "shop.sock"
 
 

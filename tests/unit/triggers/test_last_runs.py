@@ -2,6 +2,10 @@
 
 import json
 import logging
+import os
+import pwd
+import stat
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +124,34 @@ def test_file_is_in_the_state_directory(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     LastRunStore.of_server("shop").record({"a": RUN})
     assert (tmp_path / "heliograph" / "shop.json").exists()
+
+
+def test_a_user_without_a_home_directory_has_no_file(monkeypatch, caplog):
+    """As in a container with an arbitrary uid. The server runs, and a warning says what is missing."""
+
+    def unknown(_uid):
+        raise KeyError("uid not found")
+
+    for variable in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(Path, "mkdir", _refuse)
+    store = LastRunStore.of_server("shop")
+    store.record({"nightly": LastRun("0 3 * * *", 5.0)})
+    assert "missed cron runs will not be caught up after a restart" in caplog.text
+
+
+def _refuse(self, *_arguments, **_options):
+    raise PermissionError(13, "Permission denied", str(self))
+
+
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_the_file_is_private_whatever_the_umask_is(tmp_path, umask):
+    """So are the directories that it needs."""
+    path = tmp_path / "state" / "heliograph" / "shop.json"
+    before = os.umask(umask)
+    try:
+        LastRunStore(path).record({"nightly": LastRun("0 3 * * *", 5.0)})
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (path, path.parent, path.parent.parent)] == [0o600, 0o700, 0o700]

@@ -114,8 +114,8 @@ class Stop:
             return []
         text = (
             f"{child.name} exited before the master stopped it. Whoever stops the server sends SIGTERM to all of its "
-            "processes, so its workers cannot finish queued signals. Send SIGTERM to the master only: KillMode=mixed "
-            "in systemd, stopasgroup=false in supervisord"
+            "processes, or Ctrl-C in a terminal, so its workers cannot finish queued signals. Send SIGTERM to the "
+            "master only: KillMode=mixed in systemd, stopasgroup=false in supervisord"
         )
         return [Log(logging.WARNING, text)]
 

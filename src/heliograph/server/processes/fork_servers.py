@@ -92,6 +92,10 @@ class ForkServers:
         fd = self._servers[generation].triggers
         return os.pread(fd, os.fstat(fd).st_size, 0).decode()
 
+    def pids(self) -> tuple[int, ...]:
+        """Return the process ids of the fork servers."""
+        return tuple(server.process.pid for server in self._servers.values())
+
     def stop(self, generation: int) -> None:
         """Tell a fork server to exit. It exits when it reads the end of the pipe for commands."""
         server = self._servers.get(generation)

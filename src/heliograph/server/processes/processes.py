@@ -84,9 +84,18 @@ class Processes:
 
     def _kill(self, pid: int) -> None:
         if pid == self._web_server.pid:
-            self._web_server.kill()
+            self._web_server.kill(self._forked_pids())
         else:
             _kill(pid, signal.SIGKILL)
+
+    def _forked_pids(self) -> frozenset[int]:
+        """Return the process ids of the fork servers, and of the processes that they have forked."""
+        forked = (
+            pid
+            for process, pid in self._supervisor.pids().items()
+            if process != WEB_SERVER and not self._supervisor.is_external(process)
+        )
+        return frozenset((*forked, *self._fork_servers.pids()))
 
     def activate(self, generation: int, scheduler: SchedulerService) -> None:
         """Use the routes and triggers of the code that a fork server has loaded."""
@@ -141,7 +150,9 @@ class Processes:
             if child is None:
                 return
             if child.si_pid == self._web_server.pid:
-                self._web_server.kill()  # Processes that it left behind would keep the address of its successor.
+                self._web_server.kill(
+                    self._forked_pids()
+                )  # Processes that it left behind would keep the address of its successor.
             _, status = os.waitpid(child.si_pid, 0)
             self._on_exit(child.si_pid, os.waitstatus_to_exitcode(status), now)
 
@@ -154,7 +165,7 @@ class Processes:
         """Kill and reap all processes that are left."""
         self._fork_servers.close()
         if self._web_server.pid:
-            self._web_server.kill()
+            self._web_server.kill(self._forked_pids())
         for pid in self._supervisor.pids().values():
             _kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):

@@ -1,6 +1,7 @@
 """The master's control socket: frames of the control protocol in, the answers of verbs out.
 
-Only processes of the server's own user are served: the socket has mode 0600, and the kernel reports the user.
+Only processes of the server's own user and of root are served: the socket has mode 0600, and the kernel reports the
+user.
 `ipc.control` describes the frames, `services.verbs` holds the verbs, `ipc.control_client` is the other end.
 """
 
@@ -190,8 +191,8 @@ class ControlServer(ConnectionServer):
 
 
 def rights_of(uid: int) -> frozenset[Right]:
-    """Return the rights of a user: everything with a server of its own, nothing with another."""
-    return frozenset({"read", "control"}) if uid == os.getuid() else frozenset()
+    """Return the rights of a user: everything with a server of its own, and for root with each. Nothing otherwise."""
+    return frozenset({"read", "control"}) if uid in (os.getuid(), 0) else frozenset()
 
 
 def _check_arguments(name: str, verb: Verb, arguments: Mapping[str, Any]) -> None:
@@ -212,7 +213,8 @@ def _listen(path: Path) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        raise ConfigError(f"cannot listen at {path}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise ConfigError(f"cannot listen at {path} ({reason}). Use --control with another path.") from error
     finally:
         os.umask(before)
     return listener

@@ -1,6 +1,7 @@
 """The command of the web server: its process group, and its end with all that it started."""
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,38 @@ def test_sockets_for_another_process_are_not_passed(monkeypatch):
     assert activated_sockets() == ()
     monkeypatch.delenv("LISTEN_FDS")
     assert activated_sockets() == ()
+
+
+IN_A_TERMINAL = """
+import os, pathlib, signal, subprocess, sys
+from heliograph.ipc.prctl import set_child_subreaper
+from heliograph.server.processes.web_server import WebServerProcess
+
+set_child_subreaper(True)
+leave_behind = [sys.executable, "-c", "import os, time, sys; print(os.fork() or time.sleep(600), flush=True)"]
+command = WebServerProcess(leave_behind, pathlib.Path("x.sock"))
+os.waitid(os.P_PID, command.start(), os.WEXITED | os.WNOWAIT)
+spared = subprocess.Popen(["sleep", "600"])
+command.kill({spared.pid})
+os.waitpid(command.pid, 0)
+print("killed", os.waitstatus_to_exitcode(os.waitpid(-1, 0)[1]), spared.poll(), flush=True)
+spared.kill()
+"""
+
+
+def test_in_a_terminal_its_processes_are_killed_one_by_one():
+    """The command is in the master's process group, so that it may read from the terminal. Others are spared."""
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_TERMINAL],
+        stdin=follower,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=20,
+        start_new_session=True,
+    )
+    os.close(leader)
+    os.close(follower)
+    assert done.stdout.splitlines()[-1:] == ["killed -9 None"], done.stdout

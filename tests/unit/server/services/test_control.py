@@ -17,7 +17,7 @@ from heliograph.ipc.control import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Request,
 from heliograph.ipc.control_client import ControlClient, RequestFailed, ServerNotRunning, request, request_with_fds
 from heliograph.ipc.request_server import MAX_CLIENTS, MAX_HELD
 from heliograph.server.services import control
-from heliograph.server.services.control import MAX_UNREAD_BYTES, Answer, ControlServer, Refused, Verb
+from heliograph.server.services.control import MAX_UNREAD_BYTES, Answer, ControlServer, Refused, Verb, rights_of
 
 
 @pytest.fixture
@@ -371,9 +371,17 @@ def test_another_user_is_not_answered(loop, server, path, calls, monkeypatch, ui
         assert not server.accepts_peer(sock)
         monkeypatch.setattr(control.os, "getuid", lambda: uid)
         assert server.accepts_peer(sock)
+    monkeypatch.setattr(control, "_peer", lambda _sock: (1, uid - 1 or 5))
     loop.run_ready(server)
     assert peer.recv(10) == b""
     assert calls == []
+
+
+def test_root_may_do_what_the_owner_may(monkeypatch):
+    """Root can stop the server of each user."""
+    monkeypatch.setattr(control.os, "getuid", lambda: 1000)
+    assert rights_of(0) == rights_of(1000) == {"read", "control"}
+    assert rights_of(1001) == frozenset()
 
 
 def test_a_file_of_a_dead_master_is_replaced(loop, path):
@@ -401,7 +409,7 @@ def test_the_socket_of_a_successor_is_left_alone(loop, server, path, calls):
 
 
 def test_a_path_that_cannot_be_bound(loop, directory):
-    with pytest.raises(ConfigError, match=r"cannot listen at .*: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot listen at .* \(No such file or directory\)\. Use --control"):
         ControlServer(directory / "nowhere" / "sock", loop.selector, {})
 
 

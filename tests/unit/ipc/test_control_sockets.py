@@ -1,0 +1,132 @@
+"""The places where a command looks for the servers that run."""
+
+import os
+import socket
+import stat
+
+import pytest
+
+from heliograph.exceptions import ConfigError
+from heliograph.ipc import control_sockets
+from heliograph.ipc.instance import InstanceLock, control_socket, find_control_socket, running_servers, server_name
+
+USER = 1000
+
+
+@pytest.fixture(autouse=True)
+def places(directory, monkeypatch):
+    """The runtime directory of a login, the runtime directories of all users, and two temporary directories."""
+    for name in ("login", "users", "tmp", "private"):
+        (directory / name).mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory / "login"))
+    monkeypatch.setattr(control_sockets, "_RUN_USER", directory / "users")
+    monkeypatch.setattr(control_sockets, "_TEMPORARY", directory / "tmp")
+    monkeypatch.setattr(control_sockets.tempfile, "gettempdir", lambda: str(directory / "private"))
+    return directory
+
+
+@pytest.fixture
+def serve():
+    """A function that lets a server listen at a path, whose directory it makes."""
+    listeners = []
+
+    def serve(path, owner=None):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        listeners.append(listener := socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen()
+        if owner is not None:
+            os.chown(path.parent, owner, owner)
+        return path
+
+    yield serve
+    for listener in listeners:
+        listener.close()
+
+
+def own_places(directory):
+    uid = os.getuid()
+    return [
+        directory / "login" / "heliograph",
+        directory / "users" / str(uid) / "heliograph",
+        directory / "private" / f"heliograph-{uid}",
+        directory / "tmp" / f"heliograph-{uid}",
+    ]
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("login", [True, False])
+def test_a_server_is_found_wherever_it_was_started(places, serve, monkeypatch, place, login):
+    """With and without XDG_RUNTIME_DIR, as in a login shell and under a service manager."""
+    if not login:
+        monkeypatch.delenv("XDG_RUNTIME_DIR")
+    path = serve(own_places(places)[place] / "shop.sock")
+    is_known = login or place > 0
+    assert running_servers() == (("shop",) if is_known else ())
+    assert (find_control_socket("shop") == path) is is_known
+    assert find_control_socket("news") == control_socket("news")
+
+
+def test_a_server_of_this_directory_is_found_in_each_place(places, serve, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path = serve(own_places(places)[3] / f"{server_name(None, tmp_path)}.sock")
+    assert find_control_socket(None) == path
+
+
+def test_a_name_is_taken_once_in_all_places(places, serve, descriptors):
+    """A second server with that name is refused, with the process id of the first."""
+    path = serve(own_places(places)[3] / "shop.sock")
+    path.with_suffix(".lock").write_text("4711\n")
+    before = descriptors()
+    with pytest.raises(ConfigError, match=r"server already running: 'shop' \(process 4711\)"):
+        InstanceLock("shop")
+    assert descriptors() == before
+    InstanceLock("shop", places / "login" / "other.sock").release()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_root_finds_the_servers_of_all_users(places, serve, monkeypatch):
+    """Wherever they are. Its own server comes first."""
+    paths = [
+        serve(places / "users" / str(USER) / "heliograph" / "one.sock", USER),
+        serve(places / "tmp" / f"heliograph-{USER}" / "two.sock", USER),
+    ]
+    os.chown(places / "login", USER, USER)  # sudo -E
+    paths.append(serve(places / "login" / "heliograph" / "three.sock", USER))
+    assert running_servers() == ("one", "three", "two")
+    assert [find_control_socket(name) for name in ("one", "two", "three")] == paths
+    assert control_socket("mine").parent == places / "private" / "heliograph-0"
+    own = serve(places / "private" / "heliograph-0" / "one.sock")
+    assert find_control_socket("one") == own
+    InstanceLock("two").release()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_root_chooses_between_two_users(places, serve):
+    """The error names the paths to choose from."""
+    paths = [serve(places / "users" / str(uid) / "heliograph" / "shop.sock", uid) for uid in (USER, USER + 1)]
+    with pytest.raises(ConfigError, match=rf"several users.*--control: {paths[0]}, {paths[1]}"):
+        find_control_socket("shop")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_a_directory_that_another_user_made_is_not_used(places, serve):
+    """Another user could offer a server under the name of this one's directory."""
+    serve(places / "tmp" / f"heliograph-{os.getuid()}" / "shop.sock", USER)
+    serve(places / "tmp" / f"heliograph-{USER}" / "news.sock", USER + 1)
+    assert running_servers() == ()
+
+
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_what_a_server_makes_is_private_whatever_the_umask_is(places, umask, monkeypatch):
+    """The directory, its missing parents, and the lock."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(places / "a" / "b"))
+    before = os.umask(umask)
+    try:
+        lock = InstanceLock("shop")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((places / path).stat().st_mode) for path in ("a", "a/b", "a/b/heliograph")]
+    assert modes == [0o700] * 3
+    assert stat.S_IMODE((places / "a/b/heliograph/shop.lock").stat().st_mode) == 0o600
+    lock.release()
