@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import assert_type
 
 from heliograph import Farm, Mule, Signal
-from heliograph.models import CronRule, FileMonitor, Timer, Trigger
+from heliograph.models import At, CronRule, FileMonitor, Timer, Trigger
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import (
     NextRun,
@@ -88,7 +88,7 @@ register_file_monitor(b"prices.csv")  # type: ignore[arg-type]  # pyright: ignor
 # Types of the results.
 
 assert_type(get_triggers(), tuple[Trigger, ...])
-assert_type(get_triggers()[0].spec, Timer | CronRule | FileMonitor)
+assert_type(get_triggers()[0].spec, Timer | CronRule | FileMonitor | At)
 assert_type(next_runs(5), list[NextRun])
 assert_type(next_runs(5)[0].when, datetime)
 unregister_trigger("nightly")

@@ -48,7 +48,7 @@ class AttachingEngine(DetachedEngine):
     def __init__(self, control: Path, adopt: Callable[[Engine], None], error: ConfigError) -> None:
         """Begin to ask the master at `control`. `adopt` gets the engine that takes over. `error`: why there is none."""
         _LOG.error(_NO_ANSWER, os.getpid(), error)
-        super().__init__(_REASON.format(error=error))
+        super().__init__(_REASON.format(error=error), server=control.stem)
         self._control = control
         self._adopt = adopt
         self._names: dict[str, int] = {}
@@ -56,6 +56,7 @@ class AttachingEngine(DetachedEngine):
         self._turns: dict[str, Operation] = {}
         self._triggers: dict[str, Trigger] = {}
         self._hooks: list[Callable[[], None]] = []
+        self._drain_hooks: list[Callable[[], None]] = []
         self._successor: Engine | None = None
         self._join: Operation | None = None
         self._reset()
@@ -101,6 +102,12 @@ class AttachingEngine(DetachedEngine):
 
     def wake_at(self, target: str, when: float) -> None:
         (self._successor.wake_at if self._successor is not None else super().wake_at)(target, when)
+
+    def on_drain(self, hook: Callable[[], None]) -> None:
+        with self._lock:
+            self._drain_hooks.append(hook)
+            if self._successor is not None:
+                self._successor.on_drain(hook)
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         with self._lock:
@@ -161,6 +168,8 @@ class AttachingEngine(DetachedEngine):
             engine.add_trigger(trigger)
         for hook in self._hooks:
             engine.on_fork(hook)
+        for hook in self._drain_hooks:
+            engine.on_drain(hook)
         self._successor = engine
         self._adopt(engine)
         _LOG.info("Process %d has attached to the server", os.getpid())

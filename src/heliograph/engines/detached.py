@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
+from heliograph.engines.task_stores import LazyStore
 from heliograph.exceptions import NoEngine
 from heliograph.interfaces import Clock, Handler
+from heliograph.ipc.doorbell import ring
+from heliograph.ipc.state_directory import SYNC_ENV, find_store
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Topology, Trigger
 from heliograph.timing.clocks import SystemClock
+
+if TYPE_CHECKING:
+    from heliograph.interfaces.store import TaskStore
 
 _REASON = (
     "no server is running in this process. Start the application with `heliograph run APP`, use the fixture "
@@ -24,9 +31,15 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
     name = "detached"
     can_change_target = True
 
-    def __init__(self, reason: str = _REASON) -> None:
-        """`reason` completes the sentences of `NoEngine`: why there is no server, and what to do."""
+    def __init__(self, reason: str = _REASON, server: str | None = None) -> None:
+        """Create an engine.
+
+        Args:
+            reason: Completes the sentences of `NoEngine`: why there is no server, and what to do.
+            server: Name of the server whose tasks this process stores. None: see `find_store`.
+        """
         self._reason = reason
+        self._store = LazyStore(lambda: (find_store(server), os.environ.get(SYNC_ENV, "disk")))
         self.clock: Clock = SystemClock()
 
     @property
@@ -62,10 +75,16 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
         """Do nothing: no task runs in this process."""
 
     def wake(self, target: str) -> None:
-        """Do nothing yet."""
+        ring(str(self._store.directory), target)
 
     def wake_at(self, target: str, when: float) -> None:
-        """Do nothing yet."""
+        ring(str(self._store.directory), target, when)
+
+    def task_store(self) -> TaskStore:
+        return self._store.get()
+
+    def on_drain(self, hook: Callable[[], None]) -> None:
+        """Do nothing: no server drains this process."""
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         """Do nothing: no server forks this process."""

@@ -40,7 +40,7 @@ class WakeupHandlers:
         """Return the target that the number wakes. None if it is an ordinary signal."""
         return next((target for target, known in self.numbers.items() if known == num), None)
 
-    def __contains__(self, num: int) -> bool:
+    def __contains__(self, num: object) -> bool:
         """Return True if the number wakes a target in this process."""
         return num in self._turns
 

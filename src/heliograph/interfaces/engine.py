@@ -8,6 +8,7 @@ numbers (0-255) and names, and parse targets. Ask for the smallest role that a f
     SignalWaiting         waits for signals
     TriggerHosting        runs timers, cron rules and file monitors
     Wakeups               wakes processes for their tasks
+    TaskStorage           opens the store of tasks
     Processes             describes this process and its server
     WebServerMembership   makes a process of a web server a worker
     Engine                all of them
@@ -22,6 +23,8 @@ from heliograph.models import HandlerOptions, Identity, Topology, Trigger
 
 if TYPE_CHECKING:
     import asyncio
+
+    from heliograph.interfaces.store import TaskStore
 
 Handler = Callable[[int], Exception | None]
 """Runs the handler of a number. It returns the exception of the handler, already logged, or None."""
@@ -179,6 +182,19 @@ class Wakeups(Protocol):
         ...
 
 
+class TaskStorage(Protocol):
+    """Opens the store of tasks."""
+
+    def task_store(self) -> TaskStore:
+        """Return the store of the server's tasks, opened in this process at the first call.
+
+        Raises:
+            StoreError: The store cannot be opened.
+            ServerNotReady: The server is still loading the application, in the process that forks all others.
+        """
+        ...
+
+
 class Processes(Protocol):
     """Describes this process and its server."""
 
@@ -219,6 +235,13 @@ class Processes(Protocol):
         """
         ...
 
+    def on_drain(self, hook: Callable[[], None]) -> None:
+        """Call `hook()` in this process when it is to exit after the running handler, if the server tells it so.
+
+        It runs in a handler of a Unix signal or in another thread, while the handler of the signal goes on.
+        """
+        ...
+
 
 class WebServerMembership(Protocol):
     """Makes a process of a web server a worker of the heliograph server."""
@@ -244,7 +267,15 @@ class WebServerMembership(Protocol):
 
 
 class Engine(
-    SignalRouting, SignalSending, SignalWaiting, TriggerHosting, Wakeups, Processes, WebServerMembership, Protocol
+    SignalRouting,
+    SignalSending,
+    SignalWaiting,
+    TriggerHosting,
+    Wakeups,
+    TaskStorage,
+    Processes,
+    WebServerMembership,
+    Protocol,
 ):
     """Delivers signals between the processes of one server."""
 

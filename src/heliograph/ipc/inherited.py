@@ -46,6 +46,10 @@ class ProcessSettings:
     """Least severe level that heliograph's loggers log."""
     log_config: str = ""
     """Absolute path of the file that configures logging. Empty: none."""
+    tasks: str = ""
+    """Absolute path of the directory of tasks."""
+    task_sync: str = "disk"
+    """When a task counts as stored: `disk` or `process`."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 
 from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
+from heliograph.ipc.state_directory import store_directory
 from heliograph.server.server_queues import ServerQueues
 from heliograph.settings.options import ServerSettings
 
@@ -29,5 +30,7 @@ def inherited_state(settings: ServerSettings, server: ServerQueues, generation: 
         time_limit=settings.time_limit,
         log_level=settings.log_level,
         log_config=str(settings.log_config or ""),
+        tasks=str(store_directory(settings.name, settings.spooler)),
+        task_sync=settings.task_sync,
     )
     return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
 from heliograph import __version__
 from heliograph._core.supervision import actions
-from heliograph._core.supervision.events import ReloadRequested, StartRequested, StopRequested
+from heliograph._core.supervision.events import StartRequested
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
@@ -36,11 +33,12 @@ from heliograph.server.services.idle_poll import IdlePoll
 from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.reports import Reports
 from heliograph.server.services.scheduler import SchedulerService
+from heliograph.server.services.task_doorbell import TaskDoorbell
 from heliograph.server.services.unix_signals import UnixSignals
 from heliograph.server.services.uwsgi_listener import UwsgiListener
 from heliograph.server.services.verbs import Verbs
 from heliograph.server.standard_descriptors import reserve_standard_descriptors
-from heliograph.server.terminal import Terminal
+from heliograph.server.unix_signal_handlers import unix_handlers
 from heliograph.settings.options import ServerSettings
 from heliograph.triggers.last_runs import LastRunStore
 
@@ -100,6 +98,9 @@ class Master:
         watcher = loop.open("joined processes", lambda s: PidfdWatcher(s, processes.on_left))
         last_runs = LastRunStore.of_server(settings.name)
         scheduler = loop.open("scheduler", lambda s: SchedulerService(s, queues, last_runs, supervisor))
+        doorbell = loop.open(
+            "doorbell of tasks", lambda s: TaskDoorbell(s, settings.name, settings.spooler, scheduler.wake)
+        )
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
         listeners: list[ConnectionServer] = []
         if (address := settings.listen) is not None:
@@ -109,9 +110,10 @@ class Master:
         changes = Changes(operations.status)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
         listeners.append(loop.open("control socket", lambda s: ControlServer(self._control, s, verbs)))
-        loop.open("unix signals", lambda s: UnixSignals(s, _handlers(dispatcher, operations), processes.reap))
+        loop.open("unix signals", lambda s: UnixSignals(s, unix_handlers(dispatcher, operations), processes.reap))
         stack.callback(lambda: changes.stopped(loop.code))
         stack.callback(lock.release)
+        stack.callback(doorbell.close)
         for listener in listeners:
             stack.callback(listener.stop_listening)
         stack.callback(_log_lost, queues)
@@ -120,30 +122,12 @@ class Master:
         processes.listen_to(reports)
         scheduler.listen_to(reports)
         dispatcher.on(actions.Activate, lambda action: processes.activate(action.generation, scheduler))
+        dispatcher.on(actions.Activate, lambda _: doorbell.open_if(tasks=server.memory.live.have_wakeups()))
         dispatcher.on(actions.Log, lambda action: _LOG.log(action.level, "%s", action.text))
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))
         dispatcher.observe(lambda _: changes.publish())
         _log_progress(dispatcher, settings)
         return dispatcher
-
-
-def _handlers(dispatcher: Dispatcher, operations: ServerOperations) -> dict[int, Callable[[float], None]]:
-    """Return the handlers of the master's Unix signals."""
-    return {
-        signal.SIGTERM: partial(dispatcher.handle, StopRequested()),
-        signal.SIGINT: partial(dispatcher.handle, StopRequested()),
-        signal.SIGHUP: partial(_on_sighup, dispatcher, Terminal()),
-        signal.SIGUSR1: lambda _: _LOG.info("State: %s", json.dumps(operations.state())),
-    }
-
-
-def _on_sighup(dispatcher: Dispatcher, terminal: Terminal, now: float) -> None:
-    """Stop if the terminal was closed, unless `nohup` started the server. Reload otherwise."""
-    if not terminal.on_hangup():
-        dispatcher.handle(ReloadRequested(), now)
-    elif not terminal.survives:
-        _LOG.info("Terminal closed, stopping")
-        dispatcher.handle(StopRequested(), now)
 
 
 def _log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:

@@ -22,6 +22,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     mules: int = 0,
     farms: Mapping[str, Sequence[int]] | None = None,
     spooler: str | Path | None = None,
+    task_sync: str = "disk",
     name: str | None = None,
     control: str | Path | None = None,
     lazy_apps: bool = False,
@@ -44,7 +45,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         workers: Number of workers. By default 1, or the number in `command`.
         mules: Number of mules.
         farms: Names of farms, each with the numbers of its mules.
-        spooler: Start a spooler, and create this directory for it.
+        spooler: Start a spooler, and keep tasks in this directory. Without it tasks are in the state directory.
+        task_sync: `"disk"`: a task is stored when it is on the disk. `"process"`: when the operating system has it.
         name: Name by which `heliograph signals`, `reload` and `stop` find the server. By default they find it by the
             directory.
         control: Path of the control socket. By default it is derived from the name.

@@ -35,6 +35,7 @@ from heliograph.settings.option_types import (
 )
 
 LOCAL, UWSGI = "local", "uwsgi"
+TASK_SYNC = ("disk", "process")
 ENGINES = (LOCAL, UWSGI)
 """Engines that `heliograph run` can start a server for."""
 
@@ -144,10 +145,19 @@ class ServerSettings:
     spooler: Path | None = option(
         Directory(),
         None,
-        "Start a spooler, and create DIR (mode 0700) for it",
+        "Start a spooler, and keep tasks in DIR (mode 0700)",
         "DIR",
-        details="The parent directory must exist. uWSGI uses DIR as the spool directory. The heliograph server creates "
-        "DIR as well, but does not use it yet: its spooler only runs handlers.",
+        details="The server creates DIR, but not its parent directory. uWSGI uses DIR as its spool directory as well. "
+        "Without the option there is no spooler, and tasks are in `$XDG_STATE_HOME/heliograph/NAME.tasks` (or below "
+        "`~/.local/state`), by the name of the server.",
+    )
+    task_sync: str = option(
+        Choice(TASK_SYNC),
+        "disk",
+        "When a task counts as stored: disk or process",
+        "HOW",
+        details="`disk`: when it is on the disk. `process`: when the operating system has it, which is faster and "
+        "survives the end of every process, but a power cut may cost the tasks of the last moments.",
     )
     listen: Address | None = option(
         ListenAddress(),

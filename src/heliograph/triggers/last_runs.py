@@ -14,12 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heliograph.ipc.private_files import make_private_directory, open_private_file
+from heliograph.ipc.state_directory import state_directory
 
 _LOG = logging.getLogger("heliograph.master")
-
-
-_NO_HOME = Path("/nonexistent")
-"""Debian's home directory of users that have none: every attempt to write there fails with a warning."""
 
 
 class LastRun(NamedTuple):
@@ -41,8 +38,7 @@ class LastRunStore:
     @classmethod
     def of_server(cls, name: str) -> LastRunStore:
         """Return the store of the server `name`, below `XDG_STATE_HOME` or `~/.local/state`."""
-        base = os.environ.get("XDG_STATE_HOME")
-        return cls((Path(base) if base else _home() / ".local" / "state") / "heliograph" / f"{name}.json")
+        return cls(state_directory() / f"{name}.json")
 
     def load(self) -> dict[str, LastRun]:
         """Return all last runs."""
@@ -82,12 +78,3 @@ class LastRunStore:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             _LOG.warning("Cannot read %s, missed cron runs are not caught up: %s", self._path, error)
             return {}
-
-
-def _home() -> Path:
-    """Return the home directory. A user without one, as in a container with an arbitrary uid, has none to write in."""
-    try:
-        home = Path.home()
-    except RuntimeError:  # neither HOME nor an entry in the database of users
-        return _NO_HOME
-    return home if home.is_absolute() else _NO_HOME

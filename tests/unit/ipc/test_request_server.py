@@ -381,21 +381,24 @@ def test_a_slow_turn_does_not_close_a_client_whose_request_is_there(listener, pa
             sender.sendall(b"quick\n")
             now[0], self.deadline = 110.0, float("inf")
 
-    with socket.socket(socket.AF_UNIX) as sender, socket.socket(socket.AF_UNIX) as silent:
-        with Loop(lambda: now[0]) as loop:
-            loop.open("awake", lambda _: Awake())
-            loop.open("slow", lambda _: Slow())
-            loop.open("requests", lambda s: RequestServer(listener, s, respond, MAX_BYTES, TIMEOUT, lambda: now[0]))
-            for peer in (sender, silent):
-                peer.connect(str(path))
-                peer.settimeout(5)
-                loop.run_once()
-            now[0] = 104.0
+    with (
+        socket.socket(socket.AF_UNIX) as sender,
+        socket.socket(socket.AF_UNIX) as silent,
+        Loop(lambda: now[0]) as loop,
+    ):
+        loop.open("awake", lambda _: Awake())
+        loop.open("slow", lambda _: Slow())
+        loop.open("requests", lambda s: RequestServer(listener, s, respond, MAX_BYTES, TIMEOUT, lambda: now[0]))
+        for peer in (sender, silent):
+            peer.connect(str(path))
+            peer.settimeout(5)
             loop.run_once()
-            assert now[0] == 110.0
-            loop.run_once()
-            assert received(sender) == b"QUICK"
-            assert received(silent) == b""
+        now[0] = 104.0
+        loop.run_once()
+        assert now[0] == 110.0
+        loop.run_once()
+        assert received(sender) == b"QUICK"
+        assert received(silent) == b""
 
 
 def test_a_slow_callback_does_not_close_a_client_whose_request_is_there(listener, path):

@@ -45,6 +45,10 @@ class Routes:
         handler = bytes(entry[_NAME : _NAME + entry[2]]).decode(errors="ignore")
         return Route(target, handler, not entry[0] & _ONCE, bool(entry[0] & _REMOTE), bool(entry[0] & _WAKEUP))
 
+    def have_wakeups(self) -> bool:
+        """Return True if the application has tasks."""
+        return any(self._bytes[num * ROUTE_BYTES] & _WAKEUP for num in range(SIGNALS))
+
     def wakeup_named(self, name: str) -> int | None:
         """Return the number of the wake-up whose handler has that name. None: there is none."""
         for num in reversed(range(SIGNALS)):

@@ -22,6 +22,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from heliograph._core.schedule.schedule import ClockReading
 from heliograph._core.signals.targets import Target, parse, queues, queues_read_by, readers_of
@@ -41,9 +42,11 @@ from heliograph.exceptions import (
 )
 from heliograph.interfaces import Clock, Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Queue, Topology, Trigger
-from heliograph.store.memory import MemoryStore
 from heliograph.timing.clocks import FakeClock, SystemClock
 from heliograph.triggers.scheduler import Scheduler, SchedulerHost
+
+if TYPE_CHECKING:
+    from heliograph.interfaces.store import TaskStore
 
 _LOG = logging.getLogger("heliograph.inline")
 
@@ -87,7 +90,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         self._routes: dict[int, tuple[Target, Handler]] = {}
         self._queues = InlineQueues(capacity)
         self._wakeups = WakeupHandlers()
-        self._tasks = MemoryStore()
+        self._store: TaskStore | None = None
         self._waiters: list[_Waiter] = []
         self._paused = 0
         self._running = 0
@@ -169,9 +172,12 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         if num is not None:
             self._scheduler.wake_at(num, when)
 
-    def task_store(self) -> MemoryStore:
-        """Return the store of tasks, which lives as long as this engine."""
-        return self._tasks
+    def task_store(self) -> TaskStore:
+        if self._store is None:
+            from heliograph.store.memory import MemoryStore  # noqa: PLC0415 - only tests of tasks need it
+
+            self._store = MemoryStore()
+        return self._store
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
         """See `SignalWaiting`. Signals that `paused()` keeps for this process come first.

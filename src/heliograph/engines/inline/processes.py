@@ -55,6 +55,9 @@ class SimulatedProcesses:
             with self.as_process(process):
                 hook()
 
+    def on_drain(self, hook: Callable[[], None]) -> None:
+        """Do nothing: the simulated processes do not exit."""
+
     def in_farm(self, name: str) -> bool:
         process, farms = self.identity, self._topology.farms
         return process.role == "mule" and any(farm.name == name and process.number in farm.mules for farm in farms)

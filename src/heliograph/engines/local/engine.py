@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from os import write
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heliograph._core.schedule.trigger_codec import to_json
 from heliograph._core.signals.records import Record, encode
@@ -24,6 +26,7 @@ from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_al
 from heliograph.engines.local.process import LocalProcess
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.wakeups import LocalWakeups
+from heliograph.engines.task_stores import LazyStore
 from heliograph.engines.wakeup_handlers import Turn, WakeupHandlers
 from heliograph.exceptions import (
     RegistrationError,
@@ -34,6 +37,9 @@ from heliograph.exceptions import (
 from heliograph.interfaces import Handler
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Timer, Trigger
+
+if TYPE_CHECKING:
+    from heliograph.interfaces.store import TaskStore
 
 _LOADER = Identity("master")
 """Identity of a fork server until it forks: it loads the application for all processes."""
@@ -59,6 +65,7 @@ class LocalEngine(LocalProcess):
         self._slot = self._slot_of(process) if process == _LOADER else self._sender_only_slot()
         self._sent = self._slot.sent
         self._wakeups = WakeupHandlers()
+        self._store = LazyStore(lambda: (Path(inherited.settings.tasks), inherited.settings.task_sync))
         self._bells = LocalWakeups(inherited, self.memory, self._count_sent)
         os.register_at_fork(before=_block_sigterm, after_in_parent=_unblock_sigterm, after_in_child=self._after_fork)
 
@@ -211,6 +218,14 @@ class LocalEngine(LocalProcess):
             if self._identity in self._readers(wakeup_target(target, self._topology)[1]):
                 self.wake(target)
 
+    def task_store(self) -> TaskStore:
+        if self._identity.role == "master":
+            raise ServerNotReady(
+                "tasks are not accessible: the server is still loading the application. Enqueue them in a request, a "
+                "handler or a post-fork hook."
+            )
+        return self._store.get()
+
     # waiting
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
@@ -236,6 +251,7 @@ class LocalEngine(LocalProcess):
             handlers=self._handlers,
             max_signals=self.inherited.settings.max_signals,
         )
+        self.receiver.on_drain, self.receiver.hidden = self._run_drain_hooks, self._wakeups
         return self.receiver
 
     def freeze_registration(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from heliograph._core.signals.targets import readers_of
@@ -15,6 +16,8 @@ from heliograph.ipc.pipes import server_queues
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import Identity, Queue, Topology
 from heliograph.timing.clocks import SystemClock
+
+_LOG = logging.getLogger("heliograph.hooks")
 
 
 class LocalProcess(NoWebServer):
@@ -28,6 +31,7 @@ class LocalProcess(NoWebServer):
         self._topology = inherited.settings.topology
         self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.settings.topology))}
         self._identity = process
+        self._drain_hooks: list[Callable[[], None]] = []
 
     @property
     def identity(self) -> Identity:
@@ -59,6 +63,16 @@ class LocalProcess(NoWebServer):
 
     def version(self) -> str:
         return importlib.metadata.version("heliograph")
+
+    def on_drain(self, hook: Callable[[], None]) -> None:
+        self._drain_hooks.append(hook)
+
+    def _run_drain_hooks(self) -> None:
+        for hook in self._drain_hooks:
+            try:
+                hook()
+            except Exception:  # noqa: BLE001 - the process must exit nonetheless
+                _LOG.exception("Hook for the drain failed in %s", self._identity)
 
     def _slot_of(self, process: Identity) -> ProcessCounters:
         return self.counters.slots[self.memory.slot_number(process)]

@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,6 +72,10 @@ class Receiver:
         self._slot = slot
         self._handlers = handlers
         self._left = max_signals or -1
+        self.on_drain: Callable[[], None] | None = None
+        """Called when the process is to exit after the running handler."""
+        self.hidden: Container[int] = ()
+        """Signals that `wait` does not return."""
         self._draining = False
         self._drain_on_sigterm: Callable[[int, object], None] | None = None
         self._abandoned = False
@@ -117,6 +121,8 @@ class Receiver:
     def drain(self) -> None:
         """Let `run` return after the running handler. Safe to call in a handler of a Unix signal."""
         self._draining = True
+        if self.on_drain is not None:
+            self.on_drain()
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 
@@ -322,6 +328,8 @@ class Receiver:
 
     def _notify_waiters(self, num: int) -> None:
         """Notify an outer level of this loop, and the threads that wait."""
+        if num in self.hidden:
+            return
         if self._depth:
             self._latest.append(num)
         if self._thread_waiters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import uwsgi
 
@@ -16,6 +17,9 @@ from heliograph.engines.uwsgi.waiting import UwsgiWaiting
 from heliograph.exceptions import NotSupported, RegistrationError
 from heliograph.interfaces import Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity
+
+if TYPE_CHECKING:
+    from heliograph.interfaces.store import TaskStore
 
 
 class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
@@ -48,6 +52,12 @@ class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
 
     def wake_at(self, target: str, when: float) -> None:
         """Do nothing yet."""
+
+    def task_store(self) -> TaskStore:
+        raise NotSupported("tasks are not supported on uWSGI yet. Use the heliograph server.")
+
+    def on_drain(self, hook: Callable[[], None]) -> None:
+        """Do nothing: uWSGI does not say when it stops a process."""
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         if self.identity.role == "master":

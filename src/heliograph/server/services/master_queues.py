@@ -24,6 +24,7 @@ class MasterQueues:
         self._pipes = server.pipes
         self._counters = server.counters
         self.wakeups = server.memory.wakeups
+        self.find_wakeup = server.memory.find_wakeup
         self._baseline: dict[tuple[int, int], int] = {}
         """Balance of the counters of a signal (number, number of its queues) when nothing of it was queued."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from heliograph._core.signals.wakeups import MICROSECONDS
 from heliograph._core.supervision.supervisor import Supervisor
+from heliograph.ipc.doorbell import Ring
 from heliograph.loop import NEVER, Selector, Service
 from heliograph.models import Trigger
 from heliograph.server.services.master_queues import MasterQueues
@@ -75,6 +76,12 @@ class SchedulerService(Service):
             self._selector.unregister(self._watch_fd)
             self._watch_fd = None
         self._scheduler.close()
+
+    def wake(self, ring: Ring) -> None:
+        """Wake a target, as somebody asked at the doorbell. Nobody is woken for a target that is not registered."""
+        num = self._queues.find_wakeup(ring.target)
+        if num is not None:
+            self._wake_at(num, int(ring.when * MICROSECONDS))
 
     def _wake_at(self, num: int, when: int) -> None:
         """Send the wake-up `num` at that time, in microseconds since 1970, or earlier if another process asked."""

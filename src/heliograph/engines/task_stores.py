@@ -1,0 +1,51 @@
+"""Opening the store of tasks at its first use, for every engine that has one on disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heliograph.interfaces.store import TaskStore
+
+Place = tuple[Path, str]
+"""The directory of the store, and when a task counts as stored: `disk` or `process`."""
+
+
+class LazyStore:
+    """The store of this process. Processes that do not use tasks do not import `sqlite3`."""
+
+    def __init__(self, find: Callable[[], Place]) -> None:
+        """`find()` is called once, at the first use."""
+        self._find = find
+        self._place: Place | None = None
+        self._store: TaskStore | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def directory(self) -> Path:
+        """The directory of the store. It need not exist."""
+        if self._place is None:
+            self._place = self._find()
+        return self._place[0]
+
+    def get(self) -> TaskStore:
+        """Return the store. Raises: StoreError: it cannot be opened."""
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    self._store = self._open()
+        return self._store
+
+    def after_fork(self) -> None:
+        """Use a new lock in a forked process: a thread of the parent may hold the one that the fork copied."""
+        self._lock = threading.Lock()
+
+    def _open(self) -> TaskStore:
+        from heliograph.store.sqlite import SqliteStore  # noqa: PLC0415 - only processes with tasks load it
+
+        directory = self.directory
+        assert self._place is not None
+        return SqliteStore(str(directory), sync=self._place[1] == "disk")

@@ -1,0 +1,101 @@
+"""The doorbell: a datagram socket in the directory of the tasks, on which a server hears that it has tasks to run.
+
+Processes without the server's queues ring it: a shell, cron, another container that has the directory. A datagram is a
+target, or a target and the time to wake it (microseconds since 1970). With no server there, the tasks wait for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from heliograph._core.signals.wakeups import MICROSECONDS
+from heliograph.ipc.store_directory import DOORBELL
+
+_LOG = logging.getLogger("heliograph.tasks")
+
+_RING_TIMEOUT = 2.0
+"""Seconds to wait for a server that is busy, and whose socket is full of rings."""
+_MAX_BYTES = 512
+MAX_RINGS = 64
+"""Rings that one call of `read` returns at most, so that the loop of the master goes on."""
+
+
+class Ring(NamedTuple):
+    """A request to wake a target, at a time in seconds since 1970. 0: now."""
+
+    target: str
+    when: float = 0.0
+
+
+def ring(directory: str, target: str, when: float = 0.0) -> bool:
+    """Ring at the server that has this directory. Return False if none is there, or if it does not answer the door."""
+    text = f"{target} {int(when * MICROSECONDS)}" if when else target
+    try:
+        with _short_path(directory) as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(_RING_TIMEOUT)
+            sender.sendto(text.encode(), path)
+    except TimeoutError:
+        _LOG.warning("The server of %s does not read its doorbell. Tasks may run late", directory)
+        return False
+    except OSError:  # no directory, no socket, or a socket that nobody has open any more
+        return False
+    return True
+
+
+class Doorbell:
+    """The socket of the server that holds the lock of the directory."""
+
+    def __init__(self, directory: str) -> None:
+        """Bind the socket, with mode 0600. Raises: OSError: the directory cannot take it."""
+        self._directory = directory
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            os.fchmod(self._socket.fileno(), 0o600)  # the file gets the mode of the socket, less the umask
+            with _short_path(directory) as path:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108 - that of a server that was killed
+                self._socket.bind(path)
+                self._inode = os.stat(path).st_ino  # noqa: PTH116
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the descriptor, which is readable while there are rings."""
+        return self._socket.fileno()
+
+    def read(self) -> list[Ring]:
+        """Return the rings that have arrived, at most `MAX_RINGS`. One that cannot be understood is left out."""
+        rings: list[Ring] = []
+        for _ in range(MAX_RINGS):
+            try:
+                data = self._socket.recv(_MAX_BYTES)
+            except BlockingIOError:
+                break
+            with contextlib.suppress(ValueError):
+                target, _, when = data.decode().partition(" ")
+                rings.append(Ring(target, int(when or 0) / MICROSECONDS))
+        return rings
+
+    def close(self) -> None:
+        """Close the socket, and remove its file unless another server has replaced it."""
+        self._socket.close()
+        with contextlib.suppress(OSError), _short_path(self._directory) as path:
+            if os.stat(path).st_ino == self._inode:  # noqa: PTH116
+                os.unlink(path)  # noqa: PTH108
+
+
+@contextmanager
+def _short_path(directory: str) -> Generator[str]:
+    """Open the directory, and yield a short path of the socket in it: an address has 107 bytes at most."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{DOORBELL}"
+    finally:
+        os.close(fd)

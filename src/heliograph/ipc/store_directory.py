@@ -1,0 +1,107 @@
+"""The directory of a store of tasks, and the kernel lock that allows one server per directory.
+
+This module does not import `sqlite3`: the master uses it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+
+from heliograph.exceptions import StoreError
+from heliograph.ipc.filesystem import check_filesystem
+
+DATABASE = "tasks.db"
+OWNERS = "owners"
+IDENTITY = "identity"
+SERVER = "server"
+WAITERS = "waiters"
+DOORBELL = "doorbell"
+
+_FLOCK = struct.Struct("@hhqqi")
+
+
+def make_directory(path: str, *, allow_any_filesystem: bool = False) -> str | None:
+    """Create the directory of a store with mode 0700 if it does not exist, and check it.
+
+    Return a warning for people, or None.
+
+    Raises:
+        StoreError: The directory cannot be made, belongs to another user, or is on a file system that cannot lock.
+    """
+    try:
+        if not os.path.isdir(path):  # noqa: PTH112 - a store's paths are strings, which are cheaper
+            os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103
+        found = os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        raise StoreError(
+            f"cannot create the directory of tasks: {path} ({error.strerror}). Use another --spooler.", path
+        ) from error
+    if found.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise StoreError(
+            f"cannot use the directory of tasks: {path} (it belongs to user {found.st_uid}). Run as that user.", path
+        )
+    if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+        os.chmod(path, 0o700)  # noqa: PTH101 - arguments of tasks may be secrets
+    return check_filesystem(path, allow_any=allow_any_filesystem)
+
+
+def lock_holder(fd: int, start: int, length: int = 1) -> int | None:
+    """Return the process that holds a record lock on these bytes, None if there is none.
+
+    Locks of this process do not count. The number is 0 or less for a process that this container cannot see.
+    """
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+    kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else pid
+
+
+class ServerLock:
+    """Holds a store's directory for the master of one server. The kernel frees it as soon as that process is gone."""
+
+    def __init__(self, directory: str, name: str) -> None:
+        """Take the lock. Raises: StoreError: another server has the directory."""
+        # A record lock, since children do not inherit it: a `flock` would stay as long as any of them. No other code
+        # of the master may open the file, because closing any descriptor of it frees the lock.
+        self._fd = os.open(os.path.join(directory, SERVER), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # noqa: PTH118
+        self._pid = os.getpid()
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            other = os.pread(self._fd, 200, 0).decode(errors="replace").strip() or "?"
+            pid = lock_holder(self._fd, 0, 0)
+            os.close(self._fd)
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise
+            raise StoreError(
+                f"tasks in {directory} belong to a running server: {other!r} (process {pid or '?'}). "
+                "Stop it, or use another --spooler.",
+                directory,
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{name}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Free the directory. A child of the master only closes its copy of the descriptor."""
+        if self._fd < 0:
+            return
+        if os.getpid() == self._pid:
+            os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+        self._fd = -1
+
+
+def running_server(directory: str) -> str | None:
+    """Return the name of the server that has this directory now, None if none has it. Not for the master itself."""
+    try:
+        fd = os.open(os.path.join(directory, SERVER), os.O_RDWR | os.O_CLOEXEC)  # noqa: PTH118
+    except FileNotFoundError:
+        return None
+    try:
+        if lock_holder(fd, 0, 0) is None:
+            return None
+        return os.pread(fd, 200, 0).decode(errors="replace").strip()
+    finally:
+        os.close(fd)

@@ -1,0 +1,84 @@
+"""The directory of a server's tasks: the master holds its lock, and hears rings at its doorbell.
+
+The master never opens the store itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+from collections.abc import Callable
+from pathlib import Path
+
+from heliograph.exceptions import ConfigError, StoreError
+from heliograph.ipc.doorbell import Doorbell, Ring
+from heliograph.ipc.state_directory import note_store, store_directory
+from heliograph.ipc.store_directory import ServerLock, make_directory
+from heliograph.loop import Selector, Service
+
+_LOG = logging.getLogger("heliograph.master")
+
+
+class TaskDoorbell(Service):
+    """Owns the directory while the server lives. Without tasks, and without `--spooler`, there is none."""
+
+    def __init__(self, selector: Selector, name: str, spooler: Path | None, wake: Callable[[Ring], None]) -> None:
+        """Open the directory at once if `spooler` names it. `wake` gets the rings.
+
+        Raises: ConfigError: that directory cannot be used, for example because another server has it.
+        """
+        self._selector = selector
+        self._name = name
+        self._directory = str(store_directory(name, spooler))
+        self._wake = wake
+        self._lock: ServerLock | None = None
+        self._doorbell: Doorbell | None = None
+        note_store(name, spooler)
+        if spooler is not None:
+            try:
+                self._open()
+            except OSError as error:
+                self.close()
+                raise ConfigError(_explain(error)) from error
+
+    def open_if(self, *, tasks: bool) -> None:
+        """Open the directory if the application has tasks. A failure is logged: tasks cannot be stored there either."""
+        if not tasks or self._doorbell is not None:
+            return
+        try:
+            self._open()
+        except OSError as error:
+            self.close()
+            _LOG.error("%s", _explain(error))
+
+    def restart(self) -> None:
+        if self._lock is not None:
+            self.close()
+            self._open()
+
+    def close(self) -> None:
+        if self._doorbell is not None:
+            self._selector.unregister(self._doorbell.fileno())
+            self._doorbell.close()
+            self._doorbell = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _open(self) -> None:
+        warning = make_directory(self._directory)
+        if warning is not None:
+            _LOG.warning("%s", warning)
+        self._lock = ServerLock(self._directory, self._name)
+        self._doorbell = Doorbell(self._directory)
+        self._selector.register(self._doorbell.fileno(), selectors.EVENT_READ, self._read)
+
+    def _read(self, _now: float) -> None:
+        for ring in self._doorbell.read() if self._doorbell is not None else ():
+            self._wake(ring)
+
+
+def _explain(error: OSError) -> str:
+    if isinstance(error, StoreError):
+        return str(error)
+    return f"cannot open the doorbell of tasks: {error.filename or ''} ({error.strerror}). Use another --spooler."
