@@ -221,13 +221,21 @@ class MemoryStore:
     def release_gone(self, now: int) -> None:
         """Release the tasks of owners that are gone."""
         while self.gone:
-            owner = self.gone.pop()
-            for row in [row for row in self.running() if row.owner == owner.number]:
-                if row.begun:
-                    row.die(interrupted=owner.is_interrupted, now=now)
-                else:
-                    self.give_back(row)
+            self.release(self.gone.pop(), now)
+
+    def release(self, owner: MemoryOwner, now: int) -> None:
+        """Release the tasks of an owner that were not finished: by its death, or by its next turn."""
+        for row in [row for row in self.running() if row.owner == owner.number]:
+            if row.begun:
+                row.die(interrupted=owner.is_interrupted, now=now)
+            else:
+                self.give_back(row)
             self.changed.notify_all()
+
+    def repair_pauses(self, now: int) -> None:
+        """Shorten pauses that a clock which was set back would make longer."""
+        for row in self._live(TaskStatus.READY):
+            row.repair_pause(now)
 
     def expire(self, target: str, now: int) -> None:
         """Finish the tasks whose time to begin has passed."""

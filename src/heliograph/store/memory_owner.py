@@ -24,9 +24,11 @@ class MemoryOwner:
         self.is_interrupted = False
 
     def turn(self, request: ClaimRequest) -> Batch:
-        """Release the tasks of owners that are gone, and claim tasks."""
+        """Release the tasks of the last batch and of owners that are gone, and claim tasks."""
         with self._store.changed:
+            self._store.release(self, request.now)
             self._store.release_gone(request.now)
+            self._store.repair_pauses(request.now)
             self._store.expire(request.target, request.now)
             return self._claim(request)
 
@@ -43,7 +45,7 @@ class MemoryOwner:
         """Note how the attempt ended. An older claim changes nothing."""
         with self._store.changed:
             row = self._store.claimed(claim)
-            if row is not None:
+            if row is not None and row.begun:
                 row.finish(outcome, now)
                 self._store.changed.notify_all()
 

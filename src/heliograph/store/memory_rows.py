@@ -27,6 +27,9 @@ class Row:
     first: int = 0
     last: int = 0
     finished_at: int = 0
+    put_off_at: int = 0
+    """Time of the last end of an attempt that is followed by another one."""
+
     workers: list[str] = field(default_factory=list[str])
     value: bytes | None = None
     errors: list[bytes] = field(default_factory=list[bytes])
@@ -88,7 +91,7 @@ class Row:
                 self.status, self.owner, self.begun = TaskStatus.READY, 0, False
             else:
                 self.give_back()
-            self.run_after = outcome.run_after
+            self.run_after, self.put_off_at = outcome.run_after, now
         else:
             self.end(outcome.status, now)
 
@@ -107,6 +110,12 @@ class Row:
     def end(self, status: TaskStatus, now: int) -> None:
         """Finish the task."""
         self.status, self.owner, self.begun, self.finished_at = status, 0, False, now
+
+    def repair_pause(self, now: int) -> None:
+        """Let the pause before another attempt begin now, if it began later by a clock that was set back."""
+        if self.put_off_at > now:
+            self.run_after += now - self.put_off_at
+            self.put_off_at = now
 
     def revive(self) -> None:
         """Give a finished task its attempts and lives again."""

@@ -1,0 +1,95 @@
+"""Limits and rates of functions, within the transaction of a turn."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from heliograph._core.tasks.limits import UNLIMITED, Begun, allowance, refill_at
+from heliograph._core.tasks.values import Claim, ClaimRequest, TaskLimits
+from heliograph.store.kinds import Kinds
+
+RECHECK = 1_000_000
+"""Microseconds until a look at tasks that wait for attempts under another target."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """The result of looking at the rows."""
+
+    claims: list[tuple[int, Claim]] = field(default_factory=list[tuple[int, Claim]])
+    """(sequence number, claim) in the order in which they are to run."""
+
+    more: bool = False
+    next_at: int | None = None
+
+    def later(self, at: int) -> None:
+        """Note a time for another look."""
+        self.next_at = at if self.next_at is None else min(at, self.next_at)
+
+
+class Allowances:
+    """Finds how many attempts may begin, and notes those that a rate has to count."""
+
+    def __init__(self, connection: sqlite3.Connection, kinds: Kinds, request: ClaimRequest, choice: Choice) -> None:
+        self._connection = connection
+        self._kinds = kinds
+        self._request = request
+        self._choice = choice
+
+    def find(self, due: list[int]) -> dict[str, int]:
+        """Return how many attempts of each function may begin."""
+        left: dict[str, int] = {}
+        running: dict[str, dict[str, int]] | None = None
+        for kind in due:
+            name = self._kinds.pair(self._connection, kind)[0]
+            limits = self._request.known[name]
+            if name in left:
+                continue
+            if not limits.limit and limits.rate is None:
+                left[name] = UNLIMITED
+                continue
+            running = self._running() if running is None else running
+            begun = self._begun(name, limits)
+            left[name] = allowance(limits, sum(running.get(name, {}).values()), begun, self._request.now)
+            self._look_again(limits, begun, running.get(name, {}))
+        return left
+
+    def _look_again(self, limits: TaskLimits, begun: list[Begun], running: dict[str, int]) -> None:
+        now = self._request.now
+        at = refill_at(limits.rate, begun) if limits.rate is not None else None
+        if at is not None and at > now:
+            self._choice.later(at)
+        if limits.limit and any(target != self._request.target for target in running):
+            self._choice.later(now + RECHECK)
+
+    def _running(self) -> dict[str, dict[str, int]]:
+        """Return the number of claimed tasks by function and target."""
+        counts: dict[str, dict[str, int]] = {}
+        for kind, count in self._connection.execute(
+            "SELECT kind, count(*) FROM task WHERE state = 2 GROUP BY kind"
+        ).fetchall():
+            name, target = self._kinds.pair(self._connection, kind)
+            counts.setdefault(name, {})[target] = count
+        return counts
+
+    def _begun(self, name: str, limits: TaskLimits) -> list[Begun]:
+        if limits.rate is None:
+            return []
+        rows = self._connection.execute("SELECT at, count FROM begun WHERE name = ?", (name,))
+        return [(at, count) for at, count in rows.fetchall()]
+
+    def note(self) -> None:
+        """Note the attempts of functions with a rate."""
+        now = self._request.now
+        for name, limits in self._request.known.items():
+            if limits.rate is not None:
+                count = sum(1 for _, claim in self._choice.claims if claim.name == name)
+                if count:
+                    self._connection.execute(
+                        "DELETE FROM begun WHERE name = ? AND at <= ?", (name, now - limits.rate.period)
+                    )
+                    self._connection.execute(
+                        "INSERT INTO begun VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                        (name, now, count),
+                    )

@@ -1,0 +1,157 @@
+"""Choosing the tasks that a process may run now, within the transaction of its turn."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from heliograph._core.tasks.values import Claim, ClaimRequest
+from heliograph.store.allowances import Allowances, Choice
+from heliograph.store.database import Database
+from heliograph.store.owner_page import MAX_BATCH
+from heliograph.store.writing import Writing
+
+_PROMOTED = 1000
+"""Number of tasks that one turn lets become due, at most."""
+
+
+def _heads(state: str, value: str) -> str:
+    """Return a statement that jumps from kind to kind of an index, and gives (kind, value) for each that has rows."""
+    return (
+        f"WITH RECURSIVE k(kind) AS (SELECT min(kind) FROM task WHERE {state} UNION ALL"
+        f" SELECT (SELECT min(kind) FROM task WHERE {state} AND kind > k.kind) FROM k WHERE k.kind IS NOT NULL)"
+        f" SELECT kind, {value} FROM k WHERE kind IS NOT NULL"
+    )
+
+
+_DUE = _heads("state = 0", "0")
+_DEFERRED = _heads("state = 1", "(SELECT min(run_after) FROM task WHERE state = 1 AND kind = k.kind)")
+_EXPIRES = _heads(
+    "state < 2 AND expires > 0", "(SELECT min(expires) FROM task WHERE state < 2 AND expires > 0 AND kind = k.kind)"
+)
+_CANDIDATES = "SELECT priority, number FROM task WHERE state = 0 AND kind = ? ORDER BY priority DESC, number LIMIT ?"
+_PROMOTE = (
+    "UPDATE task SET state = 0 WHERE number IN"
+    " (SELECT number FROM task WHERE state = 1 AND kind = ? AND run_after <= ? LIMIT ?)"
+)
+_EXPIRE = (
+    "UPDATE task SET state = 7, ended = ? WHERE number IN (SELECT number FROM task"
+    " WHERE state < 2 AND expires > 0 AND kind = ? AND expires <= ? LIMIT ?) AND state < 2 RETURNING number"
+)
+_CLAIM = (
+    "UPDATE task SET state = 2, owner = ?, token = ?, attempts = attempts + 1, progress = NULL,"
+    " first = CASE first WHEN 0 THEN ? ELSE first END, last = ?,"
+    " workers = CASE WHEN workers IS NULL THEN ? ELSE workers || char(10) || ? END"
+    f" WHERE number IN ({', '.join('?' * MAX_BATCH)}) AND state = 0 RETURNING number, kind, arguments, attempts,"
+    " enqueued, first, priority, run_after, redeliver, overrides, key, expires"
+)
+
+
+class Chooser:
+    """Chooses for one request."""
+
+    def __init__(self, database: Database, writing: Writing, request: ClaimRequest) -> None:
+        self._database = database
+        self._writing = writing
+        self._connection: sqlite3.Connection = writing.connection
+        self._request = request
+        self._kinds = database.kinds
+        self.choice = Choice()
+
+    def choose(self, owner: int) -> Choice:
+        """Claim tasks for an owner."""
+        paused = {name for (name,) in self._connection.execute("SELECT name FROM paused").fetchall()}
+        self._expire()
+        self._promote(paused)
+        due = [kind for kind, _ in self._connection.execute(_DUE).fetchall() if self._is_wanted(kind, paused)]
+        limit = min(self._request.limit, MAX_BATCH)
+        found: list[tuple[int, int, int]] = []
+        allowances = Allowances(self._connection, self._kinds, self._request, self.choice)
+        left = allowances.find(due)
+        for kind in due:
+            free = left[self._name(kind)]
+            if free:
+                rows = self._connection.execute(_CANDIDATES, (kind, min(free, limit) + 1)).fetchall()
+                found += [(-priority, number, kind) for priority, number in rows]
+        found.sort()
+        numbers: list[int] = []
+        for _, number, kind in found:
+            name = self._name(kind)
+            if not left[name]:
+                continue
+            if len(numbers) == limit:
+                self.choice.more = True
+                break
+            left[name] -= 1
+            numbers.append(number)
+        if numbers:
+            self._claim(owner, numbers)
+            allowances.note()
+        return self.choice
+
+    def _name(self, kind: int) -> str:
+        return self._kinds.pair(self._connection, kind)[0]
+
+    def _is_wanted(self, kind: int, paused: set[str]) -> bool:
+        name, target = self._kinds.pair(self._connection, kind)
+        request = self._request
+        return target == request.target and name in request.known and name not in paused and target not in paused
+
+    def _is_of_target(self, kind: int) -> bool:
+        return self._kinds.pair(self._connection, kind)[1] == self._request.target
+
+    def _expire(self) -> None:
+        now = self._request.now
+        for kind, expires in self._connection.execute(_EXPIRES).fetchall():
+            if self._is_of_target(kind):
+                if expires <= now:
+                    rows = self._connection.execute(_EXPIRE, (now, kind, now, _PROMOTED)).fetchall()
+                    self._writing.ended += [number for (number,) in rows]
+                    sql = "SELECT min(expires) FROM task WHERE state < 2 AND expires > 0 AND kind = ?"
+                    [(expires,)] = self._connection.execute(sql, (kind,)).fetchall()  # noqa: PLW2901
+                if expires is not None:
+                    self.choice.later(expires)
+
+    def _promote(self, paused: set[str]) -> None:
+        """Let the tasks become due whose time has come."""
+        now = self._request.now
+        for kind, at in self._connection.execute(_DEFERRED).fetchall():
+            if not self._is_wanted(kind, paused):
+                continue
+            if at <= now:
+                self._connection.execute(_PROMOTE, (kind, now, _PROMOTED))
+                sql = "SELECT min(run_after) FROM task WHERE state = 1 AND kind = ?"
+                [(at,)] = self._connection.execute(sql, (kind,)).fetchall()  # noqa: PLW2901
+            if at is not None:
+                self.choice.later(at)
+
+    def _claim(self, owner: int, numbers: list[int]) -> None:
+        request, token = self._request, self._writing.token
+        worker = request.worker
+        padded = numbers + [0] * (MAX_BATCH - len(numbers))
+        rows = self._connection.execute(
+            _CLAIM, (owner, token, request.now, request.now, worker, worker, *padded)
+        ).fetchall()
+        claimed = {row[0]: row for row in rows}  # RETURNING has an order of its own
+        for number in numbers:
+            self.choice.claims.append((number, self._made(claimed[number])))
+
+    def _made(self, row: tuple[Any, ...]) -> Claim:
+        number, kind, arguments, attempts, enqueued, first, priority, run_after, redeliver, overrides, key, expires = (
+            row
+        )
+        return Claim(
+            id=self._database.ids.make(number),
+            token=self._writing.token,
+            name=self._name(kind),
+            arguments=arguments,
+            attempt=attempts,
+            enqueued_at=enqueued,
+            first_attempt_at=first,
+            priority=priority,
+            run_after=run_after,
+            redeliver=bool(redeliver),
+            overrides=overrides or b"",
+            unique=key if key is None else key.partition("\n")[2],
+            expires=expires,
+        )

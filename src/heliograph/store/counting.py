@@ -1,0 +1,56 @@
+"""Numbers and times of tasks, over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from heliograph._core.tasks.values import Paused, TaskStatus
+from heliograph.store.database import Database
+from heliograph.store.schema import STATUS
+
+
+def counts(database: Database) -> Mapping[tuple[str, str, TaskStatus], int]:
+    """Return the number of tasks by (name, target, status). Rows that wait or run are counted in small indexes."""
+    found: dict[tuple[str, str, TaskStatus], int] = {}
+    parts = [
+        f"SELECT kind, {state} AS state, count(*) AS n FROM task WHERE state = {state} GROUP BY kind"
+        for state in range(3)
+    ]
+    parts.append("SELECT kind, state, count(*) AS n FROM task WHERE state > 2 GROUP BY kind, state")
+    sql = f"SELECT name, target, state, n FROM ({' UNION ALL '.join(parts)}) JOIN kind ON kind.id = kind"
+    for name, target, state, count in database.read(sql):
+        key = name, target, STATUS[state]
+        found[key] = found.get(key, 0) + count
+    return found
+
+
+def next_times(database: Database, now: int) -> Mapping[str, int]:
+    """Return the next time at which a task of each target could be claimed."""
+    stopped = {paused.name for paused in get_paused(database)}
+    sql = (
+        "SELECT name, target, min(at) FROM (SELECT kind, 0 AS at FROM task WHERE state = 0 GROUP BY kind"
+        " UNION ALL SELECT kind, min(run_after) FROM task WHERE state = 1 GROUP BY kind)"
+        " JOIN kind ON kind.id = kind GROUP BY name, target"
+    )
+    times: dict[str, int] = {}
+    rows = [(name, target, max(at, now)) for name, target, at in database.read(sql)]
+    running = "SELECT DISTINCT name, target, owner FROM task JOIN kind ON kind.id = kind WHERE state = 2"
+    rows += [
+        (name, target, now) for name, target, owner in database.read(running) if not database.owners.is_alive(owner)
+    ]
+    for name, target, at in rows:
+        if name not in stopped and target not in stopped:
+            times[target] = min(at, times.get(target, at))
+    return times
+
+
+def get_paused(database: Database) -> list[Paused]:
+    """Return the paused functions and targets."""
+    return [Paused(*row) for row in database.read("SELECT name, since, by FROM paused ORDER BY name")]
+
+
+def oldest_end(database: Database) -> int | None:
+    """Return when the oldest finished task ended."""
+    rows = database.read("SELECT min(ended) FROM task WHERE state > 2")
+    found: int | None = rows[0][0]
+    return found

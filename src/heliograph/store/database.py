@@ -1,0 +1,231 @@
+"""The database of a store in this process: two connections, the gate, the identity and the owners.
+
+It is opened when it is first used, in the process that uses it. A connection that was inherited through a fork makes
+SQLite take no lock at all, so a forked child closes what it inherited before it opens its own.
+
+Nothing but SQLite opens the database file here: closing any other descriptor of it would free SQLite's locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from heliograph._core.tasks.ids import TaskIds
+from heliograph.exceptions import StoreError
+from heliograph.ipc.store_directory import DATABASE, OWNERS, make_directory
+from heliograph.store import forks, identity
+from heliograph.store.faults import damaged, store_error
+from heliograph.store.gate import GATE_TIMEOUT, Gate
+from heliograph.store.identity import Identity
+from heliograph.store.kinds import Kinds
+from heliograph.store.opening import catch_up, connect, connect_to_read, create_or_verify
+from heliograph.store.owners import OwnersFile
+from heliograph.store.verifying import verify
+from heliograph.store.writing import Writing
+
+MAX_LOG = 8 << 20
+"""Bytes of the write-ahead log that may stay while the store is idle."""
+
+
+class Database:
+    """The open files of a store, in one process."""
+
+    def __init__(self, directory: str, *, sync: bool = True, timeout: float = GATE_TIMEOUT) -> None:
+        self.directory = directory
+        self.path = os.path.join(directory, DATABASE)
+        self.log_path = self.path + "-wal"
+        self.sync = sync
+        self.timeout = timeout
+        self.pid = 0
+        self.gate: Gate
+        self.identity: Identity
+        self.owners: OwnersFile
+        self.ids: TaskIds
+        self.writer: sqlite3.Connection
+        self._reader: sqlite3.Connection | None = None
+        self.read_lock = threading.RLock()
+        self._inode = (0, 0)
+        self._log_inode = 0
+        self._opening = threading.RLock()
+        self.kinds = Kinds()
+        self.unreachable: list[str] = []
+        """Addresses of processes that waited for a task and are gone. The next transaction removes them."""
+        forks.register(self)
+
+    def ready(self) -> None:
+        """Open everything if this process has not. Raises: StoreError: that failed, or the store is damaged."""
+        if self.pid != os.getpid():
+            self.forget()
+            with self._opening:
+                if self.pid == 0:
+                    self._open()
+
+    def _open(self) -> None:
+        try:
+            make_directory(self.directory, allow_any_filesystem=True)  # the server has checked that already
+            self.gate = Gate(self.directory, self.timeout)
+        except OSError as error:
+            raise store_error(error, self.directory, "open the store of tasks") from error
+        try:
+            with self.gate:
+                self._open_files()
+        except (sqlite3.Error, OSError) as error:
+            self.gate.close()
+            raise store_error(error, self.directory, "open the store of tasks") from error
+        self.pid = os.getpid()
+
+    def _open_files(self) -> None:
+        self.identity = create_or_verify(self.directory, self.path)
+        self.owners = OwnersFile.get(os.path.join(self.directory, OWNERS))
+        self.ids = TaskIds(self.identity.key)
+        self.writer = connect(self.path, sync=self.sync)
+        catch_up(self.writer, self.identity, sync=self.sync)
+        found = os.stat(self.path)
+        self._inode = found.st_dev, found.st_ino
+        self._log_inode = os.stat(self.log_path).st_ino
+        self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+
+    def check_before(self) -> None:
+        """Check that the open files are still those of the directory. The caller holds the gate."""
+        found = self._stat()
+        if found.st_mtime_ns != self.identity.numbers[identity.MODIFIED]:
+            # A process was killed during a checkpoint, or somebody else has written to the file.
+            try:
+                with contextlib.closing(connect_to_read(self.path)) as connection:
+                    verify(connection, self.identity, self.directory, thorough=True)
+            except (sqlite3.Error, StoreError) as error:
+                self.abandon()
+                raise store_error(error, self.directory, "use the store of tasks") from error
+            self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+
+    def check_after(self) -> None:
+        """Check that what was committed is where others look for it. The caller holds the gate."""
+        found = self._stat()
+        try:
+            if os.stat(self.log_path).st_ino != self._log_inode:
+                self._lost("its write-ahead log was replaced")
+        except FileNotFoundError:
+            self._lost("its write-ahead log was removed")
+        if found.st_mtime_ns != self.identity.numbers[identity.MODIFIED]:
+            self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+
+    def _stat(self) -> os.stat_result:
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return self._lost("its database was removed")
+        if (found.st_dev, found.st_ino) != self._inode:
+            self._lost("its database was replaced")
+        if found.st_size == 0:
+            self._lost("its database was emptied")
+        return found
+
+    def _lost(self, reason: str) -> os.stat_result:
+        self.abandon()
+        raise damaged(self.directory, reason)
+
+    def write(self, action: str) -> Writing:
+        """Return a context manager for a transaction. An exception rolls it back."""
+        return Writing(self, action)
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement that reads, and return all its rows: an open one would keep the log from shrinking."""
+        self.ready()
+        with self.read_lock:
+            self._stat()
+            try:
+                if self._reader is None:
+                    self._reader = connect_to_read(self.path)
+                return self._reader.execute(sql, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise store_error(error, self.directory, "read tasks") from error
+
+    def token(self) -> int:
+        """Return the number of this transaction. No other one gets it, even if this one fails."""
+        numbers = self.identity.numbers
+        number = numbers[identity.TOKENS] = numbers[identity.TOKENS] + 1
+        return number
+
+    def numbers(self, count: int) -> int:
+        """Return the first of `count` new sequence numbers. No other task gets them, even if the transaction fails."""
+        numbers = self.identity.numbers
+        last = numbers[identity.ALLOCATED]
+        numbers[identity.ALLOCATED] = last + count
+        return last + 1
+
+    def has_waiters(self) -> bool:
+        """Return True if some process may wait for the end of a task."""
+        return bool(self.identity.numbers[identity.WAITERS])
+
+    def log_size(self) -> int:
+        """Return the bytes of the write-ahead log."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(self.log_path).st_size
+        return 0
+
+    def shrink_log(self) -> bool:
+        """Write the log into the database and empty it. Return False if a reader of another program prevents it."""
+        self.ready()
+        with self.gate:
+            self.check_before()
+            self.writer.execute("PRAGMA busy_timeout = 0").fetchall()
+            try:
+                busy = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+            except sqlite3.Error as error:
+                raise store_error(error, self.directory, "shrink the log of the store") from error
+            finally:
+                self.writer.execute("PRAGMA busy_timeout = 5000").fetchall()
+            self.check_after()
+        return not busy
+
+    def close(self) -> None:
+        """Close everything, under the gate, since SQLite's last close is a checkpoint."""
+        if self.pid != os.getpid():
+            return
+        with self.gate, self.read_lock:
+            self._close_connections()
+            with contextlib.suppress(OSError):
+                self.identity.numbers[identity.MODIFIED] = os.stat(self.path).st_mtime_ns
+            self.pid = 0
+            self.owners.release()
+            self.kinds.clear()
+        self.gate.close()
+
+    def abandon(self) -> None:
+        """Leave the connections open for ever: closing them would write to files that are not ours any longer."""
+        for connection in self._connections():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._reader = None
+        self.pid = 0
+        self.owners.release()
+
+    def forget(self) -> None:
+        """Close what this process has inherited through a fork. A transaction that the fork interrupted stays as it is.
+
+        Do nothing in the process that opened the files.
+        """
+        if self.pid in {0, os.getpid()}:
+            return
+        self.read_lock, self._opening = threading.RLock(), threading.RLock()
+        if self.gate.depth:
+            self.abandon()
+        else:
+            self._close_connections()
+            self.pid = 0
+        self.gate.close()
+        self.kinds.clear()
+
+    def _connections(self) -> list[sqlite3.Connection]:
+        return [self.writer] if self._reader is None else [self.writer, self._reader]
+
+    def _close_connections(self) -> None:
+        for connection in self._connections():
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+        self._reader = None

@@ -1,0 +1,63 @@
+"""Errors of SQLite and of the system, as `StoreError`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+
+from heliograph.exceptions import StoreError
+
+_SPARE = 1 << 20
+"""Bytes. With less than that, an I/O error means that the disk is full."""
+
+_IO_ERROR = 10
+CORRUPT = {11, 26}
+"""SQLITE_CORRUPT and SQLITE_NOTADB."""
+
+
+def store_error(error: Exception, directory: str, action: str) -> StoreError:
+    """Return the error for a failed action (`enqueue`, `claim tasks`).
+
+    SQLite says "disk I/O error" when it cannot make its shared memory on a full disk, so the space is looked at first.
+    """
+    if isinstance(error, StoreError):
+        return error
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if _is_disk_full(error, directory, code):
+        made = StoreError(
+            f"cannot {action}: the disk is full ({directory}). Free some space, then try again.", directory
+        )
+        made.errno = errno.ENOSPC
+    elif code in CORRUPT:
+        made = damaged(directory, str(error))
+    else:
+        made = StoreError(
+            f"cannot {action} in {directory}: {error}. Check the disk and the rights of the directory.", directory
+        )
+        made.errno = getattr(error, "errno", None) or errno.EIO
+    return made
+
+
+def damaged(directory: str, reason: str) -> StoreError:
+    """Return the error for a store that lost something, or that somebody has changed."""
+    made = StoreError(
+        f"the store of tasks in {directory} is damaged: {reason}. Nothing was changed. Stop the server, then restore a "
+        "backup with `heliograph tasks restore FILE`, accept what is left with `heliograph tasks restore --as-it-is`, "
+        "or move the directory away.",
+        directory,
+    )
+    made.errno = errno.EIO
+    return made
+
+
+def _is_disk_full(error: Exception, directory: str, code: int) -> bool:
+    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return True
+    if code != _IO_ERROR and not isinstance(error, OSError):
+        return False
+    try:
+        space = os.statvfs(directory)
+    except OSError:
+        return False
+    return space.f_bavail * space.f_frsize < _SPARE

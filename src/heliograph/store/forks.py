@@ -1,0 +1,51 @@
+"""Forks of a process that has a store open.
+
+No thread may be inside SQLite while its process forks, and the child closes what it inherited before it opens its own:
+else its connections would hold no lock at all.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from heliograph.store.owners import OwnersFile
+
+if TYPE_CHECKING:
+    from heliograph.store.database import Database
+
+_WAIT = 5.0
+"""Seconds that a fork waits for a transaction of another thread."""
+
+_opened: weakref.WeakSet[Database] = weakref.WeakSet()
+_held: list[Database] = []
+
+
+def register(database: Database) -> None:
+    """Look after a database when the process forks."""
+    _opened.add(database)
+
+
+def _before() -> None:
+    for database in list(_opened):
+        if database.pid == os.getpid() and database.gate.lock.acquire(timeout=_WAIT):
+            database.read_lock.acquire()
+            _held.append(database)
+
+
+def _after_in_parent() -> None:
+    while _held:
+        database = _held.pop()
+        database.read_lock.release()
+        database.gate.lock.release()
+
+
+def _after_in_child() -> None:
+    _held.clear()
+    OwnersFile.forget_all()
+    for database in list(_opened):
+        database.forget()
+
+
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -1,0 +1,158 @@
+"""A process that claims tasks of a store in SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+from heliograph._core.tasks.values import Batch, Claim, ClaimRequest, Outcome
+from heliograph.exceptions import StoreError
+from heliograph.store import clock, identity
+from heliograph.store.allowances import Choice
+from heliograph.store.claiming import Chooser
+from heliograph.store.database import MAX_LOG, Database
+from heliograph.store.outcomes import apply_death, apply_entry, is_plain, write_ends
+from heliograph.store.owner_page import BEGUN, DONE, Entry
+from heliograph.store.releasing import release, release_gone
+from heliograph.store.writing import Writing
+
+if TYPE_CHECKING:
+    from heliograph.store.owners import OwnersFile
+
+_LOOK_FOR_GONE = 0.05
+"""Seconds between two looks for owners that are gone, while there is always something to run."""
+
+_LOG_RECHECK = 30_000_000
+"""Microseconds until the next attempt to shrink a log that a reader of another program keeps long."""
+
+
+class SqliteOwner:
+    """An owner. It has one batch at a time, and serves one thread at a time."""
+
+    def __init__(self, database: Database, now: int) -> None:
+        database.ready()
+        self._database = database
+        self._pid = os.getpid()
+        self._owners: OwnersFile
+        self._batch: dict[str, tuple[int, Claim]] = {}
+        self._unwritten: dict[str, Outcome] = {}
+        """Outcomes that are too large for the page, and could not be committed yet."""
+        self._looked = 0.0
+        with database.write("claim tasks") as writing:
+            self._owners = database.owners.share()
+            self.number = self._owners.lock()
+            try:
+                release(writing, self._owners, self.number, now)
+            except BaseException:
+                self._give_up()
+                raise
+        self._page = self._owners.page(self.number)
+        self._page.clear()
+
+    def _give_up(self) -> None:
+        self._owners.unlock(self.number)
+        self._owners.release()
+
+    def turn(self, request: ClaimRequest) -> Batch:
+        """Write the outcomes of the last batch, release the tasks of owners that are gone, and claim tasks."""
+        self._check()
+        writing = self._database.write("claim tasks")
+        with writing:
+            self._write_batch(writing, request.now)
+            self._release_gone(writing, request.now)
+            clock.check(self._database, writing, request.now)
+            choice = Chooser(self._database, writing, request).choose(self.number)
+            token = writing.token
+            self._page.prepare(token, [(number, claim.attempt) for number, claim in choice.claims])
+        self._page.turn()
+        self._unwritten.clear()
+        self._batch = {claim.id: (index, claim) for index, (_, claim) in enumerate(choice.claims)}
+        if not choice.claims:
+            self._shrink_log(choice, request.now)
+        return Batch(tuple(claim for _, claim in choice.claims), choice.more, choice.next_at)
+
+    def begin(self, claim: Claim, now: int) -> bool:
+        """Note that the attempt begins. False: the claim does not hold any longer."""
+        self._check()
+        index = self._index(claim)
+        if index is None:
+            return False
+        with self._database.gate.lock:  # a thread of this process may be about to cancel it
+            if not self._owners.try_begin_lock(self.number):
+                with self._database.gate:  # another process is about to cancel it
+                    return self._page.begin(index, now)
+            try:
+                return self._page.begin(index, now)
+            finally:
+                self._owners.begin_unlock(self.number)
+
+    def finish(self, claim: Claim, outcome: Outcome, now: int) -> None:
+        """Note how the attempt ended. An older claim changes nothing."""
+        self._check()
+        index = self._index(claim)
+        if index is None or self._page.active(index).state != BEGUN:
+            return
+        fits = self._page.finish(index, outcome, now)
+        if not fits:
+            self._unwritten[claim.id] = outcome
+        if not fits or not is_plain(outcome) or self._database.identity.numbers[identity.WAITERS]:
+            with contextlib.suppress(StoreError):  # it stays in the page, and the next turn writes it
+                with self._database.write("write outcomes") as writing:
+                    apply_entry(writing, self._page.active(index), outcome)
+                self._unwritten.pop(claim.id, None)
+                del self._batch[claim.id]
+
+    def interrupt(self) -> None:
+        """Note that the server ends this process: the running attempt does not count if it is killed."""
+        if self._pid == os.getpid():
+            self._page.set_interrupted()
+
+    def close(self, now: int) -> None:
+        """Write all outcomes, and give back the claims that have not begun."""
+        if self._pid != os.getpid() or self.number == 0:
+            return
+        with self._database.write("write outcomes") as writing:
+            self._write_batch(writing, now)
+        self._batch, self._unwritten = {}, {}
+        self._page.clear()
+        self._give_up()
+        self.number = 0
+
+    def _check(self) -> None:
+        if self._pid != os.getpid() or self.number == 0:
+            directory = self._database.directory
+            raise StoreError(f"tasks in {directory} are not claimed by this process. Call own() in it.", directory)
+
+    def _index(self, claim: Claim) -> int | None:
+        index, own = self._batch.get(claim.id, (0, None))
+        return index if own is not None and own.token == claim.token else None
+
+    def _write_batch(self, writing: Writing, now: int) -> None:
+        plain: list[tuple[Entry, Outcome]] = []
+        for task_id, (index, _) in self._batch.items():
+            entry = self._page.active(index)
+            outcome = self._unwritten.get(task_id, entry.outcome)
+            if entry.state == DONE and is_plain(outcome):
+                plain.append((entry, outcome))
+            elif entry.state == DONE:
+                apply_entry(writing, entry, outcome)
+            else:
+                apply_death(writing, entry, interrupted=self._page.is_interrupted, now=now)
+        if plain:
+            write_ends(writing, plain)
+
+    def _release_gone(self, writing: Writing, now: int) -> None:
+        at = time.monotonic()
+        if not self._batch or at - self._looked > _LOOK_FOR_GONE:
+            self._looked = at
+            release_gone(writing, self._owners, now)
+
+    def _shrink_log(self, choice: Choice, now: int) -> None:
+        """Shrink a long log while there is nothing to run."""
+        if self._database.log_size() > MAX_LOG // 2:
+            with contextlib.suppress(StoreError):
+                self._database.shrink_log()
+            if self._database.log_size() > MAX_LOG:
+                choice.later(now + _LOG_RECHECK)

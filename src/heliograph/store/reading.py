@@ -1,0 +1,104 @@
+"""Reading tasks: each method is one statement, so that it sees one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from heliograph._core.tasks.values import TaskRow, TaskStatus
+from heliograph.store.database import Database
+from heliograph.store.outcomes import ERROR_SEPARATOR
+from heliograph.store.owner_page import DONE, Entry
+from heliograph.store.schema import STATE, STATUS
+
+_COLUMNS = (
+    "SELECT number, name, target, arguments, state, priority, run_after, expires, key, redeliver, overrides, attempts,"
+    " deaths, enqueued, first, last, ended, workers, value, errors, progress, owner, token"
+    " FROM task JOIN kind ON kind.id = task.kind "
+)
+
+
+def get(database: Database, task_id: str) -> TaskRow | None:
+    """Return a task, as it is now."""
+    database.ready()
+    number = database.ids.read(task_id)
+    if number is None:
+        return None
+    for _ in range(3):
+        rows = database.read(_COLUMNS + "WHERE number = ?", (number,))
+        if not rows:
+            return None
+        row = rows[0]
+        if STATUS[row[4]] is not TaskStatus.RUNNING:
+            break
+        entry = database.owners.page(row[21]).find(number, row[22])
+        if entry is not None:
+            return _ended(database, row, entry) if entry.state == DONE and not entry.lost else _seen(database, row)
+    return _seen(database, row)
+
+
+def find(
+    database: Database,
+    *,
+    statuses: Sequence[TaskStatus],
+    name: str | None,
+    target: str | None,
+    after: str | None,
+    limit: int,
+) -> list[TaskRow]:
+    """Return tasks, newest first."""
+    database.ready()
+    where, parameters = ["1"], list[Any]()
+    if statuses:
+        states = [state for state, status in enumerate(STATUS) if status in statuses]
+        where.append(f"state IN ({', '.join(map(str, states))})")
+    for column, value in ("name", name), ("target", target):
+        if value is not None:
+            where.append(f"{column} = ?")
+            parameters.append(value)
+    if after is not None:
+        where.append("number < ?")
+        parameters.append(database.ids.read(after) or 0)
+    sql = f"{_COLUMNS}WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"
+    return [_seen(database, row) for row in database.read(sql, (*parameters, limit))]
+
+
+def _seen(database: Database, row: tuple[Any, ...]) -> TaskRow:
+    (number, name, target, arguments, state, priority, run_after, expires, key, redeliver, overrides, attempts) = row[
+        :12
+    ]
+    deaths, enqueued, first, last, ended, workers, value, errors, progress = row[12:21]
+    return TaskRow(
+        id=database.ids.make(number),
+        name=name,
+        target=target,
+        arguments=arguments,
+        status=STATUS[state],
+        priority=priority,
+        run_after=run_after,
+        expires=expires,
+        unique=None if key is None else key.partition("\n")[2],
+        redeliver=bool(redeliver),
+        overrides=overrides or b"",
+        attempts=attempts,
+        deaths=deaths,
+        enqueued_at=enqueued,
+        first_attempt_at=first,
+        last_attempt_at=last,
+        finished_at=ended if state > 2 else 0,
+        workers=() if workers is None else tuple(workers.split(ERROR_SEPARATOR)),
+        value=value,
+        errors=() if errors is None else tuple(errors.split(b"\n")),
+        progress=progress,
+    )
+
+
+def _ended(database: Database, row: tuple[Any, ...], entry: Entry) -> TaskRow:
+    """Return a task whose end is in the page of its owner, and not in its row yet."""
+    changed = list(row)
+    outcome = entry.outcome
+    if outcome.status is TaskStatus.READY:
+        return _seen(database, row)
+    changed[4], changed[12], changed[16], changed[18] = STATE[outcome.status], 0, entry.finished_at, outcome.value
+    changed[14], changed[15] = (entry.begun_at if row[14] == row[15] else row[14]), entry.begun_at
+    return _seen(database, tuple(changed))

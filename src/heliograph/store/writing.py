@@ -1,0 +1,104 @@
+"""A transaction that writes, under the gate."""
+
+from __future__ import annotations
+
+import sqlite3
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from heliograph.store import identity
+from heliograph.store.faults import CORRUPT, store_error
+from heliograph.store.waiting import find_waiters, remove_waiters, tell
+
+if TYPE_CHECKING:
+    from heliograph.store.database import Database
+
+
+class Writing:
+    """A context manager. Leaving it commits, an exception rolls back.
+
+    `token` is the number of the transaction, which no other one gets. `last_number` is that of the newest task that it
+    stores. `ended` are the tasks whose end others may wait for. `always` commits even if no row has changed.
+    """
+
+    token: int
+
+    def __init__(self, database: Database, action: str) -> None:
+        self._database = database
+        self._action = action
+        self._changes = 0
+        self.last_number = 0
+        self.ended: list[int] = []
+        self.always = False
+        self._told: list[str] = []
+
+    def __enter__(self) -> Self:
+        database = self._database
+        database.ready()
+        database.gate.__enter__()
+        try:
+            database.ready()  # another thread may have found it lost
+            database.check_before()
+            writer = database.writer
+            writer.execute("BEGIN IMMEDIATE")
+            self._changes = writer.total_changes
+            self.token = database.token()
+        except BaseException as error:
+            database.gate.__exit__(None, None, None)
+            if isinstance(error, (sqlite3.Error, OSError)):
+                raise store_error(error, database.directory, self._action) from error
+            raise
+        return self
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection that writes."""
+        return self._database.writer
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        database = self._database
+        try:
+            if error is None:
+                error = self._commit()
+            if error is not None:
+                self._undo(error)
+        finally:
+            database.gate.__exit__(None, None, None)
+
+    def _commit(self) -> Exception | None:
+        database = self._database
+        writer = database.writer
+        try:
+            if self.ended and database.identity.numbers[identity.WAITERS]:
+                self._told = find_waiters(writer, self.ended)
+                if database.unreachable:
+                    left = remove_waiters(writer, database.unreachable)
+                    database.identity.numbers[identity.WAITERS] = int(left)
+                    database.unreachable = []
+            if writer.total_changes == self._changes and not self.always:
+                writer.execute("ROLLBACK")
+                return None
+            writer.execute("UPDATE meta SET changes = ?", (self.token,))
+            writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            return error
+        database.check_after()
+        numbers = database.identity.numbers
+        numbers[identity.CHANGES] = self.token
+        if self.last_number:
+            numbers[identity.COMMITTED] = self.last_number
+        if self._told:
+            database.unreachable += tell(database.directory, self._told)
+        return None
+
+    def _undo(self, error: BaseException) -> None:
+        database = self._database
+        database.kinds.clear()
+        if database.pid and database.writer.in_transaction:
+            database.writer.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in CORRUPT:
+                database.abandon()
+            raise store_error(error, database.directory, self._action) from error
