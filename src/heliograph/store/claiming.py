@@ -64,7 +64,7 @@ class Chooser:
         self._expire()
         self._promote(paused)
         due = [kind for kind, _ in self._connection.execute(_DUE).fetchall() if self._is_wanted(kind, paused)]
-        limit = min(self._request.limit, MAX_BATCH)
+        limit = max(0, min(self._request.limit, MAX_BATCH))
         found: list[tuple[int, int, int]] = []
         allowances = Allowances(self._connection, self._kinds, self._request, self.choice)
         left = allowances.find(due)
@@ -75,14 +75,16 @@ class Chooser:
                 found += [(-priority, number, kind) for priority, number in rows]
         found.sort()
         numbers: list[int] = []
+        last = ""
         for _, number, kind in found:
             name = self._name(kind)
             if not left[name]:
                 continue
-            if len(numbers) == limit:
+            if len(numbers) >= limit or last in self._request.slow:
                 self.choice.more = True
                 break
             left[name] -= 1
+            last = name
             numbers.append(number)
         if numbers:
             self._claim(owner, numbers)

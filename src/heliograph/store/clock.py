@@ -3,50 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from heliograph._core.tasks.life import LARGE_JUMP, SLACK
 from heliograph.store import identity
 from heliograph.store.database import Database
 from heliograph.store.writing import Writing
 
-_SLACK = 1_000_000
-"""Microseconds by which the clocks of callers may differ."""
 
-_JUMP = 60_000_000
-"""Microseconds between the clock and the uptime that make a jump."""
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A jump ahead of the clock, in microseconds. `at` is the time just after it."""
+
+    at: int
+    size: int
 
 
 def check(database: Database, writing: Writing, now: int) -> None:
-    """Repair what a clock that was set back would let wait for too long: pauses before another attempt, and rates."""
+    """Repair what a clock that was set back would let wait for too long."""
     numbers = database.identity.numbers
-    if now < numbers[identity.LAST_NOW] - _SLACK:
-        connection = writing.connection
-        connection.execute(
-            "UPDATE task SET run_after = ? + run_after - ended, ended = ? WHERE state = 1 AND ended > ?",
-            (now, now, now),
-        )
-        connection.execute(
-            "INSERT INTO begun SELECT name, ?, sum(count) FROM begun WHERE at > ? GROUP BY name"
-            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            (now, now),
-        )
-        connection.execute("DELETE FROM begun WHERE at > ?", (now,))
+    back = numbers[identity.LAST_NOW] - now
     numbers[identity.LAST_NOW] = now
+    if back <= SLACK:
+        return
+    connection = writing.connection
+    connection.execute(  # pauses before another attempt
+        "UPDATE task SET run_after = ? + run_after - ended, ended = ? WHERE state = 1 AND ended > ?", (now, now, now)
+    )
+    connection.execute(
+        "INSERT INTO begun SELECT name, ?, sum(count) FROM begun WHERE at > ? GROUP BY name"
+        " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        (now, now),
+    )
+    connection.execute("DELETE FROM begun WHERE at > ?", (now,))
+    if back > LARGE_JUMP:
+        connection.execute("UPDATE task SET ended = ? WHERE state > 2 AND ended > ?", (now, now))
 
 
-def cutoff(database: Database, now: int, ttl: int, uptime: Callable[[], int] | None) -> int:
-    """Return the time before which tasks must have ended to be removed.
+def last_jump(database: Database, now: int, uptime: Callable[[], int] | None) -> Jump:
+    """Return by how much the clock was set ahead. What ended before that has not become older by it.
 
-    A clock that is set ahead does not age what ended before.
+    `uptime` gives microseconds by a clock that nobody can set. Without it, no jump is noticed.
     """
     numbers = database.identity.numbers
     if uptime is not None:
         offset = now - uptime()
-        known = numbers[identity.OFFSET]
-        if known and database.identity.is_same_boot and offset - known > _JUMP:
-            numbers[identity.JUMPED_AT], numbers[identity.JUMP] = now, numbers[identity.JUMP] + offset - known
+        jump = offset - numbers[identity.OFFSET] if numbers[identity.OFFSET] else 0
+        if jump > LARGE_JUMP:
+            numbers[identity.JUMPED_AT], numbers[identity.JUMP] = now, numbers[identity.JUMP] + jump
+        elif jump < -LARGE_JUMP:
+            numbers[identity.JUMP] = 0
         numbers[identity.OFFSET] = offset
-    limit = now - ttl
-    if limit < numbers[identity.JUMPED_AT]:
-        return limit - numbers[identity.JUMP]
-    numbers[identity.JUMP] = 0
-    return limit
+    return Jump(numbers[identity.JUMPED_AT], numbers[identity.JUMP])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from heliograph._core.tasks.values import Paused, TaskStatus
 from heliograph.store.database import Database
-from heliograph.store.schema import STATUS
+from heliograph.store.schema import REMOVAL, STATUS
 
 
 def counts(database: Database) -> Mapping[tuple[str, str, TaskStatus], int]:
@@ -19,8 +19,8 @@ def counts(database: Database) -> Mapping[tuple[str, str, TaskStatus], int]:
     parts.append("SELECT kind, state, count(*) AS n FROM task WHERE state > 2 GROUP BY kind, state")
     sql = f"SELECT name, target, state, n FROM ({' UNION ALL '.join(parts)}) JOIN kind ON kind.id = kind"
     for name, target, state, count in database.read(sql):
-        key = name, target, STATUS[state]
-        found[key] = found.get(key, 0) + count
+        key: tuple[str, str, TaskStatus] = name, target, STATUS[state]
+        found[key] = found.get(key, 0) + int(count)
     return found
 
 
@@ -49,8 +49,8 @@ def get_paused(database: Database) -> list[Paused]:
     return [Paused(*row) for row in database.read("SELECT name, since, by FROM paused ORDER BY name")]
 
 
-def oldest_end(database: Database) -> int | None:
-    """Return when the oldest finished task ended."""
-    rows = database.read("SELECT min(ended) FROM task WHERE state > 2")
-    found: int | None = rows[0][0]
+def next_removal(database: Database) -> int | None:
+    """Return when the next finished task is to be removed."""
+    rows = database.read(f"SELECT {REMOVAL} FROM task WHERE state > 2 ORDER BY {REMOVAL} LIMIT 1")
+    found: int | None = rows[0][0] if rows else None
     return found

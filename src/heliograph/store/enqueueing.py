@@ -11,13 +11,13 @@ from heliograph.store import identity
 from heliograph.store.database import Database
 from heliograph.store.faults import store_error
 from heliograph.store.outcomes import write_if_done
-from heliograph.store.schema import RUNNING
+from heliograph.store.schema import RUNNING, USUAL_TTL
 from heliograph.store.writing import Writing
 
 _INSERT = (
     "INSERT INTO task"
-    " (number, kind, state, priority, run_after, expires, enqueued, arguments, key, redeliver, overrides)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " (number, kind, state, priority, run_after, expires, enqueued, arguments, key, redeliver, overrides, tick, ttl)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 _HOLDER = "SELECT number, state, owner, token FROM task WHERE key = ? AND key IS NOT NULL AND state < 3"
@@ -27,7 +27,7 @@ def enqueue(database: Database, tasks: Sequence[NewTask], now: int) -> list[Stor
     """Store tasks, all or none."""
     database.ready()
     try:
-        if len(tasks) == 1 and tasks[0].unique is None:
+        if len(tasks) == 1 and tasks[0].unique is None and not tasks[0].tick:
             kind = database.kinds.numbers.get((tasks[0].name, tasks[0].target))
             if kind is not None:
                 return [Stored(_enqueue_one(database, tasks[0], kind, now))]
@@ -56,6 +56,8 @@ def _row(task: NewTask, number: int, kind: int, now: int) -> tuple[object, ...]:
         None if task.unique is None else unique_key(task.name, task.unique),
         1 if task.redeliver else 0,
         task.overrides or None,
+        task.tick or None,
+        None if task.result_ttl == USUAL_TTL else task.result_ttl,
     )
 
 
@@ -82,13 +84,12 @@ def _enqueue_many(database: Database, tasks: Sequence[NewTask], now: int) -> lis
         added: dict[str, int] = {}
         number = database.numbers(len(tasks))
         for task in tasks:
-            if task.unique is not None:
-                key = unique_key(task.name, task.unique)
-                holder = added.get(key) or _holder(database, writing, key)
-                if holder:
-                    answers.append((holder, False))
-                    continue
-                added[key] = number
+            keys = _keys(task)
+            holder = next((found for key in keys if (found := added.get(key) or _holder(database, writing, key))), 0)
+            if holder:
+                answers.append((holder, False))
+                continue
+            added.update(dict.fromkeys(keys, number))
             kind = database.kinds.number(writing.connection, task.name, task.target)
             rows.append(_row(task, number, kind, now))
             answers.append((number, True))
@@ -100,9 +101,21 @@ def _enqueue_many(database: Database, tasks: Sequence[NewTask], now: int) -> lis
     return [Stored(make(number), is_new) for number, is_new in answers]
 
 
+def _keys(task: NewTask) -> tuple[str, ...]:
+    """Return what no other task may have: its key while it waits or runs, its tick (after a NUL) while it exists."""
+    if task.unique is None and not task.tick:
+        return ()
+    keys = () if task.unique is None else (unique_key(task.name, task.unique),)
+    return (*keys, f"\0{task.tick}") if task.tick else keys
+
+
 def _holder(database: Database, writing: Writing, key: str) -> int | None:
-    """Return the task that waits or runs with this key. One that has ended, but is not written yet, is written now."""
-    for number, state, owner, token in writing.connection.execute(_HOLDER, (key,)).fetchall():
+    """Return the task that has this key or tick. One that has ended, but is not written yet, is written now."""
+    connection = writing.connection
+    if key.startswith("\0"):
+        rows = connection.execute("SELECT number FROM task WHERE tick = ? AND tick IS NOT NULL", (key[1:],)).fetchall()
+        return rows[0][0] if rows else None
+    for number, state, owner, token in connection.execute(_HOLDER, (key,)).fetchall():
         if state == RUNNING and write_if_done(writing, database.owners.page(owner), number, token):
             return _holder(database, writing, key)  # an attempt that failed may have left it waiting
         found: int = number

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from heliograph._core.tasks.ids import KEY_BYTES, TaskIds
-from heliograph._core.tasks.life import check_new
+from heliograph._core.tasks.life import LARGE_JUMP, SLACK, check_new
 from heliograph._core.tasks.limits import Begun
 from heliograph._core.tasks.values import Claim, NewTask, Paused, Stored, TaskRow, TaskStatus
 from heliograph.exceptions import StoreError
@@ -29,6 +29,7 @@ class MemoryStore:
         self._ids = TaskIds(key)
         self._last_number = 0
         self._last_owner = 0
+        self._last_now = 0
         self._paused: dict[str, Paused] = {}
 
     def enqueue(self, tasks: Sequence[NewTask], now: int) -> list[Stored]:
@@ -232,10 +233,18 @@ class MemoryStore:
                 self.give_back(row)
             self.changed.notify_all()
 
-    def repair_pauses(self, now: int) -> None:
-        """Shorten pauses that a clock which was set back would make longer."""
-        for row in self._live(TaskStatus.READY):
-            row.repair_pause(now)
+    def look_at_clock(self, now: int) -> None:
+        """Repair what a clock that was set back would let wait for too long."""
+        back, self._last_now = self._last_now - now, now
+        if back <= SLACK:
+            return
+        for row in self.rows.values():
+            if row.status is TaskStatus.READY:
+                row.repair_pause(now)
+            elif back > LARGE_JUMP:
+                row.finished_at = min(row.finished_at, now)
+        for begun in self.begun.values():
+            begun[:] = [(min(at, now), count) for at, count in begun]
 
     def expire(self, target: str, now: int) -> None:
         """Finish the tasks whose time to begin has passed."""

@@ -28,7 +28,7 @@ class MemoryOwner:
         with self._store.changed:
             self._store.release(self, request.now)
             self._store.release_gone(request.now)
-            self._store.repair_pauses(request.now)
+            self._store.look_at_clock(request.now)
             self._store.expire(request.target, request.now)
             return self._claim(request)
 
@@ -83,9 +83,7 @@ class MemoryOwner:
 
     def _allowed(self, name: str, limits: TaskLimits, now: int) -> int:
         running = sum(1 for row in self._store.running() if row.new.name == name)
-        begun = [(min(at, now), count) for at, count in self._store.begun.get(name, [])]
-        self._store.begun[name] = begun
-        return allowance(limits, running, begun, now)
+        return allowance(limits, running, self._store.begun.get(name, []), now)
 
     def _next_at(self, request: ClaimRequest) -> int | None:
         times = [row.expires for row in self._store.waiting(request.target) if row.expires]

@@ -11,7 +11,7 @@ from heliograph.ipc.store_directory import IDENTITY
 from heliograph.store import identity
 from heliograph.store.faults import damaged
 from heliograph.store.identity import Identity
-from heliograph.store.schema import APPLICATION_ID, migrate
+from heliograph.store.schema import APPLICATION_ID, LAST, migrate
 from heliograph.store.verifying import verify
 
 BUSY_TIMEOUT = 5.0
@@ -113,9 +113,7 @@ def catch_up(connection: sqlite3.Connection, opened: Identity, *, sync: bool) ->
     connection.execute("BEGIN IMMEDIATE")
     try:
         migrate(connection)
-        [(changes, last, epoch)] = connection.execute(
-            "SELECT changes, (SELECT coalesce(max(number), 0) FROM task), epoch FROM meta"
-        ).fetchall()
+        [(changes, last, epoch)] = connection.execute(f"SELECT changes, {LAST}, epoch FROM meta").fetchall()
         if opened.numbers[identity.WITHOUT_SYNC] and not opened.is_same_boot:
             # The machine may have lost the last commits, and their numbers with them.
             epoch += 1
@@ -135,5 +133,6 @@ def catch_up(connection: sqlite3.Connection, opened: Identity, *, sync: bool) ->
     elif not opened.is_same_boot:
         numbers[identity.WITHOUT_SYNC] = 0
     if not opened.is_same_boot:
+        numbers[identity.OFFSET] = numbers[identity.JUMP] = 0  # the uptime has begun anew
         opened.note_boot()
         opened.flush()

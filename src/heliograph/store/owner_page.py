@@ -26,7 +26,7 @@ PAGE_BYTES = 3 * 4096
 """Bytes of the page of an owner: two halves and a header."""
 
 CLAIMED, BEGUN, DONE, CANCELLED = range(4)
-STATUSES = tuple(TaskStatus)
+STATUSES: tuple[TaskStatus, ...] = tuple(TaskStatus)
 NO_VALUE, INLINE, LOST = range(3)
 
 _HEAD = struct.Struct("<QQ")  # token, number of entries

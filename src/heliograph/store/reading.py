@@ -24,6 +24,7 @@ def get(database: Database, task_id: str) -> TaskRow | None:
     number = database.ids.read(task_id)
     if number is None:
         return None
+    row: tuple[Any, ...] = ()
     for _ in range(3):
         rows = database.read(_COLUMNS + "WHERE number = ?", (number,))
         if not rows:
@@ -32,7 +33,7 @@ def get(database: Database, task_id: str) -> TaskRow | None:
         if STATUS[row[4]] is not TaskStatus.RUNNING:
             break
         entry = database.owners.page(row[21]).find(number, row[22])
-        if entry is not None:
+        if entry is not None:  # else the owner has written it in the meantime
             return _ended(database, row, entry) if entry.state == DONE and not entry.lost else _seen(database, row)
     return _seen(database, row)
 

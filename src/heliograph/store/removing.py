@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
+from heliograph._core.tasks.life import MAX_INTEGER
+from heliograph.store import clock
 from heliograph.store.database import Database
+from heliograph.store.schema import LAST, REMOVAL
+
+_OLD = (
+    f"SELECT number, {REMOVAL} AS at FROM task WHERE state > 2 AND {REMOVAL} BETWEEN ? AND ? AND ended >= ?"
+    " ORDER BY at, number LIMIT ?"
+)
 
 
-def purge(database: Database, before: int, limit: int) -> int:
-    """Remove at most `limit` tasks that ended before a time, and give some space back to the file system.
-
-    The newest task stays, since it shows that no commit is lost.
-    """
+def purge(database: Database, now: int, limit: int, uptime: Callable[[], int] | None) -> int:
+    """Remove at most `limit` tasks whose time has come, and give some space back to the file system."""
+    database.ready()
+    jump = clock.last_jump(database, now, uptime)
     with database.write("remove old tasks") as writing:
         connection = writing.connection
-        [(newest,)] = connection.execute("SELECT max(number) FROM task").fetchall()
-        rows: list[tuple[Any, ...]] = connection.execute(
-            "DELETE FROM task WHERE number IN (SELECT number FROM task WHERE state > 2 AND ended < ? AND number <> ?"
-            " ORDER BY ended, number LIMIT ?) RETURNING number",
-            (before, newest or 0, limit),
-        ).fetchall()
+        rows = connection.execute(_OLD, (-MAX_INTEGER, now - jump.size, -MAX_INTEGER, limit)).fetchall()
+        if jump.size and len(rows) < limit:
+            # What ended after the clock was set ahead.
+            left = limit - len(rows)
+            rows += connection.execute(_OLD, (jump.at, now, jump.at, left)).fetchall()
+        numbers = [(number,) for number, _ in rows]
+        if numbers:
+            # The newest number stays known: it shows that no commit is lost.
+            connection.execute(f"UPDATE meta SET last = {LAST}")
+        connection.executemany("DELETE FROM task WHERE number = ? AND state > 2", numbers)
         if database.has_waiters():
-            connection.executemany("DELETE FROM waiter WHERE number = ?", rows)
+            connection.executemany("DELETE FROM waiter WHERE number = ?", numbers)
     if rows:
         free_pages(database)
     return len(rows)

@@ -9,12 +9,18 @@ from heliograph._core.tasks.values import TaskStatus
 
 APPLICATION_ID = 0x48674C31
 
+USUAL_TTL = 86_400_000_000
+"""A task with this time to its removal has NULL in its row."""
+
+REMOVAL = "ended + coalesce(ttl, 86400000000)"
+"""The expression of an index: the time to remove a finished task."""
+
 DUE, DEFERRED, RUNNING, SUCCESSFUL, FAILED, DEAD, CANCELLED, EXPIRED = range(8)
 """States of a row. Up to DEFERRED it waits, up to RUNNING it has not finished. Statements have them as literals, since
 SQLite uses a partial index for a literal only.
 """
 
-STATUS = (
+STATUS: tuple[TaskStatus, ...] = (
     TaskStatus.READY,
     TaskStatus.READY,
     TaskStatus.RUNNING,
@@ -30,7 +36,8 @@ STATE = {status: state for state, status in enumerate(STATUS) if state != DEFERR
 
 _FIRST = """
 CREATE TABLE meta (
-    id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL, epoch INTEGER NOT NULL, changes INTEGER NOT NULL
+    id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL, epoch INTEGER NOT NULL, changes INTEGER NOT NULL,
+    last INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE kind (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, target TEXT NOT NULL, UNIQUE (name, target)
@@ -47,6 +54,8 @@ CREATE TABLE task (
     key TEXT,
     redeliver INTEGER NOT NULL,
     overrides BLOB,
+    tick TEXT,
+    ttl INTEGER,
     owner INTEGER NOT NULL DEFAULT 0,
     token INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
@@ -62,7 +71,8 @@ CREATE TABLE task (
 CREATE INDEX task_due ON task (kind, priority DESC, number) WHERE state = 0;
 CREATE INDEX task_deferred ON task (kind, run_after) WHERE state = 1;
 CREATE INDEX task_running ON task (kind, owner) WHERE state = 2;
-CREATE INDEX task_ended ON task (ended) WHERE state > 2;
+CREATE INDEX task_removal ON task (ended + coalesce(ttl, 86400000000)) WHERE state > 2;
+CREATE UNIQUE INDEX task_tick ON task (tick) WHERE tick IS NOT NULL;
 CREATE INDEX task_expires ON task (kind, expires) WHERE state < 2 AND expires > 0;
 CREATE UNIQUE INDEX task_key ON task (key) WHERE state < 3 AND key IS NOT NULL;
 CREATE TABLE begun (
@@ -73,6 +83,9 @@ CREATE TABLE waiter (
     number INTEGER NOT NULL, address TEXT NOT NULL, PRIMARY KEY (number, address)
 ) STRICT, WITHOUT ROWID;
 """
+
+LAST = "max(last, (SELECT coalesce(max(number), 0) FROM task))"
+"""The expression of the newest sequence number, in a statement that reads `meta`."""
 
 MIGRATIONS: list[str] = [_FIRST]
 """Scripts. The one at index n leads from version n to version n + 1. Never change one that was released."""

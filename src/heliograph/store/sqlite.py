@@ -16,7 +16,6 @@ from heliograph.exceptions import StoreError
 from heliograph.store import (
     cancelling,
     changing,
-    clock,
     copying,
     counting,
     enqueueing,
@@ -116,14 +115,13 @@ class SqliteStore:
         """Return the paused functions and targets."""
         return counting.get_paused(self.database)
 
-    def oldest_end(self) -> int | None:
-        """Return when the oldest finished task ended."""
-        return counting.oldest_end(self.database)
+    def next_removal(self) -> int | None:
+        """Return when the next finished task is to be removed."""
+        return counting.next_removal(self.database)
 
-    def purge(self, now: int, ttl: int, limit: int = 500) -> int:
-        """Remove tasks that ended more than `ttl` microseconds ago."""
-        self.database.ready()
-        return removing.purge(self.database, clock.cutoff(self.database, now, ttl, self._uptime), limit)
+    def purge(self, now: int, limit: int = 500) -> int:
+        """Remove finished tasks whose time to be removed has come."""
+        return removing.purge(self.database, now, limit, self._uptime)
 
     def when_finished(self, task_id: str, timeout: float | None) -> TaskRow | None:
         """Wait until a task has finished."""

@@ -8,7 +8,7 @@ from heliograph.exceptions import StoreError
 from heliograph.store import identity
 from heliograph.store.faults import damaged
 from heliograph.store.identity import Identity
-from heliograph.store.schema import APPLICATION_ID, MIGRATIONS
+from heliograph.store.schema import APPLICATION_ID, LAST, MIGRATIONS
 
 
 def verify(connection: sqlite3.Connection, known: Identity, directory: str, *, thorough: bool = False) -> None:
@@ -26,9 +26,7 @@ def verify(connection: sqlite3.Connection, known: Identity, directory: str, *, t
             f"{len(MIGRATIONS)}). Install that version, or move the directory away.",
             directory,
         )
-    [(key, epoch, changes, last)] = connection.execute(
-        "SELECT key, epoch, changes, (SELECT coalesce(max(number), 0) FROM task) FROM meta"
-    ).fetchall()
+    [(key, epoch, changes, last)] = connection.execute(f"SELECT key, epoch, changes, {LAST} FROM meta").fetchall()
     numbers = known.numbers
     if key != known.key:
         raise damaged(directory, "its database is that of another store")

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -618,7 +619,7 @@ def test_next_times_are_by_target(scene):
 
 def test_old_tasks_are_removed_in_bites_whatever_their_end(scene):
     owner = scene.own()
-    tasks = [scene.enqueue() for _ in range(6)]
+    tasks = [scene.enqueue(result_ttl=10 * SECOND) for _ in range(6)]
     [first, *others] = scene.claim(owner)
     owner.begin(first, scene.now)
     owner.finish(first, Outcome(FAILED), scene.now)
@@ -627,28 +628,89 @@ def test_old_tasks_are_removed_in_bites_whatever_their_end(scene):
         owner.finish(claim, Outcome(SUCCESSFUL), scene.now)
     owner.close(scene.now)
     scene.store.cancel(tasks[4], scene.now)
-    assert scene.store.oldest_end() == scene.now
-    scene.pass_time(10)
-    assert scene.store.purge(scene.now, 10 * SECOND) == 0
-    scene.pass_time(1)
-    assert scene.store.purge(scene.now, 10 * SECOND, limit=3) == 3
-    assert scene.store.purge(scene.now, 10 * SECOND, limit=3) == 2
-    assert scene.store.purge(scene.now, 10 * SECOND, limit=3) == 0
+    assert scene.store.next_removal() == scene.now + 10 * SECOND
+    scene.pass_time(9.9)
+    assert scene.store.purge(scene.now) == 0
+    scene.pass_time(0.1)
+    assert scene.store.purge(scene.now, limit=3) == 3
+    assert scene.store.purge(scene.now, limit=3) == 2
+    assert scene.store.purge(scene.now, limit=3) == 0
     assert [scene.store.get(task) is None for task in tasks] == [True] * 5 + [False]
-    assert scene.store.oldest_end() is None
+    assert scene.store.next_removal() is None
+
+
+def test_each_task_has_a_time_of_its_own_to_its_removal(scene):
+    tasks = [scene.enqueue(result_ttl=ttl * SECOND) for ttl in (10**6, 1, 86_400)]
+    owner = scene.own()
+    scene.run(owner)
+    scene.turn(owner)
+    left = []
+    for seconds in (1, 86_399, 10**6 - 86_400):
+        assert scene.store.next_removal() == scene.now + seconds * SECOND
+        scene.pass_time(seconds)
+        assert scene.store.purge(scene.now) == 1
+        left.append([task for task in tasks if scene.store.get(task)])
+    assert left == [[tasks[0], tasks[2]], [tasks[0]], []]
+
+
+def test_what_ended_in_a_wrong_future_is_removed_in_time(scene):
+    """The clock was ten years ahead, then it was set right."""
+    scene.pass_time(10 * 365 * 86400)
+    task = scene.enqueue(result_ttl=5 * SECOND)
+    owner = scene.own()
+    scene.run(owner)
+    scene.turn(owner)
+    scene.pass_time(-10 * 365 * 86400)
+    scene.turn(owner)
+    assert scene.store.purge(scene.now) == 0
+    scene.pass_time(5)
+    assert scene.store.purge(scene.now) == 1
+    assert scene.store.get(task) is None
+
+
+def test_a_tick_is_stored_once(scene):
+    """Also after its task has ended, until that is removed."""
+    task = scene.enqueue(tick="nightly@7", result_ttl=SECOND)
+    stored = scene.store.enqueue([NewTask(NAME, "mule", tick=tick) for tick in ("nightly@7", "a", "a")], scene.now)
+    assert [(item.id == task, item.is_new) for item in stored] == [(True, False), (False, True), (False, False)]
+    owner = scene.own()
+    scene.run(owner)
+    scene.turn(owner)
+    assert scene.enqueue(OTHER, tick="nightly@7") == task
+    scene.pass_time(2)
+    assert scene.store.purge(scene.now) == 1
+    assert scene.enqueue(tick="nightly@7") != task
+
+
+def test_a_slow_function_ends_its_batch(scene):
+    tasks = [scene.enqueue(name) for name in (OTHER, NAME, NAME, OTHER)]
+    owner = scene.own()
+    batch = owner.turn(replace(scene.request(known=(NAME, OTHER)), slow=frozenset({NAME})))
+    assert (ids(batch.claims), batch.more) == (tasks[:2], True)
+
+
+def test_a_turn_without_claims_writes_outcomes_and_looks(scene):
+    task = scene.enqueue()
+    owner = scene.own()
+    scene.run(owner)
+    scene.enqueue()
+    batch = scene.turn(owner, limit=0)
+    assert (batch.claims, batch.more) == ((), True)
+    assert ids(scene.store.find(statuses=[SUCCESSFUL])) == [task]
 
 
 def test_an_id_is_never_used_again(scene):
     """Not even after its task was removed."""
     seen = set()
     for _ in range(5):
-        task = scene.enqueue()
+        task = scene.enqueue(result_ttl=SECOND)
         assert task not in seen
         seen.add(task)
-        scene.run(scene.own())
+        owner = scene.own()
+        scene.run(owner)
+        scene.turn(owner)
         scene.pass_time(10)
-        scene.turn(scene.own())
-        scene.store.purge(scene.now, SECOND)
+        assert scene.store.purge(scene.now) == 1
     assert scene.store.get("1-0000000000000000") is None
 
 

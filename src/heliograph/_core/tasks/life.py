@@ -9,6 +9,12 @@ from heliograph._core.tasks.values import MAX_DEATHS, NewTask, TaskStatus
 
 MAX_INTEGER = 2**63 - 1
 
+SLACK = 1_000_000
+"""Microseconds by which the clocks of callers may differ."""
+
+LARGE_JUMP = 60_000_000
+"""Microseconds. A larger jump of the clock changes when finished tasks are removed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Death:
