@@ -1,4 +1,4 @@
-"""The running attempt: what its function may ask for, and its progress."""
+"""The running attempt: its context and its progress."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _LOG = logging.getLogger("heliograph.tasks")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How one task is to be enqueued: the options of its function, with the changes of `using()`."""
+    """The options with which a task is enqueued: those of its function, with the changes of `using()`."""
 
     options: TaskOptions
     run_after: Moment | None = None

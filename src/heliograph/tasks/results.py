@@ -27,7 +27,7 @@ class TaskError(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far the running attempt is."""
+    """The part of its work that the running attempt has done."""
 
     done: float
     total: float | None = None
@@ -143,7 +143,7 @@ class TaskResult:
 
     @property
     def progress(self) -> Progress | None:
-        """How far the task is, if it has told so."""
+        """The last progress that the function has told, None if it has told none."""
         return None if self._row.progress is None else _progress(self._row.progress)
 
     @property
