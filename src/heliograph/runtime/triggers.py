@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from heliograph import engines
 from heliograph._core.schedule.trigger_codec import describe_trigger
@@ -301,8 +301,11 @@ def _checked(func: Callable[..., Any], checker: Checker) -> Callable[..., Any]:
 
 def _as_task(value: object) -> Task[..., Any] | None:
     """Return a task, None for anything else. A process without tasks does not import their module."""
-    module = sys.modules.get("heliograph.runtime.task_type")
-    return value if module is not None and isinstance(value, module.Task) else None
+    if "heliograph.runtime.task_type" not in sys.modules:
+        return None
+    from heliograph.runtime.task_type import Task  # noqa: PLC0415 - it is there, and cheap
+
+    return cast("Task[..., Any]", value) if isinstance(value, Task) else None
 
 
 def _is_plain_function(checker: object) -> bool:

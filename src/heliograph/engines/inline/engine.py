@@ -123,7 +123,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
     @property
     def enqueued(self) -> tuple[Enqueued, ...]:
         """All tasks that were enqueued, the oldest first, with their status now."""
-        return tuple(enqueued(row) for row in reversed(self._tasks.find(limit=sys.maxsize)))
+        return tuple(enqueued(row) for row in reversed(self.task_store().find(limit=sys.maxsize)))
 
     def take_failures(self) -> tuple[Handled, ...]:
         """Return the runs that failed since the last call.
