@@ -11,6 +11,7 @@ from heliograph import exceptions
 from heliograph.exceptions import (
     AlreadyRegistered,
     ConfigError,
+    InvalidTask,
     NoEngine,
     NoSignalAvailable,
     NotSupported,
@@ -26,6 +27,9 @@ from heliograph.exceptions import (
     SignalTypeError,
     StoreError,
     TargetError,
+    TaskArgumentError,
+    TaskNotFinished,
+    TaskNotFound,
     UwsgiconfException,
     WaitFailed,
     WaitTimeout,
@@ -57,6 +61,10 @@ SAMPLES: list[tuple[UwsgiconfException, dict[str, Any]]] = [
     (RemoteRejected(5, "shop:3031"), {"num": 5, "remote": "shop:3031"}),
     (RemoteUnreachable(5, "shop:3031", "no route"), {"num": 5, "remote": "shop:3031"}),
     (StoreError("no task was stored in /var/lib/shop: the disk is full.", "/var/lib/shop"), {"path": "/var/lib/shop"}),
+    (InvalidTask("invalid retries: -1", "retries"), {"argument": "retries"}),
+    (TaskArgumentError("invalid argument 'to'", "to"), {"argument": "to"}),
+    (TaskNotFound("1f-00"), {"task_id": "1f-00"}),
+    (TaskNotFinished("1f-00", 0.5), {"task_id": "1f-00", "timeout": 0.5}),
     (ConfigError("workers=-1"), {}),
 ]
 NAMES = [type(error).__name__ for error, _ in SAMPLES]

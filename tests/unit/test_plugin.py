@@ -7,7 +7,7 @@ import pytest
 from heliograph import engines
 from heliograph.engines.detached import DetachedEngine
 from heliograph.runtime.handlers import REGISTRY
-from heliograph.testing.plugin import _restored_registries
+from heliograph.testing.inline import _restored_registries
 
 SHOP = """
 import itertools

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from heliograph import engines
 from heliograph.exceptions import TargetError
@@ -29,6 +30,9 @@ def _call(definition: TaskDefinition, context: TaskContext, args: tuple[Any, ...
 
 RUNNER = Runner(_call)
 """Runs the tasks of this process."""
+
+_DRAINED: WeakSet[Engine] = WeakSet()
+"""The engines that tell the runner when the process has to exit."""
 
 
 def register(definition: TaskDefinition) -> None:
@@ -72,4 +76,7 @@ def check_woken(target: str) -> None:
 
 
 def _wake_for(engine: Engine, target: str) -> None:
+    if engine not in _DRAINED:
+        _DRAINED.add(engine)
+        engine.on_drain(RUNNER.interrupt)
     engine.on_wake(target, lambda: RUNNER.turn(target))

@@ -74,6 +74,11 @@ class Task(Generic[_P, _R]):
         return self.definition.func
 
     @property
+    def order(self) -> Order:
+        """The options with which this task is enqueued."""
+        return self._order
+
+    @property
     def options(self) -> TaskOptions:
         """The options of this task, with the changes of `using()`."""
         return self._order.options

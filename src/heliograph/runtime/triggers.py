@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, count
-from typing import Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from heliograph import engines
 from heliograph._core.schedule.trigger_codec import describe_trigger
@@ -19,6 +19,9 @@ from heliograph.models import CronRule, FileMonitor, Timer, Trigger
 from heliograph.runtime import async_handlers
 from heliograph.runtime.handlers import REGISTRY
 from heliograph.runtime.signals import Signal, TypeTarget
+
+if TYPE_CHECKING:
+    from heliograph.runtime.task_type import Task
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -48,7 +51,7 @@ class TriggerOptions(TypedDict, total=False):
 
     Args:
         target: The processes that run the function, as for `Signal.register_handler`. Or a `Signal` for the trigger to
-            send.
+            send. Or a task for it to enqueue: then there is no function to decorate.
         checker: Called before each run. If it returns a false value, the run is skipped. Triggers may share one.
         jitter: Delay each run by a random time of up to this many seconds. Default: 0.
         coalesce: Skip a run, and count it as missed, while an earlier one is still queued. Default: True.
@@ -57,7 +60,7 @@ class TriggerOptions(TypedDict, total=False):
         name: Name of the trigger, unique on the server. Default: derived from the function.
     """
 
-    target: TypeTarget
+    target: TypeTarget | Task[..., Any]
     checker: Checker | None
     jitter: float
     coalesce: bool
@@ -73,24 +76,51 @@ class TriggerDecorator:
     spec: Timer | CronRule | FileMonitor
     options: TriggerOptions
 
+    def __post_init__(self) -> None:
+        """Add the trigger now if it enqueues a task."""
+        task = _as_task(self.options.get("target"))
+        if task is not None:
+            self._enqueue(task)
+
     def __call__(self, func: _F) -> _F:
-        """Register the function and add its trigger. Return the function unchanged.
+        """Register the function and add its trigger. Return the function unchanged. A task is enqueued instead.
 
         After an exception nothing is registered, added or claimed.
         """
+        task, declared = _as_task(func), _as_task(self.options.get("target"))
+        if declared is not None:
+            if func not in (declared, declared.func):
+                raise SignalTypeError(f"invalid function: {func!r}. This trigger enqueues {declared!r}.", func)
+        elif task is not None:
+            self._enqueue(task)
+        else:
+            self._register(func)
+        return func
+
+    def _register(self, func: Callable[..., Any]) -> None:
         name = self.options.get("name") or _free_name(describe(func), _KINDS[type(self.spec)])
         _check_free(name)
-        target = self.options.get("target")
+        target: Any = self.options.get("target")
         if isinstance(target, Signal):
             self._add(target, name, None if self._has(target, func) else self._handler_of(func), None)
         else:
-            handler, signal = self._handler_of(func), _signal_of(name)
-            try:
-                self._add(signal, name, handler, target)
-            except BaseException:
-                REGISTRY.claimed.discard(signal.num)
-                raise
-        return func
+            self._add_with_signal(name, self._handler_of(func), target)
+
+    def _enqueue(self, task: Task[..., Any]) -> None:
+        """Add a trigger that enqueues a task, in a process that may also run it."""
+        from heliograph.runtime.task_ticks import target_of, ticking  # noqa: PLC0415 - it exists if there is a task
+
+        name = self.options.get("name") or _free_name(describe(task.func), _KINDS[type(self.spec)])
+        _check_free(name)
+        self._add_with_signal(name, self._handler_of(ticking(task, name, self.spec)), target_of(task))
+
+    def _add_with_signal(self, name: str, handler: Callable[..., Any], target: TypeTarget) -> None:
+        signal = _signal_of(name)
+        try:
+            self._add(signal, name, handler, target)
+        except BaseException:
+            REGISTRY.claimed.discard(signal.num)
+            raise
 
     def _add(self, signal: Signal, name: str, handler: Callable[..., Any] | None, target: TypeTarget) -> None:
         """Add the trigger, and register the handler if there is one: both or neither."""
@@ -267,6 +297,15 @@ def _checked(func: Callable[..., Any], checker: Checker) -> Callable[..., Any]:
     handler: Callable[..., Any] = await_if if is_coroutine_function(func) else run_if
     vars(handler)[_CHECKED] = func, checker
     return handler
+
+
+def _as_task(value: object) -> Task[..., Any] | None:
+    """Return a task, None for anything else. A process without tasks does not import their module."""
+    if "heliograph.runtime.task_type" not in sys.modules:
+        return None
+    from heliograph.runtime.task_type import Task  # noqa: PLC0415 - it is there, and cheap
+
+    return cast("Task[..., Any]", value) if isinstance(value, Task) else None
 
 
 def _is_plain_function(checker: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,10 @@ from heliograph._core.tasks.values import MICROSECONDS, Claim, Outcome, TaskStat
 from heliograph.exceptions import TaskArgumentError
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
-from heliograph.tasks.context import TaskContext, running
+from heliograph.tasks.context import RUNNING, TaskContext
+from heliograph.tasks.forks import PROCESS
 from heliograph.tasks.hosting import now
-from heliograph.tasks.outcomes import encode_error, encode_value, error_of
+from heliograph.tasks.outcomes import encode_error, encode_value, error_of, traceback_text
 from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.retrying import failure, options_with
 from heliograph.tasks.time_limits import TimeLimits
@@ -35,9 +35,10 @@ class Attempt:
         self._claim = claim
         self._owner = owner
         self._store = store
-        self._options = options_with(definition.options, claim.overrides)
-        self._pid = os.getpid()
-        self._ending = threading.Lock()
+        options = definition.options
+        self._options = options_with(options, claim.overrides) if claim.overrides else options
+        self._pid = PROCESS.pid
+        self._ending = threading.Lock() if self._options.time_limit else None
 
     def run(self, call: Call) -> None:
         """Run the function, and note how it ended.
@@ -53,7 +54,7 @@ class Attempt:
         except HandlerInterrupted:
             self._finish(Outcome(TaskStatus.READY, counts=False))
             raise
-        if os.getpid() == self._pid:  # else this is a process that the function forked, and that returned from it
+        if PROCESS.pid == self._pid:  # else this is a process that the function forked, and that returned from it
             self._finish(outcome)
 
     def _outcome_of_call(self, call: Call) -> Outcome:
@@ -67,18 +68,22 @@ class Attempt:
         except (HandlerInterrupted, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if os.getpid() != self._pid:
+            if PROCESS.pid != self._pid:
                 raise
-            return self._failure(encode_error(error), error)
+            text = traceback_text(error)
+            return self._failure(encode_error(error, text), text, error)
         return self._outcome_of_value(value)
 
     def _value_of_call(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         context = TaskContext(self._claim.name, self._claim.id, self._claim.attempt, self._report_progress)
-        with running(context):
+        token = RUNNING.set(context)
+        try:
             if not self._options.time_limit:
                 return call(self._definition, context, args, kwargs)
             with _LIMITS.limited(self._options.time_limit, self._exceed_limit):
                 return call(self._definition, context, args, kwargs)
+        finally:
+            RUNNING.reset(token)
 
     def _outcome_of_value(self, value: object) -> Outcome:
         try:
@@ -86,21 +91,22 @@ class Attempt:
         except TaskArgumentError as error:
             _LOG.error("Task %s failed after it had returned, so it is not repeated: %s", self, error)
             return Outcome(TaskStatus.FAILED, error=encode_error(error))
-        _LOG.debug("Task %s succeeded", self)
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("Task %s succeeded", self)
         return outcome
 
-    def _failure(self, text: bytes, error: BaseException | None) -> Outcome:
-        outcome = failure(self._options, self._claim, text, now(), error)
+    def _failure(self, data: bytes, text: str, error: BaseException) -> Outcome:
+        outcome = failure(self._options, self._claim, data, now(), error)
         if outcome.status is TaskStatus.READY:
             delay = (outcome.run_after - now()) / MICROSECONDS
             _LOG.warning("Attempt %d of task %s failed, next one in %.3g s: %s", *self._facts, delay, _summary(error))
         else:
-            _LOG.error("Task %s failed (attempt %d): %s", self, self._claim.attempt, _summary(error), exc_info=error)
+            _log_traceback(error, text, "Task %s failed (attempt %d): %s", self, self._claim.attempt, _summary(error))
         return outcome
 
     def _exceed_limit(self) -> bool:
         """Note in a thread that the attempt exceeded its limit. Return False if it has ended at the last moment."""
-        if not self._ending.acquire(blocking=False):
+        if self._ending is None or not self._ending.acquire(blocking=False):
             return False
         text = f"time limit: the attempt took longer than {self._options.time_limit:g} s, so its process was killed."
         outcome = failure(self._options, self._claim, error_of("heliograph.exceptions.TimeLimitExceeded", text), now())
@@ -109,8 +115,9 @@ class Attempt:
         return True  # the lock stays locked, so the function's own end comes too late
 
     def _finish(self, outcome: Outcome) -> None:
-        with self._ending:
-            self._owner.finish(self._claim, outcome, now())
+        if self._ending is not None:
+            self._ending.acquire()  # for good: the limit comes too late from now on
+        self._owner.finish(self._claim, outcome, now())
 
     def _report_progress(self, progress: bytes) -> bool:
         return self._store.report_progress(self._claim.id, self._claim.attempt, progress, now())
@@ -121,6 +128,15 @@ class Attempt:
 
     def __str__(self) -> str:
         return f"{self._claim.name} ({self._claim.id})"
+
+
+def _log_traceback(error: BaseException, text: str, message: str, *facts: object) -> None:
+    """Log an exception. Handlers get it as it is, and its traceback as bounded text, which every encoding has."""
+    if _LOG.isEnabledFor(logging.ERROR):
+        exc_info = (type(error), error, error.__traceback__)
+        record = _LOG.makeRecord(_LOG.name, logging.ERROR, __file__, 0, message, facts, exc_info, "_log_traceback")
+        record.exc_text = text.rstrip("\n")
+        _LOG.handle(record)
 
 
 def _summary(error: BaseException | None) -> str:

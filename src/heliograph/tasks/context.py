@@ -1,10 +1,9 @@
-"""The running attempt: what its function may ask for, and its progress."""
+"""The running attempt: its context and its progress."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -55,22 +54,8 @@ class TaskContext:
         return f"TaskContext({self.name!r}, id={self.id!r}, attempt={self.attempt})"
 
 
-_RUNNING: ContextVar[TaskContext | None] = ContextVar("heliograph_task", default=None)
-
-
-def current_context() -> TaskContext | None:
-    """Return the context of the attempt that runs in this thread or coroutine. None outside of tasks."""
-    return _RUNNING.get()
-
-
-@contextmanager
-def running(context: TaskContext) -> Generator[None]:
-    """Make this the running attempt of this thread, until the block ends."""
-    token = _RUNNING.set(context)
-    try:
-        yield
-    finally:
-        _RUNNING.reset(token)
+RUNNING: ContextVar[TaskContext | None] = ContextVar("heliograph_task", default=None)
+"""The context of the attempt that runs in this thread or coroutine. None outside of tasks."""
 
 
 def progress(done: float, total: float | None = None, text: str = "") -> None:
@@ -79,7 +64,7 @@ def progress(done: float, total: float | None = None, text: str = "") -> None:
     Raises:
         TypeError: A number or the text has another type.
     """
-    context = _RUNNING.get()
+    context = RUNNING.get()
     if context is not None:
         context.progress(done, total, text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from heliograph._core.tasks.options import TaskOptions
@@ -21,7 +22,7 @@ _LOG = logging.getLogger("heliograph.tasks")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How one task is to be enqueued: the options of its function, with the changes of `using()`."""
+    """The options with which a task is enqueued: those of its function, with the changes of `using()`."""
 
     options: TaskOptions
     run_after: Moment | None = None
@@ -82,33 +83,35 @@ def _expires(order: Order, time: int) -> int:
 
 
 def _result(task: NewTask, stored: Stored, time: int) -> TaskResult:
-    """Return the new task without reading it. A task that was there before is read."""
+    """Return the result of a task. One that was there before is read, a new one is known."""
     if not stored.is_new:
         known = store().get(stored.id)
         if known is not None:
-            return TaskResult(known)
-    return TaskResult(
-        TaskRow(
-            id=stored.id,
-            name=task.name,
-            target=task.target,
-            arguments=task.arguments,
-            status=TaskStatus.READY,
-            priority=task.priority,
-            run_after=task.run_after,
-            expires=task.expires,
-            unique=task.unique,
-            redeliver=task.redeliver,
-            overrides=task.overrides,
-            attempts=0,
-            deaths=0,
-            enqueued_at=time,
-            first_attempt_at=0,
-            last_attempt_at=0,
-            finished_at=0,
-            workers=(),
-            value=None,
-            errors=(),
-            progress=None,
-        )
+            return TaskResult(stored.id, known)
+    return TaskResult(stored.id, partial(_new_row, stored.id, task, time))
+
+
+def _new_row(task_id: str, task: NewTask, time: int) -> TaskRow:
+    return TaskRow(
+        id=task_id,
+        name=task.name,
+        target=task.target,
+        arguments=task.arguments,
+        status=TaskStatus.READY,
+        priority=task.priority,
+        run_after=task.run_after,
+        expires=task.expires,
+        unique=task.unique,
+        redeliver=task.redeliver,
+        overrides=task.overrides,
+        attempts=0,
+        deaths=0,
+        enqueued_at=time,
+        first_attempt_at=0,
+        last_attempt_at=0,
+        finished_at=0,
+        workers=(),
+        value=None,
+        errors=(),
+        progress=None,
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from heliograph import engines
 from heliograph._core.tasks.values import MICROSECONDS
-from heliograph.exceptions import NoEngine
 from heliograph.interfaces import Clock
 from heliograph.interfaces.store import TaskStore
 
@@ -19,11 +16,7 @@ def store() -> TaskStore:
         ServerNotReady: This process still loads the application for others.
         StoreError: The store cannot be opened.
     """
-    engine = engines.current()
-    open_store: Callable[[], TaskStore] | None = getattr(engine, "task_store", None)
-    if open_store is None:
-        raise NoEngine(f"the engine {engine.name} has no store of tasks. Start the server with `heliograph run APP`.")
-    return open_store()
+    return engines.current().task_store()
 
 
 def now() -> int:

@@ -48,11 +48,13 @@ def encode_value(value: object) -> bytes:
     return data
 
 
-def encode_error(error: BaseException) -> bytes:
-    """Return an exception as JSON: `{"type": ..., "traceback": ...}`. It never raises."""
+def encode_error(error: BaseException, text: str | None = None) -> bytes:
+    """Return an exception as JSON: `{"type": ..., "traceback": ...}`. `text` is its traceback. It never raises."""
     kind = type(error)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    return ENCODER.encode({"type": _printable(name)[:1000], "traceback": traceback_text(error)})
+    return ENCODER.encode(
+        {"type": _printable(name)[:1000], "traceback": traceback_text(error) if text is None else text}
+    )
 
 
 def error_of(kind: str, text: str) -> bytes:

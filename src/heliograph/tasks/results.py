@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class TaskError(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far the running attempt is."""
+    """The part of its work that the running attempt has done."""
 
     done: float
     total: float | None = None
@@ -43,15 +43,23 @@ class TaskResult:
     It shows one moment. `refresh()` and `wait()` update it. Times are in UTC, None as long as there is none.
     """
 
-    __slots__ = ("_row",)
+    __slots__ = ("_id", "_known")
 
-    def __init__(self, row: TaskRow) -> None:
-        self._row = row
+    def __init__(self, task_id: str, row: TaskRow | Callable[[], TaskRow]) -> None:
+        """`row` may be a function that makes the row when it is first looked at."""
+        self._id = task_id
+        self._known = row
 
     @property
     def id(self) -> str:
         """Id of the task. `get_result` takes it."""
-        return self._row.id
+        return self._id
+
+    @property
+    def _row(self) -> TaskRow:
+        if not isinstance(self._known, TaskRow):
+            self._known = self._known()
+        return self._known
 
     @property
     def name(self) -> str:
@@ -143,7 +151,7 @@ class TaskResult:
 
     @property
     def progress(self) -> Progress | None:
-        """How far the task is, if it has told so."""
+        """The last progress that the function has told, None if it has told none."""
         return None if self._row.progress is None else _progress(self._row.progress)
 
     @property
@@ -166,7 +174,7 @@ class TaskResult:
             TaskNotFound: The task was removed since its end.
             StoreError: The store cannot be read.
         """
-        self._row = row_of(self.id)
+        self._known = row_of(self.id)
 
     async def arefresh(self) -> None:
         """Do what `refresh` does, without blocking the event loop."""
@@ -217,7 +225,7 @@ class TaskResult:
             found = wait_for_end(self.id, timeout, given_up)
             if found is None:
                 raise TaskNotFound(self.id)
-            self._row = found
+            self._known = found
         if not self.is_finished:
             raise TaskNotFinished(self.id, timeout or 0.0)
         return self
@@ -253,7 +261,7 @@ def get_result(task_id: str) -> TaskResult:
         NoEngine: No server is known here.
         StoreError: The store cannot be read.
     """
-    return TaskResult(row_of(task_id))
+    return TaskResult(task_id, row_of(task_id))
 
 
 async def aget_result(task_id: str) -> TaskResult:

@@ -20,15 +20,15 @@ def same(value: object, back: object) -> bool:
     """
     if _equal(value, back):
         return True
+    mine: Any = value
+    other: Any = back
     if isinstance(value, list | tuple) and isinstance(back, list | tuple):
-        return _all_same(cast("Any", value), cast("Any", back))
+        return _all_same(mine, other)
     if isinstance(value, dict) and isinstance(back, dict):
-        mine: dict[Any, Any] = value
-        other: dict[Any, Any] = back
         return mine.keys() == other.keys() and all(same(mine[key], other[key]) for key in mine)
     if isinstance(value, datetime) and isinstance(back, datetime):
         return value.utcoffset() is not None and back.utcoffset() is not None and value.timestamp() == back.timestamp()
-    return type(value) is type(back) and not isinstance(value, float) and _same_parts(value, back)
+    return type(mine) is type(other) and not isinstance(value, float) and _same_parts(mine, other)
 
 
 def _equal(value: object, back: object) -> bool:
@@ -50,7 +50,7 @@ def has_nan(value: object) -> bool:
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, dict):
-        return any(map(has_nan, value.values()))
+        return any(map(has_nan, cast("Any", value).values()))
     if isinstance(value, list | tuple | set | frozenset):
         return any(map(has_nan, cast("list[Any]", value)))
     return any(map(has_nan, _parts(value)))

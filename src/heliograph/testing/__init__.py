@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heliograph.engines.inline import InlineEngine
+    from heliograph.testing.inline import inline_engine
     from heliograph.timing.clocks import FakeClock
 
-__all__ = ["FakeClock", "InlineEngine"]
+__all__ = ["FakeClock", "InlineEngine", "inline_engine"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from heliograph.engines.inline import InlineEngine
 
         return InlineEngine
+    if name == "inline_engine":
+        from heliograph.testing.inline import inline_engine
+
+        return inline_engine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,6 @@ The plugin imports heliograph only when a test uses it, because pytest loads plu
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -50,14 +49,11 @@ def heliograph_engine(
     request: pytest.FixtureRequest, heliograph_topology: Topology
 ) -> Generator[InlineEngine, None, None]:
     """A server in this process, with a fake clock. It is the engine of this process during the test."""
-    from heliograph import engines
-    from heliograph.engines.inline import InlineEngine
+    from heliograph.testing.inline import inline_engine
 
     node = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
     marker = node.get_closest_marker("heliograph")
-    engine = InlineEngine(heliograph_topology if marker is None else _topology(*marker.args, **marker.kwargs))
-    with _restored_registries(), _restored_tasks(), engines.using(engine):
-        _register_application(engine)
+    with inline_engine(heliograph_topology if marker is None else _topology(*marker.args, **marker.kwargs)) as engine:
         yield engine
     _check(engine.take_failures())
 
@@ -70,67 +66,6 @@ def _topology(
 
     specs = tuple(FarmSpec(name, tuple(numbers)) for name, numbers in (farms or {}).items())
     return Topology(workers, mules, specs, spoolers)
-
-
-@contextmanager
-def _restored_registries() -> Generator[None, None, None]:
-    """Restore the registrations of this process. The registries stay the same objects.
-
-    `async def` handlers get an event loop that is closed afterwards.
-    """
-    from heliograph.runtime import handlers
-    from heliograph.runtime.async_handlers import THREAD
-    from heliograph.runtime.triggers import TRIGGERS
-
-    registry, state = handlers.REGISTRY, handlers.STATE
-    claimed = registry.claimed
-    tables: list[dict[Any, Any]] = [registry.registered, registry.names, handlers.HANDLERS, handlers.OPTIONS, TRIGGERS]
-    copies = [dict(known) for known in tables]
-    claims, thread = set(claimed), (state.waited, state.handling, THREAD.runner)
-    THREAD.runner = None
-    try:
-        yield
-    finally:
-        for known, before in zip(tables, copies, strict=True):
-            known.clear()
-            known.update(before)
-        claimed.intersection_update(claims)
-        claimed.update(claims)
-        if THREAD.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
-            THREAD.runner.close()
-        state.waited, state.handling, THREAD.runner = thread
-
-
-@contextmanager
-def _restored_tasks() -> Generator[None, None, None]:
-    """Restore the tasks of this process."""
-    from heliograph.runtime.task_hosting import RUNNER
-    from heliograph.tasks.registry import TASKS
-
-    before = dict(TASKS.definitions)
-    try:
-        yield
-    finally:
-        RUNNER.forget()
-        TASKS.replace_all(before)
-
-
-def _register_application(engine: InlineEngine) -> None:
-    from heliograph.exceptions import TargetError
-    from heliograph.runtime import handlers
-    from heliograph.runtime.task_hosting import register_all_tasks
-    from heliograph.runtime.triggers import add_all_triggers
-
-    try:
-        handlers.register_all(engine)
-        add_all_triggers(engine)
-        register_all_tasks(engine)
-    except TargetError as error:
-        error.add_note(
-            "The application registered this target when it was imported. Give the test a topology that has it: "
-            "@pytest.mark.heliograph(workers=..., mules=...) or a heliograph_topology fixture."
-        )
-        raise
 
 
 def _check(failures: tuple[Handled, ...]) -> None:

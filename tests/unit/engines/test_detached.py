@@ -9,7 +9,7 @@ from heliograph import REGISTERED_SIGNALS, Signal, engines, uwsgi
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import NoEngine, TargetError
 from heliograph.models import Identity
-from heliograph.testing.plugin import _restored_registries
+from heliograph.testing.inline import _restored_registries
 from heliograph.timing.clocks import SystemClock
 
 ROOT = Path(__file__).parents[3]

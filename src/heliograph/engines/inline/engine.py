@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING
 from heliograph._core.schedule.schedule import ClockReading
 from heliograph._core.signals.targets import Target, parse, queues, queues_read_by, readers_of
 from heliograph._core.signals.wakeups import highest_free, wakeup_target
+from heliograph.engines.inline.enqueued import Enqueued, enqueued
 from heliograph.engines.inline.history import Handled, Sent
 from heliograph.engines.inline.processes import DEFAULT_TOPOLOGY, SimulatedProcesses
 from heliograph.engines.inline.queues import InlineQueues
@@ -117,6 +119,11 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         """Return the queued numbers of a queue, or of a target such as `"mule1"`, the oldest first."""
         wanted = (where,) if isinstance(where, Queue) else queues(parse(where, self._topology), self._topology)
         return self._queues.numbers(wanted)
+
+    @property
+    def enqueued(self) -> tuple[Enqueued, ...]:
+        """All tasks that were enqueued, the oldest first, with their status now."""
+        return tuple(enqueued(row) for row in reversed(self.task_store().find(limit=sys.maxsize)))
 
     def take_failures(self) -> tuple[Handled, ...]:
         """Return the runs that failed since the last call.
