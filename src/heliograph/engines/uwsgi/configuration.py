@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_WITH_A_VALUE = frozenset({"ini", "farm", "mules", "threads"})
+_WITH_A_VALUE = frozenset({"ini", "farm", "mules", "threads", "spooler"})
 """Options whose value may be the next argument. The value of `--mule` may not."""
 _LINE = re.compile(r"\s*(?P<key>[\w-]+)\s*(=\s*(?P<value>.*?)\s*)?")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import uwsgi
 
@@ -12,17 +11,14 @@ from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.engines.uwsgi.fork_hooks import ForkHooks
 from heliograph.engines.uwsgi.registration_checks import check_registration
-from heliograph.engines.uwsgi.trigger_hosting import UwsgiTriggers
 from heliograph.engines.uwsgi.waiting import UwsgiWaiting
-from heliograph.exceptions import NotSupported, RegistrationError
+from heliograph.engines.uwsgi.wakeups import UwsgiWakeups
+from heliograph.exceptions import RegistrationError
 from heliograph.interfaces import Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity
 
-if TYPE_CHECKING:
-    from heliograph.interfaces.store import TaskStore
 
-
-class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
+class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, NoWebServer):
     """Signals of the uWSGI server that this process belongs to."""
 
     name = "uwsgi"
@@ -33,7 +29,11 @@ class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
         self._fork_hooks = ForkHooks(self._after_fork)
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
+        self._wakeups.check_free(num, options.name)
         check_registration(num, target, options, self.identity, self._topology)
+        self._register(num, target, handler)
+
+    def _register(self, num: int, target: str, handler: Handler) -> None:
         try:
             uwsgi.register_signal(num, target, self._handle)
         except ValueError as error:
@@ -43,18 +43,6 @@ class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
 
     def signal_registered(self, num: int) -> bool:
         return bool(uwsgi.signal_registered(num))
-
-    def on_wake(self, target: str, run: Callable[[], object]) -> None:
-        raise NotSupported(f"cannot run tasks for {target!r} on uWSGI yet: {run!r}. Use the heliograph server.")
-
-    def wake(self, target: str) -> None:
-        """Do nothing yet."""
-
-    def wake_at(self, target: str, when: float) -> None:
-        """Do nothing yet."""
-
-    def task_store(self) -> TaskStore:
-        raise NotSupported("tasks are not supported on uWSGI yet. Use the heliograph server.")
 
     def on_drain(self, hook: Callable[[], None]) -> None:
         """Do nothing: uWSGI does not say when it stops a process."""
@@ -82,4 +70,5 @@ class UwsgiEngine(UwsgiTriggers, UwsgiWaiting, ProcessLocalNames, NoWebServer):
     def _after_fork(self) -> Identity:
         self._refresh_identity()
         self._schedule_all()
+        self._look_for_tasks()
         return self._identity

@@ -103,4 +103,7 @@ class FlowControl:
         if process.role == "worker" and introspection.threads() > 1:
             return False
         mine = [queue for queue in target_credit.queues if readers_of(queue, self._topology) == (process,)]
-        return any(self._capacity.available((queue,)) <= 0 for queue in mine)
+        try:
+            return any(self._capacity.available((queue,)) <= 0 for queue in mine)
+        except BlockingIOError:  # no worker has started yet
+            return False

@@ -9,16 +9,19 @@ from typing import Any
 
 import uwsgi
 
+from heliograph._core.signals.wakeups import WAKEUP_BYTES, WakeupWords
 from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
 from heliograph.engines.uwsgi import introspection
 from heliograph.engines.uwsgi.capacity import QueueCapacity
 from heliograph.engines.uwsgi.flow_control import FlowControl, TargetCredit
+from heliograph.engines.wakeup_handlers import WakeupHandlers
 from heliograph.interfaces import Clock, Handler
 from heliograph.models import SIGNALS, Identity, Topology
 from heliograph.timing.clocks import SystemClock
 
 _HEADER_BYTES = 64
-"""Bytes of shared memory before the counters. The first byte is set when the sockets have an unexpected order."""
+"""Bytes of shared memory before the words of wake-ups and the counters. The first byte is set when the sockets have an
+unexpected order."""
 
 
 class UwsgiProcess:
@@ -29,14 +32,17 @@ class UwsgiProcess:
         self._topology = introspection.read_topology()
         top = self._topology
         self._slots = top.workers + top.mules + top.spoolers + 1
-        memory = memoryview(mmap.mmap(-1, _HEADER_BYTES + self._slots * SLOT_BYTES))
-        self.counters = Counters(memory[_HEADER_BYTES:], self._slots)
+        counted = _HEADER_BYTES + WAKEUP_BYTES
+        memory = memoryview(mmap.mmap(-1, counted + self._slots * SLOT_BYTES))
+        self._words = WakeupWords(memory[_HEADER_BYTES:counted])
+        self.counters = Counters(memory[counted:], self._slots)
         loaded_late = introspection.is_lazy() and introspection.identify().role != "master"
         self._capacity = QueueCapacity(top, memory[:1], lazy=loaded_late)
         self._flow_control = FlowControl(top, self._capacity, self.clock)
         self._credits: list[TargetCredit | None] = [None] * SIGNALS
         """The credit of the target of each number that is registered in this process."""
         self._handlers: dict[int, Handler] = {}
+        self._wakeups = WakeupHandlers()
         self._pid = 0
         self._identity = Identity("external")
         self._slot: ProcessCounters
@@ -79,8 +85,8 @@ class UwsgiProcess:
         if self._identity.role != "master":
             self._capacity.after_fork(self._identity)
 
-    def _slot_number(self) -> int:
-        top, process = self._topology, self._identity
+    def _slot_number(self, process: Identity | None = None) -> int:
+        top, process = self._topology, process or self._identity
         before = {"worker": 0, "mule": top.workers, "spooler": top.workers + top.mules}
         number = before.get(process.role, self._slots - 1) + process.number - (process.role in before)
         return min(number, self._slots - 1)

@@ -44,6 +44,7 @@ class SchedulerThread:
         self._logged_at = -math.inf
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._others: dict[int, Callable[[], None]] = {}
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def add(self, trigger: Trigger) -> None:
@@ -53,10 +54,18 @@ class SchedulerThread:
             trigger = replace(trigger, spec=replace(trigger.spec, missing_ok=True))
         with self._lock:
             self._scheduler.add(trigger)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="heliograph-scheduler", daemon=True)
-            self._thread.start()
-        self._wake()
+        self._start()
+
+    def wake_at(self, num: int, when: float) -> None:
+        """Send the wake-up `num` when the wall clock reaches `when`, in seconds since 1970, or earlier if asked to."""
+        with self._lock:
+            self._scheduler.wake_at(num, when)
+        self._start()
+
+    def listen(self, descriptor: int, read: Callable[[], None]) -> None:
+        """Call `read()` in the thread when the descriptor is readable."""
+        self._others[descriptor] = read
+        self._start()
 
     def remove(self, name: str) -> None:
         """Stop sending the signal of this trigger."""
@@ -76,6 +85,13 @@ class SchedulerThread:
             self._scheduler.read_changes()
             self._log_deferred()
 
+    def _start(self) -> None:
+        """Start the thread, or let it look again at what it waits for."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="heliograph-scheduler", daemon=True)
+            self._thread.start()
+        self._wake()
+
     def _run(self) -> None:
         while True:
             self._sleep()
@@ -89,8 +105,14 @@ class SchedulerThread:
         poll.register(self._wake_read, select.POLLIN)
         if watch_fd is not None:
             poll.register(watch_fd, select.POLLIN)
-        if not poll.poll(math.floor(wait * 1000)):
+        for descriptor in self._others:
+            poll.register(descriptor, select.POLLIN)
+        ready = poll.poll(math.floor(wait * 1000))
+        if not ready:
             self._sleep_rest()
+        for descriptor, _ in ready:
+            if descriptor in self._others:
+                self._others[descriptor]()
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 

@@ -11,7 +11,7 @@ from heliograph.engines.uwsgi.sending import UwsgiSending
 from heliograph.exceptions import NotSupported, RegistrationError
 from heliograph.models import Identity, Trigger
 
-_SCHEDULER_PROCESS = Identity("worker", 1)
+SCHEDULER_PROCESS = Identity("worker", 1)
 """The process that runs the scheduler. Every server with workers has it once, and uWSGI restarts it."""
 
 
@@ -53,11 +53,14 @@ class UwsgiTriggers(UwsgiSending):
             self._schedule(trigger)
 
     def _schedule(self, trigger: Trigger) -> None:
-        if self._identity != _SCHEDULER_PROCESS:
+        if self._identity != SCHEDULER_PROCESS:
             return
+        self._scheduler_thread().add(trigger)
+
+    def _scheduler_thread(self) -> SchedulerThread:
         if self._scheduler is None:
             self._scheduler = SchedulerThread(self._send_trigger)
-        self._scheduler.add(trigger)
+        return self._scheduler
 
     def _send_trigger(self, num: int) -> None:
         """Send the signal of a trigger, or raise `SignalQueueFull`. This does not count as a rejected signal."""
@@ -69,7 +72,7 @@ class UwsgiTriggers(UwsgiSending):
     def _require_scheduler(self) -> SchedulerThread:
         if self._scheduler is None:
             raise NotSupported(
-                f"cannot change triggers in {self.identity}: {_SCHEDULER_PROCESS} runs them. "
-                f"Change them in a handler with the target {str(_SCHEDULER_PROCESS)!r}."
+                f"cannot change triggers in {self.identity}: {SCHEDULER_PROCESS} runs them. "
+                f"Change them in a handler with the target {str(SCHEDULER_PROCESS)!r}."
             )
         return self._scheduler

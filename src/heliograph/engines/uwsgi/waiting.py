@@ -28,6 +28,8 @@ class UwsgiWaiting(UwsgiProcess):
             waiters[num] += 1
         try:
             self._wait_for(num)
+            while num is None and uwsgi.signal_received() in self._wakeups:
+                self._wait_for(num)
         finally:
             if num is not None:
                 waiters[num] -= 1

@@ -210,6 +210,7 @@ def _kill(pid: int, signum: int) -> None:
 def _log_loaded(signals: int, triggers: Mapping[type, int], targets: int = 0) -> None:
     """Log how many signals and triggers the application has registered. `targets` are those of its tasks."""
     counts = (triggers.get(kind, 0) for kind in (Timer, CronRule, FileMonitor))
-    _LOG.info("Loaded %d signals, %d timers, %d cron rules, %d file monitors", signals, *counts)
+    tasks = f", tasks for {targets} targets" if targets else ""
+    _LOG.info("Loaded %d signals, %d timers, %d cron rules, %d file monitors%s", signals, *counts, tasks)
     if not signals and not targets:
         _LOG.warning("Loaded no handlers: the application has registered none. Import the modules that register them.")
