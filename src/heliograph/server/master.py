@@ -12,20 +12,20 @@ from functools import partial
 from heliograph import __version__
 from heliograph._core.supervision import actions
 from heliograph._core.supervision.events import StartRequested
-from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import ConnectionServer
 from heliograph.loop import Loop
-from heliograph.server.dispatcher import Dispatcher
+from heliograph.server.dispatcher import Dispatcher, make_supervisor
 from heliograph.server.inheritance import inherited_state, open_alive_pipe
 from heliograph.server.operations import ServerOperations
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
 from heliograph.server.processes.processes import Processes
 from heliograph.server.processes.web_server import WebServerProcess
+from heliograph.server.progress import log_progress
 from heliograph.server.server_queues import ServerQueues
 from heliograph.server.services.changes import Changes
 from heliograph.server.services.control import ControlServer
@@ -88,8 +88,11 @@ class Master:
         A stop is answered when all processes have exited and the next server can take the name and the addresses.
         """
         settings, queues = self._settings, MasterQueues(server)
-        supervisor = Supervisor(settings.topology, settings.graceful_timeout, with_web_server=bool(settings.command))
+        supervisor = make_supervisor(settings)
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
+        queues.admit(*supervisor.present_processes)
+        dispatcher.on(actions.Admit, lambda action: queues.admit(action.process))
+        dispatcher.on(actions.Vacate, lambda action: queues.vacate(action.process))
         reports = loop.open("reports", Reports)
         alive = open_alive_pipe(stack)
         inherited = partial(inherited_state, settings, server, reports=reports.write_fd, alive=alive)
@@ -126,16 +129,8 @@ class Master:
         dispatcher.on(actions.Log, lambda action: _LOG.log(action.level, "%s", action.text))
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))
         dispatcher.observe(lambda _: changes.publish())
-        _log_progress(dispatcher, settings)
+        log_progress(dispatcher, settings)
         return dispatcher
-
-
-def _log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:
-    """Log when the server is ready, and when a reload is complete."""
-    ready = f"Ready: {', '.join(map(str, settings.topology.processes()))} of {settings.app} (name {settings.name})"
-    complete = "Reload complete (generation %d, %.1f s)"
-    dispatcher.on(actions.Ready, lambda _: _LOG.info("%s", ready))
-    dispatcher.on(actions.ReloadComplete, lambda action: _LOG.info(complete, action.generation, action.seconds))
 
 
 def _log_lost(queues: MasterQueues) -> None:
