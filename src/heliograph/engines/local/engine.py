@@ -21,8 +21,8 @@ from heliograph._core.signals.routes import Route
 from heliograph._core.signals.targets import parse, queues, varies
 from heliograph._core.signals.wakeups import wakeup_options, wakeup_target
 from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
-from heliograph.engines.local import greenlets
 from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_all
+from heliograph.engines.local.hub_receiver import receiver_class
 from heliograph.engines.local.process import LocalProcess
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.wakeups import LocalWakeups
@@ -254,7 +254,7 @@ class LocalEngine(LocalProcess):
         self._slot.pid = os.getpid()
         read = [self._own_queue(process), *(q for q in self._queues if not q.number and q.kind == process.role)]
         read += [Queue("farm", number) for number in self._topology.farms_of(process.number) if process.role == "mule"]
-        self.receiver = greenlets.receiver_class(self.receiver_class)(
+        self.receiver = receiver_class(self.receiver_class)(
             own=[self._reading_end(queue) for queue in read if self._readers(queue) == (process,)],
             shared=[self._reading_end(queue) for queue in read if self._readers(queue) != (process,)],
             in_flight=self.memory.in_flight(process),
