@@ -90,9 +90,7 @@ class Master:
         settings, queues = self._settings, MasterQueues(server)
         supervisor = make_supervisor(settings)
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
-        queues.admit(*supervisor.present_processes)
-        dispatcher.on(actions.Admit, lambda action: queues.admit(action.process))
-        dispatcher.on(actions.Vacate, lambda action: queues.vacate(action.process))
+        _follow_capacity(dispatcher, queues)
         reports = loop.open("reports", Reports)
         alive = open_alive_pipe(stack)
         inherited = partial(inherited_state, settings, server, reports=reports.write_fd, alive=alive)
@@ -105,10 +103,7 @@ class Master:
             "doorbell of tasks", lambda s: TaskDoorbell(s, settings.name, settings.spooler, scheduler.wake)
         )
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
-        listeners: list[ConnectionServer] = []
-        if (address := settings.listen) is not None:
-            send = partial(queues.send_external, allowed=settings.allow_remote)
-            listeners.append(loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send)))
+        listeners = _open_uwsgi_listener(settings, loop, queues)
         operations = ServerOperations(settings, dispatcher, queues, scheduler)
         changes = Changes(operations.status)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
@@ -131,6 +126,21 @@ class Master:
         dispatcher.observe(lambda _: changes.publish())
         log_progress(dispatcher, settings)
         return dispatcher
+
+
+def _follow_capacity(dispatcher: Dispatcher, queues: MasterQueues) -> None:
+    """Include in `workers` the workers that the supervisor expects."""
+    queues.admit(*dispatcher.supervisor.present_processes)
+    dispatcher.on(actions.Admit, lambda action: queues.admit(action.process))
+    dispatcher.on(actions.Vacate, lambda action: queues.vacate(action.process))
+
+
+def _open_uwsgi_listener(settings: ServerSettings, loop: Loop, queues: MasterQueues) -> list[ConnectionServer]:
+    """Listen for external signals, if an address for them is set."""
+    if (address := settings.listen) is None:
+        return []
+    send = partial(queues.send_external, allowed=settings.allow_remote)
+    return [loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send))]
 
 
 def _log_lost(queues: MasterQueues) -> None:

@@ -134,7 +134,7 @@ class ServerSettings:
         WorkerCount(),
         None,
         "Worker processes",
-        "N[..M]",
+        "N..M",
         shown_default="1, or the web server's number",
         details="With the command of a web server the default is the number in the command. `2..16`: the web server "
         "may have between 2 and 16 processes, see [web servers](../how-to/web-servers.md#more-and-fewer-workers). "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import importlib
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -57,6 +58,14 @@ def call_in_thread(function: Callable[..., _T], *arguments: object) -> _T:
         _OWN.pool = gevent_module("threadpool").ThreadPool(1)
     result: _T = _OWN.pool.apply(contextvars.copy_context().run, (function, *arguments))
     return result
+
+
+def make_epoll() -> select.epoll:
+    """Make an epoll object. gevent removes the class from the module `select`."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    make = getattr(select, "epoll", None) or monkey.get_original("select", "epoll")
+    epoll: select.epoll = make()
+    return epoll
 
 
 class _Greenlet:
