@@ -81,12 +81,20 @@ class Topology:
     """The processes that a server starts."""
 
     workers: int = 0
+    """Number of workers, or the most that there can be."""
     mules: int = 0
     farms: tuple[FarmSpec, ...] = ()
     spoolers: int = 0
+    min_workers: int | None = None
+    """Number of workers that the server always expects. The others come and go. None: it expects all of them."""
+
+    @property
+    def is_elastic(self) -> bool:
+        """True if workers come and go."""
+        return self.min_workers is not None and self.min_workers < self.workers
 
     def processes(self) -> tuple[Identity, ...]:
-        """Return all processes that receive signals."""
+        """Return all processes that receive signals, also the workers that may come later."""
         return (
             *(Identity("worker", number) for number in range(1, self.workers + 1)),
             *(Identity("mule", number) for number in range(1, self.mules + 1)),

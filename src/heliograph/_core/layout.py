@@ -35,6 +35,7 @@ _ENTRY = struct.Struct("=24sI4xQQ")
 _MAX_NAME_BYTES = 24
 
 _LOCKS_VERSION = 1
+_PRESENT_VERSION = 1
 
 
 class IncompatibleServer(ConfigError):
@@ -142,6 +143,7 @@ def _requests(topology: Topology) -> tuple[tuple[str, int, int], ...]:
         ("in_flight", processes * records.IN_FLIGHT_BYTES, records.FORMAT_VERSION),
         ("wakeups", wakeups.WAKEUP_BYTES, wakeups.FORMAT_VERSION),
         ("names", names.NAMES_BYTES, names.FORMAT_VERSION),
+        ("present", topology.workers, _PRESENT_VERSION),
         # Record locks of the kernel: one byte for each sender-only slot, one for allocating names.
         ("locks", MAX_SENDER_ONLY + 1, _LOCKS_VERSION),
     )

@@ -36,6 +36,7 @@ class SharedMemory:
         layout.check(os.pread(fd, layout.header_bytes, 0), os.fstat(fd).st_size)
         self.fd = fd
         self.processes = topology.processes()
+        self._is_elastic = topology.is_elastic
         self._order = {process: number for number, process in enumerate((*self.processes, Identity("master")))}
         self._first_sender_only = len(self._order)
         self._lock_offset = layout["locks"].offset
@@ -50,6 +51,8 @@ class SharedMemory:
         self.counters = Counters(part("counters"), self._first_sender_only + MAX_SENDER_ONLY)
         self.wakeups = WakeupWords(part("wakeups"))
         self.names = NameTable(part("names"))
+        self.present = part("present")
+        """A byte for each worker, 1 if `workers` includes it. Only the master writes it."""
         buffers = part("in_flight")
         self._in_flight = [
             buffers[i * IN_FLIGHT_BYTES : (i + 1) * IN_FLIGHT_BYTES] for i in range(self._first_sender_only)
@@ -89,6 +92,12 @@ class SharedMemory:
     def slot_number(self, process: Identity) -> int:
         """Return the index of a process's slot in `counters.slots`."""
         return self._order[process]
+
+    def present_workers(self) -> list[int] | None:
+        """Return the numbers of the workers that `workers` includes now. None: all of them, always."""
+        if not self._is_elastic:
+            return None
+        return [number for number, present in enumerate(self.present, 1) if present]
 
     def in_flight(self, process: Identity) -> memoryview:
         """Return the in-flight buffer of a process: the records that it has fetched and not finished."""

@@ -11,6 +11,7 @@ from heliograph._core.supervision.actions import Action
 from heliograph._core.supervision.events import Due, Event
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.loop import Service
+from heliograph.settings.options import ServerSettings
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -79,3 +80,13 @@ def _guarded(function: Callable[[A], None], argument: A) -> None:
         function(argument)
     except Exception:  # noqa: BLE001 - logged
         _LOG.exception("Cannot carry out %s", argument)
+
+
+def make_supervisor(settings: ServerSettings) -> Supervisor:
+    """Return the supervisor of a server that has not started yet."""
+    return Supervisor(
+        settings.topology,
+        settings.graceful_timeout,
+        with_web_server=bool(settings.command),
+        expected_workers=settings.expected_workers,
+    )

@@ -12,20 +12,20 @@ from functools import partial
 from heliograph import __version__
 from heliograph._core.supervision import actions
 from heliograph._core.supervision.events import StartRequested
-from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import ConnectionServer
 from heliograph.loop import Loop
-from heliograph.server.dispatcher import Dispatcher
+from heliograph.server.dispatcher import Dispatcher, make_supervisor
 from heliograph.server.inheritance import inherited_state, open_alive_pipe
 from heliograph.server.operations import ServerOperations
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
 from heliograph.server.processes.processes import Processes
 from heliograph.server.processes.web_server import WebServerProcess
+from heliograph.server.progress import log_progress
 from heliograph.server.server_queues import ServerQueues
 from heliograph.server.services.changes import Changes
 from heliograph.server.services.control import ControlServer
@@ -88,8 +88,9 @@ class Master:
         A stop is answered when all processes have exited and the next server can take the name and the addresses.
         """
         settings, queues = self._settings, MasterQueues(server)
-        supervisor = Supervisor(settings.topology, settings.graceful_timeout, with_web_server=bool(settings.command))
+        supervisor = make_supervisor(settings)
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
+        _follow_capacity(dispatcher, queues)
         reports = loop.open("reports", Reports)
         alive = open_alive_pipe(stack)
         inherited = partial(inherited_state, settings, server, reports=reports.write_fd, alive=alive)
@@ -102,10 +103,7 @@ class Master:
             "doorbell of tasks", lambda s: TaskDoorbell(s, settings.name, settings.spooler, scheduler.wake)
         )
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
-        listeners: list[ConnectionServer] = []
-        if (address := settings.listen) is not None:
-            send = partial(queues.send_external, allowed=settings.allow_remote)
-            listeners.append(loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send)))
+        listeners = _open_uwsgi_listener(settings, loop, queues)
         operations = ServerOperations(settings, dispatcher, queues, scheduler)
         changes = Changes(operations.status)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
@@ -126,16 +124,23 @@ class Master:
         dispatcher.on(actions.Log, lambda action: _LOG.log(action.level, "%s", action.text))
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))
         dispatcher.observe(lambda _: changes.publish())
-        _log_progress(dispatcher, settings)
+        log_progress(dispatcher, settings)
         return dispatcher
 
 
-def _log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:
-    """Log when the server is ready, and when a reload is complete."""
-    ready = f"Ready: {', '.join(map(str, settings.topology.processes()))} of {settings.app} (name {settings.name})"
-    complete = "Reload complete (generation %d, %.1f s)"
-    dispatcher.on(actions.Ready, lambda _: _LOG.info("%s", ready))
-    dispatcher.on(actions.ReloadComplete, lambda action: _LOG.info(complete, action.generation, action.seconds))
+def _follow_capacity(dispatcher: Dispatcher, queues: MasterQueues) -> None:
+    """Include in `workers` the workers that the supervisor expects."""
+    queues.admit(*dispatcher.supervisor.present_processes)
+    dispatcher.on(actions.Admit, lambda action: queues.admit(action.process))
+    dispatcher.on(actions.Vacate, lambda action: queues.vacate(action.process))
+
+
+def _open_uwsgi_listener(settings: ServerSettings, loop: Loop, queues: MasterQueues) -> list[ConnectionServer]:
+    """Listen for external signals, if an address for them is set."""
+    if (address := settings.listen) is None:
+        return []
+    send = partial(queues.send_external, allowed=settings.allow_remote)
+    return [loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send))]
 
 
 def _log_lost(queues: MasterQueues) -> None:

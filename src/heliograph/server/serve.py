@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def serve(  # noqa: PLR0913 - keywords, each an option of the command
     app: str,
     *,
-    workers: int | None = None,
+    workers: int | str | tuple[int, int] | None = None,
     mules: int = 0,
     farms: Mapping[str, Sequence[int]] | None = None,
     spooler: str | Path | None = None,
@@ -42,7 +42,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
 
     Args:
         app: `package.module`, `package.module:callable` or `path/app.py`. This process never imports it.
-        workers: Number of workers. By default 1, or the number in `command`.
+        workers: Number of workers. By default 1, or the number in `command`. `"2..16"` or `(2, 16)`: the processes of
+            `command` come and go, and at least 2 and at most 16 of them are workers. Without `command` it starts 2.
         mules: Number of mules.
         farms: Names of farms, each with the numbers of its mules.
         spooler: Start a spooler, and keep tasks in this directory. Without it tasks are in the state directory.

@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 from heliograph.application import AppSpec, current_directory
 from heliograph.exceptions import ConfigError
+from heliograph.settings.option_types import WorkerRange
 from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, Option, ServerSettings, options_of
 from heliograph.settings.processes import check_topology
 from heliograph.settings.web_server_command import count_workers
 
 Label = Callable[[Option], str]
 """Spelling of an option that the user sees: its flag, its variable or its keyword."""
+
+_WORKERS = next(row for row in OPTIONS if row.name == "workers")
 
 _Settings = TypeVar("_Settings", bound=ServerSettings)
 
@@ -36,14 +39,28 @@ def completed(settings: _Settings, label: Label) -> _Settings:
     local_command = settings.command if settings.engine == LOCAL else ()
     if settings.workers is None:
         settings = replace(settings, workers=count_workers(local_command, os.environ))
+    elif isinstance(settings.workers, WorkerRange):
+        settings = _elastic(settings, settings.workers, label)
     elif settings.workers == 0 and (local_command or settings.engine == UWSGI):
-        workers = next(row for row in OPTIONS if row.name == "workers")
-        raise ConfigError(f"{label(workers)} is too small: 0. Use 1 or more")
+        raise ConfigError(f"{label(_WORKERS)} is too small: 0. Use 1 or more")
     try:
         check_topology(settings.topology)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return settings
+
+
+def _elastic(settings: _Settings, workers: WorkerRange, label: Label) -> _Settings:
+    """Check a server whose workers come and go, and find out how many its web server starts."""
+    if settings.engine == UWSGI:
+        raise ConfigError(
+            f"{label(_WORKERS)} does not take {workers} with --engine uwsgi. Use {workers.most}, and its own option: "
+            f"-- --cheaper {workers.least}"
+        )
+    if not settings.command:
+        return settings
+    started = count_workers(settings.command, os.environ)
+    return replace(settings, expected_workers=max(workers.least, min(started, workers.most)))
 
 
 def create_spooler_directory(settings: ServerSettings) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from heliograph._core.signals.registry import check_num
 from heliograph._core.signals.targets import parse
@@ -53,6 +53,37 @@ class Integer:
         if value < self.minimum:
             raise ValueError(f"it is too small. Use {self.minimum} or more")
         return value
+
+
+class WorkerRange(NamedTuple):
+    """Numbers of workers between which a server adapts."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.least}..{self.most}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCount:
+    """A number of workers, or the least and the most number: `4`, `2..16`. A program may pass a pair as well."""
+
+    def from_text(self, text: str) -> int | WorkerRange:
+        least, dots, most = text.partition("..")
+        if not dots:
+            return Integer().from_text(text)
+        if not (least.isdecimal() and most.isdecimal()):
+            raise ValueError("it is not a number of workers. Use N or MIN..MAX, for example 2..16")
+        return _range(int(least), int(most))
+
+    def from_value(self, value: Any) -> int | WorkerRange:
+        if isinstance(value, str) and ".." in value:
+            return self.from_text(value)
+        if isinstance(value, tuple | list) and len(cast("Sequence[object]", value)) == len(WorkerRange._fields):
+            least, most = map(Integer().from_value, cast("Sequence[object]", value))
+            return _range(least, most)
+        return Integer().from_value(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +242,14 @@ class Farm:
             raise ValueError("it is not a mapping. Use names, each with the numbers of its mules")  # noqa: TRY004
         farms = cast("Mapping[str, Sequence[int]]", value)
         return tuple(_farm(name, mules) for name, mules in farms.items())
+
+
+def _range(least: int, most: int) -> int | WorkerRange:
+    if least < 1:
+        raise ValueError("MIN is too small. Use 1 or more")
+    if least > most:
+        raise ValueError("MIN is greater than MAX. Use MIN..MAX, for example 2..16")
+    return least if least == most else WorkerRange(least, most)
 
 
 def _farm(name: str, mules: Sequence[int]) -> FarmSpec:

@@ -32,6 +32,8 @@ from heliograph.settings.option_types import (
     Seconds,
     SignalNumbers,
     Text,
+    WorkerCount,
+    WorkerRange,
 )
 
 LOCAL, UWSGI = "local", "uwsgi"
@@ -125,15 +127,20 @@ class ServerSettings:
         variable="HELIOGRAPH_RUN_ENGINE",  # HELIOGRAPH_ENGINE selects the engine of an application
         keyword=False,
     )
-    workers: int | None = option(
-        Integer(),
+    expected_workers: int | None = None
+    """Number of processes that the command of a web server starts. None without one."""
+
+    workers: int | WorkerRange | None = option(
+        WorkerCount(),
         None,
         "Worker processes",
-        "N",
+        "N..M",
         shown_default="1, or the web server's number",
-        details="With the command of a web server the default is the number in the command.",
+        details="With the command of a web server the default is the number in the command. `2..16`: the web server "
+        "may have between 2 and 16 processes, see [web servers](../how-to/web-servers.md#more-and-fewer-workers). "
+        "Without one, the server starts 2.",
     )
-    mules: int = option(Integer(), 0, "Mules: processes for signals in the background", "N")
+    mules: int = option(Integer(), 0, "Mules: processes for background signals", "N")
     farms: tuple[FarmSpec, ...] = option(
         Farm(),
         (),
@@ -273,7 +280,8 @@ class ServerSettings:
     def topology(self) -> Topology:
         """The processes of the server."""
         workers = 1 if self.workers is None else self.workers
-        return Topology(workers, self.mules, self.farms, spoolers=int(self.spooler is not None))
+        least, most = workers if isinstance(workers, WorkerRange) else (None, workers)
+        return Topology(most, self.mules, self.farms, spoolers=int(self.spooler is not None), min_workers=least)
 
 
 OPTIONS = options_of(ServerSettings)

@@ -208,8 +208,8 @@ def handle():
     record("13")
 
 if "gunicorn" in sys.argv[0]:
-    import heliograph.engines.local.receiver
-    heliograph.engines.local.receiver.select = type("", (), {
+    import heliograph.engines.local.greenlets
+    heliograph.engines.local.greenlets.select = type("", (), {
         **vars(select), "epoll": staticmethod(epoll_that_fails_in_one_process)
     })
 """

@@ -56,17 +56,18 @@ def test_segments_of_every_count_are_sound_and_large_enough(kind: str) -> None:
 
 
 def test_segments_have_the_lengths_of_their_formats() -> None:
-    """Tables do not depend on the topology, and there is a lock for each sender-only slot and one for names."""
+    """There is a byte for each worker, and a lock for each sender-only slot and one for names."""
     for name, length in {
         "routes.live": TABLE_BYTES,
         "routes.staged": TABLE_BYTES,
         "names": NAMES_BYTES,
         "wakeups": WAKEUP_BYTES,
+        "present": 2,
         "locks": MAX_SENDER_ONLY + 1,
     }.items():
         assert SERVER[name].length == length
     assert sorted(segment.name for segment in SERVER.segments) == sorted(
-        ["routes.live", "routes.staged", "counters", "in_flight", "wakeups", "names", "locks"]
+        ["routes.live", "routes.staged", "counters", "in_flight", "wakeups", "names", "present", "locks"]
     )
 
 

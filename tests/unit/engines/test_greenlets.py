@@ -4,7 +4,7 @@ import sys
 import threading
 from types import SimpleNamespace
 
-from heliograph.engines.local import greenlets
+from heliograph.engines.local import greenlets, hub_receiver
 from heliograph.engines.local.receiver import Receiver
 from heliograph.engines.local.thread_receiver import ThreadReceiver
 
@@ -53,7 +53,10 @@ def test_a_plain_process_uses_a_thread():
     thread.join()
     assert not greenlets.is_patched()
     assert not greenlets.in_greenlet()
-    assert (greenlets.receiver_class(Receiver), greenlets.receiver_class(ThreadReceiver)) == (Receiver, ThreadReceiver)
+    assert (hub_receiver.receiver_class(Receiver), hub_receiver.receiver_class(ThreadReceiver)) == (
+        Receiver,
+        ThreadReceiver,
+    )
     assert run() is None
 
 
@@ -64,8 +67,8 @@ def test_a_process_with_replaced_threads_uses_a_greenlet(monkeypatch):
     assert spawned == [run]
     assert background.is_alive()
     assert greenlets.in_greenlet()
-    assert greenlets.receiver_class(ThreadReceiver) is greenlets.GreenletReceiver
-    assert greenlets.receiver_class(Receiver) is greenlets.HubReceiver
+    assert hub_receiver.receiver_class(ThreadReceiver) is hub_receiver.GreenletReceiver
+    assert hub_receiver.receiver_class(Receiver) is hub_receiver.HubReceiver
 
 
 def test_a_preloaded_application_in_a_new_gevent_worker_uses_a_greenlet(monkeypatch):

@@ -16,7 +16,7 @@ from heliograph.cli.run import START, make_run_command
 from heliograph.exceptions import ConfigError
 from heliograph.models import FarmSpec, Topology
 from heliograph.settings.make import completed, create_spooler_directory, from_keywords
-from heliograph.settings.option_types import Integer
+from heliograph.settings.option_types import Integer, WorkerRange
 from heliograph.settings.options import (
     ENGINES,
     LOCAL,
@@ -153,6 +153,25 @@ def test_a_program_gets_a_config_error_with_the_keyword_and_the_value(keywords, 
     """For everything that a server cannot have."""
     with pytest.raises(ConfigError, match=says):
         from_keywords("tasks", (), keywords)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [((), None), (("gunicorn", "-w", "3"), 3), (("gunicorn",), 2), (("gunicorn", "-w", "9"), 4)],
+)
+def test_a_range_of_workers_makes_space_for_the_most(command, expected):
+    """At first the server expects the number in the command, within the range."""
+    settings = from_keywords("tasks", command, {"workers": "2..4"})
+    assert settings.topology == Topology(4, min_workers=2)
+    assert settings.topology.is_elastic
+    assert settings.expected_workers == expected
+
+
+def test_a_range_of_workers_is_not_for_uwsgi():
+    """uWSGI has an option of its own."""
+    settings = ServerSettings(APP, workers=WorkerRange(2, 4), engine=UWSGI)
+    with pytest.raises(ConfigError, match=r"--workers does not take 2\.\.4 .* --cheaper 2"):
+        completed(settings, lambda row: row.flag)
 
 
 def test_keywords_become_settings(tmp_path):

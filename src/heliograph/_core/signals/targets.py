@@ -14,6 +14,7 @@ The words come from uWSGI (`core/signal.c`, `uwsgi_route_signal`). Unlike in uWS
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,18 +62,31 @@ def available(topology: Topology) -> tuple[str, ...]:
     return tuple(words)
 
 
-def queues(target: Target, topology: Topology, active_workers: tuple[int, ...] | None = None) -> tuple[Queue, ...]:
+def queues(
+    target: Target,
+    topology: Topology,
+    active_workers: Sequence[int] | None = None,
+    present_workers: Sequence[int] | None = None,
+) -> tuple[Queue, ...]:
     """Return the queues that get one copy each of a signal to this target.
 
-    `active_workers` are the numbers of the workers that are active now. Default: all workers.
+    `active_workers` are the numbers of the workers that are active now, `present_workers` those that the server expects
+    now, if they come and go. Default: all workers.
     """
     if target.scope == "any":
         return (Queue(target.kind, 0),)
     if target.scope == "one":
         return (Queue(target.kind, target.number),)
-    count = topology.mules if target.kind == "mule" else topology.workers
-    numbers = active_workers if target.scope == "active" and active_workers is not None else range(1, count + 1)
-    return tuple(Queue(target.kind, number) for number in numbers)
+    if target.kind == "mule":
+        return tuple(Queue("mule", number) for number in range(1, topology.mules + 1))
+    known = active_workers if target.scope == "active" else present_workers
+    numbers = range(1, topology.workers + 1) if known is None else known
+    return tuple(Queue("worker", number) for number in numbers)
+
+
+def varies(target: Target, topology: Topology) -> bool:
+    """Return True if the number of queues of a target changes while the server runs."""
+    return target.scope == "active" or (target.scope == "all" and target.kind == "worker" and topology.is_elastic)
 
 
 def queues_read_by(process: Identity, topology: Topology) -> tuple[Queue, ...]:

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from heliograph.models import SIGNALS
 
-CounterName = Literal["sent", "started", "done", "failed", "waiters", "redelivered", "dropped"]
+CounterName = Literal["sent", "started", "done", "failed", "waiters", "redelivered", "dropped", "copies", "vacated"]
 COUNTERS: tuple[CounterName, ...] = get_args(CounterName)
 
 PROCESS_WORDS = ("rejected", "pid")
@@ -58,7 +58,12 @@ class ProcessCounters:
     redelivered: memoryview[int]
     """Signals that the master redelivered after the process that had them in flight was killed."""
     dropped: memoryview[int]
-    """Signals that the master did not redeliver: too many attempts, time limit exceeded, or `redeliver=False`."""
+    """Signals that the master did not redeliver: too many attempts, time limit exceeded, `redeliver=False`, or a
+    worker number that was vacated."""
+    copies: memoryview[int]
+    """Records that `send()` wrote for targets whose number of receivers changes. For the others, `sent` tells it."""
+    vacated: memoryview[int]
+    """Records that the master dropped, before a handler got them, because a worker number was vacated."""
 
     def __init__(self, words: memoryview[int]) -> None:
         self._words = words

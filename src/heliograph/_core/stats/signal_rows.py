@@ -6,7 +6,7 @@ from typing import Any
 
 from heliograph._core.signals.names import NameTable
 from heliograph._core.signals.routes import Route, Routes
-from heliograph._core.signals.targets import parse, queues
+from heliograph._core.signals.targets import parse, queues, varies
 from heliograph._core.stats.counters import CounterName, Counters
 from heliograph.models import SIGNALS, Topology
 
@@ -20,10 +20,17 @@ def signal_rows(
 
     def row(num: int, route: Route) -> dict[str, Any]:
         totals: dict[str, int] = {counter: counters.total(counter, num) for counter in _SHOWN}
-        copies = len(queues(parse(route.target, topology), topology))
         # A process that was killed between an action and its counter left the difference off by one.
-        difference = totals["sent"] * copies + totals["redelivered"] - totals["started"]
+        difference = unstarted(counters, num, route.target, topology)
         facts = {"num": num, "name": names[num], "target": route.target, "handler": route.handler}
         return {**facts, **totals, "queued": max(0, min(difference, queued))}
 
     return [row(num, route) for num in range(SIGNALS) if (route := routes[num]) is not None]
+
+
+def unstarted(counters: Counters, num: int, target: str, topology: Topology) -> int:
+    """Return the number of records of a signal that were sent and not taken by a handler, according to the counters."""
+    parsed, total = parse(target, topology), counters.total
+    copies = len(queues(parsed, topology))
+    sent = total("copies", num) if varies(parsed, topology) else total("sent", num) * copies
+    return sent + total("redelivered", num) - total("started", num) - total("vacated", num)

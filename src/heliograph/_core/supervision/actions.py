@@ -66,6 +66,20 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """Include a worker in the target `workers` from now on."""
+
+    process: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Vacate:
+    """Exclude a worker from the target `workers`, and drop what is queued for it: it left for good."""
+
+    process: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Send SIGTERM: the process finishes what is in flight and exits."""
 
@@ -125,6 +139,8 @@ Action = (
     | StartCommand
     | ReloadCommand
     | Watch
+    | Admit
+    | Vacate
     | Drain
     | Kill
     | Log

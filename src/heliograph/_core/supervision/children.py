@@ -76,6 +76,10 @@ class Child:
     """True if it has reported that it receives signals."""
     early_exits: int = 0
     """Number of times in a row that it exited soon after its start."""
+    expected: bool = True
+    """False for a worker number that is not in use now, on a server whose workers come and go."""
+    vacate_at: float = NEVER
+    """Time at which its number is vacated, if no process takes it before."""
     hung_up: bool = False
     """True if it got SIGHUP. A command that has not installed its handler yet exits because of it."""
     deadline: float = NEVER
@@ -104,12 +108,16 @@ class Child:
 class Children:
     """The children of a server, in the order in which they are started."""
 
-    def __init__(self, topology: Topology, *, with_web_server: bool) -> None:
+    def __init__(self, topology: Topology, *, with_web_server: bool, expected_workers: int | None = None) -> None:
+        """`expected_workers` is the number of workers that the server expects at first. None: all, or the least."""
+        expected = topology.min_workers if expected_workers is None else expected_workers
         table = dict.fromkeys(topology.processes(), FORKED)
         if with_web_server:
             table |= {process: JOINED for process in table if process.role == "worker"}
             table[WEB_SERVER] = WEB_COMMAND
         self._children = {process: Child(process, policy) for process, policy in table.items()}
+        for child in self:
+            child.expected = expected is None or child.identity.role != "worker" or child.identity.number <= expected
 
     def __iter__(self) -> Iterator[Child]:
         return iter(self._children.values())
@@ -120,7 +128,7 @@ class Children:
     @property
     def deadline(self) -> float:
         """Earliest deadline of a child."""
-        return min((child.deadline for child in self), default=NEVER)
+        return min((min(child.deadline, child.vacate_at) for child in self), default=NEVER)
 
     @property
     def joining(self) -> list[Child]:
@@ -130,7 +138,7 @@ class Children:
     @property
     def counted(self) -> list[Child]:
         """Children without which the server is not ready."""
-        return [child for child in self if child.policy.counts_for_ready]
+        return [child for child in self if child.policy.counts_for_ready and child.expected]
 
     @property
     def accept_joins(self) -> bool:
@@ -157,4 +165,4 @@ class Children:
     def not_joined(self) -> list[str]:
         """Return the names of the workers that no process has become since the web server was started."""
         start = max((child.since for child in self if child.policy.proven_by_joins), default=-NEVER)
-        return [str(child.identity) for child in self.joining if child.since < start]
+        return [str(child.identity) for child in self.joining if child.since < start and child.expected]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from heliograph._core.supervision.children import NEVER, Children
+from heliograph._core.supervision.capacity import Capacity
+from heliograph._core.supervision.children import NEVER, WEB_SERVER, Children
 from heliograph._core.supervision.loads import Loads
 from heliograph._core.supervision.progress import Progress
 from heliograph._core.supervision.stopping import Stop
@@ -19,14 +20,20 @@ class ServerState:
     graceful_timeout: float = 30.0
     with_web_server: bool = False
     """True if the workers are processes of a web server."""
+    expected_workers: int | None = None
+    """Number of workers that the server expects at first, if workers come and go. None: the least number."""
     _children: Children = field(init=False)
     _loads: Loads = field(init=False)
     _stop: Stop = field(init=False)
+    _capacity: Capacity = field(init=False)
     _progress: Progress = field(init=False, default_factory=Progress)
     _join_warning_at: float = field(init=False, default=NEVER)
 
     def __post_init__(self) -> None:
-        self._children = Children(self.topology, with_web_server=self.with_web_server)
+        self._children = Children(
+            self.topology, with_web_server=self.with_web_server, expected_workers=self.expected_workers
+        )
+        self._capacity = Capacity(self.topology, self.graceful_timeout)
         self._loads = Loads(self.graceful_timeout)
         self._stop = Stop(self.graceful_timeout)
 
@@ -92,10 +99,14 @@ class ServerState:
 
     @property
     def vacant_workers(self) -> frozenset[Identity]:
-        """Workers that a stop does not wait for: they have exited for good, or are overdue and have never joined."""
+        """Workers that a stop does not wait for.
+
+        They have exited for good, or are overdue and have never joined, or their numbers are not in use.
+        """
         stage = self._stop.stage(self._children) if self.stopping else 0
         overdue = self._join_warning_at == NEVER
-        return frozenset(
+        unused = frozenset(child.identity for child in self._children if not child.expected)
+        return unused | frozenset(
             child.identity
             for child in self._children.joining
             if child.policy.counts_for_idle and (child.policy.stop_stage < stage or (overdue and not child.generation))
@@ -112,6 +123,11 @@ class ServerState:
     def is_external(self, process: Identity) -> bool:
         """Return True if the web server starts this process, not the master."""
         return self._children[process].policy.origin == "join"
+
+    @property
+    def present_processes(self) -> tuple[Identity, ...]:
+        """The processes of the server, without workers that have left or not come yet."""
+        return tuple(child.identity for child in self._children if child.expected and child.identity != WEB_SERVER)
 
     def pids(self) -> dict[Identity, int]:
         """Return the process ids of the processes that run."""

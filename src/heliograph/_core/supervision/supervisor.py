@@ -16,7 +16,7 @@ Rules
 
 Web server
     The command is started when the application is loaded for the first time. Its processes join and become the workers.
-    The web server replaces them; a worker that leaves vacates its worker number.
+    The web server replaces them. `capacity` says which worker number a process gets.
     A reload sends SIGHUP to the command.
     If the command exits, it is restarted, also after exit code 0: `uvicorn --limit-max-requests` exits to be restarted.
     Exception: the server stops with it if no process had joined, or after exit code 0 if none had since its start. An
@@ -113,7 +113,7 @@ class Supervisor(ServerState):
         for child in self._children:
             if child.state == "running" and not self.stopping:
                 actions += self._reload_child(child, now)
-            elif child.state == "absent" and not self._stop.is_over_for(child, now):
+            elif child.state == "absent" and child.expected and not self._stop.is_over_for(child, now):
                 child.early_exits = 0
                 actions += self._start(child, now)
         return [*actions, *self._load_once_more(now)]
@@ -184,6 +184,7 @@ class Supervisor(ServerState):
         actions = _log_replacement(child)
         if child.policy.proven_by_joins:
             self._join_warning_at = now + JOIN_WARNING_AFTER
+            self._capacity.on_web_server_start(self._children, now)
         if self.stopping:
             child.deadline = self._stop.until(child)
             return [*actions, *(self._stop.drain(self._children) if self._stop.idle else [])]
@@ -199,11 +200,13 @@ class Supervisor(ServerState):
         return [Log(logging.ERROR, f"Cannot fork {child.identity} ({reason}), trying again in {child.delay():g} s")]
 
     def _on_join(self, pid: int, now: float) -> list[Action]:
-        free = next((child for child in self._children.joining if child.state == "absent"), None)
-        if self.worker_of(pid) is not None or free is None or not self._children.accept_joins:
+        if self.worker_of(pid) is not None or not self._children.accept_joins:
             return []
+        free, actions = self._capacity.assign(pid, self._children, now)
+        if free is None:
+            return actions
         free.start(pid, self.generation, now)
-        return [do.Watch(free.identity, pid), *_log_replacement(free)]
+        return [*actions, do.Watch(free.identity, pid), *_log_replacement(free)]
 
     # Replacing processes, and processes that exit
 
@@ -230,6 +233,7 @@ class Supervisor(ServerState):
         # A web server may take long to notice that it cannot load its application, and serves nobody before.
         early = uptime < MIN_UPTIME or not self._children.proven(child, child.since)
         child.clear()
+        self._capacity.on_left(child, now)
         if child.policy.restart == "never" or self._stop.is_over_for(child, now):
             return not_told
         if was_told or event.expected:
@@ -260,6 +264,7 @@ class Supervisor(ServerState):
         if self._join_warning_at <= now:
             self._join_warning_at = NEVER
             actions += self._warn_not_joined()
+        actions += self._capacity.vacate(self._children, now)
         for generation, state in self._loads.overdue(now):
             actions += self._on_fork_server_overdue(generation, state, now)
         for child in self._children:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from heliograph._core.schedule.trigger_codec import to_json
 from heliograph._core.signals.records import Record, encode
 from heliograph._core.signals.routes import Route
-from heliograph._core.signals.targets import parse, queues
+from heliograph._core.signals.targets import parse, queues, varies
 from heliograph._core.signals.wakeups import wakeup_options, wakeup_target
 from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
-from heliograph.engines.local import greenlets
 from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_all
+from heliograph.engines.local.hub_receiver import receiver_class
 from heliograph.engines.local.process import LocalProcess
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.wakeups import LocalWakeups
@@ -131,13 +131,20 @@ class LocalEngine(LocalProcess):
     def signal(self, num: int, timeout: float) -> None:
         delivery = self._direct[num]
         if delivery is None:
-            self._deliver(num, self._broadcast.get(num) or self._deliveries(num), timeout)
+            self._send_to_all(num, timeout)
         else:
             try:
                 write(*delivery)
             except BlockingIOError:
                 self._deliver(num, [delivery], timeout)
         self._sent[num] += 1
+
+    def _send_to_all(self, num: int, timeout: float) -> None:
+        known = self._broadcast.get(num)
+        deliveries = self._deliveries(num) if known is None else known
+        self._deliver(num, deliveries, timeout)
+        if known is None:
+            self._slot.copies[num] += len(deliveries)
 
     def _deliveries(self, num: int) -> list[Delivery]:
         """Return the deliveries of a signal that is not in `_direct` or `_broadcast`."""
@@ -148,12 +155,16 @@ class LocalEngine(LocalProcess):
             )
         target = self._target_of(num)
         if target:
-            receivers = queues(parse(target, self._topology), self._topology, self._running_workers())
-            return [self._delivery(queue, num) for queue in receivers]
+            return [self._delivery(queue, num) for queue in self._receivers(target)]
         waiters = [process for process in self._topology.processes() if self._slot_of(process).waiters[num]]
         if not waiters:
             raise SignalNotRegistered(num, self.inherited.settings.app)
         return [self._delivery(self._own_queue(process), num) for process in waiters]
+
+    def _receivers(self, target: str) -> tuple[Queue, ...]:
+        parsed, present = parse(target, self._topology), self.memory.present_workers()
+        running = self._running_workers() if parsed.scope == "active" else ()
+        return queues(parsed, self._topology, running, present)
 
     def _target_of(self, num: int) -> str:
         """Return the target of a number in this process, or else on the server. Empty if it is not registered."""
@@ -243,7 +254,7 @@ class LocalEngine(LocalProcess):
         self._slot.pid = os.getpid()
         read = [self._own_queue(process), *(q for q in self._queues if not q.number and q.kind == process.role)]
         read += [Queue("farm", number) for number in self._topology.farms_of(process.number) if process.role == "mule"]
-        self.receiver = greenlets.receiver_class(self.receiver_class)(
+        self.receiver = receiver_class(self.receiver_class)(
             own=[self._reading_end(queue) for queue in read if self._readers(queue) == (process,)],
             shared=[self._reading_end(queue) for queue in read if self._readers(queue) != (process,)],
             in_flight=self.memory.in_flight(process),
@@ -270,9 +281,9 @@ class LocalEngine(LocalProcess):
         for num, text in list(self._targets.items()):  # in a web worker, another thread may still register
             target = parse(text, self._topology)
             deliveries = [self._delivery(queue, num) for queue in queues(target, self._topology)]
-            if len(deliveries) == 1:
+            if len(deliveries) == 1 and target.scope != "active":
                 self._direct[num] = deliveries[0]
-            elif target.scope == "all":
+            elif target.scope == "all" and not varies(target, self._topology):
                 self._broadcast[num] = deliveries
         hooks, self._hooks = self._hooks, []
         for hook in hooks:

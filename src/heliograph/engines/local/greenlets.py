@@ -1,29 +1,21 @@
-"""gevent: in a process whose threads it has replaced, signals are received and handled in a greenlet.
+"""gevent: greenlets in the place of threads, in a process whose threads it has replaced.
 
-In a web worker that greenlet runs on the same hub as the greenlets of the requests. In a mule it is the main one. It
-waits on the hub. Nothing here imports gevent in a process that does not use it.
+Nothing here imports gevent in a process that does not use it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import importlib
-import logging
+import select
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from heliograph.engines.local.receiver import Receiver
 from heliograph.engines.local.stacks import is_in, main_frames
-from heliograph.engines.local.thread_receiver import ThreadReceiver
-
-_LOG = logging.getLogger("heliograph.local")
 
 _T = TypeVar("_T")
-_READ = 1
-"""The event of a watcher: its descriptor can be read."""
 _WORKER_MODULE = "gunicorn.workers.ggevent"
 """Module of gunicorn's gevent workers. They replace threads after the arbiter has forked them."""
 
@@ -63,60 +55,24 @@ def call_in_thread(function: Callable[..., _T], *arguments: object) -> _T:
     An event loop needs that: asyncio and Django ask which loop runs in this thread, and all greenlets share one thread.
     """
     if _OWN.pool is None:
-        _OWN.pool = _gevent("threadpool").ThreadPool(1)
+        _OWN.pool = gevent_module("threadpool").ThreadPool(1)
     result: _T = _OWN.pool.apply(contextvars.copy_context().run, (function, *arguments))
     return result
 
 
-def receiver_class(plain: type[Receiver]) -> type[Receiver]:
-    """Return the class to use in this process instead of one that blocks the thread while it waits."""
-    if not is_patched():
-        return plain
-    return GreenletReceiver if issubclass(plain, ThreadReceiver) else HubReceiver
-
-
-class HubReceiver(Receiver):
-    """Waits on the hub, and lets the other greenlets run after each handler."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._gevent = _gevent()
-        self._hub = self._gevent.get_hub()
-        self._readable = self._hub.loop.io(self._epoll.fileno(), _READ)
-        self._poll = self._wait_on_hub
-
-    def abandon(self) -> None:
-        """Stop for good: the hub of a forked process has this greenlet too."""
-        super().abandon()
-        self._draining = True
-        self._readable.stop()
-
-    def _wait_on_hub(self, timeout: float) -> list[tuple[int, int]]:
-        found = self._epoll.poll(0)
-        if found or not timeout:
-            return found
-        with self._gevent.Timeout(timeout, False) if timeout > 0 else contextlib.nullcontext():
-            self._hub.wait(self._readable)
-        return self._epoll.poll(0)
-
-    def _handle(self, offset: int) -> None:
-        num = self._in_flight[offset + 1]
-        try:
-            super()._handle(offset)
-        except (self._gevent.Timeout, self._gevent.GreenletExit):  # no `Exception`, but they must not end the process
-            _LOG.exception("Handler of signal %d failed", num)
-        self._gevent.sleep(0)
-
-
-class GreenletReceiver(HubReceiver, ThreadReceiver):
-    """Waits on the hub of a web worker."""
+def make_epoll() -> select.epoll:
+    """Make an epoll object. gevent removes the class from the module `select`."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    make = getattr(select, "epoll", None) or monkey.get_original("select", "epoll")
+    epoll: select.epoll = make()
+    return epoll
 
 
 class _Greenlet:
     """A greenlet that begins when the current one waits."""
 
     def __init__(self, function: Callable[[], object]) -> None:
-        self._greenlet = _gevent().spawn(function)
+        self._greenlet = gevent_module().spawn(function)
 
     def is_alive(self) -> bool:
         return not self._greenlet.dead
@@ -138,5 +94,6 @@ def _is_forked_for_gevent() -> bool:
     return any(base.__module__ == _WORKER_MODULE for worker in workers for base in worker.__mro__)
 
 
-def _gevent(module: str = "") -> Any:
+def gevent_module(module: str = "") -> Any:
+    """Return the package gevent, or a module of it."""
     return importlib.import_module(f"gevent.{module}" if module else "gevent")

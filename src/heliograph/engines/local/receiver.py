@@ -20,12 +20,10 @@ import logging
 import os
 import select
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from heliograph._core.signals.records import (
     DONE,
@@ -36,6 +34,7 @@ from heliograph._core.signals.records import (
     unfinished,
 )
 from heliograph._core.stats.counters import ProcessCounters
+from heliograph.engines.local.greenlets import make_epoll
 from heliograph.engines.local.time_limits import TimeLimits
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
@@ -88,7 +87,7 @@ class Receiver:
         self._latest: list[int] = []
         self._alive = -1
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._epoll = _make_epoll()
+        self._epoll = make_epoll()
         self._poll: Callable[[float], list[tuple[int, int]]] = self._epoll.poll
         for fd in (*own, self._wake_read):
             self._epoll.register(fd, select.EPOLLIN)
@@ -342,11 +341,3 @@ class Receiver:
         self._end = max((offset // RECORD_BYTES + 1 for offset, _ in unfinished(self._in_flight)), default=0)
         while self._next < self._end and not self._done():
             self._run_in_flight()
-
-
-def _make_epoll() -> select.epoll:
-    """Make an epoll object. gevent removes the class from the module `select`."""
-    monkey: Any = sys.modules.get("gevent.monkey")
-    make = getattr(select, "epoll", None) or monkey.get_original("select", "epoll")
-    epoll: select.epoll = make()
-    return epoll

@@ -42,11 +42,7 @@ ATTACH_TIMEOUT = 2.0
 _INITIAL_POLL, _MAX_POLL = 0.01, 0.5
 """Seconds between two polls whether the process serves, or a worker number is free: the first and the longest."""
 _JOIN_TIMEOUT = 60.0
-"""Seconds after which a process that does not serve gives up, and one without a worker number logs a warning."""
-_NO_WORKER_NUMBER = (
-    "Process %d gets no signals: all %d worker numbers are taken. If the web server has more processes, start the "
-    "server with their number: heliograph run --workers N"
-)
+"""Seconds after which a process that does not serve gives up."""
 _UNKNOWN = (
     "Process %d registers what %s does not register, so it never runs: %s. Import its module there, or run "
     "`heliograph reload` if the code has changed"
@@ -232,18 +228,16 @@ class WebWorkerEngine(LocalEngine):
     def _await_worker_number(self) -> int:
         """Return a worker number, or 0 if this process leaves before one is free.
 
-        At a reload of the web server, the new processes start before the old ones leave.
+        At a reload of the web server, the new processes start before the old ones leave. The master logs that there are
+        more processes than worker numbers.
         """
-        pause, until = _INITIAL_POLL, time.monotonic() + _JOIN_TIMEOUT
+        pause = _INITIAL_POLL
         while not self._left:
             number = self._request_worker_number()
             if number:
                 return number
             time.sleep(pause)
             pause = min(pause * 1.5, _MAX_POLL)
-            if time.monotonic() > until:
-                until = float("inf")
-                _LOG.warning(_NO_WORKER_NUMBER, os.getpid(), self.topology.workers)
         return 0
 
     def _request_worker_number(self) -> int:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from heliograph._core.signals.records import FETCHED, Record, encode, unfinished
+from heliograph._core.signals.records import DONE, FETCHED, RECORD_BYTES, Record, decode, encode, unfinished
 from heliograph._core.signals.targets import parse, queues, readers_of
-from heliograph._core.stats.signal_rows import signal_rows
+from heliograph._core.stats.signal_rows import signal_rows, unstarted
 from heliograph.ipc.pipes import has_space, queued_records
 from heliograph.models import Identity, Queue
 from heliograph.server.server_queues import ServerQueues
+
+_LOG = logging.getLogger("heliograph.master")
 
 
 class MasterQueues:
@@ -27,13 +31,19 @@ class MasterQueues:
         self.find_wakeup = server.memory.find_wakeup
         self._baseline: dict[tuple[int, int], int] = {}
         """Balance of the counters of a signal (number, number of its queues) when nothing of it was queued."""
+        self._only_absent: set[int] = set()
+        """Signals that are queued for workers only that have left: the next `send` adds no more there."""
 
     def send(self, num: int) -> bool:
         """Put a registered signal into all of its queues. Return False, and send nothing, if one of them is full.
 
         If another sender fills a queue at the same moment, that queue is left out and counted as rejected.
         """
-        pipes = [(number, self._pipes[number]) for number in map(self._order.index, self._queues_of(num))]
+        where = self._queues_of(num)
+        if num in self._only_absent:
+            self._only_absent.discard(num)
+            where = tuple(queue for queue in where if not (self._is_absent(queue) and self._content(queue)))
+        pipes = [(number, self._pipes[number]) for number in map(self._order.index, where)]
         if not all(has_space(write) for _, (_, write) in pipes):
             return False
         for place, (number, (_, write)) in enumerate(pipes):
@@ -45,7 +55,38 @@ class MasterQueues:
                 self._counters.count_rejected()
         if pipes:
             self._counters.sent[num] += 1
+            self._counters.copies[num] += len(pipes)
         return True
+
+    def admit(self, *processes: Identity) -> None:
+        """Include the workers among these processes in the target `workers`."""
+        for process in processes:
+            if process.role == "worker":
+                self._memory.present[process.number - 1] = 1
+
+    def vacate(self, worker: Identity) -> None:
+        """Exclude a worker from the target `workers`, and drop and log what is queued for it."""
+        self._memory.present[worker.number - 1] = 0
+        dropped = Counter(self._take_own(worker))
+        for num, count in dropped.items():
+            self._counters.dropped[num] += count
+            self._counters.vacated[num] += count
+        if not dropped:
+            _LOG.info("Vacated %s: its process left, and no other took its number", worker)
+            return
+        listed = ", ".join(f"signal {num} ({count})" for num, count in sorted(dropped.items()))
+        text = "Vacated %s, dropping %d queued signals: its process left, and no other took its number. Dropped: %s"
+        _LOG.warning(text, worker, dropped.total(), listed)
+
+    def _take_own(self, worker: Identity) -> Iterator[int]:
+        """Empty the queue of a worker and what its last process had in flight. Yield the numbers of the signals."""
+        in_flight = self._memory.in_flight(worker)
+        for offset, record in unfinished(in_flight):
+            in_flight[offset] = DONE
+            yield record.num
+        fd, _ = self._pipes[self._order.index(Queue("worker", worker.number))]
+        while queued_records(fd):
+            yield decode(os.read(fd, RECORD_BYTES)).num
 
     def find(self, signal: str) -> list[int]:
         """Return the registered signals with that number or name, else those whose handler is `module:function`."""
@@ -72,17 +113,31 @@ class MasterQueues:
         The content of a pipe cannot be inspected, so the counters tell which signals are in it. A process that is
         killed between an action and its counter update leaves the counters off by one permanently. Therefore they are
         compared with their values at a time when nothing was queued.
+
+        If workers come and go, a record that waits for a worker that has left does not hold back the others.
         """
         where = self._queues_of(num)
-        balance = self._balance(num, len(where))
-        queued = any(queued_records(self._pipes[self._order.index(queue)][0]) for queue in where)
+        balance = self._balance(num)
+        holders = [queue for queue in where if self._content(queue)]
         if self._is_fetched(num, where):  # After the queues, since a record moves from there to an in-flight buffer.
             return True
-        if queued:
-            return balance > self._baseline.get((num, len(where)), 0)
-        if balance == self._balance(num, len(where)):
+        if holders:
+            is_queued = balance > self._baseline.get((num, len(where)), 0)
+            if is_queued and all(map(self._is_absent, holders)):
+                self._only_absent.add(num)
+                return False
+            return is_queued
+        if balance == self._balance(num):
             self._baseline[num, len(where)] = balance
         return False
+
+    def _content(self, queue: Queue) -> int:
+        return queued_records(self._pipes[self._order.index(queue)][0])
+
+    def _is_absent(self, queue: Queue) -> bool:
+        """Return True if this is the queue of a worker that has left, on a server whose workers come and go."""
+        is_own = self._topology.is_elastic and queue.kind == "worker" and queue.number > 0
+        return is_own and not self._pid(Identity("worker", queue.number))
 
     def is_idle(self, without: frozenset[Identity] = frozenset()) -> bool:
         """Return True if nothing is queued or in flight, except for what only the processes `without` could take."""
@@ -111,13 +166,14 @@ class MasterQueues:
         memory = self._memory
         return signal_rows(memory.live, memory.names, memory.counters, self._topology, self.queued())
 
-    def _balance(self, num: int, copies: int) -> int:
+    def _balance(self, num: int) -> int:
         """Return the number of records of a signal that were sent and not taken, according to the counters."""
-        total = self._memory.counters.total
-        return total("sent", num) * copies + total("redelivered", num) - total("started", num)
+        route = self._memory.live[num]
+        return unstarted(self._memory.counters, num, route.target, self._topology) if route else 0
 
     def _is_fetched(self, num: int, where: Sequence[Queue]) -> bool:
-        readers = {process for queue in where for process in readers_of(queue, self._topology)}
+        present = (queue for queue in where if not self._is_absent(queue))
+        readers = {process for queue in present for process in readers_of(queue, self._topology)}
         return any(
             r.num == num and r.state == FETCHED
             for process in readers
@@ -132,7 +188,7 @@ class MasterQueues:
         running = tuple(
             process.number for process in self._memory.processes if process.role == "worker" and self._pid(process)
         )
-        return queues(target, self._topology, running)
+        return queues(target, self._topology, running, self._memory.present_workers())
 
     def _pid(self, process: Identity) -> int:
         return self._memory.counters.slots[self._memory.slot_number(process)].pid

@@ -1,6 +1,7 @@
 """Sending by the master, and its counts of queued signals. Real pipes and memory, no process."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -239,3 +240,64 @@ def test_find_takes_numbers_names_and_handlers(server):
     found = server.master_queues.find
     assert [found("8"), found("shop.tasks:refresh"), found("shop.tasks:Shop.close")] == [[8], [8, 9], [10]]
     assert [found("11"), found("shop.tasks:other"), found("shop.tasks.refresh"), found("")] == [[]] * 4
+
+
+@pytest.fixture
+def elastic(monkeypatch):
+    """A server with one to two workers. Both are present, and the first one runs."""
+    monkeypatch.setitem(globals(), "SERVER", replace(SERVER, min_workers=1))
+    server = Server()
+    server.master_queues.admit(WORKER1, WORKER2)
+    server.memory.counters.slots[server.memory.slot_number(WORKER1)].pid = 1
+    yield server
+    server.close()
+
+
+def test_a_broadcast_reaches_the_workers_that_are_present(elastic):
+    """A worker that was vacated gets no copy until it is admitted again."""
+    assert elastic.master_queues.send(2)
+    assert elastic.contents() == {"worker1": [2], "worker2": [2]}
+    elastic.master_queues.vacate(WORKER2)
+    assert elastic.master_queues.send(2)
+    assert elastic.contents() == {"worker1": [2]}
+    elastic.master_queues.admit(WORKER2)
+    assert elastic.master_queues.send(2)
+    assert elastic.contents() == {"worker1": [2], "worker2": [2]}
+
+
+def test_a_vacated_queue_is_dropped_and_logged(elastic, caplog):
+    """With what its last process had in flight. The counters say so."""
+    for _ in range(2):
+        assert elastic.master_queues.send(2)
+    elastic.send_external(Queue("worker", 2), WORKER2, FETCHED)
+    with caplog.at_level("INFO", "heliograph.master"):
+        elastic.master_queues.vacate(WORKER2)
+        elastic.master_queues.vacate(WORKER2)
+    first, second = caplog.records
+    assert "Vacated worker2, dropping 2 queued signals" in first.getMessage()
+    assert first.getMessage().endswith("Dropped: signal 2 (2)")
+    assert (first.levelname, second.levelname) == ("WARNING", "INFO")
+    assert elastic.contents() == {"worker1": [2, 2]}
+    assert elastic.counters.dropped[2] == 2
+
+
+def test_what_waits_for_an_absent_worker_does_not_hold_back_a_timer(elastic):
+    """The others get each run. The absent worker keeps one of them for its successor."""
+    worker1 = elastic.memory.counters.slots[elastic.memory.slot_number(WORKER1)]
+    for _ in range(3):
+        assert not elastic.master_queues.is_queued(2)
+        assert elastic.master_queues.send(2)
+        assert elastic.master_queues.is_queued(2)
+        worker1.started[2] += len(elastic.read(Queue("worker", 1)))
+    assert elastic.contents() == {"worker2": [2]}
+
+
+def test_the_row_of_a_broadcast_counts_the_copies_that_were_sent(elastic):
+    """However many workers there were at the time, without those that were dropped."""
+    assert elastic.master_queues.send(2)
+    elastic.master_queues.vacate(WORKER2)
+    assert elastic.master_queues.send(2)
+    elastic.memory.counters.slots[elastic.memory.slot_number(WORKER1)].started[2] += 1
+    assert elastic.master_queues.send(1)  # the total does not hide a wrong difference
+    (row,) = [row for row in elastic.master_queues.rows() if row["num"] == 2]
+    assert (row["sent"], row["started"], row["dropped"], row["queued"]) == (2, 1, 1, 1)

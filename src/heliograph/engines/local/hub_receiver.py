@@ -1,0 +1,64 @@
+"""Receivers for processes whose threads gevent has replaced: signals are received and handled in a greenlet.
+
+In a web worker that greenlet runs on the same hub as the greenlets of the requests. In a mule it is the main one. It
+waits on the hub.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+from heliograph.engines.local.greenlets import gevent_module, is_patched
+from heliograph.engines.local.receiver import Receiver
+from heliograph.engines.local.thread_receiver import ThreadReceiver
+
+_LOG = logging.getLogger("heliograph.local")
+
+_READ = 1
+"""The event of a watcher: its descriptor can be read."""
+
+
+def receiver_class(plain: type[Receiver]) -> type[Receiver]:
+    """Return the class to use in this process instead of one that blocks the thread while it waits."""
+    if not is_patched():
+        return plain
+    return GreenletReceiver if issubclass(plain, ThreadReceiver) else HubReceiver
+
+
+class HubReceiver(Receiver):
+    """Waits on the hub, and lets the other greenlets run after each handler."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._gevent = gevent_module()
+        self._hub = self._gevent.get_hub()
+        self._readable = self._hub.loop.io(self._epoll.fileno(), _READ)
+        self._poll = self._wait_on_hub
+
+    def abandon(self) -> None:
+        """Stop for good: the hub of a forked process has this greenlet too."""
+        super().abandon()
+        self._draining = True
+        self._readable.stop()
+
+    def _wait_on_hub(self, timeout: float) -> list[tuple[int, int]]:
+        found = self._epoll.poll(0)
+        if found or not timeout:
+            return found
+        with self._gevent.Timeout(timeout, False) if timeout > 0 else contextlib.nullcontext():
+            self._hub.wait(self._readable)
+        return self._epoll.poll(0)
+
+    def _handle(self, offset: int) -> None:
+        num = self._in_flight[offset + 1]
+        try:
+            super()._handle(offset)
+        except (self._gevent.Timeout, self._gevent.GreenletExit):  # no `Exception`, but they must not end the process
+            _LOG.exception("Handler of signal %d failed", num)
+        self._gevent.sleep(0)
+
+
+class GreenletReceiver(HubReceiver, ThreadReceiver):
+    """Waits on the hub of a web worker."""

@@ -1,0 +1,23 @@
+"""Log lines that say that a server is ready, and that a reload is complete."""
+
+from __future__ import annotations
+
+import logging
+
+from heliograph._core.supervision import actions
+from heliograph.server.dispatcher import Dispatcher
+from heliograph.settings.options import ServerSettings
+
+_LOG = logging.getLogger("heliograph.master")
+
+
+def log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:
+    """Log when the server is ready, and when a reload is complete."""
+
+    def log_ready(_: actions.Ready) -> None:
+        present = dispatcher.supervisor.present_processes
+        _LOG.info("Ready: %s of %s (name %s)", ", ".join(map(str, present)), settings.app, settings.name)
+
+    complete = "Reload complete (generation %d, %.1f s)"
+    dispatcher.on(actions.Ready, log_ready)
+    dispatcher.on(actions.ReloadComplete, lambda action: _LOG.info(complete, action.generation, action.seconds))
