@@ -87,8 +87,9 @@ class Master:
 
         A stop is answered when all processes have exited and the next server can take the name and the addresses.
         """
-        settings, queues = self._settings, MasterQueues(server)
+        settings = self._settings
         supervisor = Supervisor(settings.topology, settings.graceful_timeout, with_web_server=bool(settings.command))
+        queues = MasterQueues(server, lambda: not supervisor.generation)
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
         reports = loop.open("reports", Reports)
         alive = open_alive_pipe(stack)
@@ -139,6 +140,5 @@ def _log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:
 
 
 def _log_lost(queues: MasterQueues) -> None:
-    lost = queues.queued()
-    if lost:
+    if lost := queues.queued():
         _LOG.warning("Lost %d queued signals", lost)
