@@ -49,6 +49,8 @@ class AppSpec:
         Raises:
             ConfigError: The text has another form, or the file does not exist.
         """
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - programs pass it to `serve()`
+            raise ConfigError(f"invalid application: {text!r}. Pass its name, package.module or path/app.py.")
         location, colon, name = text.partition(":")
         if colon and not _CALLABLE.fullmatch(name):
             raise ConfigError(f"invalid application: {text!r}. Use the name of a callable after the colon.")

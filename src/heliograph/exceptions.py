@@ -193,8 +193,9 @@ class RemoteRejected(UwsgiconfException, ValueError):
 
     def __init__(self, num: int, remote: str) -> None:
         super().__init__(
-            f"{remote} rejected signal {num}: it has no handler, a full queue, or does not accept external signals. "
-            "Check the log of that server, and accept the signal with register_handler(remote=True) or --allow-remote."
+            f"{remote} rejected signal {num}: it has no handler, a full queue, does not accept external signals, or "
+            "is still loading. Check the log of that server, and accept the signal with register_handler(remote=True) "
+            "or --allow-remote."
         )
         self.num = num
         self.remote = remote

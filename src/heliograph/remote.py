@@ -41,8 +41,7 @@ def send_signal(num: int, remote: str, timeout: float = 5.0) -> None:
         RemoteUnreachable: There was no connection, no answer in time, or an answer of another protocol.
     """
     check_num(num)
-    if not (math.isfinite(timeout) and timeout > 0):
-        raise ValueError(f"not a timeout: {timeout!r}. Use seconds, more than 0")
+    _check_timeout(timeout)
     deadline = time.monotonic() + timeout
     try:
         with Address.parse(remote).connect(_left(deadline)) as sock:
@@ -90,8 +89,10 @@ def send_to(
         ConfigError: No such server runs, it has no handler for the signal, or the queue stayed full.
         SignalNumberError: The number is out of range.
         SignalTypeError: The signal is neither a number nor a text.
+        ValueError: The timeout is negative, or not a number.
     """
     text = signal if isinstance(signal, str) else str(check_num(signal))
+    _check_timeout(timeout or _RETRY_INTERVAL)
     path = _control_of(server, control)
     deadline = time.monotonic() + timeout
     while True:
@@ -102,6 +103,11 @@ def send_to(
             if error.code != "busy" or time.monotonic() + _RETRY_INTERVAL > deadline:
                 raise
         time.sleep(_RETRY_INTERVAL)
+
+
+def _check_timeout(timeout: float) -> None:
+    if isinstance(timeout, str) or not (math.isfinite(timeout) and timeout > 0):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"not a timeout: {timeout!r}. Use seconds, more than 0")
 
 
 def _control_of(server: str | None, control: str | Path | None) -> Path:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.exceptions import RemoteRejected
+
 HELIOGRAPH = [sys.executable, "-m", "heliograph"]
 APP = """
 @Signal(name="refresh").register_handler("worker")
@@ -130,3 +132,20 @@ def test_a_directory_with_any_name_works(tmp_path, name, locale, runtime):
         done = run(*HELIOGRAPH, "stop", cwd=directory)
         assert (done.returncode, done.stderr) == (0, "")
         server.stderr.read()
+
+
+def test_a_server_that_loads_says_soon(server):
+    """The command waits for the application, and the socket of external signals logs the reason."""
+    server.write("record('loads')\nblock_on('gate')\n" + APP.replace('name="refresh"', "1"))
+    server.launch("--socket", server.remote_socket, "--allow-remote", "1")
+    server.expect(1, "loads")
+    with pytest.raises(RemoteRejected, match="is still loading"):
+        server.send(1)
+    server.await_log(r"Rejected external signal: signal 1: the application is still loading. Send it again soon")
+    done = server.command("send", "1", "--timeout", "0.1")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "the application is still loading. Send it again soon" in done.stderr
+    waits = subprocess.Popen([*HELIOGRAPH, "send", "1", "--name", server.name], cwd=server.directory)
+    server.release("gate")
+    assert waits.wait(20) == 0
+    server.expect(1, "done")

@@ -27,7 +27,7 @@ _MAX_SLUG_BYTES = 40
 def server_name(name: str | None, directory: Path) -> str:
     """Return `name`, or a name derived from the directory. Raises: ConfigError: the name is not valid."""
     if name is not None:
-        if not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"invalid --name: {name!r}. Use letters, digits, dots and dashes, at most 64.")
         return name
     path = Path(os.path.abspath(directory))  # noqa: PTH100 - `resolve` follows links, and a link may change

@@ -32,6 +32,8 @@ class _PostForkHooks:
         """
 
         def add_(func: _Hook) -> _Hook:
+            if not callable(func):
+                raise SignalTypeError(f"invalid post-fork hook: {func!r}. Pass a callable.", func)
             if is_generator_function(func):
                 raise SignalTypeError(
                     f"invalid post-fork hook: {describe(func)} is a generator function, and a call would run none of "

@@ -284,7 +284,7 @@ def _wait(num: int | None, timeout: float | None) -> int:
 
 
 def _check_timeout(timeout: float) -> None:
-    if not timeout >= 0:
+    if isinstance(timeout, str) or not timeout >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"invalid timeout: {timeout!r}. Pass seconds, 0 or more.")
 
 

@@ -87,8 +87,8 @@ class Master:
 
         A stop is answered when all processes have exited and the next server can take the name and the addresses.
         """
-        settings, queues = self._settings, MasterQueues(server)
-        supervisor = make_supervisor(settings)
+        settings, supervisor = self._settings, make_supervisor(self._settings)
+        queues = MasterQueues(server, lambda: not supervisor.generation)
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
         _follow_capacity(dispatcher, queues)
         reports = loop.open("reports", Reports)
@@ -144,6 +144,5 @@ def _open_uwsgi_listener(settings: ServerSettings, loop: Loop, queues: MasterQue
 
 
 def _log_lost(queues: MasterQueues) -> None:
-    lost = queues.queued()
-    if lost:
+    if lost := queues.queued():
         _LOG.warning("Lost %d queued signals", lost)

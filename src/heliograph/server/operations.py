@@ -13,7 +13,7 @@ from heliograph.ipc.inherited import InheritedState
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.services.changes import STOPPING, Status
 from heliograph.server.services.control import Refused
-from heliograph.server.services.master_queues import MasterQueues
+from heliograph.server.services.master_queues import LOADING, MasterQueues
 from heliograph.server.services.scheduler import SchedulerService
 from heliograph.server.services.verbs import Operations
 from heliograph.settings.options import ServerSettings
@@ -85,6 +85,8 @@ class ServerOperations:
         """Send the signal with that name, number or handler. Return its number."""
         if self._dispatcher.supervisor.stopping:
             raise Refused("stopping", STOPPING)
+        if self._queues.is_loading():
+            raise Refused("busy", f"signal {signal!r} was not sent: {LOADING}.")
         found = self._queues.find(signal)
         if not found:
             raise Refused("failed", f"no handler is registered for the signal: {signal!r}. See `heliograph signals`.")

@@ -72,7 +72,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
 
     from heliograph.settings.make import from_keywords  # noqa: PLC0415 - only a program that serves imports it
 
-    return serve_settings(from_keywords(app, tuple(command), keywords))
+    return serve_settings(from_keywords(app, command, keywords))
 
 
 def serve_settings(settings: ServerSettings) -> int:

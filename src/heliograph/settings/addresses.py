@@ -47,6 +47,8 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read an address. Raises `ValueError` if the text is not one."""
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - programs pass it
+            raise ValueError(f"it is not a text. {FORMS}")  # noqa: TRY004 - one type for all reasons
         if not text or text.isdigit():
             raise ValueError(f"it is not an address. {FORMS}")
         if "/" in text or ":" not in text:

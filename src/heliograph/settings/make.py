@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,11 +23,13 @@ _WORKERS = next(row for row in OPTIONS if row.name == "workers")
 _Settings = TypeVar("_Settings", bound=ServerSettings)
 
 
-def from_keywords(app: str, command: tuple[str, ...], keywords: Mapping[str, Any]) -> ServerSettings:
+def from_keywords(app: str, command: Sequence[str], keywords: Mapping[str, Any]) -> ServerSettings:
     """Make the settings from the keywords of `serve()`. Raises `ConfigError`, naming the keyword."""
     rows = {row.name: row for row in OPTIONS}
     values = {name: _checked(rows[name], value) for name, value in keywords.items()}
-    settings = ServerSettings(AppSpec.parse(app, current_directory()), command=command, **values)
+    if isinstance(command, str) or not all(isinstance(word, str) for word in command):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f'command={command!r}: it is not a list of words. Use ["gunicorn", "-w", "4"]')
+    settings = ServerSettings(AppSpec.parse(app, current_directory()), command=tuple(command), **values)
     return completed(settings, lambda row: row.name)
 
 
@@ -35,6 +38,7 @@ def completed(settings: _Settings, label: Label) -> _Settings:
 
     Raises `ConfigError` for options that the engine does not have, and for processes that a server cannot have.
     """
+    _check_system(str(sys.platform))
     _check_engine(settings, label)
     local_command = settings.command if settings.engine == LOCAL else ()
     if settings.workers is None:
@@ -85,6 +89,14 @@ def _checked(row: Option, value: Any) -> Any:
         return row.type.from_value(value)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{row.name}={value!r}: {error}") from error
+
+
+def _check_system(platform: str) -> None:
+    if platform != "linux":
+        raise ConfigError(
+            f"a server needs Linux, and this system is {platform}. Set HELIOGRAPH_ENGINE=inline to run handlers in the "
+            "process that sends, as in tests."
+        )
 
 
 def _check_engine(settings: ServerSettings, label: Label) -> None:

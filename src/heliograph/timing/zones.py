@@ -17,6 +17,28 @@ from heliograph.models import CronRule
 LOCALTIME = Path("/etc/localtime")
 """The machine's zone, as zoneinfo data."""
 
+_LEGACY_AREAS = frozenset({"US", "Canada", "Brazil", "Chile", "Mexico"})
+_LEGACY_NAMES = frozenset({
+    *("Africa/Asmera", "Africa/Timbuktu", "America/Argentina/ComodRivadavia", "America/Atka", "America/Buenos_Aires"),
+    *("America/Catamarca", "America/Coral_Harbour", "America/Cordoba", "America/Ensenada", "America/Fort_Wayne"),
+    *("America/Godthab", "America/Indianapolis", "America/Jujuy", "America/Knox_IN", "America/Louisville"),
+    *("America/Mendoza", "America/Montreal", "America/Nipigon", "America/Pangnirtung", "America/Porto_Acre"),
+    *("America/Rainy_River", "America/Rosario", "America/Santa_Isabel", "America/Shiprock", "America/Thunder_Bay"),
+    *("America/Virgin", "America/Yellowknife", "Antarctica/South_Pole", "Asia/Ashkhabad", "Asia/Calcutta"),
+    *("Asia/Choibalsan", "Asia/Chongqing", "Asia/Chungking", "Asia/Dacca", "Asia/Harbin", "Asia/Istanbul"),
+    *("Asia/Kashgar", "Asia/Katmandu", "Asia/Macao", "Asia/Rangoon", "Asia/Saigon", "Asia/Tel_Aviv", "Asia/Thimbu"),
+    *("Asia/Ujung_Pandang", "Asia/Ulan_Bator", "Atlantic/Faeroe", "Atlantic/Jan_Mayen", "Australia/ACT"),
+    *("Australia/Canberra", "Australia/Currie", "Australia/LHI", "Australia/NSW", "Australia/North"),
+    *("Australia/Queensland", "Australia/South", "Australia/Tasmania", "Australia/Victoria", "Australia/West"),
+    *("Australia/Yancowinna", "Cuba", "Egypt", "Eire", "Europe/Belfast", "Europe/Kiev", "Europe/Nicosia"),
+    *("Europe/Tiraspol", "Europe/Uzhgorod", "Europe/Zaporozhye", "GB", "GB-Eire", "GMT+0", "GMT-0", "GMT0"),
+    *("Greenwich", "Hongkong", "Iceland", "Iran", "Israel", "Jamaica", "Japan", "Kwajalein", "Libya", "NZ"),
+    *("NZ-CHAT", "Navajo", "PRC", "Pacific/Enderbury", "Pacific/Johnston", "Pacific/Ponape", "Pacific/Samoa"),
+    *("Pacific/Truk", "Pacific/Yap", "Poland", "Portugal", "ROC", "ROK", "Singapore", "Turkey", "UCT", "Universal"),
+    *("W-SU", "Zulu"),
+})  # fmt: skip
+"""Older names of the time zone database, which new releases of Debian and Ubuntu ship in a package of their own."""
+
 _HEADER = struct.Struct(">4sc15x6l")
 _FIRST_TYPE = struct.Struct(">lbb4s")
 """RFC 8536: the header with its counts, and the first local time type."""
@@ -102,6 +124,8 @@ def _advice(tz: str) -> str:
     names = {name.lower(): name for name in available_timezones()}
     if not names:
         return "This machine has no time zone data: install the package tzdata."
+    if str(tz).partition("/")[0] in _LEGACY_AREAS or str(tz) in _LEGACY_NAMES:
+        return "Debian and Ubuntu have this name in the package tzdata-legacy: install it, or tzdata with pip."
     close = difflib.get_close_matches(str(tz).lower(), names, n=1)
     return f"Did you mean {names[close[0]]!r}?" if close else "Use an IANA name such as 'Europe/Berlin'."
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
-from zoneinfo import TZPATH, ZoneInfo
+from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
@@ -65,6 +65,19 @@ def test_path_or_wrong_type_is_rejected(name):
     with pytest.raises(ScheduleError, match="unknown time zone") as caught:
         zone_named(name)
     assert f"time zone: {name!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["US/Eastern", "Asia/Calcutta", "Europe/Kiev", "Japan"])
+def test_older_name_that_this_machine_lacks_names_the_package(name, monkeypatch):
+    """New releases of Debian and Ubuntu ship such names in a package of their own."""
+
+    def missing(key):
+        raise ZoneInfoNotFoundError(key)
+
+    missing.clear_cache = lambda: None
+    monkeypatch.setattr(zones, "ZoneInfo", missing)
+    with pytest.raises(ScheduleError, match=rf"unknown time zone: '{name}'\..*package tzdata-legacy: install it"):
+        zone_named(name)
 
 
 def test_misspelt_name_gets_a_suggestion():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from heliograph._core.signals.records import DONE, FETCHED, RECORD_BYTES, Record, decode, encode, unfinished
@@ -17,11 +17,16 @@ from heliograph.server.server_queues import ServerQueues
 
 _LOG = logging.getLogger("heliograph.master")
 
+LOADING = "the application is still loading. Send it again soon"
+"""Reason to reject a signal before the first code is loaded."""
+
 
 class MasterQueues:
     """Sends signals for the master, and counts what no process has taken yet."""
 
-    def __init__(self, server: ServerQueues) -> None:
+    def __init__(self, server: ServerQueues, is_loading: Callable[[], bool] = lambda: False) -> None:
+        """`is_loading` returns True until the application is loaded for the first time."""
+        self.is_loading = is_loading
         self._memory = server.memory
         self._topology = server.topology
         self._order = server.queues
@@ -99,7 +104,7 @@ class MasterQueues:
         """Send an external signal. Return the reason if it is rejected, else None."""
         route = self._memory.live[num]
         if route is None:
-            return "no handler is registered for it"
+            return LOADING if self.is_loading() else "no handler is registered for it"
         if not route.remote and num not in allowed:
             return "external processes may not send it (use --allow-remote or register_handler(remote=True))"
         if not self.send(num):
