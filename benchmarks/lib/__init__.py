@@ -21,6 +21,7 @@ servers          servers that run jobs: uWSGI, heliograph, the pipe
 shared_counters  counters that all processes of a server share
 stdlib_peers     Python processes that communicate through a pipe, a queue or an executor
 task_apps        the applications of the task queues
+task_backlog     heliograph with a thousand waiting tasks, and with a million
 task_client      the process that enqueues tasks
 task_counters    counters of tasks, shared through a file
 task_queues      the task queues to compare, and how to start them

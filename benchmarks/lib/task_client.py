@@ -9,10 +9,10 @@ import json
 import os
 import random
 import sys
-import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 from time import monotonic, monotonic_ns, sleep
 from typing import Any
 
@@ -80,8 +80,52 @@ def _timed(app: Any, counters: TaskCounters) -> int:
     while not counters.stamped():
         if monotonic() > lost:
             raise RuntimeError(f"the task was not run within {_LOST:g} s")
-        time.sleep(0.0002)
+        sleep(0.0002)
     return counters.stamped() - start
+
+
+def rounds(app: Any, count: int) -> dict[str, Any]:
+    """Enqueue 1,000 tasks in one call, wait until they have run, and so on. Return the tasks run per second."""
+    counters = TaskCounters(Path(os.environ[FOLDER_ENV]))
+    found: list[float] = []
+    for _ in range(count):
+        sleep(0.02)
+        counters.clear()
+        app.enqueue_many(1000)
+        lost = monotonic() + _LOST
+        while sum(counted.tasks for counted in counters.read()) < 1000:
+            if monotonic() > lost:
+                raise RuntimeError(f"1,000 tasks were not run within {_LOST:g} s")
+            sleep(0.001)
+        processes = counters.read()
+        spent = max(counted.last for counted in processes) - min(counted.first for counted in processes)
+        found.append(1000 / spent * 1e9)
+    return {"per_second": median(found)}
+
+
+def times(app: Any, count: int) -> dict[str, Any]:
+    """Enqueue tasks one by one, a millisecond after the last one. Return the nanoseconds of each."""
+    app.enqueue(_WARM_UP)
+    found: list[int] = []
+    for _ in range(count):
+        sleep(0.001)
+        start = monotonic_ns()
+        app.enqueue(1)
+        found.append(monotonic_ns() - start)
+    return {"ns": found}
+
+
+def defer(app: Any, count: int) -> dict[str, Any]:
+    """Enqueue tasks that are due tomorrow, 1,000 in one call."""
+    for _ in range(count // 1000):
+        app.defer_many(1000)
+    return {}
+
+
+def finish(app: Any, count: int) -> dict[str, Any]:
+    """Store finished tasks that are to be removed at once."""
+    app.finish_many(count)
+    return {}
 
 
 def setup(app: Any, _count: int) -> dict[str, Any]:
@@ -92,7 +136,8 @@ def setup(app: Any, _count: int) -> dict[str, Any]:
 
 
 _MEASUREMENTS: dict[str, Callable[[Any, int], dict[str, Any]]] = {
-    function.__name__: function for function in (enqueue, enqueue_many, append, latency, setup)
+    function.__name__: function
+    for function in (enqueue, enqueue_many, append, latency, rounds, times, defer, finish, setup)
 }
 
 

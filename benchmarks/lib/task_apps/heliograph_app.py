@@ -1,8 +1,15 @@
 """heliograph. The environment has the name of the server, and how safe a task is when `enqueue()` returns."""
 
+import json
+from datetime import timedelta
+
 from heliograph import task  # type: ignore[attr-defined]
+from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
+from heliograph.tasks import hosting  # type: ignore[import-not-found]
 from lib import task_work
 from lib.task_work import ARGUMENTS
+
+_BATCH = 16
 
 
 @task(target="mule")
@@ -26,6 +33,27 @@ def enqueue(number: int) -> None:
 def enqueue_many(number: int) -> None:
     """Enqueue tasks in one call."""
     count.enqueue_many([ARGUMENTS] * number)
+
+
+def defer_many(number: int) -> None:
+    """Enqueue tasks that are due tomorrow."""
+    count.using(run_after=timedelta(days=1)).enqueue_many([ARGUMENTS] * number)
+
+
+def finish_many(number: int) -> None:
+    """Store tasks that have run, and that are to be removed a microsecond later. No server runs meanwhile."""
+    name = f"{__name__}:count"
+    new = NewTask(name, "mule", json.dumps([ARGUMENTS, {}]).encode(), result_ttl=1)
+    tasks = hosting.store()
+    owner = tasks.own(hosting.now())
+    for _ in range(number // 1000):
+        tasks.enqueue([new] * 1000, hosting.now())
+        for _ in range(1000 // _BATCH + 1):
+            request = ClaimRequest("mule", hosting.now(), _BATCH, {name: TaskLimits()}, "bench")
+            for claim in owner.turn(request).claims:
+                owner.begin(claim, hosting.now())
+                owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"null"), hosting.now())
+    owner.close(hosting.now())
 
 
 def enqueue_timed() -> None:

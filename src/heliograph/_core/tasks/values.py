@@ -7,8 +7,10 @@ bytes: the store never looks into them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from heliograph._core.records import record
 
 MICROSECONDS = 1_000_000
 
@@ -40,7 +42,7 @@ class TaskStatus(StrEnum):
         return self not in {TaskStatus.READY, TaskStatus.RUNNING}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewTask:
     """A task that is to be stored."""
 
@@ -79,7 +81,7 @@ class NewTask:
     """The time from the end of the task to its removal."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stored:
     """The answer of the store to a new task."""
 
@@ -88,7 +90,7 @@ class Stored:
     """False: a task with the same unique key was waiting or running. `id` is its id."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rate:
     """At most `count` begun attempts in each `period` microseconds."""
 
@@ -96,7 +98,7 @@ class Rate:
     period: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskLimits:
     """The limits of a function, over all processes of the server."""
 
@@ -106,7 +108,7 @@ class TaskLimits:
     rate: Rate | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Claim:
     """A task that a process may run now. `token` names this claim: a write with an older one changes nothing."""
 
@@ -127,7 +129,7 @@ class Claim:
     expires: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Batch:
     """The claims that a process got from the store."""
 
@@ -141,7 +143,7 @@ class Batch:
     """The next time at which one could be claimed without another event: due, refilled or expired. None: never."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """The end of an attempt."""
 
@@ -159,7 +161,7 @@ class Outcome:
     """False: the server interrupted the attempt, which therefore does not count."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskRow:
     """A task as the store has it at one moment."""
 
@@ -192,7 +194,7 @@ class TaskRow:
     progress: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Paused:
     """A function or a target that was paused."""
 
@@ -202,7 +204,7 @@ class Paused:
     """The user and the process that paused it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClaimRequest:
     """The request of a process for tasks to run."""
 
