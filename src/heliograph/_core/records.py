@@ -6,7 +6,7 @@ A frozen dataclass sets each field through `object.__setattr__`, which takes 4 m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, dataclass_transform
+from typing import TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
 
@@ -14,5 +14,5 @@ _T = TypeVar("_T")
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type[_T]) -> type[_T]:
     """Make a class a dataclass with slots and a hash, whose values nobody changes."""
-    made: Any = dataclass(slots=True, unsafe_hash=True)(cls)
+    made: type[_T] = dataclass(slots=True, unsafe_hash=True)(cls)
     return made
