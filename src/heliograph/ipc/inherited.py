@@ -49,7 +49,7 @@ class ProcessSettings:
     tasks: str = ""
     """Absolute path of the directory of tasks."""
     task_sync: str = "disk"
-    """When a task counts as stored: `disk` or `process`."""
+    """Safety of a stored task: `disk` or `process`."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the master does for each Unix signal."""
+"""The reaction of the master to each Unix signal."""
 
 from __future__ import annotations
 

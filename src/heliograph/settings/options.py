@@ -161,7 +161,7 @@ class ServerSettings:
     task_sync: str = option(
         Choice(TASK_SYNC),
         "disk",
-        "When a task counts as stored: disk or process",
+        "Safety of a stored task: disk or process",
         "HOW",
         details="`disk`: when it is on the disk. `process`: when the operating system has it, which is faster and "
         "survives the end of every process, but a power cut may cost the tasks of the last moments.",

@@ -19,7 +19,7 @@ def counts(database: Database) -> Mapping[tuple[str, str, TaskStatus], int]:
     parts.append("SELECT kind, state, count(*) AS n FROM task WHERE state > 2 GROUP BY kind, state")
     sql = f"SELECT name, target, state, n FROM ({' UNION ALL '.join(parts)}) JOIN kind ON kind.id = kind"
     for name, target, state, count in database.read(sql):
-        key: tuple[str, str, TaskStatus] = name, target, STATUS[state]
+        key: tuple[str, str, TaskStatus] = name, target, STATUS[int(state)]
         found[key] = found.get(key, 0) + int(count)
     return found
 

@@ -157,6 +157,6 @@ class OwnerPage:
         memory = self._memory
         number, attempt, _, begun, finished, run_after, status, counts, kind, size = _BODY.unpack_from(memory, at)
         value = bytes(memory[at + _VALUE : at + _VALUE + size]) if kind == INLINE else None
-        outcome = Outcome(STATUSES[status], value, None, run_after, bool(counts))
+        outcome = Outcome(STATUSES[int(status)], value, None, run_after, bool(counts))
         lost = size if kind == LOST else 0
         return Entry(number, token, attempt, memory[at + _STATE], begun, finished, outcome, lost)

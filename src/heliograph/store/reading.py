@@ -74,7 +74,7 @@ def _seen(database: Database, row: tuple[Any, ...]) -> TaskRow:
         name=name,
         target=target,
         arguments=arguments,
-        status=STATUS[state],
+        status=STATUS[int(state)],
         priority=priority,
         run_after=run_after,
         expires=expires,

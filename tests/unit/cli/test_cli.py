@@ -105,6 +105,7 @@ def test_every_option_can_come_from_its_variable(started):
         "GRACEFUL_TIMEOUT": "5",
         "MAX_SIGNALS": "9",
         "TIME_LIMIT": "0.5",
+        "TASK_SYNC": "process",
     }
     env |= {"LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
@@ -125,6 +126,7 @@ def test_every_option_can_come_from_its_variable(started):
             graceful_timeout=5.0,
             max_signals=9,
             time_limit=0.5,
+            task_sync="process",
             log_level="error",
             log_config=Path("/dev/null"),
         )
