@@ -17,7 +17,11 @@ from heliograph.store.verifying import verify
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another program that writes. The processes of heliograph wait at the gate."""
 
-_LOG_LIMIT = 4 << 20
+LOG_PAGES = 4000
+"""Pages in the write-ahead log that make a commit write them into the database. That costs as much as many commits."""
+
+LOG_BYTES = LOG_PAGES * 4096
+"""Bytes of the log that stay after that. With fewer, it would be made anew each time."""
 
 EPOCH_BITS = 40
 """A sequence number has the epoch above these bits, so that each epoch has numbers of its own."""
@@ -30,7 +34,8 @@ def connect(path: str, *, sync: bool) -> sqlite3.Connection:
     )
     for pragma in (
         f"synchronous = {'FULL' if sync else 'NORMAL'}",
-        f"journal_size_limit = {_LOG_LIMIT}",
+        f"journal_size_limit = {LOG_BYTES}",
+        f"wal_autocheckpoint = {LOG_PAGES}",
         "cache_size = -8000",
         "secure_delete = OFF",
         "temp_store = MEMORY",
