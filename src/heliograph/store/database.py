@@ -90,6 +90,7 @@ class Database:
         self._inode = found.st_dev, found.st_ino
         self._log_inode = os.stat(self.log_path).st_ino
         self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+        self.identity.note_inode(found.st_ino)
 
     def check_before(self) -> None:
         """Check that the open files are still those of the directory. The caller holds the gate."""
@@ -238,7 +239,8 @@ class Database:
         self.read_lock, self.opening = threading.RLock(), threading.RLock()
 
     def _connections(self) -> list[sqlite3.Connection]:
-        return [self.writer] if self._reader is None else [self.writer, self._reader]
+        # The writer is the last one: its close is a checkpoint, and that of the reader is none.
+        return [self.writer] if self._reader is None else [self._reader, self.writer]
 
     def _close_connections(self) -> None:
         for connection in self._connections():
