@@ -24,13 +24,13 @@ from heliograph.store.faults import damaged, store_error
 from heliograph.store.gate import GATE_TIMEOUT, Gate
 from heliograph.store.identity import Identity
 from heliograph.store.kinds import Kinds
-from heliograph.store.opening import catch_up, connect, connect_to_read, create_or_verify
+from heliograph.store.opening import BUSY_TIMEOUT, catch_up, connect, connect_to_read, create_or_verify
 from heliograph.store.owners import OwnersFile
 from heliograph.store.verifying import verify
 from heliograph.store.writing import Writing
 
 MAX_LOG = 8 << 20
-"""Bytes of the write-ahead log that may stay while the store is idle."""
+"""Bytes of the write-ahead log that stay while the store is idle, at most."""
 
 
 class Database:
@@ -52,7 +52,7 @@ class Database:
         self.read_lock = threading.RLock()
         self._inode = (0, 0)
         self._log_inode = 0
-        self._opening = threading.RLock()
+        self.opening = threading.RLock()
         self.kinds = Kinds()
         self.unreachable: list[str] = []
         """Addresses of processes that waited for a task and are gone. The next transaction removes them."""
@@ -62,7 +62,7 @@ class Database:
         """Open everything if this process has not. Raises: StoreError: that failed, or the store is damaged."""
         if self.pid != os.getpid():
             self.forget()
-            with self._opening:
+            with self.opening:
                 if self.pid == 0:
                     self._open()
 
@@ -90,6 +90,7 @@ class Database:
         self._inode = found.st_dev, found.st_ino
         self._log_inode = os.stat(self.log_path).st_ino
         self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+        self.identity.note_inode(found.st_ino)
 
     def check_before(self) -> None:
         """Check that the open files are still those of the directory. The caller holds the gate."""
@@ -129,6 +130,16 @@ class Database:
     def _lost(self, reason: str) -> os.stat_result:
         self.abandon()
         raise damaged(self.directory, reason)
+
+    def enter(self) -> Gate:
+        """Open the store if need be, enter the gate, and return it. The caller leaves it."""
+        while True:
+            self.ready()
+            gate = self.gate
+            gate.__enter__()
+            if self.pid and self.gate is gate:
+                return gate
+            gate.__exit__(None, None, None)  # another thread found the store lost in the meantime
 
     def write(self, action: str) -> Writing:
         """Return a context manager for a transaction. An exception rolls it back."""
@@ -171,17 +182,19 @@ class Database:
 
     def shrink_log(self) -> bool:
         """Write the log into the database and empty it. Return False if a reader of another program prevents it."""
-        self.ready()
-        with self.gate:
+        gate = self.enter()
+        try:
             self.check_before()
             self.writer.execute("PRAGMA busy_timeout = 0").fetchall()
             try:
                 busy = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
-            except sqlite3.Error as error:
-                raise store_error(error, self.directory, "shrink the log of the store") from error
             finally:
-                self.writer.execute("PRAGMA busy_timeout = 5000").fetchall()
+                self.writer.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}").fetchall()
             self.check_after()
+        except sqlite3.Error as error:
+            raise store_error(error, self.directory, "shrink the log of the store") from error
+        finally:
+            gate.__exit__(None, None, None)
         return not busy
 
     def close(self) -> None:
@@ -212,7 +225,7 @@ class Database:
         """
         if self.pid in {0, os.getpid()}:
             return
-        self.read_lock, self._opening = threading.RLock(), threading.RLock()
+        self.reset_locks()
         if self.gate.depth:
             self.abandon()
         else:
@@ -221,8 +234,13 @@ class Database:
         self.gate.close()
         self.kinds.clear()
 
+    def reset_locks(self) -> None:
+        """Make the locks of threads anew, in a child that does not have the threads which held them."""
+        self.read_lock, self.opening = threading.RLock(), threading.RLock()
+
     def _connections(self) -> list[sqlite3.Connection]:
-        return [self.writer] if self._reader is None else [self.writer, self._reader]
+        # The writer is the last one: its close is a checkpoint, and that of the reader is none.
+        return [self.writer] if self._reader is None else [self._reader, self.writer]
 
     def _close_connections(self) -> None:
         for connection in self._connections():

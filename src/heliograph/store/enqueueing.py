@@ -63,16 +63,17 @@ def _row(task: NewTask, number: int, kind: int, now: int) -> tuple[object, ...]:
 
 def _enqueue_one(database: Database, task: NewTask, kind: int, now: int) -> str:
     # One statement is one transaction: this is faster than `Writing`.
-    gate = database.gate
-    with gate:
-        try:
-            database.check_before()
-            number = database.numbers(1)
-            database.writer.execute(_INSERT, _row(task, number, kind, now))
-        except sqlite3.Error as error:
-            raise store_error(error, database.directory, "enqueue") from error
+    gate = database.enter()
+    try:
+        database.check_before()
+        number = database.numbers(1)
+        database.writer.execute(_INSERT, _row(task, number, kind, now))
         database.check_after()
         database.identity.numbers[identity.COMMITTED] = number
+    except sqlite3.Error as error:
+        raise store_error(error, database.directory, "enqueue") from error
+    finally:
+        gate.__exit__(None, None, None)
     return database.ids.make(number)
 
 

@@ -7,6 +7,7 @@ else its connections would hold no lock at all.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ _WAIT = 5.0
 """Seconds that a fork waits for a transaction of another thread."""
 
 _opened: weakref.WeakSet[Database] = weakref.WeakSet()
-_held: list[Database] = []
+_held: list[threading.RLock] = []
 
 
 def register(database: Database) -> None:
@@ -29,22 +30,25 @@ def register(database: Database) -> None:
 
 def _before() -> None:
     for database in list(_opened):
+        if not database.opening.acquire(timeout=_WAIT):
+            continue
+        locks = [database.opening]
         if database.pid == os.getpid() and database.gate.lock.acquire(timeout=_WAIT):
             database.read_lock.acquire()
-            _held.append(database)
+            locks += [database.gate.lock, database.read_lock]
+        _held.extend(locks)
 
 
 def _after_in_parent() -> None:
     while _held:
-        database = _held.pop()
-        database.read_lock.release()
-        database.gate.lock.release()
+        _held.pop().release()
 
 
 def _after_in_child() -> None:
     _held.clear()
     OwnersFile.forget_all()
     for database in list(_opened):
+        database.reset_locks()
         database.forget()
 
 

@@ -35,7 +35,9 @@ _FIRST_NUMBER = 8
     OFFSET,
     JUMPED_AT,
     JUMP,
-) = range(_FIRST_NUMBER, _FIRST_NUMBER + 13)
+    DATABASE_INODE,
+    OWN_INODE,
+) = range(_FIRST_NUMBER, _FIRST_NUMBER + 15)
 """Indexes of `Identity.numbers`:
 
 * epoch, which grows when sequence numbers may have been lost
@@ -47,6 +49,7 @@ _FIRST_NUMBER = 8
 * 1: the database has been made
 * last time that a caller gave
 * time minus uptime, the time after the last jump ahead of the clock, and the size of that jump
+* inodes of the database and of this file: if only the first one has changed, somebody has replaced the database
 """
 
 
@@ -60,6 +63,7 @@ class Identity:
             if os.fstat(fd).st_size != _BYTES:
                 raise self._damaged(path)
             self._map = mmap.mmap(fd, _BYTES)
+            self._inode = os.fstat(fd).st_ino
         finally:
             os.close(fd)
         if self._map[:8] != _MAGIC:
@@ -89,6 +93,16 @@ class Identity:
     def is_same_boot(self) -> bool:
         """True if the machine has not restarted since `note_boot`."""
         return self._map[_BOOT : _BOOT + 16] == boot_id()
+
+    def was_replaced(self, inode: int) -> bool:
+        """Return True if the database has another inode than before, and this file has not."""
+        numbers = self.numbers
+        return numbers[OWN_INODE] == self._inode and numbers[DATABASE_INODE] != inode
+
+    def note_inode(self, inode: int) -> None:
+        """Note the inode of the database."""
+        self.numbers[DATABASE_INODE] = inode
+        self.numbers[OWN_INODE] = self._inode
 
     def note_boot(self) -> None:
         """Note that the store was opened since the start of the machine."""

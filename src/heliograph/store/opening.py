@@ -17,7 +17,11 @@ from heliograph.store.verifying import verify
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another program that writes. The processes of heliograph wait at the gate."""
 
-_LOG_LIMIT = 4 << 20
+LOG_PAGES = 4000
+"""Pages in the write-ahead log that make a commit write them into the database. That costs as much as many commits."""
+
+LOG_BYTES = LOG_PAGES * 4096
+"""Bytes of the log that stay after that. With fewer, it would be made anew each time."""
 
 EPOCH_BITS = 40
 """A sequence number has the epoch above these bits, so that each epoch has numbers of its own."""
@@ -30,7 +34,8 @@ def connect(path: str, *, sync: bool) -> sqlite3.Connection:
     )
     for pragma in (
         f"synchronous = {'FULL' if sync else 'NORMAL'}",
-        f"journal_size_limit = {_LOG_LIMIT}",
+        f"journal_size_limit = {LOG_BYTES}",
+        f"wal_autocheckpoint = {LOG_PAGES}",
         "cache_size = -8000",
         "secure_delete = OFF",
         "temp_store = MEMORY",
@@ -85,6 +90,7 @@ def _create(path: str, opened: Identity) -> None:
         migrate(connection)
         connection.execute("INSERT INTO meta (id, key, epoch, changes) VALUES (1, ?, 0, 0)", (opened.key,))
         connection.execute("COMMIT")
+    opened.note_inode(os.stat(path).st_ino)
     opened.numbers[identity.READY] = 1
     opened.flush()  # else a power cut could make a store with tasks look like one that was never made
 
@@ -92,15 +98,19 @@ def _create(path: str, opened: Identity) -> None:
 def _verify(directory: str, path: str, opened: Identity) -> None:
     """Check the database through a connection that does not write, so that a damaged one stays as it is."""
     try:
-        size = os.stat(path).st_size
+        found = os.stat(path)
     except FileNotFoundError:
         raise damaged(directory, "its database was removed") from None
-    if size == 0:
+    if found.st_size == 0:
         raise damaged(directory, "its database was emptied")
+    if opened.was_replaced(found.st_ino):
+        raise damaged(directory, "its database was replaced")
+    # Somebody else has written to the file, or a process was killed during a checkpoint.
+    thorough = found.st_mtime_ns != opened.numbers[identity.MODIFIED]
     extra = [path + suffix for suffix in ("-wal", "-shm") if not os.path.exists(path + suffix)]
     try:
         with contextlib.closing(connect_to_read(path)) as connection:
-            verify(connection, opened, directory)
+            verify(connection, opened, directory, thorough=thorough)
     except BaseException:
         for made in extra:
             with contextlib.suppress(FileNotFoundError):

@@ -151,7 +151,7 @@ class SqliteOwner:
 
     def _shrink_log(self, choice: Choice, now: int) -> None:
         """Shrink a long log while there is nothing to run."""
-        if self._database.log_size() > MAX_LOG // 2:
+        if self._database.log_size() > MAX_LOG:
             with contextlib.suppress(StoreError):
                 self._database.shrink_log()
             if self._database.log_size() > MAX_LOG:

@@ -34,17 +34,15 @@ class Writing:
 
     def __enter__(self) -> Self:
         database = self._database
-        database.ready()
-        database.gate.__enter__()
+        self._gate = database.enter()
         try:
-            database.ready()  # another thread may have found it lost
             database.check_before()
             writer = database.writer
             writer.execute("BEGIN IMMEDIATE")
             self._changes = writer.total_changes
             self.token = database.token()
         except BaseException as error:
-            database.gate.__exit__(None, None, None)
+            self._gate.__exit__(None, None, None)
             if isinstance(error, (sqlite3.Error, OSError)):
                 raise store_error(error, database.directory, self._action) from error
             raise
@@ -58,14 +56,13 @@ class Writing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        database = self._database
         try:
             if error is None:
                 error = self._commit()
             if error is not None:
                 self._undo(error)
         finally:
-            database.gate.__exit__(None, None, None)
+            self._gate.__exit__(None, None, None)
 
     def _commit(self) -> Exception | None:
         database = self._database

@@ -1,0 +1,391 @@
+"""A store that was damaged, emptied, removed, replaced or restored from a copy. No byte of it changes."""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from heliograph._core.tasks.values import NewTask, TaskStatus
+from heliograph.exceptions import StoreError
+from heliograph.store import schema
+from heliograph.store.restoring import restore
+from heliograph.store.sqlite import SqliteStore
+
+NOW = 1_800_000_000_000_000
+TASK = NewTask("shop:task", "mule")
+
+LEAVE_UNCLEAN = """
+import os, sys
+from heliograph._core.tasks.values import NewTask
+from heliograph.store.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1], sync=False)
+for _ in range(int(sys.argv[2])):
+    store.enqueue([NewTask("shop:task", "mule")], 1_800_000_000_000_000)
+store.cancel(store.find(limit=1)[0].id, 1_800_000_000_000_000)
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def opened(directory):
+    """A store that is in use."""
+    store = SqliteStore(directory, sync=False)
+    for _ in range(3):
+        store.enqueue([TASK], NOW)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def stopped(directory):
+    """A store whose last process was killed: its tasks are in the log."""
+    fill(directory, 200)
+    return directory
+
+
+def fill(directory, count):
+    subprocess.run([sys.executable, "-c", LEAVE_UNCLEAN, directory, str(count)], check=True)
+
+
+def database(directory):
+    return Path(directory, "tasks.db")
+
+
+def log(directory):
+    return Path(directory, "tasks.db-wal")
+
+
+def contents(directory):
+    """The bytes of all files but the shared memory, which has no data."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(directory).iterdir())
+        if path.is_file() and not path.name.endswith("-shm")
+    }
+
+
+def assert_refused(directory, reason="damaged"):
+    before = contents(directory)
+    store = SqliteStore(directory, sync=False)
+    for call in (
+        lambda: store.enqueue([TASK], NOW),
+        lambda: store.own(NOW),
+        store.find,
+    ):
+        with pytest.raises(StoreError, match=reason) as caught:
+            call()
+        assert isinstance(caught.value, OSError)
+        assert caught.value.path == directory
+    assert store.check() != []
+    store.close()
+    assert contents(directory) == before
+
+
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_an_unclean_stop_is_no_damage(stopped):
+    store = SqliteStore(stopped, sync=False)
+    assert len(store.find(limit=500)) == 200
+    assert store.check() == []
+    store.close()
+    again = SqliteStore(stopped)
+    assert len(again.find(limit=500)) == 200
+    again.close()
+
+
+def test_a_removed_log_is_noticed(stopped):
+    log(stopped).unlink()
+    assert_refused(stopped)
+
+
+def test_a_shortened_log_is_noticed(stopped):
+    os.truncate(log(stopped), log(stopped).stat().st_size - 100)
+    assert_refused(stopped)
+
+
+def test_a_byte_in_the_middle_of_the_log_is_noticed(stopped):
+    flip(log(stopped), log(stopped).stat().st_size // 2)
+    assert_refused(stopped)
+
+
+def test_a_byte_in_the_header_of_the_log_is_noticed(stopped):
+    flip(log(stopped), 4)
+    assert_refused(stopped)
+
+
+def test_an_emptied_database_is_noticed(stopped):
+    os.truncate(database(stopped), 0)
+    assert_refused(stopped)
+
+
+def test_a_removed_database_is_noticed(stopped):
+    database(stopped).unlink()
+    assert_refused(stopped)
+
+
+def test_a_removed_database_and_log_are_noticed(stopped):
+    for path in Path(stopped).glob("tasks.db*"):
+        path.unlink()
+    assert_refused(stopped)
+
+
+def test_a_removed_identity_is_noticed(stopped):
+    Path(stopped, "identity").unlink()
+    assert_refused(stopped, "identity")
+
+
+@pytest.mark.parametrize("bad", [b"", b"x" * 4096, b"x" * 100])
+def test_a_damaged_identity_is_noticed(stopped, bad):
+    Path(stopped, "identity").write_bytes(bad)
+    assert_refused(stopped, "identity")
+
+
+def test_a_damaged_header_of_the_database_is_noticed(stopped):
+    close_cleanly(stopped)
+    flip(database(stopped), 3)
+    assert_refused(stopped)
+
+
+def test_the_removal_of_shared_memory_is_no_damage(stopped):
+    Path(f"{database(stopped)}-shm").unlink()
+    store = SqliteStore(stopped)
+    assert len(store.find(limit=500)) == 200
+    store.close()
+
+
+def close_cleanly(directory):
+    store = SqliteStore(directory, sync=False)
+    store.find(limit=1)
+    store.close()
+    assert not log(directory).exists()
+
+
+@pytest.mark.parametrize("clean", [False, True])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_older_database_is_noticed(stopped, tmp_path, clean, in_place):
+    """With or without a newer log beside it, which SQLite would apply to it."""
+    close_cleanly(stopped)
+    shutil.copy(database(stopped), tmp_path / "copy")
+    fill(stopped, 300)
+    close_cleanly(stopped)
+    fill(stopped, 3)
+    if clean:
+        close_cleanly(stopped)
+    if in_place:
+        shutil.copy(tmp_path / "copy", database(stopped))
+    else:
+        (tmp_path / "copy").replace(database(stopped))
+    assert_refused(stopped)
+
+
+def test_the_database_of_another_store_is_noticed(stopped, tmp_path):
+    other = str(tmp_path / "other")
+    fill(other, 300)
+    close_cleanly(other)
+    close_cleanly(stopped)
+    shutil.copy(database(other), database(stopped))
+    assert_refused(stopped)
+
+
+def test_a_database_of_something_else_is_noticed(stopped):
+    close_cleanly(stopped)
+    database(stopped).unlink()
+    sqlite3.connect(database(stopped)).execute("CREATE TABLE x (y)").connection.close()
+    assert_refused(stopped)
+
+
+def test_a_copy_of_the_whole_directory_is_a_store(stopped, tmp_path):
+    copy = str(tmp_path / "copy")
+    shutil.copytree(stopped, copy)
+    store = SqliteStore(copy)
+    assert len(store.find(limit=500)) == 200
+    store.close()
+
+
+def test_a_newer_version_is_refused(stopped):
+    close_cleanly(stopped)
+    with sqlite3.connect(database(stopped)) as connection:
+        connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    connection.close()
+    assert_refused(stopped, "newer heliograph")
+
+
+def test_an_older_version_is_migrated(stopped, monkeypatch):
+    close_cleanly(stopped)
+    monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, "ALTER TABLE task ADD COLUMN extra TEXT"])
+    monkeypatch.setattr("heliograph.store.verifying.MIGRATIONS", schema.MIGRATIONS)
+    store = SqliteStore(stopped)
+    store.enqueue([TASK], NOW)
+    assert store.database.read("SELECT count(*), max(extra) FROM task") == [(201, None)]
+    assert store.database.read("PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
+    store.close()
+
+
+def test_a_migration_that_fails_changes_nothing(stopped, monkeypatch):
+    close_cleanly(stopped)
+    bad = [*schema.MIGRATIONS, "ALTER TABLE task ADD COLUMN extra TEXT;\nALTER TABLE nothing ADD COLUMN extra TEXT"]
+    monkeypatch.setattr(schema, "MIGRATIONS", bad)
+    monkeypatch.setattr("heliograph.store.verifying.MIGRATIONS", bad)
+    with pytest.raises(StoreError):
+        SqliteStore(stopped).find()
+    monkeypatch.undo()
+    store = SqliteStore(stopped)
+    assert len(store.find(limit=500)) == 200
+    store.close()
+
+
+def test_a_store_whose_making_was_interrupted_is_made_again(directory):
+    code = LEAVE_UNCLEAN.replace(
+        "store = ", "import heliograph.store.opening as o; o.migrate = lambda c: os._exit(0); store = "
+    )
+    subprocess.run([sys.executable, "-c", code, directory, "1"], check=True)
+    assert database(directory).exists()
+    store = SqliteStore(directory)
+    store.enqueue([TASK], NOW)
+    assert len(store.find()) == 1
+    store.close()
+
+
+# While the store is in use.
+
+
+def test_a_database_that_was_removed_in_use_is_noticed(opened, directory):
+    database(directory).unlink()
+    assert_lost(opened)
+
+
+def test_a_directory_that_was_removed_in_use_is_noticed(opened, directory):
+    shutil.rmtree(directory)
+    with pytest.raises(StoreError):
+        opened.enqueue([TASK], NOW)
+
+
+def test_a_database_that_was_replaced_in_use_is_noticed(opened, directory, tmp_path):
+    other = str(tmp_path / "other")
+    fill(other, 3)
+    close_cleanly(other)
+    database(other).replace(database(directory))
+    before = database(directory).read_bytes()
+    assert_lost(opened)
+    opened.close()
+    assert database(directory).read_bytes() == before
+
+
+def test_a_database_that_was_overwritten_in_use_is_noticed(opened, directory, tmp_path):
+    """By `cp backup tasks.db`: the file is the same one, and has other contents."""
+    other = str(tmp_path / "other")
+    fill(other, 300)
+    close_cleanly(other)
+    database(directory).write_bytes(database(other).read_bytes())
+    assert_lost(opened)
+
+
+def test_an_older_copy_over_a_database_in_use_is_noticed(opened, directory):
+    opened.database.shrink_log()
+    copy = database(directory).read_bytes()
+    for _ in range(300):
+        opened.enqueue([TASK], NOW)
+    opened.database.shrink_log()
+    opened.enqueue([TASK], NOW)
+    database(directory).write_bytes(copy)
+    assert_lost(opened)
+
+
+def test_a_database_that_was_emptied_in_use_is_noticed(opened, directory):
+    os.truncate(database(directory), 0)
+    assert_lost(opened)
+
+
+def test_a_log_that_was_removed_in_use_is_noticed(opened, directory):
+    log(directory).unlink()
+    with pytest.raises(StoreError, match="damaged"):
+        opened.enqueue([TASK], NOW)
+
+
+def assert_lost(store):
+    many = [TASK] * 3
+    for call in (lambda: store.enqueue([TASK], NOW), lambda: store.enqueue(many, NOW), lambda: store.own(NOW)):
+        with pytest.raises(StoreError, match="damaged"):
+            call()
+
+
+def test_a_file_that_was_only_touched_is_no_damage(opened, directory):
+    os.utime(database(directory))
+    opened.enqueue([TASK], NOW)
+    assert len(opened.find()) == 4
+
+
+def test_an_owner_of_a_lost_store_raises(opened, directory):
+    owner = opened.own(NOW)
+    database(directory).unlink()
+    with pytest.raises(StoreError):
+        owner.close(NOW)
+    with pytest.raises(StoreError):
+        opened.get(opened.database.ids.make(1))
+
+
+# Backups.
+
+
+def test_a_backup_can_be_restored(opened, directory, tmp_path):
+    steps = []
+    backup = str(tmp_path / "backup.db")
+    opened.backup(backup, lambda done, total: steps.append((done, total)))
+    assert steps[-1][0] == steps[-1][1] > 0
+    later = opened.enqueue([TASK], NOW)[0].id
+    ids = {row.id for row in opened.find()}
+    opened.close()
+    assert restore(directory, backup) == 3
+    again = SqliteStore(directory)
+    assert {row.id for row in again.find()} == ids - {later}
+    new = again.enqueue([TASK], NOW)[0].id
+    assert new not in ids
+    assert again.get(later) is None
+    assert again.check() == []
+    again.close()
+    assert Path(directory, "tasks.db.old").exists()
+
+
+def test_a_backup_does_not_overwrite_a_file(opened, tmp_path):
+    existing = tmp_path / "file"
+    existing.write_text("precious")
+    with pytest.raises(StoreError, match="exists"):
+        opened.backup(str(existing))
+    assert existing.read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+
+
+def test_a_backup_into_a_directory_that_is_missing_says_so(opened, tmp_path):
+    with pytest.raises(StoreError, match="cannot write the backup"):
+        opened.backup(str(tmp_path / "no" / "backup"))
+
+
+def test_what_is_left_can_be_accepted(stopped):
+    log(stopped).unlink()
+    assert_refused(stopped)
+    close_count = restore(stopped, None)
+    store = SqliteStore(stopped)
+    assert len(store.find(limit=500)) == close_count
+    old = {row.id for row in store.find(limit=500)}
+    assert store.enqueue([TASK], NOW)[0].id not in old
+    assert {row.status for row in store.find(statuses=[TaskStatus.READY], limit=1)} == {TaskStatus.READY}
+    store.close()
+
+
+def test_only_a_store_can_be_restored(opened, directory, tmp_path):
+    opened.close()
+    sqlite3.connect(tmp_path / "x").execute("CREATE TABLE x (y)").connection.close()
+    with pytest.raises(StoreError, match="no store of tasks"):
+        restore(directory, str(tmp_path / "x"))
+    with pytest.raises(StoreError):
+        restore(directory, str(tmp_path / "missing"))
+    assert len(SqliteStore(directory).find()) == 3
