@@ -2,5 +2,15 @@
 
 import pytest
 
-for module in ("delivery", "remote", "requirements", "signals", "targets", "triggers", "waiting"):
+for module in (
+    "delivery",
+    "remote",
+    "requirements",
+    "signals",
+    "targets",
+    "task_actions",
+    "tasks",
+    "triggers",
+    "waiting",
+):
     pytest.register_assert_rewrite(f"heliograph.testing.conformance.{module}")

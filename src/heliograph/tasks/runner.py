@@ -115,7 +115,7 @@ class Runner:
                 return
             self._run_batch(claimer, batch)
             if self._interrupted:
-                claimer.owner.close(now())
+                self._give_up(claimer)
                 return
             limit = _BATCH if time.monotonic() < until else 0
 

@@ -14,7 +14,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 __all__ = ["skip_unsupported"]
 
-LETTERS = {"S": "signals and handlers", "T": "targets", "D": "delivery", "K": "schedules"}
+LETTERS = {"S": "signals and handlers", "T": "targets", "D": "delivery", "K": "schedules", "J": "tasks"}
 """The subject of each letter in the id of a guarantee."""
 
 

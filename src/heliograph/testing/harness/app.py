@@ -140,6 +140,14 @@ _register_special_handlers()
 ATTEMPTS.make_registrations()
 
 
+# Tasks
+
+if not LAZY:
+    from heliograph.testing.harness import tasks
+
+    ATTEMPTS.results["tasks"] = sorted(tasks.TASKS)
+
+
 # Processes
 
 

@@ -14,12 +14,14 @@ from heliograph import engines
 from heliograph.engines.inline import InlineEngine
 from heliograph.runtime.handlers import REGISTRY
 from heliograph.runtime.triggers import TRIGGERS
+from heliograph.tasks.registry import TASKS
 from heliograph.testing.harness.agent import LOG, Job, outcome_of
 from heliograph.testing.harness.capabilities import HARNESSES
 from heliograph.testing.harness.harness import Harness, result_of
 from heliograph.testing.harness.signals import JOB_SIGNALS
 
 _APP = "heliograph.testing.harness.app"
+_TASKS = "heliograph.testing.harness.tasks"
 
 
 class InlineHarness(Harness):
@@ -49,7 +51,7 @@ def inline_harness(directory: Path) -> Generator[InlineHarness]:
     """Load the application with a new inline engine. Restore the registrations of this process afterwards."""
     engine = InlineEngine()
     os.environ[LOG] = str(directory / "handled")
-    sys.modules.pop(_APP, None)
+    _forget_application()
     try:
         with _empty_registries(), engines.using(engine):
             from heliograph.testing.harness import app
@@ -57,12 +59,19 @@ def inline_harness(directory: Path) -> Generator[InlineHarness]:
             yield InlineHarness(engine, app, directory)
     finally:
         del os.environ[LOG]
-        sys.modules.pop(_APP, None)
+        _forget_application()
+
+
+def _forget_application() -> None:
+    for module in (_APP, _TASKS):
+        sys.modules.pop(module, None)
 
 
 @contextmanager
 def _empty_registries() -> Generator[None]:
     before = dict(REGISTRY.registered), set(REGISTRY.claimed), dict(REGISTRY.names), dict(TRIGGERS)
+    tasks = dict(TASKS.definitions)
+    TASKS.replace_all({})
     REGISTRY.clear()
     TRIGGERS.clear()
     try:
@@ -74,3 +83,4 @@ def _empty_registries() -> Generator[None]:
         REGISTRY.names.update(before[2])
         TRIGGERS.clear()
         TRIGGERS.update(before[3])
+        TASKS.replace_all(tasks)

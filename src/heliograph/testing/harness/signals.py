@@ -107,9 +107,9 @@ class Handler(IntEnum):
     """To mule 2, which the tests kill."""
     BLOCKING = 65
     """Blocks mule 2 until the file `Harness.unblock_file` exists."""
-    CALLBACK = 248
-    DECORATED = 249
-    INVALID = 251
+    CALLBACK = 98
+    DECORATED = 99
+    INVALID = 101
     """Every registration of this number is invalid."""
 
 
@@ -128,9 +128,9 @@ class Triggered(IntEnum):
 class Unregistered(IntEnum):
     """Numbers without a handler."""
 
-    LATE = 247
+    LATE = 97
     """The tests try to register it too late."""
-    AWAITED = 250
+    AWAITED = 100
     """The tests send it, and wait for it."""
 
 
