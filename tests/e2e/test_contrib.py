@@ -6,6 +6,7 @@ import socket
 import sys
 import urllib.request
 
+import httpx
 import pytest
 
 from heliograph.testing.harness.harness import eventually
@@ -177,6 +178,71 @@ def test_an_async_handler_finishes_before_its_loop_stops(server, app):
     assert finished[1].pid != started[0].pid
     server.await_row(1, started=2, done=2, redelivered=0, failed=0)
     assert server.end() == 0
+
+
+@pytest.mark.needs("hypercorn", "trio")
+@pytest.mark.parametrize("app", ["app", pytest.param("framework", marks=pytest.mark.needs("fastapi"))])
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "with a server"])
+def test_a_web_server_on_trio_serves(server, app, alone):
+    """With a heliograph server its process joins, and its handlers run in a thread. Without one it only serves."""
+    server.write(TRIO_TASKS)
+    port = free_port()
+    command = ("hypercorn", "-k", "trio", "-b", f"127.0.0.1:{port}", f"web:{app}")
+    if alone:
+        (server.directory / "web.py").write_text(TRIO_APP)
+        server.process = server.popen(sys.executable, "-m", *command)
+        eventually("an answer", lambda: listens(port) and httpx.get(f"http://127.0.0.1:{port}/").text == "trio")
+        assert server.end() == 0
+        return
+    launch(server, TRIO_APP, *command)
+    server.await_log("Ready: worker1")
+    assert httpx.get(f"http://127.0.0.1:{port}/").text == "trio"
+    server.send(1)
+    server.send(2)
+    assert {server.expect(1, what)[0].by for what in ("handled", "awaited")} == {"worker1"}
+    assert server.command("reload").returncode == 0, server.log
+    server.await_row(2, sent=1, done=1, failed=0, redelivered=0)
+    assert server.end() == 0
+
+
+TRIO_TASKS = """
+import asyncio
+
+@Signal(1).register_handler("workers")
+def handle():
+    record("handled")
+
+@Signal(2).register_handler("workers")
+async def handle_on_a_loop():
+    await asyncio.sleep(0)
+    record("awaited")
+"""
+
+TRIO_APP = """
+import tasks, trio
+from heliograph.contrib.asgi import Middleware, lifespan
+
+async def plain(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"].endswith("shutdown"):
+                return
+    await trio.sleep(0)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"trio"})
+
+app = Middleware(plain)
+
+try:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+except ImportError:
+    pass
+else:
+    framework = Starlette(routes=[Mount("/", plain)], lifespan=lifespan)
+"""
 
 
 @pytest.mark.needs("gunicorn")

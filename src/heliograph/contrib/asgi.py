@@ -1,12 +1,14 @@
 """ASGI applications: a process joins after its startup, and leaves before its shutdown.
 
-`async def` handlers run on the event loop of the server. Running handlers finish there before the server exits.
+`async def` handlers run on the asyncio loop of the server. Running handlers finish there before the server exits. On
+trio they run on an asyncio loop in heliograph's thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -93,7 +95,12 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 async def _leave() -> None:
-    if _running_loop() is None:
-        leave_server()  # no handler runs on this loop, so it may wait
+    """Leave in a thread: the loop goes on, so handlers on it can finish, and requests too."""
+    trio: Any = sys.modules.get("trio")
+    if _running_loop() is not None:
+        await asyncio.to_thread(leave_server)
+    elif trio is not None and trio.lowlevel.in_trio_run():
+        with trio.CancelScope(shield=True):  # else a cancelled task would not leave
+            await trio.to_thread.run_sync(leave_server)
     else:
-        await asyncio.to_thread(leave_server)  # the loop keeps running, so handlers on it finish
+        leave_server()
