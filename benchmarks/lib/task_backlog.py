@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
     """Figures with a number of waiting tasks."""
 
     enqueue: float
-    """Tasks per second, one by one, by a process with a server that is stopped."""
+    """Tasks per second, one by one, while no server runs."""
     run: float
     """Tasks per second that two mules run."""
     size: float

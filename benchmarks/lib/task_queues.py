@@ -51,7 +51,10 @@ class TaskQueue:
         """Return the environment of the client and the workers."""
         path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
         own = {FOLDER_ENV: str(folder), "BENCH_POLL": str(POLL), "PYTHONPATH": path}
-        return own | {"XDG_RUNTIME_DIR": str(folder), "XDG_STATE_HOME": str(folder)} | dict(self.environment)
+        run, state = folder / "run", folder / "state"
+        for directory in run, state:
+            directory.mkdir(mode=0o700, exist_ok=True)
+        return own | {"XDG_RUNTIME_DIR": str(run), "XDG_STATE_HOME": str(state)} | dict(self.environment)
 
 
 def _program(name: str, *arguments: str) -> Callable[[Path], Sequence[Sequence[str]]]:
