@@ -16,6 +16,7 @@
     ├── NotSupported           NotImplementedError   the engine cannot do that
     ├── NoEngine               RuntimeError    no server is running here
     ├── ServerNotReady         RuntimeError    the server is still loading the application
+    ├── ServerBusy             TimeoutError    the master does not take a request in time
     ├── RemoteRejected         ValueError      the remote server rejected the signal
     ├── RemoteUnreachable      OSError         no connection, no answer, or not a uwsgi socket
     ├── StoreError             OSError         the store of tasks cannot be read or written
@@ -186,6 +187,10 @@ class NoEngine(UwsgiconfException, RuntimeError):
 
 class ServerNotReady(UwsgiconfException, RuntimeError):
     """The server is still loading the application, so no process can take a signal yet."""
+
+
+class ServerBusy(UwsgiconfException, TimeoutError):
+    """The master did not take a request in time. Nothing has changed."""
 
 
 class RemoteRejected(UwsgiconfException, ValueError):

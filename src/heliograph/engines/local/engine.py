@@ -35,7 +35,7 @@ from heliograph.exceptions import (
     SignalQueueFull,
 )
 from heliograph.interfaces import Handler
-from heliograph.ipc.inherited import InheritedState, report_to_master
+from heliograph.ipc.inherited import REPORT_TIMEOUT, InheritedState, report_to_master
 from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Timer, Trigger
 
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ class LocalEngine(LocalProcess):
         if self.loading:
             self._triggers.pop(name, None)
         else:
-            report_to_master(self.inherited, trigger=name)
+            report_to_master(self.inherited, REPORT_TIMEOUT, trigger=name)
 
     def change_period(self, name: str, period: float) -> None:
         known = self._triggers.get(name)
         if self.loading and known is not None and isinstance(known.spec, Timer):
             self._triggers[name] = replace(known, spec=replace(known.spec, period=period))
         elif not self.loading:
-            report_to_master(self.inherited, trigger=name, period=period)
+            report_to_master(self.inherited, REPORT_TIMEOUT, trigger=name, period=period)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)
