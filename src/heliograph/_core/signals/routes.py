@@ -94,7 +94,7 @@ class Routes:
     def _write(self, num: int, entry: bytearray) -> None:
         start = num * ROUTE_BYTES
         entry[_VERSION] = self._bytes[start + _VERSION]
-        if bytes(self._bytes[start : start + ROUTE_BYTES]) == entry and not entry[_VERSION] & 1:
+        if bytes(self._bytes[start : start + ROUTE_BYTES]) == bytes(entry) and not entry[_VERSION] & 1:
             return
         version = entry[_VERSION] = entry[_VERSION] | 1
         self._bytes[start + _VERSION] = version

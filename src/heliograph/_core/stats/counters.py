@@ -18,7 +18,9 @@ from zlib import crc32
 
 from heliograph.models import SIGNALS
 
-CounterName = Literal["sent", "started", "done", "failed", "waiters", "redelivered", "dropped", "copies", "vacated"]
+CounterName = Literal[
+    "sent", "skipped", "started", "done", "failed", "waiters", "redelivered", "dropped", "copies", "vacated"
+]
 COUNTERS: tuple[CounterName, ...] = get_args(CounterName)
 
 PROCESS_WORDS = ("rejected", "pid")
@@ -47,6 +49,9 @@ class ProcessCounters:
 
     sent: memoryview[int]
     """Signals that `send()` accepted."""
+    skipped: memoryview[int]
+    """Records that were not written for a signal to several receivers, since a queue stayed full. The signal counts as
+    sent if other receivers have got theirs."""
     started: memoryview[int]
     """Signals that a handler got, one for each receiver and attempt."""
     done: memoryview[int]
