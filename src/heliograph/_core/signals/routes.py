@@ -2,8 +2,8 @@
 
 Layout: 256 entries of ROUTE_BYTES bytes. An entry has flags (1 registered, 2 never redelivered, 4 may be sent from
 outside, 8 wakes a process for its tasks), the length of the target, the length of the handler's name, a version that
-each write increases, and the two texts at fixed places. One process at a time writes a table: the master, or the process
-that loads the application. Others may read it meanwhile: the version is odd while an entry is being written.
+each write increases, and the two texts at fixed places. One process at a time writes a table: the master, or the
+process that loads the application. Others may read it meanwhile: the version is odd while an entry is being written.
 """
 
 from __future__ import annotations
