@@ -167,7 +167,7 @@ def test_queues_that_are_smaller_than_intended_are_logged(server, prefix):
     command = ("-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1")
     server.process = server.popen(*prefix, sys.executable, "-c", USES_PAGES, *command)
     server.await_log("Ready: ")
-    assert "signals instead of 65536: the pages for pipes of this user are used up (limit: /proc/sys/fs/" in server.log
+    assert "signals instead of 65536: the pages for pipes of the user are used up (limit: /proc/sys/fs/" in server.log
     assert server.end() == 0
 
 

@@ -151,7 +151,7 @@ def _warn_of_small_queues(server: ServerQueues) -> None:
     smallest = min((pipe_bytes(write) for _, write in server.pipes), default=MAX_PIPE_BYTES)
     intended = intended_pipe_bytes(server.topology)
     if smallest < intended:
-        text = "Some queues take only %d signals instead of %d: the pages for pipes of this user are used up (limit: %s)"
+        text = "Some queues take only %d signals instead of %d: the pages for pipes of the user are used up (limit: %s)"
         _LOG.warning(text, smallest // RECORD_BYTES, intended // RECORD_BYTES, PAGES_LIMIT)
 
 
