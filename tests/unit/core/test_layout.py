@@ -63,6 +63,7 @@ def test_segments_have_the_lengths_of_their_formats() -> None:
         "names": NAMES_BYTES,
         "wakeups": WAKEUP_BYTES,
         "present": 2,
+        "sender_only": 8,
         "locks": MAX_SENDER_ONLY + 1,
     }.items():
         assert SERVER[name].length == length
