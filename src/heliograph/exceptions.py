@@ -16,6 +16,7 @@
     ├── NotSupported           NotImplementedError   the engine cannot do that
     ├── NoEngine               RuntimeError    no server is running here
     ├── ServerNotReady         RuntimeError    the server is still loading the application
+    ├── ServerBusy             TimeoutError    the master does not take a request in time
     ├── RemoteRejected         ValueError      the remote server rejected the signal
     ├── RemoteUnreachable      OSError         no connection, no answer, or not a uwsgi socket
     ├── StoreError             OSError         the store of tasks cannot be read or written
@@ -27,7 +28,7 @@
 
 An exception leaves the state as it was. There are three cases that differ:
 
-* `SignalQueueFull` from a signal to several receivers: some of them may have got the signal.
+* `SignalQueueFull` from a signal to several receivers: those in `delivered` have got the signal.
 * `RemoteUnreachable` after the request was sent: the remote server may have taken the signal.
 * An exception of the `callback` of `register_handler`: the handler stays registered.
 """
@@ -148,15 +149,30 @@ class SignalQueueFull(UwsgiconfException, TimeoutError):
     """The queue of the receivers had no space within `timeout` seconds.
 
     A signal to one queue was not sent. Of a signal to several queues, some receivers may have got their copy, if other
-    processes filled the remaining queues at that moment.
+    processes filled the remaining queues at that moment: `delivered` and `missing` name the receivers then.
     """
 
-    def __init__(self, num: int, target: str, timeout: float, *, self_deadlock: bool = False) -> None:
+    def __init__(
+        self,
+        num: int,
+        target: str,
+        timeout: float,
+        *,
+        self_deadlock: bool = False,
+        delivered: tuple[str, ...] = (),
+        missing: tuple[str, ...] = (),
+    ) -> None:
         why = ", and only this process could empty it" if self_deadlock else f" after {timeout:g} s"
+        what, where = f"signal {num} was not sent", f"the queue of {target!r}"
+        if delivered:
+            what += f" to {', '.join(missing)}, but to {', '.join(delivered)}"
+            where = f"the queue of {missing[0]}"
         super().__init__(
-            f"signal {num} was not sent: the queue of {target!r} is full{why}. "
+            f"{what}: {where} is full{why}. "
             "Send less often, make the handler faster, or start more processes for this target."
         )
+        self.delivered = delivered
+        self.missing = missing
         self.num = num
         self.target = target
         self.timeout = timeout
@@ -186,6 +202,10 @@ class NoEngine(UwsgiconfException, RuntimeError):
 
 class ServerNotReady(UwsgiconfException, RuntimeError):
     """The server is still loading the application, so no process can take a signal yet."""
+
+
+class ServerBusy(UwsgiconfException, TimeoutError):
+    """The master did not take a request in time. Nothing has changed."""
 
 
 class RemoteRejected(UwsgiconfException, ValueError):

@@ -251,3 +251,39 @@ def test_descriptors_do_not_leak(server):
     server.expect(1, "alive")
     eventually("as many descriptors as before", lambda: count() == before)
     assert server.end() == 0
+
+
+CLOSES = """
+@Signal(1).register_handler("mule1")
+def work():
+    record("work")
+
+@Signal(2).register_handler("mule1")
+def close():
+    record("close")
+    Path("closed").touch()
+    os.closerange(3, 1024)
+
+@Signal(3).register_handler("worker1")
+def fill():
+    for num in [1] * 100 + [2] + [1] * 200:
+        Signal(num).send()
+    record("filled")
+"""
+
+
+def test_a_process_whose_handler_closes_all_descriptors_is_replaced(server):
+    """It cannot receive any more. It ends with a line in the log, and its successor handles the other signals, also one
+    whose handler failed for lack of a descriptor.
+    """
+    server.start(CLOSES, "--mules", "1")
+    pid = server.pids()["mule1"]
+    server.send(3)
+    server.expect(1, "filled")
+    server.await_row(1, done=300, queued=0)
+    assert server.await_successor("mule1", pid)
+    server.await_row(2, sent=1, done=1, failed=0, redelivered=0)
+    server.await_row(1, sent=300, failed=0, redelivered=1)
+    assert len(server.events("work")) == 300
+    assert f"Process {pid} ends and is replaced: a handler has closed descriptors that heliograph uses" in server.log
+    assert server.end() == 0

@@ -91,14 +91,19 @@ def test_a_fork_server_without_descriptors_forks_when_there_are_some_again(serve
 
 
 @pytest.fixture
-def plain_server(server, tmp_path):
-    """A server of a user whom the limit of processes binds, and a function that sets this limit for a process."""
-    prefix = () if os.getuid() else AS_PLAIN_USER
-    if not all(map(shutil.which, ("prlimit", *prefix[:1]))):
+def prefix(tmp_path):
+    """The beginning of a command for a user whom limits bind. The user owns the directory."""
+    if os.getuid():
+        return ()
+    if not all(map(shutil.which, ("prlimit", "setpriv"))):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("not installed: prlimit and setpriv of util-linux")
-    tmp_path.chmod(0o755)
-    if not os.getuid():
-        os.chown(tmp_path, PLAIN_USER, os.getgid())
+    os.chown(tmp_path, PLAIN_USER, os.getgid())
+    return AS_PLAIN_USER
+
+
+@pytest.fixture
+def plain_server(server, prefix):
+    """A server of a user whom the limit of processes binds, and a function that sets this limit for a process."""
 
     def limit(pid, count):
         # An upper limit cannot be raised again, so only the soft one changes.
@@ -141,4 +146,33 @@ def test_a_process_that_cannot_be_forked_comes_back(plain_server):
     limit(fork_server, 1000)
     eventually("a successor", lambda: processes(server, "mule1"))
     assert processes(server, "fork server") == [fork_server]
+    assert server.end() == 0
+
+
+USES_PAGES = """
+import fcntl, os, sys
+try:
+    for _ in range(1000):
+        for fd in os.pipe():
+            os.set_inheritable(fd, True)
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+except PermissionError:
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def test_queues_that_are_smaller_than_intended_are_logged(server, prefix):
+    """Other programs of this user have used up the pages for pipes. The log names the limit."""
+    server.write(CODE)
+    command = ("-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1")
+    server.process = server.popen(*prefix, sys.executable, "-c", USES_PAGES, *command)
+    server.await_log("Ready: ")
+    assert "signals instead of 65536: the pages for pipes of the user are used up (limit: /proc/sys/fs/" in server.log
+    assert server.end() == 0
+
+
+def test_queues_of_the_intended_size_are_not_logged(server):
+    """Nothing is said about them."""
+    server.start(CODE, "--mules", "1")
+    assert "Some queues take only" not in server.log
     assert server.end() == 0

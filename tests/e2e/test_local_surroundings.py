@@ -7,6 +7,8 @@ import shutil
 import signal
 import sys
 
+from heliograph.testing.harness.harness import eventually
+
 SLOW = """
 @Signal(1).register_handler("mule1")
 def work():
@@ -181,4 +183,33 @@ def test_a_fork_server_has_the_options_of_its_interpreter(server):
     server.process = server.popen(sys.executable, *flags, "-m", "heliograph", "run", "tasks", "--name", server.name)
     server.await_log("Ready: ")
     assert (server.directory / "flags").read_text() == "1 {'int_max_str_digits': '0'} ['error::UserWarning']"
+    assert server.end() == 0
+
+
+PRINTS = """
+@Signal(1).register_handler("mule1")
+def prints():
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.write("x" * 100_000)
+            stream.flush()
+    for fd in (1, 2):
+        os.write(fd, b"x" * 100_000)
+    record("printed")
+"""
+
+
+def test_output_cannot_hit_the_shared_memory_if_standard_descriptors_are_closed(server):
+    """The server starts without 0, 1 and 2. What a handler prints goes nowhere, and the routes stay as they are."""
+    server.write(PRINTS)
+    command = f"{sys.executable} -m heliograph run tasks --name {server.name} --mules 1 --socket {server.remote_socket}"
+    server.process = server.popen("sh", "-c", f"exec {command} --allow-remote 1 0<&- 1>&- 2>&-")
+    eventually("the server", lambda: server.command("signals").returncode == 0 and server.state()["complete"])
+    before = server.row(1)
+    server.send(1, 2)
+    server.expect(2, "printed")
+    server.await_row(1, done=2, failed=0)
+    assert {key: server.row(1)[key] for key in ("num", "target", "handler")} == {
+        key: before[key] for key in ("num", "target", "handler")
+    }
     assert server.end() == 0

@@ -27,15 +27,15 @@ VERSION = 1
 ALIGNMENT = 64
 """Bytes. Segments begin on a cache line, so that the writers of two segments do not share one."""
 
-MAX_SENDER_ONLY = 16
-"""Counter slots for processes that only send signals: the application or the web server started them."""
+MAX_SENDER_ONLY = 512
+"""Counter slots for processes that only send signals: the application or the web server started them. The kernel gives
+memory to those that have been used."""
 
 _PREFIX = struct.Struct("=8sIIQ")
 _ENTRY = struct.Struct("=24sI4xQQ")
 _MAX_NAME_BYTES = 24
 
-_LOCKS_VERSION = 1
-_PRESENT_VERSION = 1
+_LOCKS_VERSION = _PRESENT_VERSION = _SENDER_ONLY_VERSION = 1
 
 
 class IncompatibleServer(ConfigError):
@@ -140,6 +140,8 @@ def _requests(topology: Topology) -> tuple[tuple[str, int, int], ...]:
         ("routes.live", routes.TABLE_BYTES, routes.FORMAT_VERSION),
         ("routes.staged", routes.TABLE_BYTES, routes.FORMAT_VERSION),
         ("counters", (processes + MAX_SENDER_ONLY) * counters.SLOT_BYTES, counters.FORMAT_VERSION),
+        # Number of sender-only slots that have been claimed so far.
+        ("sender_only", 8, _SENDER_ONLY_VERSION),
         ("in_flight", processes * records.IN_FLIGHT_BYTES, records.FORMAT_VERSION),
         ("wakeups", wakeups.WAKEUP_BYTES, wakeups.FORMAT_VERSION),
         ("names", names.NAMES_BYTES, names.FORMAT_VERSION),

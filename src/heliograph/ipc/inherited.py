@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self, cast
 
 from heliograph._core.layout import IncompatibleServer
-from heliograph.exceptions import ConfigError
+from heliograph.exceptions import ConfigError, ServerBusy
 from heliograph.ipc.pipes import server_queues
 from heliograph.models import FarmSpec, Topology
 
@@ -28,6 +30,9 @@ PROTOCOL_VERSION = 1
 
 MAX_REPORT_BYTES = 4096
 """Bytes that a pipe takes in one atomic write (`PIPE_BUF`)."""
+
+REPORT_TIMEOUT = 5.0
+"""Seconds that an application waits while the master does not read reports. A fork server waits without limit."""
 
 
 @dataclass(frozen=True)
@@ -179,15 +184,36 @@ def topology_from_json(facts: Any) -> Topology:
     return Topology(**topology, farms=farms)
 
 
-def report_to_master(inherited: InheritedState, **facts: object) -> None:
-    """Send one report: a line of JSON of at most MAX_REPORT_BYTES bytes, in one atomic write."""
-    _report(inherited.reports, inherited.generation, facts)
+def report_to_master(inherited: InheritedState, timeout: float | None = None, **facts: object) -> None:
+    """Send one report: a line of JSON of at most MAX_REPORT_BYTES bytes, in one atomic write.
+
+    If the pipe is full, wait until the master has read from it, at most `timeout` seconds (None: no limit).
+
+    Raises:
+        ServerBusy: if the master has not read in time. Nothing was reported.
+    """
+    _report(inherited.reports, inherited.generation, facts, timeout)
 
 
-def _report(fd: int, generation: int, facts: Mapping[str, object]) -> None:
+def _report(fd: int, generation: int, facts: Mapping[str, object], timeout: float | None) -> None:
     line = json.dumps({"generation": generation, **facts}, ensure_ascii=False).encode() + b"\n"
     assert len(line) <= MAX_REPORT_BYTES
-    os.write(fd, line)
+    deadline = float("inf") if timeout is None else time.monotonic() + timeout
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    while not _written(fd, line):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ServerBusy(f"the master has read no reports for {timeout:g} s. Report less often, or try again.")
+        poll.poll(None if timeout is None else left * 1000)
+
+
+def _written(fd: int, line: bytes) -> bool:
+    try:
+        os.write(fd, line)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _report_refusal(text: str, error: IncompatibleServer) -> None:
@@ -197,7 +223,7 @@ def _report_refusal(text: str, error: IncompatibleServer) -> None:
     """
     with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
         facts = json.loads(text)
-        _report(facts["descriptors"]["reports"], facts["generation"], {"failed": str(error)})
+        _report(facts["descriptors"]["reports"], facts["generation"], {"failed": str(error)}, REPORT_TIMEOUT)
 
 
 def _required(topology: Topology) -> tuple[str, ...]:

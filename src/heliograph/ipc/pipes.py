@@ -20,6 +20,8 @@ MIN_PIPE_BYTES = 1 << 14
 """Bytes of a pipe in a server with very many queues."""
 TOTAL_PIPE_BYTES = 32 << 20
 """Bytes for all pipes of a server: half of the 16,384 pages that the kernel gives an unprivileged user."""
+PAGES_LIMIT = "/proc/sys/fs/pipe-user-pages-soft"
+"""File with the number of these pages."""
 
 
 def server_queues(topology: Topology) -> tuple[Queue, ...]:
@@ -28,14 +30,25 @@ def server_queues(topology: Topology) -> tuple[Queue, ...]:
     return (*all_queues(topology), *own)
 
 
+def intended_pipe_bytes(topology: Topology) -> int:
+    """Return the size of each pipe of a server, unless the pages for pipes of its user are used up."""
+    return max(MIN_PIPE_BYTES, min(MAX_PIPE_BYTES, TOTAL_PIPE_BYTES // max(1, len(server_queues(topology)))))
+
+
+def pipe_bytes(fd: int) -> int:
+    """Return the size of a pipe."""
+    return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+
+
 def make_pipes(topology: Topology) -> tuple[tuple[int, int], ...]:
     """Make a pipe for each queue, and return their non-blocking descriptors to read and to write.
+
+    They are smaller than intended if the pages for pipes of this user are used up.
 
     Raises:
         OSError: if not all of them can be made. Then none is left open.
     """
-    queues = server_queues(topology)
-    size = max(MIN_PIPE_BYTES, min(MAX_PIPE_BYTES, TOTAL_PIPE_BYTES // max(1, len(queues))))
+    queues, size = server_queues(topology), intended_pipe_bytes(topology)
     pipes: list[tuple[int, int]] = []
     try:
         pipes.extend(_make_pipe(size) for _ in queues)

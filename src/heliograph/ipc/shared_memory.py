@@ -48,7 +48,8 @@ class SharedMemory:
 
         self.live = Routes(part("routes.live"))
         self.staged = Routes(part("routes.staged"))
-        self.counters = Counters(part("counters"), self._first_sender_only + MAX_SENDER_ONLY)
+        self._claimed = part("sender_only").cast("Q")
+        self.counters = Counters(part("counters"), self._first_sender_only, part("sender_only"))
         self.wakeups = WakeupWords(part("wakeups"))
         self.names = NameTable(part("names"))
         self.present = part("present")
@@ -113,6 +114,9 @@ class SharedMemory:
                 fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._lock_offset + number)
             except OSError:
                 continue
+            if self._claimed[0] <= number:
+                with self._lock():
+                    self._claimed[0] = max(self._claimed[0], number + 1)
             return self._first_sender_only + number
         return None
 
@@ -128,7 +132,7 @@ class SharedMemory:
         Raises:
             NoSignalAvailable: if no number is left.
         """
-        with self._name_lock():
+        with self._lock():
             num = self.names.find(name)
             if num is None:
                 num = first_candidate(name, lambda num: free(num) and not self._has(num))
@@ -145,7 +149,7 @@ class SharedMemory:
         Raises:
             NoSignalAvailable: if no number is left.
         """
-        with self._name_lock():
+        with self._lock():
             found = self.find_wakeup(target)
             if found is not None and free(found) and self.staged[found] is None:
                 return found
@@ -155,8 +159,8 @@ class SharedMemory:
         return bool(self.names[num]) or self.live[num] is not None or self.staged[num] is not None
 
     @contextmanager
-    def _name_lock(self) -> Generator[None]:
-        """Let one process allocate a name at a time."""
+    def _lock(self) -> Generator[None]:
+        """Let one process at a time allocate a name, or count a slot as claimed."""
         # Without it, two processes that allocate at the same moment would find the same number free. A record lock
         # belongs to the process, not to the descriptor that all of them inherited, and the kernel releases it when the
         # process is killed.

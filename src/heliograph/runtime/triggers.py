@@ -216,6 +216,7 @@ def unregister_trigger(name: str) -> None:
     Raises:
         ScheduleError: There is no trigger of that name.
         NotSupported: This process cannot change triggers (uWSGI: only worker 1 can).
+        ServerBusy: The master did not take the change within 5 seconds.
     """
     known(name)
     engine: TriggerHosting = engines.current()
@@ -233,6 +234,7 @@ def change_period(name: str, period: float) -> None:
     Raises:
         ScheduleError: There is no timer of that name, or the period is invalid.
         NotSupported: This process cannot change triggers (uWSGI: only worker 1 can).
+        ServerBusy: The master did not take the change within 5 seconds.
     """
     trigger = known(name)
     if not isinstance(trigger.spec, Timer):

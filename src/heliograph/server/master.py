@@ -10,10 +10,12 @@ from contextlib import ExitStack
 from functools import partial
 
 from heliograph import __version__
+from heliograph._core.signals.records import RECORD_BYTES
 from heliograph._core.supervision import actions
 from heliograph._core.supervision.events import StartRequested
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
+from heliograph.ipc.pipes import MAX_PIPE_BYTES, PAGES_LIMIT, intended_pipe_bytes, pipe_bytes
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import ConnectionServer
@@ -71,6 +73,7 @@ class Master:
             _LOG.info(text, __version__, os.getpid(), settings.app)
             server = ServerQueues.create(settings.topology)
             stack.callback(server.close)
+            _warn_of_small_queues(server)
             loop = stack.enter_context(Loop())
             dispatcher = self._open(loop, server, lock, stack)
             set_process_title(f"heliograph: master of {settings.app}")
@@ -141,6 +144,15 @@ def _open_uwsgi_listener(settings: ServerSettings, loop: Loop, queues: MasterQue
         return []
     send = partial(queues.send_external, allowed=settings.allow_remote)
     return [loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send))]
+
+
+def _warn_of_small_queues(server: ServerQueues) -> None:
+    """Log if the queues take fewer signals than they should: senders wait earlier then."""
+    smallest = min((pipe_bytes(write) for _, write in server.pipes), default=MAX_PIPE_BYTES)
+    intended = intended_pipe_bytes(server.topology)
+    if smallest < intended:
+        text = "Some queues take only %d signals instead of %d: the pages for pipes of the user are used up (limit: %s)"
+        _LOG.warning(text, smallest // RECORD_BYTES, intended // RECORD_BYTES, PAGES_LIMIT)
 
 
 def _log_lost(queues: MasterQueues) -> None:

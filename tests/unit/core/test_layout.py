@@ -63,11 +63,12 @@ def test_segments_have_the_lengths_of_their_formats() -> None:
         "names": NAMES_BYTES,
         "wakeups": WAKEUP_BYTES,
         "present": 2,
+        "sender_only": 8,
         "locks": MAX_SENDER_ONLY + 1,
     }.items():
         assert SERVER[name].length == length
     assert sorted(segment.name for segment in SERVER.segments) == sorted(
-        ["routes.live", "routes.staged", "counters", "in_flight", "wakeups", "names", "present", "locks"]
+        ["routes.live", "routes.staged", "counters", "sender_only", "in_flight", "wakeups", "names", "present", "locks"]
     )
 
 

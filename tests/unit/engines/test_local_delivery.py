@@ -50,7 +50,9 @@ def never(_fds):
 
 
 def deliver(pipes, timeout=0.0, is_only_reader=never):
-    write_all([(pipe.write, RECORD) for pipe in pipes], timeout, CLOCK, is_only_reader)
+    written = []
+    write_all([(pipe.write, RECORD) for pipe in pipes], timeout, CLOCK, is_only_reader, written)
+    assert written == [(pipe.write, RECORD) for pipe in pipes]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

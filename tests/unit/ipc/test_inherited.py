@@ -1,14 +1,16 @@
 """The state that processes get from the master, as text and with descriptors, and how other versions are refused."""
 
+import contextlib
 import json
 import os
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph._core.layout import IncompatibleServer
-from heliograph.exceptions import ConfigError
+from heliograph.exceptions import ConfigError, ServerBusy
 from heliograph.ipc import inherited as module
 from heliograph.ipc.inherited import (
     INHERITED_ENV,
@@ -157,3 +159,28 @@ def test_a_report_that_is_too_long_is_an_error(reports):
     """A longer write would not be atomic."""
     with pytest.raises(AssertionError):
         report_to_master(InheritedState(3, 1, {"reports": reports[1]}, SETTINGS), failed="x" * module.MAX_REPORT_BYTES)
+
+
+def fill(write):
+    """Fill a pipe."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)
+
+
+def test_a_report_waits_until_the_master_reads(reports):
+    """A full pipe is no error of the process that reports, and no report is lost."""
+    read, write = reports
+    fill(write)
+    reader = threading.Timer(0.05, os.read, (read, 1 << 20))
+    reader.start()
+    report_to_master(InheritedState(3, 1, {"reports": write}, SETTINGS), ready=True)
+    reader.join()
+    assert json.loads(os.read(read, 4096)) == {"generation": 3, "ready": True}
+
+
+def test_a_report_that_the_master_does_not_read_in_time_is_an_error(reports):
+    """`change_period` in a loop overtakes the master, for example. The error says what to do."""
+    fill(reports[1])
+    with pytest.raises(ServerBusy, match=r"the master has read no reports for 0.01 s. Report less often"):
+        report_to_master(InheritedState(3, 1, {"reports": reports[1]}, SETTINGS), 0.01, trigger="t", period=1.0)

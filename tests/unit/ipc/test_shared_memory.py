@@ -92,7 +92,7 @@ def test_one_process_allocates_a_name_at_a_time(memory):
     """Another one waits meanwhile. The locks of sender-only slots are independent of that."""
     assert memory.claim_sender_only_slot() == FIRST_SENDER_ONLY
     fcntl.lockf(memory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, MAX_SENDER_ONLY, LOCKS)
-    with _other(memory, "with memory._name_lock():\n    print('within')\n    sys.stdin.read()") as other:
+    with _other(memory, "with memory._lock():\n    print('within')\n    sys.stdin.read()") as other:
         assert other.stdout.readline() == "within\n"
         with pytest.raises(OSError, match="temporarily unavailable"):
             fcntl.lockf(memory.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, NAME_LOCK)
@@ -125,6 +125,31 @@ def test_a_released_sender_only_slot_is_claimed_by_another_process(memory):
             other.stdin.close()
             assert other.wait() == 0
         memory.free_sender_only_slot()
+
+
+def test_forty_sender_only_processes_are_counted(memory):
+    """Each has a slot of its own, also if it claims it after others have mapped the memory."""
+    reader = SharedMemory(memory.fd, SERVER)
+    ready, go_on = os.pipe(), os.pipe()
+    children = []
+    for _ in range(40):
+        children.append(os.fork())
+        if not children[-1]:
+            number = memory.claim_sender_only_slot()
+            memory.counters.slots[number].sent[5] += 100
+            os.write(ready[1], b"x")
+            os.close(go_on[1])
+            os.read(go_on[0], 1)
+            os._exit(0)
+    found = b""
+    while len(found) < len(children):
+        found += os.read(ready[0], 100)
+    assert reader.counters.total("sent", 5) == 4000
+    assert len(reader.counters.slots) == FIRST_SENDER_ONLY + 40
+    for fd in (*ready, *go_on):
+        os.close(fd)
+    for child in children:
+        os.waitpid(child, 0)
 
 
 def test_new_memory_begins_with_its_header(memory):

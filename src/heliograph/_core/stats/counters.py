@@ -18,7 +18,9 @@ from zlib import crc32
 
 from heliograph.models import SIGNALS
 
-CounterName = Literal["sent", "started", "done", "failed", "waiters", "redelivered", "dropped", "copies", "vacated"]
+CounterName = Literal[
+    "sent", "skipped", "started", "done", "failed", "waiters", "redelivered", "dropped", "copies", "vacated"
+]
 COUNTERS: tuple[CounterName, ...] = get_args(CounterName)
 
 PROCESS_WORDS = ("rejected", "pid")
@@ -47,6 +49,9 @@ class ProcessCounters:
 
     sent: memoryview[int]
     """Signals that `send()` accepted."""
+    skipped: memoryview[int]
+    """Records that were not written for a signal to several receivers, since a queue stayed full. The signal counts as
+    sent if other receivers have got theirs."""
     started: memoryview[int]
     """Signals that a handler got, one for each receiver and attempt."""
     done: memoryview[int]
@@ -92,9 +97,26 @@ class ProcessCounters:
 class Counters:
     """All slots of a server, over a buffer of at least `slots` x SLOT_BYTES bytes."""
 
-    def __init__(self, buffer: memoryview, slots: int) -> None:
-        words = buffer.cast("B")[: slots * SLOT_BYTES].cast("Q")
-        self.slots = tuple(ProcessCounters(words[i * _WORDS : (i + 1) * _WORDS]) for i in range(slots))
+    def __init__(self, buffer: memoryview, slots: int, more: memoryview | None = None) -> None:
+        """`more` has a 64-bit word with the number of further slots that are in use, which follow in the buffer."""
+        self._buffer = buffer.cast("B")
+        self._fixed = slots
+        self._more = more.cast("B").cast("Q") if more is not None else None
+        self._slots: tuple[ProcessCounters, ...] = ()
+        self._slots = self.slots
+
+    @property
+    def slots(self) -> tuple[ProcessCounters, ...]:
+        """The slots that are in use, or have been."""
+        used = self._fixed + (self._more[0] if self._more is not None else 0)
+        known = self._slots
+        if len(known) < used:
+            # Assigned as a whole, since other threads may do the same.
+            known = self._slots = known + tuple(map(self._slot, range(len(known), used)))
+        return known
+
+    def _slot(self, number: int) -> ProcessCounters:
+        return ProcessCounters(self._buffer[number * SLOT_BYTES : (number + 1) * SLOT_BYTES].cast("Q"))
 
     def total(self, counter: CounterName, num: int) -> int:
         """Return one signal's counter, summed over all processes."""

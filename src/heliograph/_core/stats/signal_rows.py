@@ -32,5 +32,5 @@ def unstarted(counters: Counters, num: int, target: str, topology: Topology) -> 
     """Return the number of records of a signal that were sent and not taken by a handler, according to the counters."""
     parsed, total = parse(target, topology), counters.total
     copies = len(queues(parsed, topology))
-    sent = total("copies", num) if varies(parsed, topology) else total("sent", num) * copies
+    sent = total("copies", num) if varies(parsed, topology) else total("sent", num) * copies - total("skipped", num)
     return sent + total("redelivered", num) - total("started", num) - total("vacated", num)

@@ -24,14 +24,19 @@ class QueueStaysFull(Exception):
         self.self_deadlock = self_deadlock
 
 
-def write_all(deliveries: Sequence[Delivery], timeout: float, clock: Clock, is_only_reader: IsOnlyReader) -> None:
+def write_all(
+    deliveries: Sequence[Delivery], timeout: float, clock: Clock, is_only_reader: IsOnlyReader, written: list[Delivery]
+) -> None:
     """Write all records, waiting at most `timeout` seconds until every pipe has space.
+
+    `written` gets the deliveries that were written, also if that raises.
 
     Raises:
         QueueStaysFull: if a pipe stays full. Then no record was written, except when another sender filled a pipe
             between the look at all pipes and the writes.
     """
     if len(deliveries) == 1 and _write(*deliveries[0]):
+        written += deliveries
         return
     deadline = clock.monotonic() + timeout
     _await_space([fd for fd, _ in deliveries], deadline, clock, is_only_reader)
@@ -39,6 +44,7 @@ def write_all(deliveries: Sequence[Delivery], timeout: float, clock: Clock, is_o
         # The other receivers have the signal already, so this one gets the whole timeout.
         while not _write(fd, record):
             _await_space([fd], max(deadline, clock.monotonic() + timeout), clock, is_only_reader)
+        written.append((fd, record))
 
 
 def _write(fd: int, record: bytes) -> bool:

@@ -35,7 +35,7 @@ from heliograph.exceptions import (
     SignalQueueFull,
 )
 from heliograph.interfaces import Handler
-from heliograph.ipc.inherited import InheritedState, report_to_master
+from heliograph.ipc.inherited import REPORT_TIMEOUT, InheritedState, report_to_master
 from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Timer, Trigger
 
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ class LocalEngine(LocalProcess):
         if self.loading:
             self._triggers.pop(name, None)
         else:
-            report_to_master(self.inherited, trigger=name)
+            report_to_master(self.inherited, REPORT_TIMEOUT, trigger=name)
 
     def change_period(self, name: str, period: float) -> None:
         known = self._triggers.get(name)
         if self.loading and known is not None and isinstance(known.spec, Timer):
             self._triggers[name] = replace(known, spec=replace(known.spec, period=period))
         elif not self.loading:
-            report_to_master(self.inherited, trigger=name, period=period)
+            report_to_master(self.inherited, REPORT_TIMEOUT, trigger=name, period=period)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)
@@ -142,6 +142,9 @@ class LocalEngine(LocalProcess):
     def _send_to_all(self, num: int, timeout: float) -> None:
         known = self._broadcast.get(num)
         deliveries = self._deliveries(num) if known is None else known
+        if not deliveries:
+            self._slot.count_rejected()
+            raise ServerNotReady(f"signal {num} was not sent: no worker is active. Send it again when one runs")
         self._deliver(num, deliveries, timeout)
         if known is None:
             self._slot.copies[num] += len(deliveries)
@@ -173,13 +176,25 @@ class LocalEngine(LocalProcess):
 
     def _deliver(self, num: int, deliveries: list[Delivery], timeout: float) -> None:
         """Write all records. Raises: SignalQueueFull."""
-        if not deliveries:
-            return  # no worker is active
+        written: list[Delivery] = []
         try:
-            write_all(deliveries, timeout, self.clock, self._is_only_reader)
+            write_all(deliveries, timeout, self.clock, self._is_only_reader, written)
         except QueueStaysFull as full:
             self._slot.count_rejected()
-            raise SignalQueueFull(num, self._target_of(num), timeout, self_deadlock=full.self_deadlock) from None
+            facts = {"delivered": self._names_of(written), "missing": self._names_of(deliveries[len(written) :])}
+            error = SignalQueueFull(num, self._target_of(num), timeout, self_deadlock=full.self_deadlock, **facts)
+            raise error from None
+        finally:
+            if written and len(written) < len(deliveries):
+                # Some receivers have it. A handler of a Unix signal may have raised an exception between the writes.
+                self._sent[num] += 1
+                self._slot.copies[num] += len(written)
+                self._slot.skipped[num] += len(deliveries) - len(written)
+
+    def _names_of(self, deliveries: Iterable[Delivery]) -> tuple[str, ...]:
+        """Return the names of the queues that deliveries go to."""
+        names = {self.inherited.queues[number][1]: str(queue) for queue, number in self._queues.items()}
+        return tuple(names[fd] for fd, _ in deliveries)
 
     def _is_only_reader(self, fds: Collection[int]) -> bool:
         """Return True if the calling thread is the only reader of one of these pipes, so that it waits for itself."""

@@ -34,6 +34,7 @@ from heliograph._core.signals.records import (
     unfinished,
 )
 from heliograph._core.stats.counters import ProcessCounters
+from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.greenlets import make_epoll
 from heliograph.engines.local.time_limits import TimeLimits
 from heliograph.exceptions import WaitFailed, WaitTimeout
@@ -153,8 +154,11 @@ class Receiver:
 
     def _take_signals(self) -> None:
         self._resume_predecessor()
-        while not self._done():
-            self._run_once(-1)
+        try:
+            while not self._done():
+                self._run_once(-1)
+        except OSError as error:
+            closed_descriptors.end(error)
 
     def _on_sigterm(self, _signum: int, _frame: object) -> None:
         self.drain()
@@ -300,10 +304,12 @@ class Receiver:
             raise SystemExit(0)  # a process that the handler forked returned from it, and is not of the server
         if in_flight[offset] == DONE:
             return  # `ThreadReceiver` has given it up, because it exceeded its time limit
-        in_flight[offset] = DONE
         if failure is None:
+            in_flight[offset] = DONE
             slot.done[num] += 1
         else:
+            closed_descriptors.end_if_closed(self._epoll)
+            in_flight[offset] = DONE
             slot.failed[num] += 1
         if self._left > 0:
             self._left -= 1

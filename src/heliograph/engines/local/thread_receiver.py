@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from heliograph._core.signals.records import DONE, RUNNING
+from heliograph._core.signals.records import DONE
 from heliograph.engines.local.receiver import Receiver
 from heliograph.interfaces import Handler, HandlerInterrupted
 
@@ -51,20 +51,24 @@ class ThreadReceiver(Receiver):
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit. If it exceeds the limit, the process ends after the running requests."""
-        timer = threading.Timer(min(limit, threading.TIMEOUT_MAX), self._give_up, (offset, limit))
+        running = threading.Lock()
+        timer = threading.Timer(min(limit, threading.TIMEOUT_MAX), self._give_up, (offset, limit, running))
         timer.daemon = True
         timer.start()
         try:
             return handler(self._in_flight[offset + 1])
         finally:
             timer.cancel()
+            running.acquire()  # for good, or the timer has it
 
-    def _give_up(self, offset: int, limit: float) -> None:
-        if self._in_flight[offset] != RUNNING:
-            return  # the handler returned at the last moment
+    def _give_up(self, offset: int, limit: float, running: threading.Lock) -> None:
+        """Give up the handler of a record. `running` can be acquired unless the handler has returned."""
+        if not running.acquire(blocking=False):
+            return  # it returned at the last moment, and another record may be at this offset now
         num = self._in_flight[offset + 1]
         self._in_flight[offset] = DONE
         self._slot.failed[num] += 1
+        running.release()
         self.drain()
         self._finished.set()  # nothing waits for this handler any more
         _LOG.error(

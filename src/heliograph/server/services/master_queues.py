@@ -42,15 +42,19 @@ class MasterQueues:
     def send(self, num: int) -> bool:
         """Put a registered signal into all of its queues. Return False, and send nothing, if one of them is full.
 
-        If another sender fills a queue at the same moment, that queue is left out and counted as rejected.
+        Also if it goes to the active workers, and none is active. If another sender fills a queue at the same moment,
+        that queue is left out and counted as rejected.
         """
         where = self._queues_of(num)
+        if not where:
+            return self._memory.live[num] is None  # no worker is active
         if num in self._only_absent:
             self._only_absent.discard(num)
             where = tuple(queue for queue in where if not (self._is_absent(queue) and self._content(queue)))
         pipes = [(number, self._pipes[number]) for number in map(self._order.index, where)]
         if not all(has_space(write) for _, (_, write) in pipes):
             return False
+        missing = 0
         for place, (number, (_, write)) in enumerate(pipes):
             try:
                 os.write(write, encode(Record(num, number)))
@@ -58,9 +62,11 @@ class MasterQueues:
                 if not place:
                     return False
                 self._counters.count_rejected()
+                missing += 1
         if pipes:
             self._counters.sent[num] += 1
-            self._counters.copies[num] += len(pipes)
+            self._counters.copies[num] += len(pipes) - missing
+            self._counters.skipped[num] += missing
         return True
 
     def admit(self, *processes: Identity) -> None:
@@ -109,7 +115,7 @@ class MasterQueues:
             return "external processes may not send it (use --allow-remote or register_handler(remote=True))"
         if not self.send(num):
             self._counters.count_rejected()
-            return "its queue is full"
+            return "its queue is full" if self._queues_of(num) else "no worker is active"
         return None
 
     def is_queued(self, num: int) -> bool:

@@ -71,7 +71,9 @@ class Verbs:
         """Make the client a worker until it closes the descriptor that comes with the number, or exits."""
         number = self._server.join(call.pid)
         pipe = self._server.pipe_of(call.pid)
-        return Answer({"worker": number}, pipe, owned=pipe)
+        # Without a pipe, the place is that of a process that has exited and had the same id, or of this one, which did
+        # not get the answer. The master soon notices either, and the client asks again.
+        return Answer({"worker": number if pipe else 0}, pipe, owned=pipe)
 
     def _state(self, _call: Call) -> Answer:
         """Return what only the master knows."""

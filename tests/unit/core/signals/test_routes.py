@@ -1,5 +1,10 @@
 """The table of routes: a route is read as it was written, and other entries are not touched."""
 
+import mmap
+import os
+import signal
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,3 +101,39 @@ def test_two_processes_share_a_table():
     mine, theirs = Routes(memory), Routes(memory)
     mine[7] = Route("mule1", "shop.refresh")
     assert theirs[7] == Route("mule1", "shop.refresh")
+
+
+def test_a_reader_gets_a_route_as_a_whole_while_another_process_writes():
+    """A reload replaces the routes while processes look them up."""
+    memory = memoryview(mmap.mmap(-1, TABLE_BYTES))
+    table = Routes(memory)
+    short, long = Route("mule1", "a", redeliver=False), Route("farm_" + "x" * 50, "b" * 150, remote=True)
+    table[7] = short
+    child = os.fork()
+    if not child:
+        entries = bytearray(2 * TABLE_BYTES)
+        for number, route in enumerate((long, short)):
+            Routes(memoryview(entries)[number * TABLE_BYTES :])[7] = route
+        first, second = (Routes(memoryview(entries)[start:]) for start in (0, TABLE_BYTES))
+        while True:
+            table.copy_from(first)
+            table.copy_from(second)
+    try:
+        found, until = set(), time.monotonic() + 0.5
+        while time.monotonic() < until or len(found) < 2:
+            found |= {table[7] for _ in range(1000)}
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert found == {short, long}
+
+
+def test_a_route_whose_writer_was_killed_is_written_again():
+    """The next write ends what that writer had begun."""
+    buffer = bytearray(TABLE_BYTES)
+    table = Routes(memoryview(buffer))
+    table[0] = Route("mule1", "a")
+    buffer[3] |= 1
+    assert table[0] == Route("mule1", "a")
+    table[0] = Route("mule1", "a")
+    assert not buffer[3] & 1

@@ -102,12 +102,19 @@ def test_a_signal_goes_into_its_queues(server, num, contents):
 
 
 def test_active_workers_are_those_that_run(server):
-    """Workers whose process is known. If there is none, nothing is sent or counted."""
-    assert server.master_queues.send(3)
+    """Workers whose process is known. If there is none, the signal is not sent, and is not queued for the others."""
+    assert not server.master_queues.send(3)
+    assert server.master_queues.send_external(3, frozenset({3})) == "no worker is active"
     assert (server.contents(), server.counters.sent[3], server.master_queues.is_queued(3)) == ({}, 0, False)
     server.memory.counters.slots[server.memory.slot_number(WORKER2)].pid = 4711
     assert server.master_queues.send(3)
+    assert server.master_queues.is_queued(3)
+    assert server.master_queues.rows()[2]["queued"] == 1
     assert (server.contents(), server.counters.sent[3]) == ({"worker2": [3]}, 1)
+    server.counters.started[3] += 1
+    assert not server.master_queues.is_queued(3)
+    server.fill(Queue("mule", 1))
+    assert server.master_queues.rows()[2]["queued"] == 0
 
 
 def test_a_number_without_a_handler_goes_nowhere(server):
@@ -141,6 +148,8 @@ def test_a_queue_that_others_fill_in_the_meantime(server, monkeypatch):
         pass
     server.fill(Queue("mule", 2))
     assert server.master_queues.send(5)
+    assert (server.counters.sent[5], server.counters.skipped[5]) == (1, 1)
+    assert server.master_queues._balance(5) == 1
     assert [record.num for record in server.read(Queue("mule", 1))] == [5]
     assert (server.counters.sent[5], server.counters.rejected) == (1, 1)
 

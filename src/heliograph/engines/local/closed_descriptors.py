@@ -1,0 +1,34 @@
+"""Handlers that close descriptors that heliograph uses, as `os.closerange(3, 1024)` does."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+from typing import NoReturn
+
+_LOG = logging.getLogger("heliograph.local")
+
+_CLOSED = frozenset({errno.EBADF, errno.EINVAL})
+"""Errors of a poll whose descriptor was closed, or is another file now."""
+_TEXT = (
+    "Process %d ends and is replaced: a handler has closed descriptors that heliograph uses (%s). "
+    "Close only what your code has opened"
+)
+
+
+def end_if_closed(epoll: select.epoll) -> None:
+    """End this process if it cannot receive any more. Its successor handles what is in flight."""
+    try:
+        epoll.poll(0)
+    except OSError as error:
+        end(error)
+
+
+def end(error: OSError) -> NoReturn:
+    """End this process if an error of a poll means that the descriptor was closed. Raise the error otherwise."""
+    if error.errno not in _CLOSED:
+        raise error
+    _LOG.error(_TEXT, os.getpid(), error.strerror)
+    raise SystemExit(1)
