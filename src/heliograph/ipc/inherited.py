@@ -49,7 +49,7 @@ class ProcessSettings:
     tasks: str = ""
     """Absolute path of the directory of tasks."""
     task_sync: str = "disk"
-    """When a task counts as stored: `disk` or `process`."""
+    """`disk` or `process`: where a task is when it counts as stored."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the master does for each Unix signal."""
+"""The handlers of the Unix signals that the master gets."""
 
 from __future__ import annotations
 
