@@ -54,7 +54,7 @@ class ProcessSettings:
     tasks: str = ""
     """Absolute path of the directory of tasks."""
     task_sync: str = "disk"
-    """Safety of a stored task: `disk` or `process`."""
+    """`disk` or `process`: where a task is when it counts as stored."""
 
 
 @dataclass(frozen=True)

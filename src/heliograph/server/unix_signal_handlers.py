@@ -1,4 +1,4 @@
-"""The reaction of the master to each Unix signal."""
+"""The handlers of the Unix signals that the master gets."""
 
 from __future__ import annotations
 

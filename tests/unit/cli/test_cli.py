@@ -105,9 +105,8 @@ def test_every_option_can_come_from_its_variable(started):
         "GRACEFUL_TIMEOUT": "5",
         "MAX_SIGNALS": "9",
         "TIME_LIMIT": "0.5",
-        "TASK_SYNC": "process",
     }
-    env |= {"LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
+    env |= {"TASK_SYNC": "process", "LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
     assert started == [
@@ -118,6 +117,7 @@ def test_every_option_can_come_from_its_variable(started):
             mules=2,
             farms=(FarmSpec("a", (1, 2)), FarmSpec("b", (2,))),
             spooler=Path("spool"),
+            task_sync="process",
             listen=Address(path="x.sock"),
             lazy_apps=True,
             allow_remote=frozenset({17, 18}),
@@ -126,7 +126,6 @@ def test_every_option_can_come_from_its_variable(started):
             graceful_timeout=5.0,
             max_signals=9,
             time_limit=0.5,
-            task_sync="process",
             log_level="error",
             log_config=Path("/dev/null"),
         )

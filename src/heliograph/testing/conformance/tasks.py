@@ -241,7 +241,7 @@ def test_j8_arguments_come_back_as_they_were(harness: Harness) -> None:
     ids=lambda value: str(value)[:9].encode("ascii", "replace").decode(),
 )
 def test_j8_an_argument_that_cannot_be_kept_is_an_error(harness: Harness, value: object) -> None:
-    """When it is enqueued. The TypeError names the argument, and nothing is stored."""
+    """The TypeError of the enqueue call names the argument, and nothing is stored."""
     error = error_of_put(harness, "mule1", value)
     assert isinstance(error, TaskArgumentError)
     assert isinstance(error, TypeError)
