@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sqlite3
+import tempfile
 
 from heliograph.exceptions import StoreError
 
-_SPARE = 1 << 20
-"""Bytes. With less than that, an I/O error means that the disk is full."""
+_SPARE = 1 << 17
+"""Bytes. Without that much space, an I/O error means that the disk is full."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _IO_ERROR = 10
 CORRUPT = {11, 26}
@@ -52,12 +56,24 @@ def damaged(directory: str, reason: str) -> StoreError:
 
 
 def _is_disk_full(error: Exception, directory: str, code: int) -> bool:
-    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in _FULL:
         return True
-    if code != _IO_ERROR and not isinstance(error, OSError):
+    return (code == _IO_ERROR or isinstance(error, OSError)) and not _has_space(directory)
+
+
+def _has_space(directory: str) -> bool:
+    """Return False if a file here cannot grow: no space, a quota, or a limit of this process."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit != resource.RLIM_INFINITY and limit < _largest(directory) + _SPARE:
         return False
     try:
-        space = os.statvfs(directory)
-    except OSError:
-        return False
-    return space.f_bavail * space.f_frsize < _SPARE
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            os.posix_fallocate(probe.fileno(), 0, _SPARE)
+    except OSError as error:
+        return error.errno not in _FULL
+    return True
+
+
+def _largest(directory: str) -> int:
+    with os.scandir(directory) as entries:
+        return max((entry.stat().st_size for entry in entries if entry.is_file()), default=0)

@@ -95,7 +95,7 @@ class Writing:
         database.kinds.clear()
         if database.pid and database.writer.in_transaction:
             database.writer.execute("ROLLBACK")
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, (sqlite3.Error, OSError)):
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in CORRUPT:
                 database.abandon()
             raise store_error(error, database.directory, self._action) from error
