@@ -41,27 +41,31 @@ class Allowances:
         """Return how many attempts of each function may begin."""
         left: dict[str, int] = {}
         running: dict[str, dict[str, int]] | None = None
-        for kind in due:
-            name = self._kinds.pair(self._connection, kind)[0]
-            limits = self._request.known[name]
-            if name in left:
-                continue
+        for name, limits in self._limits(due).items():
             if not limits.limit and limits.rate is None:
                 left[name] = UNLIMITED
                 continue
             running = self._running() if running is None else running
-            begun = self._begun(name, limits)
-            left[name] = allowance(limits, sum(running.get(name, {}).values()), begun, self._request.now)
-            self._look_again(limits, begun, running.get(name, {}))
+            count = sum(running.get(name, {}).values())
+            left[name] = allowance(limits, count, self._begun(name, limits), self._request.now)
         return left
 
-    def _look_again(self, limits: TaskLimits, begun: list[Begun], running: dict[str, int]) -> None:
+    def look_again(self, due: list[int]) -> None:
+        """Note when a rate or the end of an attempt elsewhere lets one of these kinds run, after the claims."""
         now = self._request.now
-        at = refill_at(limits.rate, begun) if limits.rate is not None else None
-        if at is not None and at > now:
-            self._choice.later(at)
-        if limits.limit and any(target != self._request.target for target in running):
-            self._choice.later(now + RECHECK)
+        running: dict[str, dict[str, int]] | None = None
+        for name, limits in self._limits(due).items():
+            at = refill_at(limits.rate, self._begun(name, limits)) if limits.rate is not None else None
+            if at is not None and at > now:
+                self._choice.later(at)
+            if limits.limit:
+                running = self._running() if running is None else running
+                if any(target != self._request.target for target in running.get(name, {})):
+                    self._choice.later(now + RECHECK)
+
+    def _limits(self, due: list[int]) -> dict[str, TaskLimits]:
+        names = (self._kinds.pair(self._connection, kind)[0] for kind in due)
+        return {name: self._request.known[name] for name in names}
 
     def _running(self) -> dict[str, dict[str, int]]:
         """Return the number of claimed tasks by function and target."""

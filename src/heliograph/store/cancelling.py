@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from heliograph.store.database import Database
-from heliograph.store.outcomes import refund
+from heliograph.store.outcomes import refund, without_last
 from heliograph.store.schema import DEFERRED, RUNNING
 
 _CANCEL = "UPDATE task SET state = 6, ended = ?, owner = 0{more} WHERE number = ? AND state = {state} AND token = ?"
-_CLAIMED = ", attempts = attempts - 1, workers = substr(workers, 1, length(workers) - length(?) - 1)"
+_CLAIMED = ", attempts = attempts - 1, workers = ?"
 
 
 def cancel(database: Database, task_id: str, now: int) -> bool:
@@ -24,9 +24,8 @@ def cancel(database: Database, task_id: str, now: int) -> bool:
             elif state == RUNNING:
                 if not _stop_claim(database, owner, number, token):
                     return False
-                last_worker = (workers or "").split("\n")[-1]
                 writing.connection.execute(
-                    _CANCEL.format(more=_CLAIMED, state=state), (now, last_worker, number, token)
+                    _CANCEL.format(more=_CLAIMED, state=state), (now, without_last(workers), number, token)
                 )
                 refund(writing.connection, kind, last)
             else:

@@ -42,7 +42,8 @@ _CLAIM = (
     "UPDATE task SET state = 2, owner = ?, token = ?, attempts = attempts + 1, progress = NULL,"
     " first = CASE first WHEN 0 THEN ? ELSE first END, last = ?,"
     " workers = CASE WHEN workers IS NULL THEN ? ELSE workers || char(10) || ? END"
-    f" WHERE number IN ({', '.join('?' * MAX_BATCH)}) AND state = 0 RETURNING number, kind, arguments, attempts,"
+    f" WHERE number IN ({', '.join('?' * MAX_BATCH)}) AND state = 0 AND (expires = 0 OR expires > ?)"
+    " RETURNING number, kind, arguments, attempts,"
     " enqueued, first, priority, run_after, redeliver, overrides, key, expires"
 )
 
@@ -63,11 +64,26 @@ class Chooser:
         paused = {name for (name,) in self._connection.execute("SELECT name FROM paused").fetchall()}
         self._expire()
         self._promote(paused)
-        due = [kind for kind, _ in self._connection.execute(_DUE).fetchall() if self._is_wanted(kind, paused)]
+        allowances = Allowances(self._connection, self._kinds, self._request, self.choice)
+        due = self._due(paused)
+        numbers = self._pick(due, allowances.find(due))
+        if numbers:
+            self._claim(owner, numbers)
+            allowances.note()
+        if any(limits.limit or limits.rate for limits in self._request.known.values()):
+            allowances.look_again(self._due(paused))
+        for kind, expires in self._connection.execute(_EXPIRES).fetchall():
+            if self._is_of_target(kind):
+                self.choice.later(expires)
+        return self.choice
+
+    def _due(self, paused: set[str]) -> list[int]:
+        return [kind for kind, _ in self._connection.execute(_DUE).fetchall() if self._is_wanted(kind, paused)]
+
+    def _pick(self, due: list[int], left: dict[str, int]) -> list[int]:
+        """Return the numbers of the tasks to claim, in the order in which they are to run."""
         limit = max(0, min(self._request.limit, MAX_BATCH))
         found: list[tuple[int, int, int]] = []
-        allowances = Allowances(self._connection, self._kinds, self._request, self.choice)
-        left = allowances.find(due)
         for kind in due:
             free = left[self._name(kind)]
             if free:
@@ -86,10 +102,7 @@ class Chooser:
             left[name] -= 1
             last = name
             numbers.append(number)
-        if numbers:
-            self._claim(owner, numbers)
-            allowances.note()
-        return self.choice
+        return numbers
 
     def _name(self, kind: int) -> str:
         return self._kinds.pair(self._connection, kind)[0]
@@ -105,14 +118,9 @@ class Chooser:
     def _expire(self) -> None:
         now = self._request.now
         for kind, expires in self._connection.execute(_EXPIRES).fetchall():
-            if self._is_of_target(kind):
-                if expires <= now:
-                    rows = self._connection.execute(_EXPIRE, (now, kind, now, _PROMOTED)).fetchall()
-                    self._writing.ended += [number for (number,) in rows]
-                    sql = "SELECT min(expires) FROM task WHERE state < 2 AND expires > 0 AND kind = ?"
-                    [(expires,)] = self._connection.execute(sql, (kind,)).fetchall()  # noqa: PLW2901
-                if expires is not None:
-                    self.choice.later(expires)
+            if expires <= now and self._is_of_target(kind):
+                rows = self._connection.execute(_EXPIRE, (now, kind, now, _PROMOTED)).fetchall()
+                self._writing.ended += [number for (number,) in rows]
 
     def _promote(self, paused: set[str]) -> None:
         """Let the tasks become due whose time has come."""
@@ -132,10 +140,12 @@ class Chooser:
         worker = request.worker
         padded = numbers + [0] * (MAX_BATCH - len(numbers))
         rows = self._connection.execute(
-            _CLAIM, (owner, token, request.now, request.now, worker, worker, *padded)
+            _CLAIM, (owner, token, request.now, request.now, worker, worker, *padded, request.now)
         ).fetchall()
         claimed = {row[0]: row for row in rows}  # RETURNING has an order of its own
-        for number in numbers:
+        if len(claimed) < len(numbers):
+            self.choice.more = True  # So many have expired that this turn could not write it of all.
+        for number in filter(claimed.__contains__, numbers):
             self.choice.claims.append((number, self._made(claimed[number])))
 
     def _made(self, row: tuple[Any, ...]) -> Claim:

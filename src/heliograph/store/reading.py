@@ -8,7 +8,7 @@ from typing import Any
 from heliograph._core.tasks.values import TaskRow, TaskStatus
 from heliograph.store.database import Database
 from heliograph.store.outcomes import ERROR_SEPARATOR
-from heliograph.store.owner_page import DONE, Entry
+from heliograph.store.owner_page import BEGUN, DONE, Entry
 from heliograph.store.schema import STATE, STATUS
 
 _COLUMNS = (
@@ -34,7 +34,7 @@ def get(database: Database, task_id: str) -> TaskRow | None:
             break
         entry = database.owners.page(row[21]).find(number, row[22])
         if entry is not None:  # else the owner has written it in the meantime
-            return _ended(database, row, entry) if entry.state == DONE and not entry.lost else _seen(database, row)
+            return _seen(database, _with_entry(row, entry))
     return _seen(database, row)
 
 
@@ -94,12 +94,12 @@ def _seen(database: Database, row: tuple[Any, ...]) -> TaskRow:
     )
 
 
-def _ended(database: Database, row: tuple[Any, ...], entry: Entry) -> TaskRow:
-    """Return a task whose end is in the page of its owner, and not in its row yet."""
+def _with_entry(row: tuple[Any, ...], entry: Entry) -> tuple[Any, ...]:
+    """Return a row with what is in the page of its owner, and not in the database yet."""
     changed = list(row)
     outcome = entry.outcome
-    if outcome.status is TaskStatus.READY:
-        return _seen(database, row)
-    changed[4], changed[12], changed[16], changed[18] = STATE[outcome.status], 0, entry.finished_at, outcome.value
-    changed[14], changed[15] = (entry.begun_at if row[14] == row[15] else row[14]), entry.begun_at
-    return _seen(database, tuple(changed))
+    if entry.state in {BEGUN, DONE}:
+        changed[14], changed[15] = (entry.begun_at if row[14] == row[15] else row[14]), entry.begun_at
+    if entry.state == DONE and not entry.lost and outcome.status is not TaskStatus.READY:
+        changed[4], changed[12], changed[16], changed[18] = STATE[outcome.status], 0, entry.finished_at, outcome.value
+    return tuple(changed)
