@@ -156,12 +156,12 @@ class OwnerPage:
         memory, at = self._memory, self._base + _HEADER + index * _ENTRY
         if memory[at + _STATE] != DONE:
             return None
+        status: int
         number, attempt, _, begun, finished, _, status, counts, kind, size = _BODY.unpack_from(memory, at)
         if kind == LOST or not counts or status == _READY:
             return None
         value = bytes(memory[at + _VALUE : at + _VALUE + size]) if kind == INLINE else None
-        ended: TaskStatus = STATUSES[status]
-        return ended, value, finished, begun, number, attempt
+        return STATUSES[status], value, finished, begun, number, attempt
 
     def active(self, index: int) -> Entry:
         """Return an entry of the half that is in use."""
@@ -174,6 +174,7 @@ class OwnerPage:
 
     def _entry(self, token: int, at: int) -> Entry:
         memory = self._memory
+        status: int
         number, attempt, _, begun, finished, run_after, status, counts, kind, size = _BODY.unpack_from(memory, at)
         value = bytes(memory[at + _VALUE : at + _VALUE + size]) if kind == INLINE else None
         outcome = Outcome(STATUSES[int(status)], value, None, run_after, bool(counts))
