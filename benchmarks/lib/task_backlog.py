@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ class Waiting(NamedTuple):
     run: float
     """Tasks per second that two mules run."""
     size: float
-    """Bytes on the disk per task."""
+    """Bytes on the disk per task. 0: not measured."""
 
 
 class Deferred(NamedTuple):
@@ -74,7 +75,7 @@ def many(count: int, samples: int, seconds: float) -> Waiting:
 def deferred(count: int, seconds: float) -> Deferred:
     """Measure an idle server with a spooler, while `count` tasks are due tomorrow."""
     with folder_of(QUEUE) as folder:
-        queue = heliograph("process", 0, 0, "--spooler", str(folder / "spool"))
+        queue = replace(QUEUE, environment={**QUEUE.environment, "HELIOGRAPH_SPOOLER": str(folder / "spool")})
         ask(queue, folder, "defer", count)
         with workers(queue, folder) as processes:
             _wait(lambda: len(_roles(processes())) >= len(("master", "fork", "mule1", "mule2", "spooler1")))

@@ -81,12 +81,12 @@ _MODULE = "lib.task_apps.heliograph_app"
 _HELIOGRAPH = (sys.executable, "-m", "heliograph", "run", _MODULE, "--workers", "0", "--mules", "2")
 
 
-def heliograph(sync: str, tasks: int, bulk: int, *options: str) -> TaskQueue:
-    """Return heliograph with a value of `--task-sync`, and with further options of `heliograph run`."""
+def heliograph(sync: str, tasks: int, bulk: int) -> TaskQueue:
+    """Return heliograph with a value of `--task-sync`."""
     return TaskQueue(
         f"heliograph, {sync}",
         "heliograph_app",
-        lambda _folder: [[*_HELIOGRAPH, *options]],
+        lambda _folder: [_HELIOGRAPH],
         "heliograph.tasks",
         tasks,
         bulk,
@@ -173,8 +173,6 @@ PEERS = (
 
 def missing(queue: TaskQueue) -> str:
     """Return why a queue cannot be measured here, "" if it can."""
-    if queue.package == "heliograph.tasks" and not hasattr(heliograph, "task"):
-        return "has no tasks"
     if find_spec(queue.package) is None:
         return f"{queue.package} is not installed (pip install --group bench-tasks)"
     return ""

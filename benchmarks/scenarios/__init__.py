@@ -5,7 +5,21 @@ from collections.abc import Callable
 from lib.repetitions import Plan
 from lib.report import Report
 
-from scenarios import broadcast, burst, idle, imports, latency, memory, regression, send, sustained, tasks, timers, web
+from scenarios import (
+    broadcast,
+    burst,
+    idle,
+    imports,
+    latency,
+    memory,
+    regression,
+    send,
+    sustained,
+    task_backlog,
+    tasks,
+    timers,
+    web,
+)
 
 SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "send": send.run,
@@ -19,6 +33,7 @@ SCENARIOS: dict[str, Callable[[Plan], Report]] = {
     "imports": imports.run,
     "web": web.run,
     "tasks": tasks.run,
+    "task_backlog": task_backlog.run,
     "regression": regression.run,
 }
 """Scenarios by name, in the order in which they run."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
 from typing import Any
 
 from heliograph._core.tasks.life import after_death, death_error, lost_value_error
@@ -34,25 +33,25 @@ ERROR_SEPARATOR = "\n"
 """Between errors, and between workers. JSON has no line feeds."""
 
 
-def write_ends(writing: Writing, entries: Sequence[tuple[Entry, Outcome]]) -> None:
-    """Write ends of attempts that have nothing but a status and a value."""
-    writing.connection.executemany(
-        _END,
-        [
-            (
-                STATE[outcome.status],
-                outcome.value,
-                entry.finished_at,
-                entry.begun_at,
-                entry.begun_at,
-                entry.number,
-                entry.token,
-                entry.attempt,
-            )
-            for entry, outcome in entries
-        ],
-    )
-    writing.ended += [entry.number for entry, _ in entries]
+class Ends:
+    """Ends of attempts that have nothing but a status and a value, to be written in one statement."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[object, ...]] = []
+        self._numbers: list[int] = []
+
+    def add(  # noqa: PLR0913, PLR0917 - the columns
+        self, token: int, status: TaskStatus, value: bytes | None, finished: int, begun: int, number: int, attempt: int
+    ) -> None:
+        """Add the end of an attempt."""
+        self._rows.append((STATE[status], value, finished, begun, begun, number, token, attempt))
+        self._numbers.append(number)
+
+    def write(self, writing: Writing) -> None:
+        """Write them in the open transaction."""
+        if self._rows:
+            writing.connection.executemany(_END, self._rows)
+            writing.ended += self._numbers
 
 
 def is_plain(outcome: Outcome) -> bool:
@@ -63,7 +62,11 @@ def is_plain(outcome: Outcome) -> bool:
 def apply_entry(writing: Writing, entry: Entry, outcome: Outcome) -> None:
     """Write the outcome of an entry."""
     if is_plain(outcome) and not entry.lost:
-        write_ends(writing, [(entry, outcome)])
+        ends = Ends()
+        ends.add(
+            entry.token, outcome.status, outcome.value, entry.finished_at, entry.begun_at, entry.number, entry.attempt
+        )
+        ends.write(writing)
         return
     found = _find(writing.connection, entry)
     if found is None:

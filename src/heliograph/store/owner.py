@@ -13,8 +13,8 @@ from heliograph.store import clock, identity
 from heliograph.store.allowances import Choice
 from heliograph.store.claiming import Chooser
 from heliograph.store.database import MAX_LOG, Database
-from heliograph.store.outcomes import apply_death, apply_entry, is_plain, write_ends
-from heliograph.store.owner_page import BEGUN, DONE, Entry
+from heliograph.store.outcomes import Ends, apply_death, apply_entry, is_plain
+from heliograph.store.owner_page import BEGUN, DONE
 from heliograph.store.releasing import release, release_gone
 from heliograph.store.writing import Writing
 
@@ -92,7 +92,7 @@ class SqliteOwner:
         """Note how the attempt ended. An older claim changes nothing."""
         self._check()
         index = self._index(claim)
-        if index is None or self._page.active(index).state != BEGUN:
+        if index is None or self._page.state(index) != BEGUN:
             return
         fits = self._page.finish(index, outcome, now)
         if not fits:
@@ -130,18 +130,18 @@ class SqliteOwner:
         return index if own is not None and own.token == claim.token else None
 
     def _write_batch(self, writing: Writing, now: int) -> None:
-        plain: list[tuple[Entry, Outcome]] = []
-        for task_id, (index, _) in self._batch.items():
-            entry = self._page.active(index)
-            outcome = self._unwritten.get(task_id, entry.outcome)
-            if entry.state == DONE and is_plain(outcome):
-                plain.append((entry, outcome))
-            elif entry.state == DONE:
-                apply_entry(writing, entry, outcome)
+        page, ends = self._page, Ends()
+        for task_id, (index, claim) in self._batch.items():
+            plain = page.plain_end(index)
+            if plain is not None:
+                ends.add(claim.token, *plain)
+                continue
+            entry = page.active(index)
+            if entry.state == DONE:
+                apply_entry(writing, entry, self._unwritten.get(task_id, entry.outcome))
             else:
-                apply_death(writing, entry, interrupted=self._page.is_interrupted, now=now)
-        if plain:
-            write_ends(writing, plain)
+                apply_death(writing, entry, interrupted=page.is_interrupted, now=now)
+        ends.write(writing)
 
     def _release_gone(self, writing: Writing, now: int) -> None:
         at = time.monotonic()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from heliograph._core.records import record
 from heliograph._core.tasks.values import Outcome, TaskStatus
 
-MAX_BATCH = 16
+MAX_BATCH = 64
 """Number of tasks in one batch, at most."""
 
 MAX_INLINE = 192
@@ -22,22 +22,25 @@ MAX_INLINE = 192
 _HEADER = 64
 _ENTRY = 256
 _HALF = _HEADER + MAX_BATCH * _ENTRY
-PAGE_BYTES = 3 * 4096
+PAGE_BYTES = 9 * 4096
 """Bytes of the page of an owner: two halves and a header."""
 
 CLAIMED, BEGUN, DONE, CANCELLED = range(4)
 STATUSES: tuple[TaskStatus, ...] = tuple(TaskStatus)
+_NUMBER_OF = {status: number for number, status in enumerate(STATUSES)}
+_READY = _NUMBER_OF[TaskStatus.READY]
 NO_VALUE, INLINE, LOST = range(3)
 
 _HEAD = struct.Struct("<QQ")  # token, number of entries
 _BODY = struct.Struct("<QIIqqqBBBI")  # number, attempt, -, begun, finished, run_after, status, counts, value kind, size
+_END = struct.Struct("<qqBBBI")  # the last six
 _STATE = 63
 _TIME = struct.Struct("<q")
-_BEGUN_AT = 16
+_BEGUN_AT, _ENDED_AT = 16, 24
 _VALUE = _ENTRY - MAX_INLINE
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """A claim as a page has it."""
 
@@ -106,7 +109,6 @@ class OwnerPage:
     def finish(self, index: int, outcome: Outcome, now: int) -> bool:
         """Note the end of an attempt. Return False if the outcome does not fit: then its value and error are lost."""
         at, memory = self._base + _HEADER + index * _ENTRY, self._memory
-        number, attempt, _, begun, *_ = _BODY.unpack_from(memory, at)
         value, kind, size = outcome.value, NO_VALUE, 0
         if value is not None:
             size, kind = len(value), INLINE
@@ -115,10 +117,8 @@ class OwnerPage:
             size, kind = size + len(outcome.error or b""), LOST
         elif value:
             memory[at + _VALUE : at + _VALUE + size] = value
-        status = STATUSES.index(outcome.status)
-        _BODY.pack_into(
-            memory, at, number, attempt, 0, begun, now, outcome.run_after, status, outcome.counts, kind, size
-        )
+        status = _NUMBER_OF[outcome.status]
+        _END.pack_into(memory, at + _ENDED_AT, now, outcome.run_after, status, outcome.counts, kind, size)
         memory[at + _STATE] = DONE
         return fits
 
@@ -148,13 +148,33 @@ class OwnerPage:
             for index in range(min(count, MAX_BATCH)):
                 yield self._entry(token, base + _HEADER + index * _ENTRY)
 
+    def plain_end(self, index: int) -> tuple[TaskStatus, bytes | None, int, int, int, int] | None:
+        """Return (status, value, finished, begun, number, attempt) of an entry of the half that is in use.
+
+        None: it has not ended, or has ended with more than that.
+        """
+        memory, at = self._memory, self._base + _HEADER + index * _ENTRY
+        if memory[at + _STATE] != DONE:
+            return None
+        status: int
+        number, attempt, _, begun, finished, _, status, counts, kind, size = _BODY.unpack_from(memory, at)
+        if kind == LOST or not counts or status == _READY:
+            return None
+        value = bytes(memory[at + _VALUE : at + _VALUE + size]) if kind == INLINE else None
+        return STATUSES[status], value, finished, begun, number, attempt
+
     def active(self, index: int) -> Entry:
         """Return an entry of the half that is in use."""
         token, _ = _HEAD.unpack_from(self._memory, self._base)
         return self._entry(token, self._base + _HEADER + index * _ENTRY)
 
+    def state(self, index: int) -> int:
+        """Return the state of an entry of the half that is in use."""
+        return self._memory[self._base + _HEADER + index * _ENTRY + _STATE]
+
     def _entry(self, token: int, at: int) -> Entry:
         memory = self._memory
+        status: int
         number, attempt, _, begun, finished, run_after, status, counts, kind, size = _BODY.unpack_from(memory, at)
         value = bytes(memory[at + _VALUE : at + _VALUE + size]) if kind == INLINE else None
         outcome = Outcome(STATUSES[int(status)], value, None, run_after, bool(counts))

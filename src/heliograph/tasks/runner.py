@@ -6,8 +6,8 @@ How it works
     and SIGTERM get their turn. If more tasks wait than it has claimed, it wakes the target before it runs its own, so
     that another process joins.
 
-    A batch has at most 16 tasks of functions that have been fast so far. A task of another function is the last one of
-    its batch, so that no task waits for the end of a slow one.
+    A batch has at most 64 tasks of functions that have been fast so far, and is worth 50 ms at most. A task of another
+    function is the last one of its batch, so that no task waits for the end of a slow one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from heliograph.tasks.tidying import tidy
 
 _LOG = logging.getLogger("heliograph.tasks")
 
-_BATCH = 16
 _TURN = 0.05
 """Seconds of a turn, as long as tasks wait."""
 _RETRY = 1.0
@@ -57,7 +56,7 @@ class Runner:
         self._call = call
         self._claimers = threading.local()
         self._all: list[_Claimer] = []
-        self._speeds = Speeds(_TURN / _BATCH)
+        self._speeds = Speeds(_TURN)
         self._interrupted = False
 
     def turn(self, target: str) -> None:
@@ -103,7 +102,7 @@ class Runner:
 
     def _take_turn(self, claimer: _Claimer, target: str) -> None:
         until = time.monotonic() + _TURN
-        limit = _BATCH
+        limit = self._speeds.batch()
         while True:
             batch = claimer.owner.turn(self._request(target, limit))
             if batch.more and not self._interrupted:
@@ -117,7 +116,7 @@ class Runner:
             if self._interrupted:
                 self._give_up(claimer)
                 return
-            limit = _BATCH if time.monotonic() < until else 0
+            limit = self._speeds.batch() if time.monotonic() < until else 0
 
     def _request(self, target: str, limit: int) -> ClaimRequest:
         known = TASKS.limits

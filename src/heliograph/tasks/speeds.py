@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+MIN_BATCH, MAX_BATCH = 16, 64
+"""Number of tasks in a batch of fast functions."""
+
 _SHARE = 0.2
 """Share of the newest run in the moving average."""
 
@@ -11,9 +14,10 @@ _SHARE = 0.2
 class Speeds:
     """A moving average for each function. One that was never run counts as slow."""
 
-    def __init__(self, fast: float) -> None:
-        """A function is fast if its average is less than `fast` seconds."""
-        self._fast = fast
+    def __init__(self, turn: float) -> None:
+        """A function is fast if `MIN_BATCH` runs take less than `turn` seconds."""
+        self._turn = turn
+        self._fast = turn / MIN_BATCH
         self._average: dict[str, float] = {}
         self._slow: frozenset[str] = frozenset()
         self._known: object = None
@@ -25,6 +29,11 @@ class Speeds:
         self._average[name] = new
         if old is None or (old < self._fast) != (new < self._fast):
             self._known = None
+
+    def batch(self) -> int:
+        """Return how many tasks to claim: as many as take `turn` seconds if all are of the slowest fast function."""
+        slowest = max((average for average in self._average.values() if average < self._fast), default=self._fast)
+        return max(MIN_BATCH, min(MAX_BATCH, int(self._turn / (slowest or self._fast))))
 
     def slow(self, known: Iterable[str]) -> frozenset[str]:
         """Return those functions that are slow."""

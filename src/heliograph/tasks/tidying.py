@@ -6,7 +6,10 @@ from heliograph._core.tasks.values import MICROSECONDS
 from heliograph.interfaces.store import TaskStore
 from heliograph.tasks.hosting import now, wake
 
-_BITE = 500
+_BITE = 50
+"""Tasks that are removed in one transaction. Other processes cannot enqueue meanwhile."""
+_REST = 2500
+"""Microseconds until the next one, if there are more, so that removing many tasks slows no other process down."""
 _PAUSE = MICROSECONDS
 """The shortest time between two removals, so that tasks that ended one after another are removed together."""
 
@@ -20,6 +23,6 @@ def tidy(store: TaskStore, target: str) -> None:
     if due > time:
         wake(target, due)
     elif store.purge(time, _BITE) >= _BITE:
-        wake(target)
+        wake(target, time + _REST)
     elif (due := store.next_removal()) is not None:
         wake(target, max(due, time + _PAUSE))
