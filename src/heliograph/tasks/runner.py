@@ -13,6 +13,7 @@ How it works
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -22,7 +23,6 @@ from heliograph._core.tasks.values import MICROSECONDS, Batch, Claim, ClaimReque
 from heliograph.exceptions import StoreError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.tasks.attempts import Attempt, Call
-from heliograph.tasks.forks import PROCESS
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TASKS
 from heliograph.tasks.speeds import Speeds
@@ -43,7 +43,7 @@ class _Claimer:
 
     store: TaskStore
     owner: TaskOwner
-    pid: int = field(default_factory=lambda: PROCESS.pid)
+    pid: int = field(default_factory=os.getpid)
     busy: bool = False
     missed: set[str] = field(default_factory=set[str])
     """Targets that were woken while this thread ran a task."""
@@ -85,13 +85,13 @@ class Runner:
         """Note that the server ends this process: begin no other task. If it is killed, its attempt does not count."""
         self._interrupted = True
         for claimer in self._all:
-            if claimer.pid == PROCESS.pid:
+            if claimer.pid == os.getpid():
                 claimer.owner.interrupt()
 
     def close(self) -> None:
         """Write all outcomes, and give back what has not begun."""
         for claimer in self._all:
-            if claimer.pid == PROCESS.pid:
+            if claimer.pid == os.getpid():
                 claimer.owner.close(now())
         self.forget()
 
@@ -130,7 +130,7 @@ class Runner:
                     return
                 self._run(claimer, claim)
         except BaseException:
-            if PROCESS.pid == claimer.pid:
+            if os.getpid() == claimer.pid:
                 self._give_up(claimer)
             raise
 
@@ -144,15 +144,15 @@ class Runner:
         definition = TASKS.definitions[claim.name]
         began = time.perf_counter()
         Attempt(definition, claim, claimer.owner, claimer.store).run(self._call)
-        if PROCESS.pid != claimer.pid:
+        if os.getpid() != claimer.pid:
             raise SystemExit(0)  # a process that the function forked returned from it, and is not of the server
         self._speeds.add(claim.name, time.perf_counter() - began)
 
     def _claimer(self) -> _Claimer:
         found: _Claimer | None = getattr(self._claimers, "current", None)
         current = store()
-        if found is None or found.store is not current or found.pid != PROCESS.pid:
-            if found is None or found.pid != PROCESS.pid:
+        if found is None or found.store is not current or found.pid != os.getpid():
+            if found is None or found.pid != os.getpid():
                 self._interrupted = False
             found = self._claimers.current = _Claimer(current, current.own(now()))
             self._all.append(found)
@@ -160,4 +160,4 @@ class Runner:
 
 
 def _worker() -> str:
-    return f"{engines.current().identity} ({PROCESS.pid})"
+    return f"{engines.current().identity} ({os.getpid()})"
