@@ -75,7 +75,7 @@ def put_row(row: NewTask) -> str:
 def store_directory() -> str:
     """Return the directory of the store."""
     opened: Any = store()
-    return str(opened.database.directory)
+    return str(opened.facts()["directory"])
 
 
 def cancel(task_id: str) -> bool:
