@@ -48,7 +48,7 @@ assert_type(send_mail.name, str)
 
 send_mail(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 send_mail.enqueue()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-send_mail.enqueue("a", "b", "c")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue]
+send_mail.enqueue("a", "b", "c")  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
 send_mail.enqueue(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 send_mail.enqueue("a", urgnt=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 report.enqueue("today")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
