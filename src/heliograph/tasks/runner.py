@@ -26,6 +26,7 @@ from heliograph.tasks.attempts import Attempt, Call
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TASKS
 from heliograph.tasks.speeds import Speeds
+from heliograph.tasks.strays import stray_targets
 from heliograph.tasks.tidying import tidy
 
 _LOG = logging.getLogger("heliograph.tasks")
@@ -47,6 +48,8 @@ class _Claimer:
     busy: bool = False
     missed: set[str] = field(default_factory=set[str])
     """Targets that were woken while this thread ran a task."""
+    strays: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Targets without a function that the processes of a target look after."""
 
 
 class Runner:
@@ -65,21 +68,15 @@ class Runner:
 
         In a task that waits for a signal, this only notes that the target was woken.
         """
-        claimer = self._claimer()
-        if claimer.busy:
-            claimer.missed.add(target)
-            return
-        claimer.busy = True
         try:
-            self._take_turn(claimer, target)
+            claimer = self._claimer()
+            if claimer.busy:
+                claimer.missed.add(target)
+            else:
+                self._take_turns(claimer, target)
         except StoreError as error:
             _LOG.error("Cannot run tasks for %s, trying again: %s", target, error)
             wake(target, now() + int(_RETRY * MICROSECONDS))
-        finally:
-            claimer.busy = False
-            for missed in claimer.missed:
-                wake(missed)
-            claimer.missed.clear()
 
     def interrupt(self) -> None:
         """Note that the server ends this process: begin no other task. If it is killed, its attempt does not count."""
@@ -101,21 +98,37 @@ class Runner:
         self._claimers = threading.local()
         self._interrupted = False
 
-    def _take_turn(self, claimer: _Claimer, target: str) -> None:
+    def _take_turns(self, claimer: _Claimer, target: str) -> None:
+        """Run tasks of a target, and of those that no process is woken for."""
+        claimer.busy = True
+        try:
+            if target not in claimer.strays:
+                claimer.strays[target] = stray_targets(claimer.store, target)
+            self._take_turn(claimer, target, target)
+            for stray in claimer.strays[target]:
+                self._take_turn(claimer, stray, target)
+        finally:
+            claimer.busy = False
+            for missed in claimer.missed:
+                wake(missed)
+            claimer.missed.clear()
+
+    def _take_turn(self, claimer: _Claimer, target: str, woken: str) -> None:
+        """Run tasks of a target in a process that is woken for another one, or for the same."""
         until = time.monotonic() + _TURN
         limit = _BATCH
         while True:
             batch = claimer.owner.turn(self._request(target, limit))
-            if batch.more and not self._interrupted:
-                wake(target)
+            if batch.more:
+                wake(woken)
             if batch.next_at is not None:
-                wake(target, batch.next_at)
+                wake(woken, batch.next_at)
             if not batch.claims:
-                tidy(claimer.store, target)
+                tidy(claimer.store, woken)
                 return
-            self._run_batch(claimer, batch)
+            self._run_batch(claimer, batch, woken)
             if self._interrupted:
-                self._give_up(claimer)
+                self._give_up(claimer, woken)
                 return
             limit = _BATCH if time.monotonic() < until else 0
 
@@ -123,7 +136,7 @@ class Runner:
         known = TASKS.limits
         return ClaimRequest(target, now(), limit, known, _worker(), self._speeds.slow(known))
 
-    def _run_batch(self, claimer: _Claimer, batch: Batch) -> None:
+    def _run_batch(self, claimer: _Claimer, batch: Batch, woken: str) -> None:
         try:
             for claim in batch.claims:
                 if self._interrupted:
@@ -131,14 +144,15 @@ class Runner:
                 self._run(claimer, claim)
         except BaseException:
             if os.getpid() == claimer.pid:
-                self._give_up(claimer)
+                self._give_up(claimer, woken)
             raise
 
-    def _give_up(self, claimer: _Claimer) -> None:
-        """Give back the claims that have not begun, because an exception ends the process or the turn."""
+    def _give_up(self, claimer: _Claimer, woken: str) -> None:
+        """Give back the claims that have not begun, because the process exits, or an exception ends the turn."""
         self._all.remove(claimer)
         self._claimers.current = None
         claimer.owner.close(now())
+        wake(woken)
 
     def _run(self, claimer: _Claimer, claim: Claim) -> None:
         definition = TASKS.definitions[claim.name]
