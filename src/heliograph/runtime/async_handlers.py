@@ -104,8 +104,10 @@ def _run_alone(awaitable: Awaitable[Any], num: int | None = None) -> object:
         CURRENT_SIGNAL.set(num)
     if THREAD.runner is None:
         THREAD.runner = asyncio.Runner()
+    own = THREAD.runner.get_loop()
     try:
-        return THREAD.runner.run(_await(awaitable), context=contextvars.copy_context())
+        # `Runner.run` would replace the handler of SIGINT, by which uWSGI stops its mules.
+        return own.run_until_complete(own.create_task(_await(awaitable), context=contextvars.copy_context()))
     except asyncio.CancelledError as error:  # not an `Exception`, but it must not end the process
         raise CancelledError from error
 

@@ -55,13 +55,8 @@ def register(definition: TaskDefinition) -> None:
 
 def register_all_tasks(engine: Engine) -> None:
     """Let a new engine wake this process for all its tasks."""
-    for target in targets():
+    for target in TASKS.targets:
         _wake_for(engine, target)
-
-
-def targets() -> tuple[str, ...]:
-    """Return the targets of all tasks of this process."""
-    return tuple(dict.fromkeys(definition.options.target for definition in TASKS.definitions.values()))
 
 
 def check_woken(target: str) -> None:
@@ -70,9 +65,9 @@ def check_woken(target: str) -> None:
     Raises:
         TargetError: No task of the application has the target.
     """
-    if engines.current().topology is not None and target not in targets():
+    if engines.current().topology is not None and target not in TASKS.targets:
         reason = "no task of the application was declared with it, so no process looks for tasks with this target"
-        raise TargetError(target, reason, targets())
+        raise TargetError(target, reason, TASKS.targets)
 
 
 def _wake_for(engine: Engine, target: str) -> None:

@@ -25,7 +25,7 @@ from heliograph.tasks.retrying import Overrides
 from heliograph.tasks.waiting import in_pool
 
 _P = ParamSpec("_P")
-_R = TypeVar("_R")
+_R_co = TypeVar("_R_co", covariant=True)
 
 _OVERRIDABLE = ("retries", "backoff", "max_backoff", "time_limit")
 """Options of the function that a task keeps if `using()` changes them."""
@@ -52,7 +52,7 @@ class UsingKeywords(TypedDict, total=False):
     result_ttl: float | timedelta
 
 
-class Task(Generic[_P, _R]):
+class Task(Generic[_P, _R_co]):
     """A function that is a task. A call of it runs the function here and now, without the store."""
 
     __wrapped__: Any
@@ -83,11 +83,11 @@ class Task(Generic[_P, _R]):
         """The options of this task, with the changes of `using()`."""
         return self._order.options
 
-    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co:
         """Call the function here and now. A function that takes a context gets one whose progress goes nowhere."""
         if self.definition.takes_context and not (args and isinstance(args[0], TaskContext)):
-            return cast("_R", self.func(TaskContext(self.name), *args, **kwargs))
-        return cast("_R", self.func(*args, **kwargs))
+            return cast("_R_co", self.func(TaskContext(self.name), *args, **kwargs))
+        return cast("_R_co", self.func(*args, **kwargs))
 
     def enqueue(self, *args: _P.args, **kwargs: _P.kwargs) -> TaskResult:
         """Store a task that calls the function with these arguments. When this method has returned, it will run.
@@ -121,7 +121,7 @@ class Task(Generic[_P, _R]):
         """Do what `enqueue_many` does, without blocking the event loop."""
         return await in_pool(self.enqueue_many, calls)
 
-    def using(self, **options: Unpack[UsingKeywords]) -> Task[_P, _R]:
+    def using(self, **options: Unpack[UsingKeywords]) -> Task[_P, _R_co]:
         """Return this task with other options. See `UsingKeywords`. Calls can be chained.
 
         Raises:

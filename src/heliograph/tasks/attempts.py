@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,6 @@ from heliograph.exceptions import TaskArgumentError
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.tasks.context import RUNNING, TaskContext
-from heliograph.tasks.forks import PROCESS
 from heliograph.tasks.hosting import now
 from heliograph.tasks.outcomes import encode_error, encode_value, error_of, traceback_text
 from heliograph.tasks.registry import TaskDefinition
@@ -37,7 +37,7 @@ class Attempt:
         self._store = store
         options = definition.options
         self._options = options_with(options, claim.overrides) if claim.overrides else options
-        self._pid = PROCESS.pid
+        self._pid = os.getpid()
         self._ending = threading.Lock() if self._options.time_limit else None
 
     def run(self, call: Call) -> None:
@@ -54,7 +54,7 @@ class Attempt:
         except HandlerInterrupted:
             self._finish(Outcome(TaskStatus.READY, counts=False))
             raise
-        if PROCESS.pid == self._pid:  # else this is a process that the function forked, and that returned from it
+        if os.getpid() == self._pid:  # else this is a process that the function forked, and that returned from it
             self._finish(outcome)
 
     def _outcome_of_call(self, call: Call) -> Outcome:
@@ -68,7 +68,7 @@ class Attempt:
         except (HandlerInterrupted, KeyboardInterrupt):
             raise
         except BaseException as error:
-            if PROCESS.pid != self._pid:
+            if os.getpid() != self._pid:
                 raise
             text = traceback_text(error)
             return self._failure(encode_error(error, text), text, error)

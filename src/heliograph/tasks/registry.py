@@ -80,6 +80,11 @@ class TaskRegistry:
             self._limits = {name: definition.limits for name, definition in self.definitions.items()}
         return self._limits
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets of all tasks, in the order of their declaration."""
+        return tuple(dict.fromkeys(definition.options.target for definition in self.definitions.values()))
+
     def replace_all(self, definitions: Mapping[str, TaskDefinition]) -> None:
         """Have exactly these tasks."""
         self.definitions.clear()

@@ -13,6 +13,7 @@ How it works
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -22,10 +23,10 @@ from heliograph._core.tasks.values import MICROSECONDS, Batch, Claim, ClaimReque
 from heliograph.exceptions import StoreError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.tasks.attempts import Attempt, Call
-from heliograph.tasks.forks import PROCESS
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TASKS
 from heliograph.tasks.speeds import Speeds
+from heliograph.tasks.strays import stray_targets
 from heliograph.tasks.tidying import tidy
 
 _LOG = logging.getLogger("heliograph.tasks")
@@ -42,10 +43,12 @@ class _Claimer:
 
     store: TaskStore
     owner: TaskOwner
-    pid: int = field(default_factory=lambda: PROCESS.pid)
+    pid: int = field(default_factory=os.getpid)
     busy: bool = False
     missed: set[str] = field(default_factory=set[str])
     """Targets that were woken while this thread ran a task."""
+    strays: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Targets without a function that the processes of a target look after."""
 
 
 class Runner:
@@ -64,33 +67,27 @@ class Runner:
 
         In a task that waits for a signal, this only notes that the target was woken.
         """
-        claimer = self._claimer()
-        if claimer.busy:
-            claimer.missed.add(target)
-            return
-        claimer.busy = True
         try:
-            self._take_turn(claimer, target)
+            claimer = self._claimer()
+            if claimer.busy:
+                claimer.missed.add(target)
+            else:
+                self._take_turns(claimer, target)
         except StoreError as error:
             _LOG.error("Cannot run tasks for %s, trying again: %s", target, error)
             wake(target, now() + int(_RETRY * MICROSECONDS))
-        finally:
-            claimer.busy = False
-            for missed in claimer.missed:
-                wake(missed)
-            claimer.missed.clear()
 
     def interrupt(self) -> None:
         """Note that the server ends this process: begin no other task. If it is killed, its attempt does not count."""
         self._interrupted = True
         for claimer in self._all:
-            if claimer.pid == PROCESS.pid:
+            if claimer.pid == os.getpid():
                 claimer.owner.interrupt()
 
     def close(self) -> None:
         """Write all outcomes, and give back what has not begun."""
         for claimer in self._all:
-            if claimer.pid == PROCESS.pid:
+            if claimer.pid == os.getpid():
                 claimer.owner.close(now())
         self.forget()
 
@@ -100,21 +97,37 @@ class Runner:
         self._claimers = threading.local()
         self._interrupted = False
 
-    def _take_turn(self, claimer: _Claimer, target: str) -> None:
+    def _take_turns(self, claimer: _Claimer, target: str) -> None:
+        """Run tasks of a target, and of those that no process is woken for."""
+        claimer.busy = True
+        try:
+            if target not in claimer.strays:
+                claimer.strays[target] = stray_targets(claimer.store, target)
+            self._take_turn(claimer, target, target)
+            for stray in claimer.strays[target]:
+                self._take_turn(claimer, stray, target)
+        finally:
+            claimer.busy = False
+            for missed in claimer.missed:
+                wake(missed)
+            claimer.missed.clear()
+
+    def _take_turn(self, claimer: _Claimer, target: str, woken: str) -> None:
+        """Run tasks of a target in a process that is woken for another one, or for the same."""
         until = time.monotonic() + _TURN
         limit = self._speeds.batch()
         while True:
             batch = claimer.owner.turn(self._request(target, limit))
-            if batch.more and not self._interrupted:
-                wake(target)
+            if batch.more:
+                wake(woken)
             if batch.next_at is not None:
-                wake(target, batch.next_at)
+                wake(woken, batch.next_at)
             if not batch.claims:
-                tidy(claimer.store, target)
+                tidy(claimer.store, woken)
                 return
-            self._run_batch(claimer, batch)
+            self._run_batch(claimer, batch, woken)
             if self._interrupted:
-                self._give_up(claimer)
+                self._give_up(claimer, woken)
                 return
             limit = self._speeds.batch() if time.monotonic() < until else 0
 
@@ -122,36 +135,37 @@ class Runner:
         known = TASKS.limits
         return ClaimRequest(target, now(), limit, known, _worker(), self._speeds.slow(known))
 
-    def _run_batch(self, claimer: _Claimer, batch: Batch) -> None:
+    def _run_batch(self, claimer: _Claimer, batch: Batch, woken: str) -> None:
         try:
             for claim in batch.claims:
                 if self._interrupted:
                     return
                 self._run(claimer, claim)
         except BaseException:
-            if PROCESS.pid == claimer.pid:
-                self._give_up(claimer)
+            if os.getpid() == claimer.pid:
+                self._give_up(claimer, woken)
             raise
 
-    def _give_up(self, claimer: _Claimer) -> None:
-        """Give back the claims that have not begun, because an exception ends the process or the turn."""
+    def _give_up(self, claimer: _Claimer, woken: str) -> None:
+        """Give back the claims that have not begun, because the process exits, or an exception ends the turn."""
         self._all.remove(claimer)
         self._claimers.current = None
         claimer.owner.close(now())
+        wake(woken)
 
     def _run(self, claimer: _Claimer, claim: Claim) -> None:
         definition = TASKS.definitions[claim.name]
         began = time.perf_counter()
         Attempt(definition, claim, claimer.owner, claimer.store).run(self._call)
-        if PROCESS.pid != claimer.pid:
+        if os.getpid() != claimer.pid:
             raise SystemExit(0)  # a process that the function forked returned from it, and is not of the server
         self._speeds.add(claim.name, time.perf_counter() - began)
 
     def _claimer(self) -> _Claimer:
         found: _Claimer | None = getattr(self._claimers, "current", None)
         current = store()
-        if found is None or found.store is not current or found.pid != PROCESS.pid:
-            if found is None or found.pid != PROCESS.pid:
+        if found is None or found.store is not current or found.pid != os.getpid():
+            if found is None or found.pid != os.getpid():
                 self._interrupted = False
             found = self._claimers.current = _Claimer(current, current.own(now()))
             self._all.append(found)
@@ -159,4 +173,4 @@ class Runner:
 
 
 def _worker() -> str:
-    return f"{engines.current().identity} ({PROCESS.pid})"
+    return f"{engines.current().identity} ({os.getpid()})"

@@ -11,6 +11,7 @@ from heliograph.testing.conformance.remote import *  # noqa: F403
 from heliograph.testing.conformance.requirements import *  # noqa: F403
 from heliograph.testing.conformance.signals import *  # noqa: F403
 from heliograph.testing.conformance.targets import *  # noqa: F403
+from heliograph.testing.conformance.task_origins import *  # noqa: F403
 from heliograph.testing.conformance.tasks import *  # noqa: F403
 from heliograph.testing.conformance.triggers import *  # noqa: F403
 from heliograph.testing.conformance.waiting import *  # noqa: F403

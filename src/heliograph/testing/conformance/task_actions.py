@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from heliograph import TaskStatus, UwsgiconfException, engines, get_result
+from heliograph._core.tasks.values import NewTask
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.testing.conformance.actions import FIRST
 from heliograph.testing.harness.harness import TIMEOUT, Harness, eventually
@@ -62,6 +63,19 @@ def read_facts(task_id: str) -> dict[str, Any]:
         "errors": [tuple(error) for error in result.errors],
         "progress": None if result.progress is None else tuple(result.progress),
     }
+
+
+def put_row(row: NewTask) -> str:
+    """Store a task as another version of the application would, and return its id."""
+    (stored,) = store().enqueue([row], now())
+    wake(row.target)
+    return stored.id
+
+
+def store_directory() -> str:
+    """Return the directory of the store."""
+    opened: Any = store()
+    return str(opened.facts()["directory"])
 
 
 def cancel(task_id: str) -> bool:

@@ -37,7 +37,7 @@ _NO_ZONE = datetime(2026, 1, 1)  # noqa: DTZ001 - that is what the test is about
 C = Capability
 
 
-@guarantee("J1", C.TASKS)
+@guarantee("J1", C.MULES)
 def test_j1_an_enqueued_task_runs_once(harness: Harness) -> None:
     """With its arguments, in a process of its target. The value is kept."""
     text = text_of("once")
@@ -46,7 +46,7 @@ def test_j1_an_enqueued_task_runs_once(harness: Harness) -> None:
     assert [line.process for line in journal(harness, text)] == ["mule1"]
 
 
-@guarantee("J1", C.TASKS, C.SERVER, C.REDELIVERY)
+@guarantee("J1", C.MULES, C.SERVER)
 def test_j1_a_killed_process_loses_no_task(harness: ServerHarness) -> None:
     """Tasks that wait for it, or that it has claimed, run after its end."""
     texts = [text_of(f"killed {number}") for number in range(20)]
@@ -58,7 +58,7 @@ def test_j1_a_killed_process_loses_no_task(harness: ServerHarness) -> None:
     assert [len(journal(harness, text)) for text in texts] == [1] * 20
 
 
-@guarantee("J2", C.TASKS, C.SERVER, C.REDELIVERY)
+@guarantee("J2", C.MULES, C.SERVER)
 def test_j2_a_task_that_kills_three_processes_is_dead(harness: ServerHarness) -> None:
     """It is kept, with its attempts and who ran them. Other tasks run."""
     text, other = text_of("poison"), text_of("other")
@@ -69,7 +69,7 @@ def test_j2_a_task_that_kills_three_processes_is_dead(harness: ServerHarness) ->
     assert finish(harness, ids[1])["status"] is TaskStatus.SUCCESSFUL
 
 
-@guarantee("J2", C.TASKS, C.SERVER, C.REDELIVERY)
+@guarantee("J2", C.MULES, C.SERVER)
 def test_j2_without_redelivery_a_task_runs_at_most_once(harness: ServerHarness) -> None:
     """`redeliver=False`: a killed process is the end of its task."""
     text = text_of("at most once")
@@ -78,7 +78,7 @@ def test_j2_without_redelivery_a_task_runs_at_most_once(harness: ServerHarness) 
     assert len(journal(harness, text)) == 1
 
 
-@guarantee("J3", C.TASKS)
+@guarantee("J3", C.MULES)
 def test_j3_a_failed_attempt_is_repeated(harness: Harness) -> None:
     """As often as `retries` says. Each attempt leaves its error."""
     text, hopeless = text_of("fails twice"), text_of("fails for good")
@@ -91,7 +91,7 @@ def test_j3_a_failed_attempt_is_repeated(harness: Harness) -> None:
     assert found["errors"][2][1].endswith("LookupError: attempt 3 fails on purpose\n")
 
 
-@guarantee("J3", C.TASKS)
+@guarantee("J3", C.MULES)
 def test_j3_system_exit_is_a_failed_attempt(harness: Harness) -> None:
     """The process continues."""
     text, after = text_of("exits"), text_of("after the exit")
@@ -101,7 +101,7 @@ def test_j3_system_exit_is_a_failed_attempt(harness: Harness) -> None:
     assert len({line.pid for line in (*journal(harness, text), *journal(harness, after))}) == 1
 
 
-@guarantee("J3", C.TASKS)
+@guarantee("J3", C.MULES)
 def test_j3_a_value_that_cannot_be_kept_is_not_repeated(harness: Harness) -> None:
     """The task has done its work. It has failed, with the reason."""
     text = text_of("returns a function")
@@ -111,7 +111,7 @@ def test_j3_a_value_that_cannot_be_kept_is_not_repeated(harness: Harness) -> Non
     assert len(journal(harness, text)) == 1
 
 
-@guarantee("J4", C.TASKS)
+@guarantee("J4", C.MULES)
 def test_j4_a_task_waits_for_its_time(harness: Harness) -> None:
     """A time from now, or a time with a zone. It begins then, and not earlier."""
     now = harness.call(FIRST, clock_time)
@@ -129,7 +129,7 @@ def test_j4_a_task_waits_for_its_time(harness: Harness) -> None:
         assert due - 0.001 <= line.time < due + 1.0
 
 
-@guarantee("J4", C.TASKS)
+@guarantee("J4", C.MULES)
 @pytest.mark.parametrize("value", [_NO_ZONE, -1, 5.0, timedelta(-1), timedelta.max], ids=repr)
 def test_j4_an_invalid_time_is_an_error(harness: Harness, value: object) -> None:
     """A time without a zone, a number, and times from now that are negative or too long."""
@@ -138,7 +138,7 @@ def test_j4_an_invalid_time_is_an_error(harness: Harness, value: object) -> None
     assert "run_after" in str(error)
 
 
-@guarantee("J5", C.TASKS)
+@guarantee("J5", C.MULES)
 def test_j5_a_larger_priority_runs_earlier(harness: Harness) -> None:
     """Tasks of the same priority run in the order of enqueueing."""
     texts = [text_of(f"priority {number}") for number in range(5)]
@@ -151,14 +151,14 @@ def test_j5_a_larger_priority_runs_earlier(harness: Harness) -> None:
     assert order == [texts[number] for number in (3, 2, 4, 0, 1)]
 
 
-@guarantee("J5", C.TASKS)
+@guarantee("J5", C.MULES)
 @pytest.mark.parametrize("priority", [101, -101, 1.5, True])
 def test_j5_an_invalid_priority_is_an_error(harness: Harness, priority: float) -> None:
     """It is a whole number from -100 to 100."""
     assert isinstance(error_of_put(harness, "mule1", "x", priority=priority), InvalidTask)
 
 
-@guarantee("J6", C.TASKS)
+@guarantee("J6", C.MULES)
 def test_j6_a_unique_task_is_not_added_twice(harness: Harness) -> None:
     """While one with the key waits or runs, that one comes back. Afterwards the key is free."""
     text, key = text_of("unique"), text_of("key")
@@ -171,7 +171,7 @@ def test_j6_a_unique_task_is_not_added_twice(harness: Harness) -> None:
     assert len(journal(harness, text)) == 2
 
 
-@guarantee("J7", C.TASKS, C.SERVER)
+@guarantee("J7", C.MULES, C.SERVER)
 def test_j7_a_limit_holds_for_the_whole_server(harness: ServerHarness) -> None:
     """Two mules run tasks of a function with `limit=1` one after another."""
     texts = [text_of(f"limited {number}") for number in range(6)]
@@ -183,7 +183,7 @@ def test_j7_a_limit_holds_for_the_whole_server(harness: ServerHarness) -> None:
     assert steps[1::2] == [step.replace("begins", "ends") for step in steps[::2]]
 
 
-@guarantee("J7", C.TASKS, C.FAKE_CLOCK)
+@guarantee("J7", C.MULES, C.FAKE_CLOCK)
 def test_j7_a_rate_lets_other_tasks_pass(harness: Harness) -> None:
     """Two in an hour. The others wait, and tasks of lower priority run."""
     text, other = text_of("rated"), text_of("passes")
@@ -198,7 +198,7 @@ def test_j7_a_rate_lets_other_tasks_pass(harness: Harness) -> None:
     assert times[4] - times[2] >= 3600
 
 
-@guarantee("J7", C.TASKS)
+@guarantee("J7", C.MULES)
 def test_j7_an_expired_task_does_not_run(harness: Harness) -> None:
     """It was still waiting when its time had passed."""
     text = text_of("expired")
@@ -208,7 +208,7 @@ def test_j7_an_expired_task_does_not_run(harness: Harness) -> None:
     assert journal(harness, text) == []
 
 
-@guarantee("J7", C.TASKS, C.SERVER)
+@guarantee("J7", C.MULES, C.SERVER)
 def test_j7_a_time_limit_ends_the_process(harness: ServerHarness) -> None:
     """The attempt has failed, with the limit as its error. Other tasks run."""
     text, other = text_of("too long"), text_of("after too long")
@@ -219,7 +219,7 @@ def test_j7_a_time_limit_ends_the_process(harness: ServerHarness) -> None:
     assert journal(harness, text)[0].pid != journal(harness, other)[0].pid
 
 
-@guarantee("J8", C.TASKS)
+@guarantee("J8", C.MULES)
 def test_j8_arguments_come_back_as_they_were(harness: Harness) -> None:
     """By the annotations of the function, afresh for each attempt."""
     when = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
@@ -234,7 +234,7 @@ def test_j8_arguments_come_back_as_they_were(harness: Harness) -> None:
     ]
 
 
-@guarantee("J8", C.TASKS)
+@guarantee("J8", C.MULES)
 @pytest.mark.parametrize(
     "value",
     [5, None, "\ud800", b"bytes", "x" * 2**20],
@@ -248,7 +248,7 @@ def test_j8_an_argument_that_cannot_be_kept_is_an_error(harness: Harness, value:
     assert "'text'" in str(error)
 
 
-@guarantee("J9", C.TASKS)
+@guarantee("J9", C.MULES)
 def test_j9_a_result_tells_status_times_and_workers(harness: Harness) -> None:
     """`get_result` works in every process. An unknown id is an error."""
     before = harness.call(FIRST, clock_time)
@@ -263,13 +263,13 @@ def test_j9_a_result_tells_status_times_and_workers(harness: Harness) -> None:
         facts(harness, "0-0123456789abcdef")
 
 
-@guarantee("J9", C.TASKS)
+@guarantee("J9", C.MULES)
 def test_j9_async_tasks_run_to_their_end(harness: Harness) -> None:
     """Their value is kept."""
     assert finish(harness, put(harness, "double", 21))["value"] == 42
 
 
-@guarantee("J10", C.TASKS)
+@guarantee("J10", C.MULES)
 def test_j10_a_cancelled_task_never_runs(harness: Harness) -> None:
     """Before it has begun. Afterwards `cancel()` returns False."""
     text, done = text_of("cancelled"), text_of("not cancelled")
@@ -284,7 +284,7 @@ def test_j10_a_cancelled_task_never_runs(harness: Harness) -> None:
     assert journal(harness, text) == []
 
 
-@guarantee("J10", C.TASKS, C.SERVER)
+@guarantee("J10", C.MULES, C.SERVER)
 def test_j10_progress_can_be_seen(harness: ServerHarness) -> None:
     """While the task runs, in every process."""
     unblock = harness.new_path("progress")
@@ -295,7 +295,7 @@ def test_j10_progress_can_be_seen(harness: ServerHarness) -> None:
     assert finish(harness, task_id)["status"] is TaskStatus.SUCCESSFUL
 
 
-@guarantee("J10", C.TASKS)
+@guarantee("J10", C.MULES)
 def test_j10_a_paused_target_waits(harness: Harness) -> None:
     """Until `resume`. Other targets do not."""
     text, other = text_of("paused"), text_of("not paused")
@@ -309,7 +309,7 @@ def test_j10_a_paused_target_waits(harness: Harness) -> None:
     assert finish(harness, task_id)["status"] is TaskStatus.SUCCESSFUL
 
 
-@guarantee("J11", C.TASKS)
+@guarantee("J11", C.MULES)
 @pytest.mark.parametrize(
     ("target", "processes"),
     [
@@ -330,7 +330,7 @@ def test_j11_a_task_runs_in_its_target(harness: Harness, target: str, processes:
     assert line.process in processes
 
 
-@guarantee("J11", C.TASKS)
+@guarantee("J11", C.MULES)
 @pytest.mark.parametrize("target", ["workers", "mules", "active-workers", "worker9", "nowhere", "worker1"])
 def test_j11_an_invalid_target_is_an_error(harness: Harness, target: str) -> None:
     """A broadcast, one that the server does not have, and one that no task was declared with."""

@@ -102,9 +102,6 @@ class Capability(Enum):
     THREADS = Limitation("no threads", "The guarantee is about uWSGI with `--threads`.", is_mode=True)
     """The engine is uWSGI, and its workers have threads."""
 
-    TASKS = Limitation("no store", "The processes of this engine have no store of tasks.")
-    """Tasks."""
-
     LOADS_ONCE = Limitation(
         "no such moment",
         "With `--lazy-apps` each process loads the application after the server has started.",
@@ -117,7 +114,7 @@ _UWSGI = frozenset({_C.SERVER, _C.UWSGI})
 _LOCAL = frozenset(
     {
         *(_C.SERVER, _C.LOCAL, _C.MULES, _C.SERIAL_WORKERS),
-        *(_C.MOVABLE_TARGETS, _C.LIMITED_WAIT, _C.REDELIVERY, _C.COALESCING, _C.TASKS),
+        *(_C.MOVABLE_TARGETS, _C.LIMITED_WAIT, _C.REDELIVERY, _C.COALESCING),
     }
 )
 HARNESSES: dict[str, frozenset[Capability]] = {
@@ -131,7 +128,7 @@ HARNESSES: dict[str, frozenset[Capability]] = {
     "inline": frozenset(
         {
             *(_C.MULES, _C.SERIAL_WORKERS, _C.MOVABLE_TARGETS),
-            *(_C.LIMITED_WAIT, _C.COALESCING, _C.FAKE_CLOCK, _C.TASKS),
+            *(_C.LIMITED_WAIT, _C.COALESCING, _C.FAKE_CLOCK),
         }
     ),
 }

@@ -37,6 +37,7 @@ class ServerHarness(Harness):
     def start(self, command: list[str], processes: list[str], **variables: str) -> None:
         """Start the server and wait until an agent in each of these processes has reported."""
         env = {**os.environ, SOCKET: str(self._listener.address), LOG: str(self.log), **variables}
+        env["XDG_STATE_HOME"] = str(self.directory)
         with self.output.open("wb") as output:
             self.server = Popen(command, stdout=output, stderr=output, env=env)  # noqa: S603 - a server under test
         try:

@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from heliograph import Retry, Task, TaskContext, engines, progress, register_cron, task
@@ -125,7 +126,7 @@ def each_minute(context: TaskContext, text: str = "tick") -> None:
 register_cron(target=each_minute, name="harness cron of a task")
 
 
-TASKS: dict[str, Task[..., object]] = {
+TASKS: dict[str, Task[..., Any]] = {
     **NOTES,
     **{
         one.func.__name__: one
