@@ -7,6 +7,8 @@ import shutil
 import signal
 import sys
 
+import pytest
+
 from heliograph.testing.harness.harness import eventually
 
 SLOW = """
@@ -212,4 +214,43 @@ def test_output_cannot_hit_the_shared_memory_if_standard_descriptors_are_closed(
     assert {key: server.row(1)[key] for key in ("num", "target", "handler")} == {
         key: before[key] for key in ("num", "target", "handler")
     }
+
+
+BLOCKED = """
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+
+@Signal(1).register_handler("mule1", time_limit=0.2)
+def work():
+    record("begun")
+    while True:
+        time.sleep(1)
+
+@uwsgi.postfork_hooks.add()
+def hook():
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+"""
+
+
+@pytest.mark.parametrize("mode", [[], ["--lazy-apps"]], ids=["plain", "lazy"])
+def test_signals_that_the_application_blocks_cost_nothing(server, mode):
+    """SIGTERM drains each process at a reload and at a stop, and a time limit ends a handler."""
+    server.start(BLOCKED, "--mules", "1", *mode)
+    os.kill(server.master(), signal.SIGHUP)
+    server.await_log("Reload complete")
+    server.send(1)
+    server.await_log("its handler exceeded the time limit")
+    assert server.end() == 0
+    assert "did not exit" not in server.log
+
+
+def test_a_master_whose_parent_blocks_signals_works(server):
+    """SIGCHLD and SIGTERM arrive."""
+    server.write(SLOW)
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1"]
+    server.process = server.popen(sys.executable, "-c", f"import os, signal, sys; {block}", *command)
+    server.await_log("(?i)ready: ")
+    mule = server.pids()["mule1"]
+    os.kill(mule, signal.SIGKILL)
+    server.await_successor("mule1", mule)
     assert server.end() == 0
