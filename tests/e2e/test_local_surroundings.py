@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -214,6 +215,37 @@ def test_output_cannot_hit_the_shared_memory_if_standard_descriptors_are_closed(
     assert {key: server.row(1)[key] for key in ("num", "target", "handler")} == {
         key: before[key] for key in ("num", "target", "handler")
     }
+
+
+@pytest.mark.parametrize("mode", [[], ["--lazy-apps"]], ids=["plain", "lazy"])
+def test_a_line_that_a_handler_prints_is_in_the_log_at_once(server, monkeypatch, mode):
+    """Standard output is a file or a pipe, and the process goes on."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    server.start(
+        "@Signal(1).register_handler('mule1')\ndef work():\n    print('printed here')\n", "--mules", "1", *mode
+    )
+    server.send(1)
+    server.await_log("printed here")
+
+
+@pytest.mark.parametrize("flags", [("-X", "dev"), ("-W", "error")], ids=" ".join)
+def test_development_mode_shows_no_warning_of_heliograph(server, flags):
+    """No file or socket is left open in the master, the fork server or a process, over a reload and a stop."""
+    server.write(SLOW)
+    command = [sys.executable, *flags, "-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1"]
+    server.process = server.popen(*command, "--spooler", "spool")
+    server.await_log("(?i)ready: ")
+    for verb in ("signals", "reload", "stop"):
+        done = subprocess.run(
+            [sys.executable, *flags, "-m", "heliograph", verb, "--name", server.name],
+            cwd=server.directory,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Warning" not in done.stderr
+    assert server.process.wait(20) == 0
+    assert "Warning" not in server.log
 
 
 BLOCKED = """

@@ -10,6 +10,7 @@ server loads it only in a child that exits at once, to check that it can be load
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -49,6 +50,7 @@ def main() -> None:
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_terminal_signals()
     early_sigterm.install()
+    _flush_lines()
     set_process_title(f"heliograph: fork server of {inherited.settings.app}")
     config = inherited.settings.log_config
     try:
@@ -154,6 +156,12 @@ def _end_of(text: str) -> str:
     while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > _MAX_REASON_BYTES:
         text = text[len(text) // 4 + 1 :]
     return text.encode(errors="replace").decode()
+
+
+def _flush_lines() -> None:
+    """Let each line that a handler prints reach a pipe or a file at once, as it reaches a terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # None if the descriptor was closed
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def _ignore_terminal_signals() -> None:
