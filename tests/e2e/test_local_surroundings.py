@@ -286,3 +286,33 @@ def test_a_master_whose_parent_blocks_signals_works(server):
     os.kill(mule, signal.SIGKILL)
     server.await_successor("mule1", mule)
     assert server.end() == 0
+
+
+PROGRAM = """
+import subprocess, sys, threading, time
+import heliograph
+
+def child(code, seconds):
+    return subprocess.Popen([sys.executable, "-c", f"import sys, time; time.sleep({seconds}); sys.exit({code})"])
+
+before, codes = child(7, 0.1), []
+threading.Thread(target=lambda: codes.append(child(8, 0.5).wait())).start()
+heliograph.serve("tasks", name="e2e", mules=1, listen=sys.argv[1])
+print("codes", before.wait(), *codes, flush=True)
+"""
+
+
+def test_a_program_that_serves_keeps_the_exit_codes_of_its_children(server):
+    """It started one before the server, and one in a thread. The server still replaces its own processes."""
+    server.write("@Signal(1).register_handler('mule1', remote=True)\ndef work():\n    record('done')\n")
+    server.process = server.popen(sys.executable, "-c", PROGRAM, server.remote_socket)
+    eventually("the server", lambda: server.command("signals").returncode == 0 and server.state()["complete"])
+    for _ in range(2):
+        mule = server.pids()["mule1"]
+        os.kill(mule, signal.SIGKILL)
+        server.await_successor("mule1", mule)
+    server.send(1)
+    server.expect(1, "done")
+    assert server.command("reload").returncode == 0
+    assert server.end() == 0
+    assert "codes 7 8\n" in server.log
