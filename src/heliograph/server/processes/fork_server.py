@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from heliograph import engines
 from heliograph._core.layout import IncompatibleServer
@@ -160,8 +160,9 @@ def _end_of(text: str) -> str:
 
 def _flush_lines() -> None:
     """Let each line that a handler prints reach a pipe or a file at once, as it reaches a terminal."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # None if the descriptor was closed
-        sys.stdout.reconfigure(line_buffering=True)
+    stdout: Any = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):  # None if the descriptor was closed
+        stdout.reconfigure(line_buffering=True)
 
 
 def _ignore_terminal_signals() -> None:
