@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
+
+import pytest
 
 from heliograph.testing.harness.harness import eventually
 
@@ -212,4 +215,104 @@ def test_output_cannot_hit_the_shared_memory_if_standard_descriptors_are_closed(
     assert {key: server.row(1)[key] for key in ("num", "target", "handler")} == {
         key: before[key] for key in ("num", "target", "handler")
     }
+
+
+@pytest.mark.parametrize("mode", [[], ["--lazy-apps"]], ids=["plain", "lazy"])
+def test_a_line_that_a_handler_prints_is_in_the_log_at_once(server, monkeypatch, mode):
+    """Standard output is a file or a pipe, and the process goes on."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    server.start(
+        "@Signal(1).register_handler('mule1')\ndef work():\n    print('printed here')\n", "--mules", "1", *mode
+    )
+    server.send(1)
+    server.await_log("printed here")
+
+
+@pytest.mark.parametrize("flags", [("-X", "dev"), ("-W", "error")], ids=" ".join)
+def test_development_mode_shows_no_warning_of_heliograph(server, flags):
+    """No file or socket is left open in the master, the fork server or a process, over a reload and a stop."""
+    server.write(SLOW)
+    command = [sys.executable, *flags, "-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1"]
+    server.process = server.popen(*command, "--spooler", "spool")
+    server.await_log("(?i)ready: ")
+    for verb in ("signals", "reload", "stop"):
+        done = subprocess.run(
+            [sys.executable, *flags, "-m", "heliograph", verb, "--name", server.name],
+            cwd=server.directory,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Warning" not in done.stderr
+    assert server.process.wait(20) == 0
+    assert "Warning" not in server.log
+
+
+BLOCKED = """
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+
+@Signal(1).register_handler("mule1", time_limit=0.2)
+def work():
+    record("begun")
+    while True:
+        time.sleep(1)
+
+@uwsgi.postfork_hooks.add()
+def hook():
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+"""
+
+
+@pytest.mark.parametrize("mode", [[], ["--lazy-apps"]], ids=["plain", "lazy"])
+def test_signals_that_the_application_blocks_cost_nothing(server, mode):
+    """SIGTERM drains each process at a reload and at a stop, and a time limit ends a handler."""
+    server.start(BLOCKED, "--mules", "1", *mode)
+    os.kill(server.master(), signal.SIGHUP)
+    server.await_log("Reload complete")
+    server.send(1)
+    server.await_log("its handler exceeded the time limit")
     assert server.end() == 0
+    assert "did not exit" not in server.log
+
+
+def test_a_master_whose_parent_blocks_signals_works(server):
+    """SIGCHLD and SIGTERM arrive."""
+    server.write(SLOW)
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1"]
+    server.process = server.popen(sys.executable, "-c", f"import os, signal, sys; {block}", *command)
+    server.await_log("(?i)ready: ")
+    mule = server.pids()["mule1"]
+    os.kill(mule, signal.SIGKILL)
+    server.await_successor("mule1", mule)
+    assert server.end() == 0
+
+
+PROGRAM = """
+import subprocess, sys, threading, time
+import heliograph
+
+def child(code, seconds):
+    return subprocess.Popen([sys.executable, "-c", f"import sys, time; time.sleep({seconds}); sys.exit({code})"])
+
+before, codes = child(7, 0.1), []
+threading.Thread(target=lambda: codes.append(child(8, 0.5).wait())).start()
+heliograph.serve("tasks", name="e2e", mules=1, listen=sys.argv[1])
+print("codes", before.wait(), *codes, flush=True)
+"""
+
+
+def test_a_program_that_serves_keeps_the_exit_codes_of_its_children(server):
+    """It started one before the server, and one in a thread. The server still replaces its own processes."""
+    server.write("@Signal(1).register_handler('mule1', remote=True)\ndef work():\n    record('done')\n")
+    server.process = server.popen(sys.executable, "-c", PROGRAM, server.remote_socket)
+    eventually("the server", lambda: server.command("signals").returncode == 0 and server.state()["complete"])
+    for _ in range(2):
+        mule = server.pids()["mule1"]
+        os.kill(mule, signal.SIGKILL)
+        server.await_successor("mule1", mule)
+    server.send(1)
+    server.expect(1, "done")
+    assert server.command("reload").returncode == 0
+    assert server.end() == 0
+    assert "codes 7 8\n" in server.log

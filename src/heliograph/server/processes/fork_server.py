@@ -10,13 +10,14 @@ server loads it only in a child that exits at once, to check that it can be load
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from heliograph import engines
 from heliograph._core.layout import IncompatibleServer
@@ -26,8 +27,10 @@ from heliograph.engines.local.engine import LocalEngine
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.ipc.prctl import set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
+from heliograph.ipc.time_limit import LIMIT_SIGNAL
 from heliograph.models import Identity
 from heliograph.server.processes import early_sigterm, exit_functions
+from heliograph.server.processes.double_fork import fork_to_subreaper
 from heliograph.settings.logs import configure_logging
 
 _LOG = logging.getLogger("heliograph.local")
@@ -47,6 +50,7 @@ def main() -> None:
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_terminal_signals()
     early_sigterm.install()
+    _flush_lines()
     set_process_title(f"heliograph: fork server of {inherited.settings.app}")
     config = inherited.settings.log_config
     try:
@@ -78,7 +82,7 @@ def _fork(engine: LocalEngine, process: Identity) -> None:
         start, tell = os.pipe()
         try:
             with early_sigterm.kept_in_child():
-                pid = _fork_twice()
+                pid = fork_to_subreaper()
         except OSError:
             os.close(start)
             os.close(tell)
@@ -100,32 +104,6 @@ def _fork(engine: LocalEngine, process: Identity) -> None:
     os.close(tell)
 
 
-def _fork_twice() -> int:
-    """Return the process id of the grandchild, or 0 in the grandchild. Raises: OSError: a fork failed."""
-    read, write = os.pipe()
-    try:
-        child = os.fork()
-    except OSError:
-        os.close(read)
-        os.close(write)
-        raise
-    if not child:
-        with contextlib.suppress(OSError):
-            if not (grandchild := os.fork()):
-                os.close(read)
-                os.close(write)
-                return 0
-            os.write(write, str(grandchild).encode())
-        os._exit(0)
-    os.close(write)
-    text = os.read(read, 32)
-    os.close(read)
-    os.waitpid(child, 0)
-    if not text:
-        raise OSError("too many processes, or not enough memory")
-    return int(text)
-
-
 def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     """Handle signals as a worker, mule or spooler until the master sends SIGTERM."""
     inherited = engine.inherited
@@ -135,6 +113,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     set_process_title(f"heliograph: {process} of {inherited.settings.app}")
     receiver = engine.become_process(process)
     receiver.drain_on_sigterm()
+    _unblock_signals()
     receiver.drain_on_end_of(inherited.descriptors["alive"])
     if early_sigterm.received():
         receiver.drain()
@@ -144,10 +123,16 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
             _LOG.error("Cannot load the application in %s:\n%s", process, failure)
             raise SystemExit(1)
     engine.start()
+    _unblock_signals()
     set_parent_death_signal(inherited.master, signal.SIGKILL)  # A hook that calls `os.setuid` has cleared it.
     report_to_master(inherited, up=[process.role, process.number])
     receiver.run()
     raise SystemExit(EXIT_RECYCLED)
+
+
+def _unblock_signals() -> None:
+    """Let SIGTERM arrive also if the application has blocked all signals, at import or in a post-fork hook."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, LIMIT_SIGNAL})
 
 
 def _load(engine: LocalEngine) -> str | None:
@@ -171,6 +156,13 @@ def _end_of(text: str) -> str:
     while len(json.dumps(text, ensure_ascii=False).encode(errors="replace")) > _MAX_REASON_BYTES:
         text = text[len(text) // 4 + 1 :]
     return text.encode(errors="replace").decode()
+
+
+def _flush_lines() -> None:
+    """Let each line that a handler prints reach a pipe or a file at once, as it reaches a terminal."""
+    stdout: Any = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):  # None if the descriptor was closed
+        stdout.reconfigure(line_buffering=True)
 
 
 def _ignore_terminal_signals() -> None:

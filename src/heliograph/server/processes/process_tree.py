@@ -43,6 +43,11 @@ def descendants_in_group(spared: Collection[int]) -> tuple[int, ...]:
     return tuple(found)
 
 
+def children_of(parent: int) -> frozenset[int]:
+    """Return the process ids of the children of a process."""
+    return frozenset(process.pid for process in _processes() if process.parent == parent)
+
+
 def _processes() -> Generator[_Process]:
     for entry in _PROC.iterdir():
         if entry.name.isdecimal():

@@ -17,6 +17,7 @@ from heliograph.ipc.time_limit import LIMIT_SIGNAL
 from heliograph.models import SIGNALS, CronRule, FileMonitor, Identity, Timer
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.processes.fork_servers import ForkServers
+from heliograph.server.processes.process_tree import children_of
 from heliograph.server.processes.redelivery import Redelivery
 from heliograph.server.processes.web_server import WebServerProcess
 from heliograph.server.server_queues import ServerQueues
@@ -25,6 +26,8 @@ from heliograph.server.services.scheduler import SchedulerService
 
 _LOG = logging.getLogger("heliograph.master")
 
+_WNOTHREAD = 0x2000_0000
+"""Option of `waitid(2)` on Linux that `os` lacks: leave out the children of other threads."""
 _CANNOT_START = 127
 """Exit code for a command that cannot be started, as in a shell."""
 
@@ -43,6 +46,8 @@ class Processes:
         self._web_server = web_server
         self._unreported_exits: dict[int, int] = {}
         """Exit codes of children that no report has named yet: an exit may overtake the report of the fork."""
+        self._foreign = children_of(os.getpid())
+        """Children that this process had before. Its program waits for them."""
 
     # Actions
 
@@ -128,6 +133,8 @@ class Processes:
         self._dispatcher.handle(events.Started(Identity(*report["forked"]), pid, report["generation"]), now)
         if pid in self._unreported_exits:
             self._on_exit(pid, self._unreported_exits.pop(pid), now)
+        elif _exited_child(os.P_PID, pid) is not None:
+            self._reap(pid, now)
         self._forget_strangers()
 
     def _on_fork_failed(self, report: Report, now: float) -> None:
@@ -141,20 +148,22 @@ class Processes:
     # Exits
 
     def reap(self, now: float) -> None:
-        """Reap all children that have exited."""
-        while True:
-            try:
-                child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
+        """Reap the children that have exited, except those of the program that called `serve()`."""
+        while (pid := _exited_child(os.P_ALL, 0)) is not None:
+            if pid in self._foreign:  # It hides those behind it, so ask for each of ours.
+                own = (*self._forked_pids(), *filter(None, [self._web_server.pid]))
+                for known in own:
+                    if _exited_child(os.P_PID, known) is not None:
+                        self._reap(known, now)
                 return
-            if child is None:
-                return
-            if child.si_pid == self._web_server.pid:
-                self._web_server.kill(
-                    self._forked_pids()
-                )  # Processes that it left behind would keep the address of its successor.
-            _, status = os.waitpid(child.si_pid, 0)
-            self._on_exit(child.si_pid, os.waitstatus_to_exitcode(status), now)
+            self._reap(pid, now)
+
+    def _reap(self, pid: int, now: float) -> None:
+        if pid == self._web_server.pid:
+            # Processes that it left behind would keep the address of its successor.
+            self._web_server.kill(self._forked_pids())
+        _, status = os.waitpid(pid, 0)
+        self._on_exit(pid, os.waitstatus_to_exitcode(status), now)
 
     def on_left(self, process: Identity, now: float) -> None:
         """Handle the exit of a process that had joined."""
@@ -194,6 +203,15 @@ class Processes:
     def _forget_strangers(self) -> None:
         if not self._supervisor.forking:
             self._unreported_exits.clear()
+
+
+def _exited_child(kind: int, number: int) -> int | None:
+    """Return the process id of a child that has exited, without reaping it. Children of other threads do not count."""
+    try:
+        child = os.waitid(kind, number, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WNOTHREAD)
+    except ChildProcessError:
+        return None
+    return None if child is None else child.si_pid
 
 
 def _exit_reason(code: int) -> str:

@@ -37,6 +37,8 @@ class UnixSignals(Service):
             stack.callback(selector.unregister, self._socket)
             for signum in (signal.SIGCHLD, *handlers):
                 stack.callback(signal.signal, signum, signal.signal(signum, _do_nothing))
+            before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *handlers))  # a parent may block them
+            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
             stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False))
             self._stack = stack.pop_all()
 

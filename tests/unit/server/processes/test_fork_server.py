@@ -1,5 +1,6 @@
 """A fork server that cannot fork: it reports that, leaks nothing, and lives on."""
 
+import ctypes
 import errno
 import json
 import os
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from heliograph.models import Identity
-from heliograph.server.processes import fork_server
+from heliograph.server.processes import double_fork, fork_server
 
 
 @pytest.fixture
@@ -29,7 +30,12 @@ def test_a_fork_that_fails_is_reported(reports, monkeypatch, descriptors, part, 
     def fail():
         raise OSError(code, os.strerror(code))
 
+    def fail_in_c():
+        ctypes.set_errno(code)
+        return -1
+
     monkeypatch.setattr(os, part, fail)
+    monkeypatch.setattr(double_fork, "_fork", fail_in_c)
     before = descriptors()
     fork_server._fork(engine, Identity("mule", 2))
     assert descriptors() == before
@@ -47,6 +53,8 @@ def test_a_second_fork_that_fails_is_reported(reports, monkeypatch, descriptors)
         return fork()
 
     monkeypatch.setattr(os, "fork", fail_in_child)
+    fork_in_c = double_fork._fork
+    monkeypatch.setattr(double_fork, "_fork", lambda: fork_in_c() if os.getpid() == parent else -1)
     before = descriptors()
     fork_server._fork(engine, Identity("mule", 2))
     assert descriptors() == before
