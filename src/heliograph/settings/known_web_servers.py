@@ -22,7 +22,7 @@ _JOINING = (
 
 
 def remark(command: Sequence[str]) -> str:
-    """Return what a user should know about the web server of a command. Empty if it is known and was tested."""
+    """Return a remark on the web server of a command. Empty if it is known and was tested."""
     names = [Path(word).name for word in command]
     name = next((name for name in names if name in TESTED_VERSIONS), "")
     if not name:

@@ -10,7 +10,7 @@ from heliograph._core.supervision.loads import Loads
 
 @dataclass(slots=True)
 class Progress:
-    """What was reported."""
+    """The reports so far."""
 
     _ready: bool = False
     _reloaded: int = 1
