@@ -35,6 +35,11 @@ _CONTROL = "heliograph.control"
 _NO_WAIT_TIMEOUT = 10.0
 """Seconds for an answer that the server gives at once."""
 
+_NOT_AWAITED = (
+    "Note: the web server got SIGHUP. The command did not wait for {}: no process has joined so far, or it joins at "
+    "its first request."
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 timeout_option = click.option(
     "--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="S", help="Seconds to wait."
@@ -159,6 +164,8 @@ def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
             ) from error
     if wait:
         click.echo(f"Reload complete (generation {result['generation']})", err=True)
+        if workers := ", ".join(result.get("not_awaited", ())):
+            click.echo(_NOT_AWAITED.format(workers), err=True)
 
 
 @click.command(

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from heliograph.runtime.membership import join_server, leave_server
+from heliograph.runtime.membership import join_at_request, join_server, leave_server
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -42,7 +42,8 @@ class Middleware:
             await self._app(scope, _leaving(receive), self._joining(send))
             return
         if self._joined_in != os.getpid():
-            self._join()
+            join_at_request(_running_loop())
+            self._joined_in = os.getpid()
         await self._app(scope, receive, send)
 
     def _joining(self, send: Send) -> Send:

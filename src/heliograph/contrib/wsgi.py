@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from heliograph.runtime.membership import join_server
+from heliograph.runtime.membership import join_at_request
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """The type of PEP 3333."""
@@ -27,6 +27,6 @@ class Middleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self._joined_in != os.getpid():
-            join_server()  # two threads may join at the same time, which is harmless
+            join_at_request()  # two threads may join at the same time, which is harmless
             self._joined_in = os.getpid()
         return self._app(environ, start_response)

@@ -115,11 +115,11 @@ class AttachingEngine(DetachedEngine):
             if self._successor is not None:
                 self._successor.on_fork(hook)
 
-    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+    def join(self, loop: asyncio.AbstractEventLoop | None = None, *, at_request: bool = False) -> bool:
         with self._lock:
-            self._join = lambda engine: engine.join(loop)
+            self._join = lambda engine: engine.join(loop, at_request=at_request)
             if self._successor is not None:
-                self._successor.join(loop)
+                self._join(self._successor)
         return True
 
     def leave(self) -> None:

@@ -15,8 +15,8 @@ class NoWebServer:
     def loop(self) -> asyncio.AbstractEventLoop | None:
         return None
 
-    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
-        del loop
+    def join(self, loop: asyncio.AbstractEventLoop | None = None, *, at_request: bool = False) -> bool:
+        del loop, at_request
         return False
 
     def number_of_trigger(self, trigger: str) -> int | None:

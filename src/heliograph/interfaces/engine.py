@@ -251,9 +251,10 @@ class WebServerMembership(Protocol):
         """The event loop of the web server of this process, for `async def` handlers. None without one."""
         ...
 
-    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+    def join(self, loop: asyncio.AbstractEventLoop | None = None, *, at_request: bool = False) -> bool:
         """Make this process a worker, if a heliograph server started it. `async def` handlers run on `loop`.
 
+        `at_request` says that the process joins because of its first request, so that a reload does not wait for it.
         Return True if the process is a worker, or will be one.
         """
         ...

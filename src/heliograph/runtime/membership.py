@@ -27,6 +27,12 @@ def join_server(loop: asyncio.AbstractEventLoop | None = None) -> bool:
     return engine.join(loop)
 
 
+def join_at_request(loop: asyncio.AbstractEventLoop | None = None) -> bool:
+    """Join as `join_server` does, because of the first request of this process. A reload does not wait for that."""
+    engine: WebServerMembership = engines.current()
+    return engine.join(loop, at_request=True)
+
+
 def leave_server() -> None:
     """Stop taking signals in this process, and return when the running handler has finished, after 30 s at most.
 

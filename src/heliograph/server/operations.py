@@ -71,13 +71,13 @@ class ServerOperations:
             "triggers": self._scheduler.rows(),
         }
 
-    def _join(self, pid: int) -> int:
+    def _join(self, pid: int, at_request: bool) -> int:
         """Make a process of the web server a worker. Return its number. 0: no worker number is free."""
         if not self._settings.command:
             raise Refused(
                 "failed", "this server starts its workers itself. Start the web server with `heliograph run`."
             )
-        self._handle(Joined(pid))
+        self._handle(Joined(pid, at_request))
         process = self._dispatcher.supervisor.worker_of(pid)
         return process.number if process else 0
 

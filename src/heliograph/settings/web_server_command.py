@@ -25,8 +25,13 @@ _WORKERS_ENV = {
 
 
 def search_path() -> str:
-    """Return PATH, followed by the directory of this Python, which has the commands of the same virtualenv."""
-    return os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
+    """Return PATH with the directory of this Python, which has the commands of the same environment.
+
+    A virtual environment comes first, as if it was activated: scripts start `python` by its name. Otherwise the
+    directory comes last, since it is one of the system's.
+    """
+    path, own = os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)
+    return os.pathsep.join((own, path) if sys.prefix != sys.base_prefix else (path, own))
 
 
 def find_command(command: str) -> str | None:

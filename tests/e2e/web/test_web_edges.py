@@ -391,7 +391,7 @@ def test_a_master_that_does_not_exist_lets_a_program_run(tmp_path):
     assert done.stderr.strip().endswith("unset HELIOGRAPH_MASTER.")
 
 
-@pytest.mark.parametrize("command", ["gunicorn-sync", "gunicorn-preload", "uvicorn"])
+@pytest.mark.parametrize("command", ["gunicorn-sync", "gunicorn-preload", "gunicorn-gevent", "uvicorn"])
 def test_a_web_process_serves_while_the_master_does_not_answer(make_web_server, command):
     """It starts, sending raises, and it joins as soon as the master answers again."""
     web_server = make_web_server(command).start()

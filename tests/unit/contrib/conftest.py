@@ -21,8 +21,8 @@ class Joinable(DetachedEngine):
     def joins(self):
         return len([event for event in self.seen if isinstance(event, tuple) and event[0] == "join"])
 
-    def join(self, loop=None):
-        self.seen.append(("join", loop))
+    def join(self, loop=None, *, at_request=False):
+        self.seen.append(("join", loop, "at a request") if at_request else ("join", loop))
         return True
 
     def leave(self):

@@ -101,7 +101,7 @@ def test_middleware_joins_at_the_first_request_without_lifespan(engine, kind):
 
     loop = asyncio.run(main())
     answer = {"type": "http.response.start", "receive": "a body"}
-    assert engine.seen == [("join", loop), kind, answer, kind, answer]
+    assert engine.seen == [("join", loop, "at a request"), kind, answer, kind, answer]
 
 
 def test_request_after_startup_does_not_join_again(engine):

@@ -29,14 +29,14 @@ def test_process_joins_once_at_its_first_request(engine):
     assert engine.seen == []
     for _ in range(3):
         app({}, None)
-    assert engine.seen == [("join", None)]
+    assert engine.seen == [("join", None, "at a request")]
 
 
 def test_process_joins_before_it_handles_the_request(engine):
     """The request may rely on it."""
     seen = []
     Middleware(lambda *_: seen.extend(engine.seen) or [])({}, None)
-    assert seen == [("join", None)]
+    assert seen == [("join", None, "at a request")]
 
 
 def test_fork_joins_again(engine, monkeypatch):
@@ -70,8 +70,8 @@ def test_failed_join_is_tried_again(engine, monkeypatch):
     """The request fails, and the next one may join."""
     app = Middleware(application)
     with monkeypatch.context() as broken:
-        broken.setattr(engine, "join", lambda _loop: 1 / 0)
+        broken.setattr(engine, "join", lambda *_, **_options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             app({}, None)
     app({}, None)
-    assert engine.seen == [("join", None)]
+    assert engine.seen == [("join", None, "at a request")]

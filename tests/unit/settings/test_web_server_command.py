@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.settings.web_server_command import count_workers, find_command
+from heliograph.settings.web_server_command import count_workers, find_command, search_path
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,13 @@ def test_a_configuration_file_that_fails_has_no_number(tmp_path, monkeypatch, ca
     (tmp_path / "gunicorn.conf.py").write_text(text)
     assert count_workers(["gunicorn", "shop:app"], {}) == 1
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("is_virtual", [True, False])
+def test_the_command_finds_the_python_of_this_environment_by_its_name(monkeypatch, is_virtual):
+    """As in an activated virtual environment. The directories of the system keep their order."""
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin")
+    monkeypatch.setattr(sys, "executable", "/opt/venv/bin/python" if is_virtual else "/usr/bin/python3")
+    monkeypatch.setattr(sys, "prefix", "/opt/venv" if is_virtual else sys.base_prefix)
+    expected = "/opt/venv/bin:/usr/local/bin:/usr/bin" if is_virtual else "/usr/local/bin:/usr/bin:/usr/bin"
+    assert search_path() == expected

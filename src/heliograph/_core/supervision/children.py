@@ -80,6 +80,8 @@ class Child:
     """False for a worker number that is not in use now, on a server whose workers come and go."""
     vacate_at: float = NEVER
     """Time at which its number is vacated, if no process takes it before."""
+    awaited: bool = True
+    """False if a reload does not wait for a process to join: none has joined in time, or it joins at a request."""
     hung_up: bool = False
     """True if it got SIGHUP. A command that has not installed its handler yet exits because of it."""
     deadline: float = NEVER
@@ -162,7 +164,12 @@ class Children:
         """Return True if a child has started well: if that takes a process that joins, one has joined since then."""
         return not child.policy.proven_by_joins or self.have_joined(since)
 
-    def not_joined(self) -> list[str]:
-        """Return the names of the workers that no process has become since the web server was started."""
+    @property
+    def not_awaited(self) -> tuple[Identity, ...]:
+        """Workers that no process is now, and that a reload does not wait for."""
+        return tuple(c.identity for c in self.joining if c.state == "absent" and c.expected and not c.awaited)
+
+    def not_joined(self) -> list[Child]:
+        """Return the workers that no process has become since the web server was started."""
         start = max((child.since for child in self if child.policy.proven_by_joins), default=-NEVER)
-        return [str(child.identity) for child in self.joining if child.since < start and child.expected]
+        return [child for child in self.joining if child.since < start and child.expected]

@@ -68,6 +68,8 @@ class Joined:
     """A process of the web server asks to become a worker. `Supervisor.worker_of` returns the worker that it became."""
 
     pid: int
+    at_request: bool = False
+    """True if it asks because of its first request. Its successor will do so too, at an unknown time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,21 @@ from heliograph._core.supervision.loads import Loads
 
 @dataclass(slots=True)
 class Progress:
-    """The newest generation that was reported."""
+    """The reports so far."""
 
-    _reported: int = 0
+    _ready: bool = False
+    _reloaded: int = 1
+    """The newest generation whose reload was reported. The first generation needs no report."""
 
-    def report(self, loads: Loads, *, now: float) -> list[Action]:
-        """Return the report that is due, once every process runs the current generation and is ready."""
-        if loads.loading or loads.current == self._reported:
+    def report(self, loads: Loads, *, ready: bool, now: float) -> list[Action]:
+        """Return the reports that are due. `ready`: every process runs. Else those do that a reload waits for."""
+        if loads.loading:
             return []
-        first, self._reported = not self._reported, loads.current
-        actions: list[Action] = [Ready()] if first else []
-        if loads.current > 1:
+        actions: list[Action] = []
+        if ready and not self._ready:
+            self._ready = True
+            actions.append(Ready())
+        if loads.current > self._reloaded:
+            self._reloaded = loads.current
             actions.append(ReloadComplete(loads.current, now - loads.started_at))
         return actions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from heliograph._core.supervision.capacity import Capacity
-from heliograph._core.supervision.children import NEVER, WEB_SERVER, Children
+from heliograph._core.supervision.children import NEVER, WEB_SERVER, Child, Children
 from heliograph._core.supervision.loads import Loads
 from heliograph._core.supervision.progress import Progress
 from heliograph._core.supervision.stopping import Stop
@@ -90,12 +90,27 @@ class ServerState:
     @property
     def all_running(self) -> bool:
         """True if every process runs the newest code."""
-        return all(c.state == "running" and c.generation == self.generation for c in self._children.counted)
+        return all(map(self._runs_newest, self._children.counted))
 
     @property
     def complete(self) -> bool:
         """True if every process runs the newest code and has reported that it is ready."""
-        return self.all_running and all(c.ready or c.policy.origin == "command" for c in self._children.counted)
+        return self.all_running and all(map(_is_ready, self._children.counted))
+
+    @property
+    def reloaded(self) -> bool:
+        """True if every process runs the newest code and is ready, except for workers that a reload cannot wait for."""
+        ignored = self._children.not_awaited
+        waited_for = [child for child in self._children.counted if child.identity not in ignored]
+        return all(self._runs_newest(child) and _is_ready(child) for child in waited_for)
+
+    @property
+    def not_awaited(self) -> tuple[Identity, ...]:
+        """Workers that no process is now, and that a reload does not wait for."""
+        return self._children.not_awaited
+
+    def _runs_newest(self, child: Child) -> bool:
+        return child.state == "running" and child.generation == self.generation
 
     @property
     def vacant_workers(self) -> frozenset[Identity]:
@@ -132,3 +147,7 @@ class ServerState:
     def pids(self) -> dict[Identity, int]:
         """Return the process ids of the processes that run."""
         return {child.identity: child.pid for child in self._children if child.pid}
+
+
+def _is_ready(child: Child) -> bool:
+    return child.ready or child.policy.origin == "command"

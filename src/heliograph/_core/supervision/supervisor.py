@@ -52,8 +52,8 @@ class Supervisor(ServerState):
         """Return the actions that follow from an event, in order."""
         actions = self._handle(event, now)
         actions += self._loads.stop_unused(self._children.forked_by, now)
-        if not self.stopping and self.complete:
-            actions += self._progress.report(self._loads, now=now)
+        if not self.stopping and self.reloaded:
+            actions += self._progress.report(self._loads, ready=self.complete, now=now)
         if self._stop.is_done(self._children) and not self._stop.finished:
             self._stop.finished = True
             actions += [*self._loads.stop_all(now), do.Finish(self._stop.code)]
@@ -77,8 +77,8 @@ class Supervisor(ServerState):
                 return self._on_start(self._children[process], pid, generation, now)
             case events.ForkFailed(process, generation, reason):
                 return self._on_fork_failed(self._children[process], generation, reason, now)
-            case events.Joined(pid):
-                return self._on_join(pid, now)
+            case events.Joined(pid, at_request):
+                return self._on_join(pid, now, at_request=at_request)
             case events.ProcessReady(process):
                 self._children[process].ready = self._children[process].state == "running"
                 return []
@@ -199,13 +199,14 @@ class Supervisor(ServerState):
         child.deadline = min(now + child.delay(), self._stop.by)
         return [Log(logging.ERROR, f"Cannot fork {child.identity} ({reason}), trying again in {child.delay():g} s")]
 
-    def _on_join(self, pid: int, now: float) -> list[Action]:
+    def _on_join(self, pid: int, now: float, *, at_request: bool) -> list[Action]:
         if self.worker_of(pid) is not None or not self._children.accept_joins:
             return []
         free, actions = self._capacity.assign(pid, self._children, now)
         if free is None:
             return actions
         free.start(pid, self.generation, now)
+        free.awaited = not at_request
         return [*actions, do.Watch(free.identity, pid), *_log_replacement(free)]
 
     # Replacing processes, and processes that exit
@@ -315,9 +316,12 @@ class Supervisor(ServerState):
         return [Log(logging.ERROR, text), do.Kill(child.pid)]
 
     def _warn_not_joined(self) -> list[Action]:
-        missing = self._children.not_joined()
-        if not missing or self.stopping:
+        overdue = self._children.not_joined()
+        if not overdue or self.stopping:
             return []
+        for child in overdue:
+            child.awaited = False
+        missing = [str(child.identity) for child in overdue]
         text = (
             f"No process has joined as {', '.join(missing)} within {JOIN_WARNING_AFTER:g} s. Processes of gunicorn, "
             "uvicorn and granian join when the application that they serve uses heliograph. For another web server, "

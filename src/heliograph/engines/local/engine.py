@@ -133,7 +133,11 @@ class LocalEngine(LocalProcess):
     def signal(self, num: int, timeout: float) -> None:
         delivery = self._direct[num]
         if delivery is None:
-            self._send_to_all(num, timeout)
+            known = self._broadcast.get(num)
+            if known is None:
+                self._send_to_changing(num, timeout)
+            else:
+                self._deliver(num, known, timeout)
         else:
             try:
                 write(*delivery)
@@ -141,15 +145,11 @@ class LocalEngine(LocalProcess):
                 self._deliver(num, [delivery], timeout)
         self._sent[num] += 1
 
-    def _send_to_all(self, num: int, timeout: float) -> None:
-        known = self._broadcast.get(num)
-        deliveries = self._deliveries(num) if known is None else known
-        if not deliveries:
-            self._slot.count_rejected()
-            raise ServerNotReady(f"signal {num} was not sent: no worker is active. Send it again when one runs")
+    def _send_to_changing(self, num: int, timeout: float) -> None:
+        """Send to receivers that are not in `_direct` or `_broadcast`, and count the records."""
+        deliveries = self._deliveries(num)
         self._deliver(num, deliveries, timeout)
-        if known is None:
-            self._slot.copies[num] += len(deliveries)
+        self._slot.copies[num] += len(deliveries)
 
     def _deliveries(self, num: int) -> list[Delivery]:
         """Return the deliveries of a signal that is not in `_direct` or `_broadcast`."""

@@ -95,8 +95,9 @@ class WebWorkerEngine(LocalEngine):
             self._web_server_loop = web_server_detection.running_loop()
         return self._web_server_loop
 
-    def join(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+    def join(self, loop: asyncio.AbstractEventLoop | None = None, *, at_request: bool = False) -> bool:
         with self._join_lock:
+            self._at_request = at_request
             self._web_server_loop = loop or self._web_server_loop
             self._join_requested.set()
             if not self._left and (self._thread is None or not self._thread.is_alive()):
@@ -182,7 +183,7 @@ class WebWorkerEngine(LocalEngine):
         self._thread = None
         self._join_requested = threading.Event()
         self._join_lock = threading.Lock()
-        self._left = False
+        self._left = self._at_request = False
 
     def _begin_in_child(self) -> None:
         self._return_worker_number()  # the descriptor of the parent would outlive the parent here
@@ -243,7 +244,9 @@ class WebWorkerEngine(LocalEngine):
 
     def _request_worker_number(self) -> int:
         try:
-            answer, self._membership = request_with_fds(self._path, "join")
+            # A web server that is detected starts its processes without waiting for a request.
+            late = self._at_request and web_server_detection.serving_state() != "serving"
+            answer, self._membership = request_with_fds(self._path, "join", at_request=late)
         except ServerNotRunning:
             return 0  # the master is busy, or has exited and this process soon will
         return int(answer["worker"])

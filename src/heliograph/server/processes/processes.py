@@ -23,6 +23,7 @@ from heliograph.server.processes.web_server import WebServerProcess
 from heliograph.server.server_queues import ServerQueues
 from heliograph.server.services.reports import Report, Reports
 from heliograph.server.services.scheduler import SchedulerService
+from heliograph.settings.known_web_servers import remark
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -44,6 +45,7 @@ class Processes:
         self._redelivery = Redelivery(queues)
         self._fork_servers = fork_servers
         self._web_server = web_server
+        self._has_remarked = False
         self._unreported_exits: dict[int, int] = {}
         """Exit codes of children that no report has named yet: an exit may overtake the report of the fork."""
         self._foreign = children_of(os.getpid())
@@ -81,7 +83,14 @@ class Processes:
             self._dispatcher.handle(events.Exited(process, reason, code=_CANNOT_START), now)
         else:
             _LOG.info("Started web server: %s (pid %d)", " ".join(self._web_server.command), pid)
+            self._log_remark()
             self._dispatcher.handle(events.Started(process, pid, self._supervisor.generation), now)
+
+    def _log_remark(self) -> None:
+        """Log once if the web server is not known, or was not tested in this version."""
+        text, self._has_remarked = "" if self._has_remarked else remark(self._web_server.command), True
+        if text:
+            _LOG.log(logging.INFO if text.startswith("Unknown") else logging.WARNING, "%s", text)
 
     def _watch(self, action: actions.Watch, watch: Callable[[int, Identity], bool]) -> None:
         if not watch(action.pid, action.process):

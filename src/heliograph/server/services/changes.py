@@ -35,6 +35,10 @@ class Status:
     reason: str
     """Reason of the failure."""
     processes: Mapping[str, int]
+    reloaded: bool = False
+    """True if `complete`, except for workers that a reload cannot wait for."""
+    not_awaited: tuple[str, ...] = ()
+    """Names of those workers."""
 
     @classmethod
     def of(cls, supervisor: Supervisor) -> Status:
@@ -49,6 +53,8 @@ class Status:
             failed=supervisor.failed_generation,
             reason=supervisor.failure,
             processes={str(process): pid for process, pid in supervisor.pids().items()},
+            reloaded=supervisor.reloaded,
+            not_awaited=tuple(map(str, supervisor.not_awaited)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -166,8 +172,9 @@ class Changes:
 
 def _settle(call: Call, generation: int, status: Status) -> bool:
     """Answer a client that waits for a generation. Return False if it has to wait on."""
-    if status.generation >= generation and status.complete:
-        call.finish({"generation": status.generation})
+    if status.generation >= generation and status.reloaded:
+        others = {"not_awaited": list(status.not_awaited)} if status.not_awaited else {}
+        call.finish({"generation": status.generation, **others})
     elif status.failed >= generation > status.generation:
         call.fail("load_failed", status.reason)
     elif status.stopping:

@@ -29,8 +29,10 @@ class Operations:
     inherited: Callable[[], InheritedState]
     triggers: Callable[[], Mapping[str, int]]
     """Names of the declared triggers, and their signals."""
-    join: Callable[[int], int]
-    """Makes the process of that id a worker, and returns its number. 0 if there is none. Raises `Refused`."""
+    join: Callable[[int, bool], int]
+    """Makes the process of that id a worker, and returns its number. 0 if there is none. Raises `Refused`.
+
+    The second argument is True if the process asks because of its first request."""
     send: Callable[[str], int]
     """Sends the signal with that name, number or handler, and returns its number. Raises `Refused`."""
     pipe_of: Callable[[int], tuple[int, ...]]
@@ -51,7 +53,7 @@ class Verbs:
         """Return all verbs by name."""
         return {
             "attach": Verb(self._attach, "control"),
-            "join": Verb(self._join, "control"),
+            "join": Verb(self._join, "control", {"at_request": bool}),
             "state": Verb(self._state, "read"),
             "memory": Verb(self._memory, "read"),
             "schedule": Verb(self._schedule, "read", {"count": int}),
@@ -69,7 +71,7 @@ class Verbs:
 
     def _join(self, call: Call) -> Answer:
         """Make the client a worker until it closes the descriptor that comes with the number, or exits."""
-        number = self._server.join(call.pid)
+        number = self._server.join(call.pid, call.arguments.get("at_request", False))
         pipe = self._server.pipe_of(call.pid)
         # Without a pipe, the place is that of a process that has exited and had the same id, or of this one, which did
         # not get the answer. The master soon notices either, and the client asks again.

@@ -222,3 +222,38 @@ def test_with_a_fixed_number_nothing_is_vacated():
     leave(server, W1, 20.0)
     assert due(server, 1000.0) == []
     assert server.present_processes == (W1, W2)
+
+
+def reload(server, now):
+    """Reload, let the web server exit because of it, and start it again. Return whether the reload is complete."""
+    server.handle(ReloadRequested(), now)
+    server.handle(ForkServerReady(2), now)
+    leave(server, W1, now)
+    server.handle(Exited(WEB_SERVER, "killed by signal 1", code=-1), now)
+    server.handle(Started(WEB_SERVER, 11, 2), now)
+    return server.reloaded
+
+
+@pytest.mark.parametrize("at_request", [True, False])
+def test_a_reload_does_not_wait_for_a_process_that_joins_at_a_request(at_request):
+    """Nobody knows when the next request comes. It waits for processes that join when they start."""
+    server = make(most=1, expected=1)
+    server.handle(Joined(101, at_request), 0.1)
+    server.handle(ProcessReady(W1), 0.1)
+    assert server.not_awaited == ()
+    assert reload(server, 20.0) == at_request
+    assert server.not_awaited == ((W1,) if at_request else ())
+    assert not server.complete
+
+
+def test_a_reload_does_not_wait_for_processes_that_have_not_joined_in_time():
+    """The log has named them. A process that joins nonetheless counts again."""
+    server = make(most=1, expected=1)
+    assert not server.reloaded
+    server.handle(Due(), 15.0)
+    assert server.reloaded
+    assert reload(server, 20.0)
+    assert ask(server, 201, 30.0)[0] == W1
+    assert not server.reloaded
+    server.handle(ProcessReady(W1), 30.1)
+    assert server.reloaded

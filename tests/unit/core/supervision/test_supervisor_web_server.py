@@ -373,12 +373,12 @@ def test_a_web_server_that_is_its_own_worker(started):
 class AnyHistory(RuleBasedStateMachine):
     """Events in any order: each place is filled by one process, and a stop comes to its end."""
 
+    topology = Topology(workers=2, mules=1)
+
     def __init__(self):
         super().__init__()
         self.now, self.pid, self.fork_server = 0.0, 100, 0
-        self.supervisor = Supervisor(
-            Topology(workers=2, mules=1), graceful_timeout=GRACEFUL_TIMEOUT, with_web_server=True
-        )
+        self.supervisor = Supervisor(self.topology, graceful_timeout=GRACEFUL_TIMEOUT, with_web_server=True)
         self.finished = False
         self.carry_out(self.supervisor.handle(StartRequested(), self.now))
 
@@ -473,6 +473,25 @@ class AnyHistory(RuleBasedStateMachine):
         assert self.finished, self.supervisor
 
 
+class AnyHistoryOfProcessesThatComeAndGo(AnyHistory):
+    """Besides, at least the least number of workers is expected, and all that run are."""
+
+    topology = Topology(workers=4, mules=1, min_workers=2)
+
+    @rule(pid=st.integers(1, 4))
+    def a_process_asks_on(self, pid):
+        if WEB_SERVER in self.supervisor.pids():
+            join(self.supervisor, pid, self.now)
+
+    @invariant()
+    def those_that_run_are_expected(self):
+        workers = {process for process in self.supervisor.present_processes if process.role == "worker"}
+        assert len(workers) >= 2
+        assert {process for process in self.supervisor.pids() if process.role == "worker"} <= workers
+
+
+AnyHistoryOfProcessesThatComeAndGo.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAnyHistoryOfProcessesThatComeAndGo = AnyHistoryOfProcessesThatComeAndGo.TestCase
 AnyHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
 

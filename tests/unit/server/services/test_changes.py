@@ -22,11 +22,12 @@ UP = Status(
     failed=0,
     reason="",
     processes={"worker1": 10, "mule1": 11},
+    reloaded=True,
 )
 LOADING = replace(UP, newest=2, requested=2, loading=True)
 FAILED = replace(LOADING, loading=False, failed=2, reason="SyntaxError")
-DRAINING = replace(UP, generation=2, newest=2, requested=2, complete=False)
-RELOADED = replace(DRAINING, complete=True, processes={"worker1": 20, "mule1": 21})
+DRAINING = replace(UP, generation=2, newest=2, requested=2, complete=False, reloaded=False)
+RELOADED = replace(DRAINING, complete=True, reloaded=True, processes={"worker1": 20, "mule1": 21})
 
 
 def do_nothing():
@@ -104,6 +105,14 @@ def server():
 def test_events_between_two_states(before, after, events):
     """Each change is one event; a change within one turn is none."""
     assert list(events_between(before, after)) == events
+
+
+def test_a_reload_does_not_wait_for_workers_that_may_never_join(server):
+    """The answer names them."""
+    call = Call()
+    server.changes.wait_for_reload(call, lambda: server.become(LOADING))
+    server.become(DRAINING, replace(DRAINING, reloaded=True, not_awaited=("worker1",)))
+    assert call.told == [("result", {"generation": 2, "not_awaited": ["worker1"]})]
 
 
 PIDS = st.dictionaries(st.sampled_from(["worker1", "worker2", "mule1"]), st.integers(1, 3))
@@ -233,15 +242,15 @@ def test_the_state_is_that_of_the_supervisor():
     supervisor.handle(events.Started(worker, 10, 1), 0.0)
     assert Status.of(supervisor) == Status(1, 1, 1, False, False, False, 0, "", {"worker1": 10})
     supervisor.handle(events.ProcessReady(worker), 0.0)
-    assert Status.of(supervisor) == Status(1, 1, 1, False, True, False, 0, "", {"worker1": 10})
+    assert Status.of(supervisor) == Status(1, 1, 1, False, True, False, 0, "", {"worker1": 10}, reloaded=True)
     supervisor.handle(events.ReloadRequested(), 0.5)
-    assert Status.of(supervisor) == Status(1, 2, 2, True, True, False, 0, "", {"worker1": 10})
+    assert Status.of(supervisor) == Status(1, 2, 2, True, True, False, 0, "", {"worker1": 10}, reloaded=True)
     supervisor.handle(events.ReloadRequested(), 0.6)
     assert Status.of(supervisor).requested == 3
     supervisor.handle(events.ForkServerFailed(2, "SyntaxError"), 1.0)
     supervisor.handle(events.ForkServerFailed(3, "NameError"), 1.0)
     found = Status.of(supervisor)
-    assert found == Status(1, 3, 3, False, True, False, 3, "NameError", {"worker1": 10})
+    assert found == Status(1, 3, 3, False, True, False, 3, "NameError", {"worker1": 10}, reloaded=True)
     supervisor.handle(events.StopRequested(), 2.0)
     assert Status.of(supervisor).to_json() == {
         "generation": 1,

@@ -30,7 +30,7 @@ class Server:
         self.loop, self.path = loop, directory / "sock"
         self.memory = SharedMemory.create(TOPOLOGY)
         self.fds = [os.dup(0) for _ in range(1 + 2 * len(server_queues(TOPOLOGY)))]
-        self.status = Status(1, 1, 1, False, True, False, 0, "", {"worker1": 10})
+        self.status = Status(1, 1, 1, False, True, False, 0, "", {"worker1": 10}, reloaded=True)
         self.done = []
         self.has_pipe = True
         self.changes = Changes(lambda: self.status)
@@ -62,7 +62,8 @@ class Server:
             settings=ProcessSettings(TOPOLOGY, "tasks"),
         )
 
-    def join(self, pid):
+    def join(self, pid, at_request):
+        self.done.append(at_request)
         if self.status.stopping:
             raise Refused("failed", "not now")
         return 2 if pid == os.getpid() else 0
@@ -80,7 +81,7 @@ class Server:
 
     def reload(self):
         self.done.append("reload")
-        self.status = Status(1, 2, 2, True, True, False, 0, "", {"worker1": 10})
+        self.status = Status(1, 2, 2, True, True, False, 0, "", {"worker1": 10}, reloaded=True)
 
     def ask(self, verb, **arguments):
         """All messages that come, and the descriptors."""
@@ -201,7 +202,7 @@ def test_reload_waits_for_the_new_code(server):
     """Nothing is answered until it runs everywhere."""
     assert server.ask("reload") == ([], [])
     assert server.done == ["reload"]
-    server.status = Status(2, 2, 2, False, True, False, 0, "", {"worker1": 20})
+    server.status = Status(2, 2, 2, False, True, False, 0, "", {"worker1": 20}, reloaded=True)
     server.changes.publish()
     ((message,), _) = server.received()
     assert message["result"] == {"generation": 2}
@@ -209,7 +210,7 @@ def test_reload_waits_for_the_new_code(server):
 
 def test_reload_tells_why_the_load_failed(server):
     server.ask("reload", wait=True)
-    server.status = Status(1, 2, 2, False, True, False, 2, "SyntaxError", {"worker1": 10})
+    server.status = Status(1, 2, 2, False, True, False, 2, "SyntaxError", {"worker1": 10}, reloaded=True)
     server.changes.publish()
     ((message,), _) = server.received()
     assert message["error"] == {"code": "load_failed", "message": "SyntaxError"}
