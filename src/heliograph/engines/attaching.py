@@ -48,7 +48,7 @@ class AttachingEngine(DetachedEngine):
     def __init__(self, control: Path, adopt: Callable[[Engine], None], error: ConfigError) -> None:
         """Begin to ask the master at `control`. `adopt` gets the engine that takes over. `error`: why there is none."""
         _LOG.error(_NO_ANSWER, os.getpid(), error)
-        super().__init__(_REASON.format(error=error), server=control.stem)
+        super().__init__(_REASON.format(error=error))
         self._control = control
         self._adopt = adopt
         self._names: dict[str, int] = {}

@@ -18,6 +18,9 @@ _LOG = logging.getLogger("heliograph.tasks")
 SPOOLER_ENV, NAME_ENV, SYNC_ENV = "HELIOGRAPH_SPOOLER", "HELIOGRAPH_NAME", "HELIOGRAPH_TASK_SYNC"
 """The variables of the options `--spooler`, `--name` and `--task-sync`. Processes without a server read them too."""
 
+TASKS_ENV = "HELIOGRAPH_TASKS"
+"""Variable with the directory of the tasks, which the server sets for the command of a web server."""
+
 _NO_HOME = Path("/nonexistent")
 """Debian's home directory of users that have none: every attempt to write there fails with a warning."""
 
@@ -56,7 +59,7 @@ def find_store(name: str | None = None) -> Path:
 
     Without a name the variables `HELIOGRAPH_SPOOLER` and `HELIOGRAPH_NAME` decide, else the working directory.
     """
-    if name is None and (spooler := os.environ.get(SPOOLER_ENV)):
+    if name is None and (spooler := os.environ.get(TASKS_ENV) or os.environ.get(SPOOLER_ENV)):
         return store_directory("", Path(spooler))
     known = server_name(name or os.environ.get(NAME_ENV) or None, working_directory())
     return _read(_note(known)) or store_directory(known)

@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 
 from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
-from heliograph.ipc.state_directory import store_directory
+from heliograph.ipc.state_directory import SYNC_ENV, TASKS_ENV, store_directory
 from heliograph.server.server_queues import ServerQueues
 from heliograph.settings.options import ServerSettings
 
@@ -34,3 +34,8 @@ def inherited_state(settings: ServerSettings, server: ServerQueues, generation: 
         task_sync=settings.task_sync,
     )
     return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)
+
+
+def task_environment(settings: ServerSettings) -> dict[str, str]:
+    """Return the variables by which programs of the web server find the tasks, also if they do not join."""
+    return {TASKS_ENV: str(store_directory(settings.name, settings.spooler)), SYNC_ENV: settings.task_sync}

@@ -21,7 +21,7 @@ from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import ConnectionServer
 from heliograph.loop import Loop
 from heliograph.server.dispatcher import Dispatcher, make_supervisor
-from heliograph.server.inheritance import inherited_state, open_alive_pipe
+from heliograph.server.inheritance import inherited_state, open_alive_pipe, task_environment
 from heliograph.server.operations import ServerOperations
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
@@ -97,14 +97,12 @@ class Master:
         reports = loop.open("reports", Reports)
         alive = open_alive_pipe(stack)
         inherited = partial(inherited_state, settings, server, reports=reports.write_fd, alive=alive)
-        web_server = WebServerProcess(settings.command, self._control, self._directory)
+        web_server = WebServerProcess(settings.command, self._control, self._directory, task_environment(settings))
         processes = Processes(dispatcher, server, ForkServers(inherited, self._directory), web_server)
         watcher = loop.open("joined processes", lambda s: PidfdWatcher(s, processes.on_left))
         last_runs = LastRunStore.of_server(settings.name)
         scheduler = loop.open("scheduler", lambda s: SchedulerService(s, queues, last_runs, supervisor))
-        doorbell = loop.open(
-            "doorbell of tasks", lambda s: TaskDoorbell(s, settings.name, settings.spooler, scheduler.wake)
-        )
+        doorbell = loop.open("doorbell of tasks", lambda s: TaskDoorbell(s, settings, scheduler.wake))
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
         listeners = _open_uwsgi_listener(settings, loop, queues)
         operations = ServerOperations(settings, dispatcher, queues, scheduler)

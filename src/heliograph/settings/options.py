@@ -41,7 +41,7 @@ TASK_SYNC = ("disk", "process")
 ENGINES = (LOCAL, UWSGI)
 """Engines that `heliograph run` can start a server for."""
 
-RESERVED_VARIABLES = ("HELIOGRAPH_ENGINE", "HELIOGRAPH_MASTER", "HELIOGRAPH_INHERITED")
+RESERVED_VARIABLES = ("HELIOGRAPH_ENGINE", "HELIOGRAPH_MASTER", "HELIOGRAPH_INHERITED", "HELIOGRAPH_TASKS")
 """Environment variables with another meaning, which no option can have."""
 
 
@@ -163,8 +163,8 @@ class ServerSettings:
         "disk",
         "Safety of a stored task: disk or process",
         "HOW",
-        details="`disk`: when it is on the disk. `process`: when the operating system has it, which is faster and "
-        "survives the end of every process, but a power cut may cost the tasks of the last moments.",
+        details="With `disk` a task is on the disk before the caller continues. With `process` the kernel has it: that "
+        "is faster, and survives the end of every process, but a power cut may cost the tasks of the last moments.",
     )
     listen: Address | None = option(
         ListenAddress(),

@@ -65,6 +65,8 @@ class LocalEngine(LocalProcess):
         self._slot = self._slot_of(process) if process == _LOADER else self._sender_only_slot()
         self._sent = self._slot.sent
         self._wakeups = WakeupHandlers()
+        self._unknown_targets: list[str] = []
+        """Targets of tasks for which the server wakes nobody."""
         self._store = LazyStore(lambda: (Path(inherited.settings.tasks), inherited.settings.task_sync))
         self._bells = LocalWakeups(inherited, self.memory, self._count_sent)
         os.register_at_fork(before=_block_sigterm, after_in_parent=_unblock_sigterm, after_in_child=self._after_fork)
@@ -223,8 +225,10 @@ class LocalEngine(LocalProcess):
         if self._identity.role == "master":
             num: int | None = self.memory.allocate_wakeup(target, lambda num: num not in self._targets)
         else:
-            num = self.memory.find_wakeup(target)  # None: the server does not know the target
-        if num is not None:
+            num = self.memory.find_wakeup(target)
+        if num is None:
+            self._unknown_targets.append(target)
+        else:
             self._accept(num, resolved, self._wakeups.add(target, num, run), wakeup_options(target))
 
     def wake(self, target: str) -> None:

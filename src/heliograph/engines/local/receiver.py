@@ -54,7 +54,8 @@ _SHARED_BATCH = 32
 
 
 class Receiver:
-    """Receives signals for one process, in the thread that calls `run`."""
+    """Receives signals for one process, in the thread that calls `run`. `drain` calls `on_drain` as well, and `wait`
+    does not return the signals that are `hidden`."""
 
     def __init__(
         self,
@@ -72,10 +73,8 @@ class Receiver:
         self._slot = slot
         self._handlers = handlers
         self._left = max_signals or -1
-        self.on_drain: Callable[[], None] | None = None
-        """Called when the process is to exit after the running handler."""
+        self.on_drain: Callable[[], None] = lambda: None
         self.hidden: Container[int] = ()
-        """Signals that `wait` does not return."""
         self._draining = False
         self._drain_on_sigterm: Callable[[int, object], None] | None = None
         self._abandoned = False
@@ -121,8 +120,7 @@ class Receiver:
     def drain(self) -> None:
         """Let `run` return after the running handler. Safe to call in a handler of a Unix signal."""
         self._draining = True
-        if self.on_drain is not None:
-            self.on_drain()
+        self.on_drain()
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 

@@ -159,6 +159,7 @@ class WebWorkerEngine(LocalEngine):
             unknown.append(f"signal {num} ({self._names[num]})")
             del self._names[num], self._targets[num], self._handlers[num]
         unknown += [f"{name!r}" for name in list(self._triggers) if name not in self._known_triggers]
+        unknown += [f"tasks for {target!r}" for target in self._unknown_targets]
         if unknown:
             _LOG.error(_UNKNOWN, os.getpid(), self.inherited.settings.app, ", ".join(unknown))
         for num in list(self._names):

@@ -11,9 +11,10 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from heliograph.engines import MASTER_ENV
 from heliograph.ipc.prctl import set_parent_death_signal
@@ -31,11 +32,18 @@ _KILL_ROUNDS = 5
 class WebServerProcess:
     """Starts the command, and kills it with every process that it has started."""
 
-    def __init__(self, command: Sequence[str], control: Path, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        control: Path,
+        directory: Path | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """`control` is the path of the control socket, where the command's processes find the master.
 
-        `directory` is entered anew at each start.
+        `directory` is entered anew at each start. `environment` has further variables for the command.
         """
+        self._environment = environment
         self._directory = directory or Path.cwd()
         self.command = tuple(command)
         self.pid = 0
@@ -51,7 +59,7 @@ class WebServerProcess:
         process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
             (*(_SET_LISTEN_PID if sockets else ()), program, *self.command[1:]),
             cwd=self._directory,
-            env={**os.environ, **own},
+            env={**os.environ, **self._environment, **own},
             pass_fds=sockets,
             process_group=None if self._shares_group else 0,
             preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import selectors
 from collections.abc import Callable
-from pathlib import Path
 
 from heliograph.exceptions import ConfigError, StoreError
 from heliograph.ipc.doorbell import Doorbell, Ring
 from heliograph.ipc.state_directory import note_store, store_directory
 from heliograph.ipc.store_directory import ServerLock, make_directory
 from heliograph.loop import Selector, Service
+from heliograph.settings.options import ServerSettings
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -22,19 +22,19 @@ _LOG = logging.getLogger("heliograph.master")
 class TaskDoorbell(Service):
     """Owns the directory while the server lives. Without tasks, and without `--spooler`, there is none."""
 
-    def __init__(self, selector: Selector, name: str, spooler: Path | None, wake: Callable[[Ring], None]) -> None:
-        """Open the directory at once if `spooler` names it. `wake` gets the rings.
+    def __init__(self, selector: Selector, settings: ServerSettings, wake: Callable[[Ring], None]) -> None:
+        """Open the directory at once if `--spooler` names it. `wake` gets the rings.
 
         Raises: ConfigError: that directory cannot be used, for example because another server has it.
         """
         self._selector = selector
-        self._name = name
-        self._directory = str(store_directory(name, spooler))
+        self._name = settings.name
+        self._directory = str(store_directory(settings.name, settings.spooler))
         self._wake = wake
         self._lock: ServerLock | None = None
         self._doorbell: Doorbell | None = None
-        note_store(name, spooler)
-        if spooler is not None:
+        note_store(settings.name, settings.spooler)
+        if settings.spooler is not None:
             try:
                 self._open()
             except OSError as error:
