@@ -126,6 +126,7 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
         if not self._wakeups.numbers or self._identity.role not in ("worker", "mule", "spooler"):
             return
         if self._identity == SCHEDULER_PROCESS and self._doorbell is None:
+            self._scheduler_thread().on_clock_set = self._wake_all
             self._doorbell = TaskDoorbell(*_name_and_spooler())
             self._doorbell.open(self._scheduler_thread(), self._answer, self._wake_all)
         self._wake_all()
