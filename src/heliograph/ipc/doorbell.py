@@ -34,7 +34,7 @@ class Ring(NamedTuple):
 
 
 def ring(directory: str, target: str, when: float = 0.0) -> bool:
-    """Ring at the server that has this directory. Return False if none is there, or if it does not answer the socket."""
+    """Ring at the server that has this directory. Return False if none is there, or if it does not hear it."""
     text = f"{target} {int(when * MICROSECONDS)}" if when else target
     try:
         with _short_path(directory) as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

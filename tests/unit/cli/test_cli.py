@@ -107,7 +107,7 @@ def test_every_option_can_come_from_its_variable(started):
         "TIME_LIMIT": "0.5",
         "TASK_SYNC": "process",
     }
-    env |= {"TASK_SYNC": "process", "LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
+    env |= {"LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
     assert started == [
@@ -118,7 +118,6 @@ def test_every_option_can_come_from_its_variable(started):
             mules=2,
             farms=(FarmSpec("a", (1, 2)), FarmSpec("b", (2,))),
             spooler=Path("spool"),
-            task_sync="process",
             listen=Address(path="x.sock"),
             lazy_apps=True,
             allow_remote=frozenset({17, 18}),
