@@ -49,7 +49,6 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
         self._store = LazyStore(_place)
         self._started: dict[int, tuple[memoryview[int], ...]] = {}
         self._doorbell: TaskDoorbell | None = None
-        os.register_at_fork(after_in_child=self._store.after_fork)
 
     def on_wake(self, target: str, run: Turn) -> None:
         parsed, queue = wakeup_target(target, self._topology)
