@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ class LazyStore:
         self._place: Place | None = None
         self._store: TaskStore | None = None
         self._lock = threading.Lock()
+        own = weakref.WeakMethod(self._after_fork)
+        os.register_at_fork(after_in_child=lambda: (renew := own()) and renew())
 
     @property
     def directory(self) -> Path:
@@ -40,13 +43,13 @@ class LazyStore:
                     self._store = self._open()
         return self._store
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Use a new lock in a forked process: a thread of the parent may hold the one that the fork copied."""
         self._lock = threading.Lock()
 
     def _open(self) -> TaskStore:
-        directory = self.directory
+        from heliograph.store.sqlite import SqliteStore, uptime  # noqa: PLC0415 - only processes with tasks load it
+
+        directory = str(self.directory)
         assert self._place is not None
-        store = importlib.import_module("heliograph.store.sqlite")
-        opened: TaskStore = store.SqliteStore(str(directory), sync=self._place[1] == "disk")
-        return opened
+        return SqliteStore(directory, sync=self._place[1] == "disk", uptime=uptime)

@@ -121,9 +121,10 @@ class Master:
         processes.listen_to(reports)
         scheduler.listen_to(reports)
         dispatcher.on(actions.Activate, lambda action: processes.activate(action.generation, scheduler))
-        dispatcher.on(actions.Activate, lambda _: doorbell.open_if(tasks=server.memory.live.have_wakeups()))
+        dispatcher.on(actions.Activate, lambda _: doorbell.open_if(tasks=bool(queues.wakeup_numbers())))
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))
         dispatcher.observe(lambda _: changes.publish())
+        dispatcher.observe(scheduler.on_event)
         log_progress(dispatcher, settings)
         return dispatcher
 

@@ -21,6 +21,7 @@ from heliograph._core.schedule.schedule import CLOCK_CHECK_INTERVAL, ClockReadin
 from heliograph._core.schedule.trigger_codec import describe_trigger
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Trigger
+from heliograph.timing.clock_watch import ClockWatch
 from heliograph.timing.clocks import clock_reading
 from heliograph.timing.zones import count_fires, forget_zones, localtime_stamp, next_fire
 from heliograph.triggers.last_runs import LastRun, LastRunStore
@@ -65,6 +66,13 @@ def _open_watcher() -> FileWatcher:
     return Watcher()
 
 
+def _open_clock_watch() -> ClockWatch | None:
+    try:
+        return ClockWatch()
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerHost:
     """The parts of a scheduler that depend on its host."""
@@ -76,6 +84,8 @@ class SchedulerHost:
     clock_check_interval: float = CLOCK_CHECK_INTERVAL
     """Seconds after which the host ticks at the latest while there are cron rules, since the wall clock may be set."""
     open_watcher: Callable[[], FileWatcher] = _open_watcher
+    open_clock_watch: Callable[[], ClockWatch | None] = _open_clock_watch
+    """Opens an alarm of the kernel for wake-ups. With None, the host ticks as for cron rules."""
     last_runs: LastRunStore | None = field(default=None)
     """Keeps the last runs of cron rules with a `misfire_grace` across restarts. None: they are not kept."""
 
@@ -88,9 +98,11 @@ class Scheduler:
     ) -> None:
         """See `PendingRuns` for `send_signal` and `is_queued`."""
         self._host = host
-        self._schedule = Schedule(next_fire, host.random, host.clock_check_interval, count_fires)
+        interval = host.clock_check_interval
+        self._schedule = Schedule(next_fire, host.random, interval, interval, count_fires)
         self._runs = PendingRuns(self._schedule, send_signal, is_queued)
         self._watcher: FileWatcher | None = None
+        self._clock_watch: ClockWatch | None = None
         self._watched: dict[str, Trigger] = {}
         self._unwatched: dict[str, Trigger] = {}
         """File monitors whose path cannot be watched."""
@@ -127,6 +139,10 @@ class Scheduler:
         Return the time at which it will be sent. Such a wake-up is no trigger of the application: `replace_all` keeps
         it, and `rows` and `upcoming` leave it out.
         """
+        if self._clock_watch is None:
+            self._clock_watch = self._host.open_clock_watch()
+            if self._clock_watch is not None:
+                self._schedule.wakeup_check_interval = math.inf
         return self._schedule.wake_at(f"tasks (signal {num})", num, when, self._host.now())
 
     def remove(self, name: str) -> None:
@@ -142,6 +158,8 @@ class Scheduler:
     def wait(self) -> float:
         """Return in how many seconds the next `tick` is due. Infinite if none is."""
         now = self._host.now()
+        if self._clock_watch is not None:
+            self._clock_watch.set(self._schedule.next_wakeup)
         watching = math.inf if self._watcher is None else self._watcher.wait()
         return min(self._runs.wait(now), watching, max(0.0, self._retry_at - now.monotonic))
 
@@ -169,6 +187,15 @@ class Scheduler:
         """
         return None if self._watcher is None else self._watcher.fileno()
 
+    @property
+    def clock_fd(self) -> int | None:
+        """Descriptor to wait for: call `read_clock`, and then `tick`, when it is readable. None until `wake_at`."""
+        return None if self._clock_watch is None else self._clock_watch.fileno()
+
+    def read_clock(self) -> bool:
+        """Return True if the wall clock was set."""
+        return self._clock_watch is not None and self._clock_watch.read()
+
     def read_changes(self) -> None:
         """Send the signals of the file monitors whose path changed."""
         for name in self._watcher.changed() if self._watcher is not None else ():
@@ -189,10 +216,13 @@ class Scheduler:
         return [(when, trigger.name, trigger.num) for when, trigger in runs]
 
     def close(self) -> None:
-        """Close the watcher's descriptor. The host stops calling `tick`."""
+        """Close the descriptors. The host stops calling `tick`."""
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
+        if self._clock_watch is not None:
+            self._clock_watch.close()
+            self._clock_watch = None
 
     def _record(self, triggers: Sequence[Trigger]) -> None:
         """Record that these triggers have run until now, if they catch up on missed runs after a restart."""

@@ -135,7 +135,7 @@ class TwoStores(RuleBasedStateMachine):
         index=INDEX,
         outcome=OUTCOMES,
         retry=st.integers(-5, 60),
-        how=st.sampled_from("end end retry interrupt".split()),
+        how=st.sampled_from(["end", "end", "retry", "interrupt"]),
     )
     def finish(self, owner, index, outcome, retry, how):
         if batch := self.batches[owner]:

@@ -319,3 +319,69 @@ def test_close_closes_the_watcher(tmp_path):
     server.scheduler.close()
     assert server.scheduler.watch_fd is None
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+class Alarm:
+    """A clock watch that a test sets off."""
+
+    def __init__(self):
+        self.set_to, self.clock_was_set, self.closed = [], False, False
+
+    def fileno(self):
+        return 99
+
+    def set(self, when):
+        if self.set_to[-1:] != [when]:
+            self.set_to.append(when)
+
+    def read(self):
+        return self.clock_was_set
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_wakeup_is_sent_by_an_alarm_of_the_kernel():
+    """The host need not look at the clock, and has no alarm without wake-ups."""
+    alarm = Alarm()
+    server = Server(open_clock_watch=lambda: alarm)
+    assert server.scheduler.clock_fd is None
+    assert server.scheduler.wake_at(255, WALL + 3600) == WALL + 3600
+    assert server.scheduler.clock_fd == 99
+    assert server.scheduler.wait() == 3600
+    server.scheduler.wake_at(255, WALL + 60)
+    assert server.scheduler.wait() == 60
+    server.leap(60)
+    assert server.sent == [255]
+    assert server.scheduler.wait() == float("inf")
+    assert alarm.set_to == [WALL + 3600, WALL + 60, float("inf")]
+    assert not server.scheduler.read_clock()
+    alarm.clock_was_set = True
+    assert server.scheduler.read_clock()
+    server.scheduler.close()
+    assert alarm.closed
+
+
+def test_without_an_alarm_the_host_looks_at_the_clock():
+    """As for cron rules."""
+    server = Server(open_clock_watch=lambda: None)
+    server.scheduler.wake_at(255, WALL + 3600)
+    assert (server.scheduler.clock_fd, server.scheduler.wait()) == (None, CLOCK_CHECK_INTERVAL)
+
+
+def test_a_wakeup_waits_for_space_in_its_queue():
+    """It is not lost, also if another time is asked for meanwhile, and it is sent whatever else is queued."""
+    server = Server(open_clock_watch=lambda: None)
+    server.full, server.queued = True, {255}
+    server.scheduler.wake_at(255, 0.0)
+    server.pass_time(1)
+    server.scheduler.wake_at(255, WALL + 50)
+    server.pass_time(1)
+    assert server.sent == []
+    server.full = False
+    server.pass_time(1)
+    assert server.sent == [255]
+    server.pass_time(60)
+    assert server.sent == [255, 255]
+    assert server.scheduler.rows() == []
+    assert server.scheduler.upcoming(3) == []

@@ -13,8 +13,9 @@ Rules
     another signal: its fixed rate, its counts, and whether it has ended.
 
 How it works
-    There are two heaps of (due, serial, name), one for each clock. An entry that was removed or moved leaves a stale
-    item behind. The schedule drops it when it comes up, or when stale items outnumber the others.
+    There are three heaps of (due, serial, name): of timers, of cron rules, and of wake-ups for tasks. An entry that was
+    removed or moved leaves a stale item behind. The schedule drops it when it comes up, or when stale items outnumber
+    the others.
 """
 
 from __future__ import annotations
@@ -92,11 +93,14 @@ class Schedule:
     next_fire: NextFire
     random: Callable[[], float]
     clock_check_interval: float = CLOCK_CHECK_INTERVAL
+    wakeup_check_interval: float = CLOCK_CHECK_INTERVAL
+    """Seconds between two checks of the clocks if there are wake-ups only."""
     count_fires: CountFires | None = None
     """None: walk from run to run with `next_fire`."""
     _entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     _timers: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
     _rules: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
+    _wakeups: list[tuple[float, int, str]] = field(default_factory=list[tuple[float, int, str]])
     _serial: int = 0
     _offset: float | None = None
 
@@ -185,13 +189,23 @@ class Schedule:
         wait = self._timers[0][0] - now.monotonic if self._timers else math.inf
         if self._rules:
             wait = min(wait, self._rules[0][0] - now.wall)
-        return max(0.0, min(wait, self.clock_check_interval) if wait < math.inf else wait)
+        if wait < math.inf:
+            wait = min(wait, self.clock_check_interval)
+        if self._wakeups:
+            wait = min(wait, self._wakeups[0][0] - now.wall, self.wakeup_check_interval)
+        return max(0.0, wait)
+
+    @property
+    def next_wakeup(self) -> float:
+        """The wall time of the next wake-up for tasks. Infinite if there is none."""
+        self._drop_stale()
+        return self._wakeups[0][0] if self._wakeups else math.inf
 
     def due(self, now: ClockReading) -> list[Firing]:
         """Return the triggers that fire now, each at most once, and plan their next runs."""
         self._check_clock(now)
         found: list[Firing] = []
-        for heap, time in ((self._timers, now.monotonic), (self._rules, now.wall)):
+        for heap, time in ((self._timers, now.monotonic), (self._rules, now.wall), (self._wakeups, now.wall)):
             while heap and heap[0][0] <= time:
                 _, serial, name = heapq.heappop(heap)
                 entry = self._entries.get(name)
@@ -226,8 +240,8 @@ class Schedule:
             entry.since, entry.due = wall, self.next_fire(what, wall)
             heap = self._rules
         elif isinstance(what, At):
-            entry.due = what.when if entry.tick else math.inf
-            heap = self._rules
+            entry.due = what.when
+            heap = self._wakeups
         else:
             return
         if entry.due < math.inf:
@@ -240,7 +254,7 @@ class Schedule:
     def _run(self, entry: Entry, now: ClockReading) -> int:
         """Plan the next run of an entry that is due. Return how often it fires now."""
         if isinstance(entry.trigger.spec, At):
-            entry.due, entry.tick = math.inf, 0  # it stays, since its run may be deferred
+            entry.due = math.inf  # it stays, since its run may be deferred
             return 1
         return self._run_timer(entry, now) if isinstance(entry.trigger.spec, Timer) else self._run_rule(entry, now)
 
@@ -300,7 +314,7 @@ class Schedule:
         return entry is not None and entry.serial == item[1]
 
     def _drop_stale(self) -> None:
-        for heap in (self._timers, self._rules):
+        for heap in (self._timers, self._rules, self._wakeups):
             while heap and not self._is_current(heap[0]):
                 heapq.heappop(heap)
 

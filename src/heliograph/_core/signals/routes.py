@@ -48,18 +48,13 @@ class Routes:
         handler = entry[_NAME : _NAME + entry[2]].decode(errors="ignore")
         return Route(target, handler, not entry[0] & _ONCE, bool(entry[0] & _REMOTE), bool(entry[0] & _WAKEUP))
 
-    def have_wakeups(self) -> bool:
-        """Return True if the application has tasks."""
-        return any(self._bytes[num * ROUTE_BYTES] & _WAKEUP for num in range(SIGNALS))
+    def wakeups(self) -> tuple[int, ...]:
+        """Return the numbers that wake processes for their tasks. Without tasks there are none."""
+        return tuple(num for num in range(SIGNALS) if self._bytes[num * ROUTE_BYTES] & _WAKEUP)
 
     def wakeup_named(self, name: str) -> int | None:
         """Return the number of the wake-up whose handler has that name. None: there is none."""
-        for num in reversed(range(SIGNALS)):
-            if self._bytes[num * ROUTE_BYTES] & _WAKEUP:
-                route = self[num]
-                if route is not None and route.handler == name:
-                    return num
-        return None
+        return next((num for num in self.wakeups() if (route := self[num]) is not None and route.handler == name), None)
 
     def __setitem__(self, num: int, route: Route) -> None:
         target, handler = route.target.encode(), route.handler.encode()[: ROUTE_BYTES - _NAME]

@@ -239,6 +239,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
             random=lambda: 0.0,
             clock_check_interval=math.inf,  # the fake clock asks for the next due time whenever it was set
             open_watcher=lambda: self._watcher,
+            open_clock_watch=lambda: None,
         )
 
     def _alarm(self) -> float:

@@ -246,7 +246,7 @@ class LocalEngine(LocalProcess):
         """Wake this process for each target that it belongs to: a killed process may have left tasks."""
         for target in self._wakeups.numbers:
             if self._identity in self._readers(wakeup_target(target, self._topology)[1]):
-                self.wake(target)
+                self._bells.wake(target, again=True)  # the one of a worker that had left was dropped with its queue
 
     def task_store(self) -> TaskStore:
         if self._identity.role == "master":

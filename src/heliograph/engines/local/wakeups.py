@@ -47,14 +47,14 @@ class LocalWakeups:
         self._count = count
         self._bells: dict[str, _Bell] = {}
 
-    def wake(self, target: str) -> None:
-        """Send a wake-up unless one is queued."""
+    def wake(self, target: str, *, again: bool = False) -> None:
+        """Send a wake-up unless one is queued. `again`: also if one is."""
         bell = self._bells.get(target) or self._make_bell(target)
         if bell is None or self._words.closed:
             return
         num, rung = bell.num, self._words.rung
         begun = begun_turns(bell.started, num)  # before the record is written, else it could count its own turn
-        if rung[num] == begun + 1:
+        if rung[num] == begun + 1 and not again:
             return
         try:
             write(bell.fd, bell.record)

@@ -44,6 +44,8 @@ class SchedulerThread:
         self._logged_at = -math.inf
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self.on_clock_set: Callable[[], None] = lambda: None
+        """Called in the thread when the wall clock was set."""
         self._others: dict[int, Callable[[], None]] = {}
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -101,10 +103,13 @@ class SchedulerThread:
         """Sleep until a trigger is due, a file has changed, or the triggers have changed."""
         with self._lock:
             wait, watch_fd = min(self._scheduler.wait(), _MAX_SLEEP), self._scheduler.watch_fd
+            clock_fd = self._scheduler.clock_fd
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         if watch_fd is not None:
             poll.register(watch_fd, select.POLLIN)
+        if clock_fd is not None:
+            poll.register(clock_fd, select.POLLIN)
         for descriptor in self._others:
             poll.register(descriptor, select.POLLIN)
         ready = poll.poll(math.floor(wait * 1000))
@@ -113,6 +118,8 @@ class SchedulerThread:
         for descriptor, _ in ready:
             if descriptor in self._others:
                 self._others[descriptor]()
+            elif descriptor == clock_fd and self._scheduler.read_clock():
+                self.on_clock_set()
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 

@@ -49,7 +49,6 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
         self._store = LazyStore(_place)
         self._started: dict[int, tuple[memoryview[int], ...]] = {}
         self._doorbell: TaskDoorbell | None = None
-        os.register_at_fork(after_in_child=self._store.after_fork)
 
     def on_wake(self, target: str, run: Turn) -> None:
         parsed, queue = wakeup_target(target, self._topology)
@@ -126,6 +125,7 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
         if not self._wakeups.numbers or self._identity.role not in ("worker", "mule", "spooler"):
             return
         if self._identity == SCHEDULER_PROCESS and self._doorbell is None:
+            self._scheduler_thread().on_clock_set = self._wake_all
             self._doorbell = TaskDoorbell(*_name_and_spooler())
             self._doorbell.open(self._scheduler_thread(), self._answer, self._wake_all)
         self._wake_all()

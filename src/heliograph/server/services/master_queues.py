@@ -69,6 +69,10 @@ class MasterQueues:
             self._counters.skipped[num] += missing
         return True
 
+    def wakeup_numbers(self) -> tuple[int, ...]:
+        """Return the numbers that wake processes for their tasks."""
+        return self._memory.live.wakeups()
+
     def admit(self, *processes: Identity) -> None:
         """Include the workers among these processes in the target `workers`."""
         for process in processes:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from heliograph._core.signals.wakeups import MICROSECONDS
+from heliograph._core.supervision.events import Event, Exited
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.ipc.doorbell import Ring
 from heliograph.loop import NEVER, Selector, Service
@@ -33,7 +34,7 @@ class SchedulerService(Service):
         self._scheduler = Scheduler(self._send, queues.is_queued, SchedulerHost(_LOG, last_runs=last_runs))
         self._supervisor = supervisor
         self._selector = selector
-        self._watch_fd: int | None = None
+        self._descriptors: set[int] = set()
 
     def listen_to(self, reports: Reports) -> None:
         """Handle the reports that an application changed or removed a trigger."""
@@ -48,20 +49,22 @@ class SchedulerService(Service):
     def tick(self, now: float) -> None:  # noqa: ARG002 - the scheduler has clocks of its own
         if not self._supervisor.stopping:
             self._scheduler.tick()
-            self._register_watch_fd()
+            self._register_descriptors()
 
     def replace_all(self, triggers: Iterable[Trigger]) -> None:
         """Run exactly these triggers."""
         listed = list(triggers)
         self.numbers = {trigger.name: trigger.num for trigger in listed}
         self._scheduler.replace_all(listed)
-        self._register_watch_fd()
+        self._register_descriptors()
 
-    def _register_watch_fd(self) -> None:
-        """Wait for file changes, once there is a descriptor that reports them."""
-        if self._watch_fd is None and self._scheduler.watch_fd is not None:
-            self._watch_fd = self._scheduler.watch_fd
-            self._selector.register(self._watch_fd, selectors.EVENT_READ, self._read_changes)
+    def _register_descriptors(self) -> None:
+        """Wait for file changes and for the wall clock, once there is a descriptor that reports them."""
+        reporters = (self._scheduler.watch_fd, self._read_changes), (self._scheduler.clock_fd, self._read_clock)
+        for fd, read in reporters:
+            if fd is not None and fd not in self._descriptors:
+                self._descriptors.add(fd)
+                self._selector.register(fd, selectors.EVENT_READ, read)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all triggers, for the status output."""
@@ -72,9 +75,8 @@ class SchedulerService(Service):
         return self._scheduler.upcoming(count)
 
     def close(self) -> None:
-        if self._watch_fd is not None:
-            self._selector.unregister(self._watch_fd)
-            self._watch_fd = None
+        while self._descriptors:
+            self._selector.unregister(self._descriptors.pop())
         self._scheduler.close()
 
     def wake(self, ring: Ring) -> None:
@@ -83,9 +85,19 @@ class SchedulerService(Service):
         if num is not None:
             self._wake_at(num, int(ring.when * MICROSECONDS))
 
+    def on_event(self, event: Event) -> None:
+        """Wake all targets if a process was killed, perhaps after it had stored a task and before it woke anybody."""
+        if isinstance(event, Exited) and not event.expected and not self._supervisor.stopping:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for num in self._queues.wakeup_numbers():
+            self._wake_at(num, 0)
+
     def _wake_at(self, num: int, when: int) -> None:
         """Send the wake-up `num` at that time, in microseconds since 1970, or earlier if another process asked."""
         due = self._scheduler.wake_at(num, when / MICROSECONDS)
+        self._register_descriptors()
         self._queues.wakeups.deadlines[num] = max(1, int(due * MICROSECONDS))
 
     def _send(self, num: int) -> bool:
@@ -95,3 +107,9 @@ class SchedulerService(Service):
 
     def _read_changes(self, _now: float) -> None:
         self._scheduler.read_changes()
+
+    def _read_clock(self, now: float) -> None:
+        """Go on at the time of a wake-up. If the clock was set, wake all targets: their tasks may be due now."""
+        if self._scheduler.read_clock():
+            self._wake_all()
+        self.tick(now)

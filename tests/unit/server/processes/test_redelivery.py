@@ -30,8 +30,8 @@ from heliograph.server.server_queues import ServerQueues
 SERVER = Topology(workers=2, mules=2, farms=(FarmSpec("crunchers", (1, 2)),), spoolers=2)
 MULE = Identity("mule", 1)
 OWN, POOL, FARM = Queue("mule", 1), Queue("mule", 0), Queue("farm", 1)
-REDELIVERED, ONCE, GONE = 10, 11, 12
-"""Numbers: as by default, with redeliver=False, and registered no more."""
+REDELIVERED, ONCE, GONE, WAKEUP = 10, 11, 12, 255
+"""Numbers: as by default, with redeliver=False, registered no more, and for tasks."""
 
 
 class Server:
@@ -44,6 +44,7 @@ class Server:
         server = ServerQueues.of(self.memory, SERVER, self.pipes)
         self.counters, self.redelivery = server.counters, Redelivery(server)
         self.memory.live[REDELIVERED] = Route("mule", "handler")
+        self.memory.live[WAKEUP] = Route("mule", "tasks for mule", wakeup=True)
         self.memory.live[ONCE] = Route("mule", "handler", redeliver=False)
 
     def place(self, queue):
@@ -248,3 +249,16 @@ def test_every_record_is_somewhere_or_counted(buffer, timed_out):
         )
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
+def test_a_wakeup_is_redelivered_however_many_processes_were_killed(server, queue, caplog):
+    """The store counts how many a task has killed."""
+    server.give(Record(WAKEUP, server.place(queue), 0, RUNNING))
+    for deaths in range(1, 300):
+        server.recover()
+        (record,) = server.in_flight() + server.queued(queue)
+        assert record == Record(WAKEUP, server.place(queue), 0, FETCHED)
+        assert server.counters.redelivered[WAKEUP] == deaths
+        server.give(record._replace(state=RUNNING))
+    assert caplog.records == []
