@@ -64,6 +64,9 @@ class HandlerOptions:
     wakeup: bool = False
     """Internal: the signal wakes a process for its tasks. It is redelivered however many processes were killed."""
 
+    coalesce: bool = False
+    """The handler runs once for all signals of its number that are queued when it starts."""
+
 
 NO_OPTIONS = HandlerOptions()
 

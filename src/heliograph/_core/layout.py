@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 from heliograph._core.signals import names, records, routes, wakeups
 from heliograph._core.stats import counters
 from heliograph.exceptions import ConfigError
-from heliograph.models import Topology
+from heliograph.models import SIGNALS, Topology
 
 MAGIC = b"helio\0mm"
 VERSION = 1
@@ -35,7 +35,7 @@ _PREFIX = struct.Struct("=8sIIQ")
 _ENTRY = struct.Struct("=24sI4xQQ")
 _MAX_NAME_BYTES = 24
 
-_LOCKS_VERSION = _PRESENT_VERSION = _SENDER_ONLY_VERSION = 1
+_LOCKS_VERSION = _PRESENT_VERSION = _PARKED_VERSION = _SENDER_ONLY_VERSION = 1
 
 
 class IncompatibleServer(ConfigError):
@@ -144,6 +144,8 @@ def _requests(topology: Topology) -> tuple[tuple[str, int, int], ...]:
         ("sender_only", 8, _SENDER_ONLY_VERSION),
         ("in_flight", processes * records.IN_FLIGHT_BYTES, records.FORMAT_VERSION),
         ("wakeups", wakeups.WAKEUP_BYTES, wakeups.FORMAT_VERSION),
+        # One byte a process and signal: 1 while a run that includes further signals of that number is about to start.
+        ("parked", processes * SIGNALS, _PARKED_VERSION),
         ("names", names.NAMES_BYTES, names.FORMAT_VERSION),
         ("present", topology.workers, _PRESENT_VERSION),
         # Record locks of the kernel: one byte for each sender-only slot, one for allocating names.

@@ -23,8 +23,12 @@ from heliograph.ipc.instance import find_control_socket, running_servers
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
-_COLUMNS = ("num", "name", "target", "handler", "sent", "done", "failed", "queued", "redelivered", "dropped")
-_WITHOUT_NAMES = tuple(column for column in _COLUMNS if column != "name")
+_COLUMNS = (
+    *("num", "name", "target", "handler", "sent", "done", "failed", "queued", "coalesced"),
+    *("redelivered", "dropped"),
+)
+_ONLY_IF_USED = frozenset({"name", "coalesced"})
+"""Columns that the table has only if a row has a value there."""
 _TRIGGER_COLUMNS = ("num", "name", "trigger", "fired", "missed")
 _TEXTS = frozenset({"target", "handler", "name", "trigger"})
 _MAX_RUNS = 1000
@@ -104,8 +108,9 @@ def signals(name: str | None, verbose: bool, as_json: bool, count: int | None) -
         return
     processes = ", ".join(f"{_title(process)} {pid}" for process, pid in state["processes"].items())
     click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
-    named = any(row["name"] for row in state["signals"])
-    click.echo(_table(_COLUMNS if named else _WITHOUT_NAMES, state["signals"]))
+    rows = state["signals"]
+    columns = [name for name in _COLUMNS if name not in _ONLY_IF_USED or any(row[name] for row in rows)]
+    click.echo(_table(columns, rows))
     if state["triggers"]:
         click.echo(_table(_TRIGGER_COLUMNS, state["triggers"]))
     click.echo(f"{state['queued']} queued, {state['rejected']} sends rejected")

@@ -20,7 +20,7 @@ from heliograph._core.signals.records import IN_FLIGHT_BYTES
 from heliograph._core.signals.routes import Routes
 from heliograph._core.signals.wakeups import WAKEUP_NAME, WakeupWords, highest_free
 from heliograph._core.stats.counters import Counters
-from heliograph.models import Identity, Topology
+from heliograph.models import SIGNALS, Identity, Topology
 
 
 class SharedMemory:
@@ -58,6 +58,8 @@ class SharedMemory:
         self._in_flight = [
             buffers[i * IN_FLIGHT_BYTES : (i + 1) * IN_FLIGHT_BYTES] for i in range(self._first_sender_only)
         ]
+        flags = part("parked")
+        self._parked = [flags[i * SIGNALS : (i + 1) * SIGNALS] for i in range(self._first_sender_only)]
 
     @classmethod
     def create(cls, topology: Topology) -> Self:
@@ -103,6 +105,14 @@ class SharedMemory:
     def in_flight(self, process: Identity) -> memoryview:
         """Return the in-flight buffer of a process: the records that it has fetched and not finished."""
         return self._in_flight[self._order[process]]
+
+    def parked(self, process: Identity) -> memoryview:
+        """Return one byte for each signal: 1 while the process has a parked record of that number.
+
+        Its next run of that handler then includes every signal that is sent now, so senders need not send it. Only the
+        process writes there, and the master when it has exited.
+        """
+        return self._parked[self._order[process]]
 
     def claim_sender_only_slot(self) -> int | None:
         """Claim a counter slot for a process that only sends, and return its index. None if all are taken.

@@ -144,6 +144,7 @@ class Signal:
         redeliver: bool = True,
         time_limit: float | None = None,
         remote: bool = False,
+        coalesce: bool = False,
     ) -> Callable[[_F], _F]: ...
     @overload
     def register_handler(self, target: _F) -> _F: ...
@@ -155,6 +156,7 @@ class Signal:
         redeliver: bool = True,
         time_limit: float | None = None,
         remote: bool = False,
+        coalesce: bool = False,
     ) -> Any:
         """Decorator: run the function in the processes of `target` whenever this signal is sent.
 
@@ -174,6 +176,9 @@ class Signal:
             time_limit: Seconds after which the server kills the process if the function has not returned. The signal
                 then counts as failed. 0: no limit. None: the default of the server.
             remote: The signal may be sent from outside, through the socket on which the server listens.
+            coalesce: The function runs once for all signals of this number that are queued in a process when it
+                starts, and the server counts the others as coalesced. Use it for signals that only say that something
+                has changed. If they arrive all the time, each process runs the function 20 times a second at most.
 
         Raises:
             TargetError: The server does not have this target.
@@ -193,7 +198,8 @@ class Signal:
             raise ValueError(f"invalid time_limit: {time_limit!r}. Pass seconds, 0 or more.")
 
         def decorate(func: _F) -> _F:
-            register(self.num, text, func, HandlerOptions(describe(func), redeliver, remote, time_limit))
+            options = HandlerOptions(describe(func), redeliver, remote, time_limit, coalesce=coalesce)
+            register(self.num, text, func, options)
             if callback is not None:
                 callback(self)
             return func

@@ -349,7 +349,7 @@ def test_the_server_s_name_can_come_from_the_environment(monkeypatch, tmp_path, 
 
 
 ROW = {"target": "mule1", "handler": "tasks.work", "sent": 1, "done": 1, "failed": 0, "queued": 0}
-ROW |= {"redelivered": 0, "dropped": 0}
+ROW |= {"redelivered": 0, "dropped": 0, "coalesced": 0}
 
 
 @pytest.mark.parametrize(
@@ -366,6 +366,17 @@ def test_signals_shows_names_if_there_are_any(monkeypatch, names, first, rows):
     _, header, *lines, _ = result.stdout.splitlines()
     assert header.startswith(first)
     assert [line.startswith(row) for line, row in zip(lines, rows, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("coalesced", [0, 12])
+def test_signals_shows_coalesced_signals_if_there_are_any(monkeypatch, coalesced):
+    """The table has no column for them otherwise."""
+    rows = [{"num": 1, "name": "", **ROW, "coalesced": coalesced}]
+    state = {"name": "shop", "app": "tasks", "pid": 5, "processes": {}, "triggers": [], "queued": 0, "rejected": 0}
+    monkeypatch.setattr(server_commands, "read_state", lambda _path: {**state, "signals": rows})
+    _, header, line, _ = invoke("signals", "--name", "shop").stdout.splitlines()
+    assert ("coalesced" in header) == bool(coalesced)
+    assert ("12" in line.split()) == bool(coalesced)
 
 
 def _on_uwsgi(arguments):

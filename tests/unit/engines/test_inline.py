@@ -15,7 +15,7 @@ from heliograph.exceptions import (
     TargetError,
     WaitTimeout,
 )
-from heliograph.models import FarmSpec, Identity, Queue, Topology
+from heliograph.models import FarmSpec, HandlerOptions, Identity, Queue, Topology
 from heliograph.timing.clocks import FakeClock, SystemClock
 
 SERVER = Topology(workers=2, mules=3, farms=(FarmSpec("crunchers", (2, 3)), FarmSpec("mail", (1,))), spoolers=2)
@@ -555,3 +555,22 @@ def test_server_facts_are_simulated(engine: InlineEngine) -> None:
     assert (engine.masterpid(), dict(engine.opt()), engine.version()) == (0, {}, "inline")
     assert [worker["id"] for worker in engine.workers()] == [1, 2]
     assert engine.topology is SERVER
+
+
+def test_a_coalescing_handler_runs_once_for_all_that_are_queued_in_a_process() -> None:
+    """Each receiver runs it once. The others are counted, and signals of other numbers run each."""
+    engine = InlineEngine(Topology(workers=2, mules=1))
+    runs: list[tuple[int, str]] = []
+
+    def handle(num: int) -> None:
+        runs.append((num, str(engine.identity)))
+
+    engine.register_signal(1, "workers", handle, HandlerOptions(coalesce=True))
+    engine.register_signal(2, "worker1", handle)
+    with engine.paused():
+        for num in (1, 2, 1, 2, 1):
+            engine.signal(num, 0)
+    assert runs == [(1, "worker1"), (1, "worker2"), (2, "worker1"), (2, "worker1")]
+    assert engine.coalesced == {1: 4}
+    engine.signal(1, 0)
+    assert engine.coalesced == {1: 4}

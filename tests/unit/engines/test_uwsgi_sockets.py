@@ -65,6 +65,16 @@ def test_unread_memory_is_counted_on_the_senders_end(pair: Pair) -> None:
     assert sockets.unread_memory(writer.fileno()) == 0
 
 
+def test_queued_signals_are_seen_and_stay(pair: Pair) -> None:
+    """All numbers in a queue, in their order. An empty queue has none, and does not block."""
+    writer, reader = pair
+    assert sockets.queued_signals(reader.fileno()) == b""
+    for num in (3, 1, 3):
+        writer.send(bytes([num]))
+    assert sockets.queued_signals(reader.fileno()) == b"\x03\x01\x03"
+    assert reader.recv(10) == b"\x03\x01\x03"
+
+
 def test_capacity_is_the_number_of_signals_that_fit(pair: Pair) -> None:
     """As many one-byte writes succeed, and only few more."""
     writer, reader = pair

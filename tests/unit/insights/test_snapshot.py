@@ -78,6 +78,7 @@ def test_the_figures_are_summed_over_all_processes(server):
     one, mule = server.slot(WORKER1), server.slot(MULE1)
     one.sent[1], mule.sent[1], one.started[1], one.done[1], one.failed[1] = 3, 2, 4, 3, 1
     mule.sent[7], one.started[7], mule.redelivered[7], mule.dropped[7] = 1, 1, 1, 1
+    mule.coalesced[7] = 1  # one of the two workers did not run it again
     mule.sent[9] = 5  # not registered any more
     mule.count_rejected()
     assert read_state(server.path) == {
@@ -86,7 +87,7 @@ def test_the_figures_are_summed_over_all_processes(server):
         "rejected": 1,
         "signals": [
             {"num": 1, "name": "", "target": "worker", "handler": "tasks.one", "sent": 5, "started": 4, "done": 3}
-            | {"failed": 1, "redelivered": 0, "dropped": 0, "queued": 1},
+            | {"failed": 1, "redelivered": 0, "dropped": 0, "coalesced": 0, "queued": 1},
             {
                 "num": 7,
                 "name": "seven",
@@ -96,7 +97,7 @@ def test_the_figures_are_summed_over_all_processes(server):
                 "started": 1,
                 "done": 0,
             }
-            | {"failed": 0, "redelivered": 1, "dropped": 1, "queued": 2},
+            | {"failed": 0, "redelivered": 1, "dropped": 1, "coalesced": 1, "queued": 1},
         ],
     }
 

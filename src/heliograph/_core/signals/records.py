@@ -31,6 +31,8 @@ FORMAT_VERSION = 2
 
 DONE, FETCHED, RUNNING, INTERRUPTED = 0, 1, 2, 3
 
+ATTEMPTS_BYTE = 2
+"""Position of the byte that counts the attempts."""
 LIMITED_BYTE = 3
 """Position of the byte that says whose time limit ends the process: handlers can run within waiting ones."""
 
@@ -53,6 +55,11 @@ def encode(record: Record) -> bytes:
 def decode(data: bytes | memoryview) -> Record:
     """Return the record that RECORD_BYTES bytes hold."""
     return Record(data[1], int.from_bytes(data[4:6], "little"), data[2], data[0])
+
+
+def queue_of(in_flight: memoryview, offset: int) -> int:
+    """Return the queue that the record at an offset came through, as an index of `pipes.server_queues`."""
+    return int.from_bytes(in_flight[offset + 4 : offset + 6], "little")
 
 
 def unfinished(in_flight: memoryview) -> Iterator[tuple[int, Record]]:

@@ -19,7 +19,17 @@ from zlib import crc32
 from heliograph.models import SIGNALS
 
 CounterName = Literal[
-    "sent", "skipped", "started", "done", "failed", "waiters", "redelivered", "dropped", "copies", "vacated"
+    "sent",
+    "skipped",
+    "started",
+    "done",
+    "failed",
+    "waiters",
+    "redelivered",
+    "dropped",
+    "copies",
+    "vacated",
+    "coalesced",
 ]
 COUNTERS: tuple[CounterName, ...] = get_args(CounterName)
 
@@ -69,6 +79,8 @@ class ProcessCounters:
     """Records that `send()` wrote for targets whose number of receivers changes. For the others, `sent` tells it."""
     vacated: memoryview[int]
     """Records that the master dropped, before a handler got them, because a worker number was vacated."""
+    coalesced: memoryview[int]
+    """Signals, one for each receiver, that a run for an earlier one includes (`coalesce=True`)."""
 
     def __init__(self, words: memoryview[int]) -> None:
         self._words = words

@@ -10,7 +10,7 @@ from heliograph._core.signals.targets import parse, queues, varies
 from heliograph._core.stats.counters import CounterName, Counters
 from heliograph.models import SIGNALS, Topology
 
-_SHOWN: tuple[CounterName, ...] = ("sent", "started", "done", "failed", "redelivered", "dropped")
+_SHOWN: tuple[CounterName, ...] = ("sent", "started", "done", "failed", "redelivered", "dropped", "coalesced")
 
 
 def signal_rows(
@@ -33,4 +33,5 @@ def unstarted(counters: Counters, num: int, target: str, topology: Topology) -> 
     parsed, total = parse(target, topology), counters.total
     copies = len(queues(parsed, topology))
     sent = total("copies", num) if varies(parsed, topology) else total("sent", num) * copies - total("skipped", num)
-    return sent + total("redelivered", num) - total("started", num) - total("vacated", num)
+    taken = total("started", num) + total("coalesced", num) + total("vacated", num)
+    return sent + total("redelivered", num) - taken

@@ -91,6 +91,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         self.rejected = 0
         self._routes: dict[int, tuple[Target, Handler]] = {}
         self._queues = InlineQueues(capacity)
+        self.coalesced = self._queues.coalesced
         self._wakeups = WakeupHandlers()
         self._store: TaskStore | None = None
         self._waiters: list[_Waiter] = []
@@ -145,6 +146,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
     ) -> None:
         self._wakeups.check_free(num, options.name)
         self._routes[num] = (parse(target, self._topology), handler)
+        self._queues.register(num, coalesce=options.coalesce)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._routes

@@ -15,6 +15,9 @@ class InlineQueues:
         self._capacity = capacity
         self._pending: deque[tuple[Queue, int]] = deque()
         self._lengths: Counter[Queue] = Counter()
+        self._coalesce: set[int] = set()
+        self.coalesced: Counter[int] = Counter()
+        """For each signal how many were removed together with an earlier one."""
 
     def have_space(self, where: Iterable[Queue]) -> bool:
         """Return True if none of these queues is full."""
@@ -34,9 +37,22 @@ class InlineQueues:
         queue, num = self._pending[at]
         del self._pending[at]
         self._lengths[queue] -= 1
+        if num in self._coalesce:
+            self._remove(queue, num)
         return queue, num
+
+    def register(self, num: int, *, coalesce: bool) -> None:
+        """Let `take` remove all signals of a number from a queue at once, or one at a time."""
+        (self._coalesce.add if coalesce else self._coalesce.discard)(num)
 
     def numbers(self, where: Iterable[Queue]) -> tuple[int, ...]:
         """Return the numbers in these queues, the oldest first."""
         wanted = set(where)
         return tuple(num for queue, num in self._pending if queue in wanted)
+
+    def _remove(self, queue: Queue, num: int) -> None:
+        kept = deque(entry for entry in self._pending if entry != (queue, num))
+        removed = len(self._pending) - len(kept)
+        self._pending = kept
+        self._lengths[queue] -= removed
+        self.coalesced[num] += removed

@@ -7,7 +7,6 @@ waits until the kernel reports space, and raises `SignalQueueFull` after its tim
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -21,10 +20,12 @@ from heliograph._core.signals.routes import Route
 from heliograph._core.signals.targets import parse, queues, varies
 from heliograph._core.signals.wakeups import wakeup_options, wakeup_target
 from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
+from heliograph.engines.local.coalescing import CoalescedSignals
 from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_all
 from heliograph.engines.local.hub_receiver import receiver_class
 from heliograph.engines.local.process import LocalProcess
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
+from heliograph.engines.local.sigterm_mask import block_sigterm, unblock_sigterm
 from heliograph.engines.local.wakeups import LocalWakeups
 from heliograph.engines.task_stores import LazyStore
 from heliograph.engines.wakeup_handlers import Turn, WakeupHandlers
@@ -62,6 +63,7 @@ class LocalEngine(LocalProcess):
         self._direct: list[Delivery | None] = [None] * SIGNALS
         self._triggers: dict[str, Trigger] = {}
         self._broadcast: dict[int, list[Delivery]] = {}
+        self._coalesced = CoalescedSignals(self.memory.parked)
         self._slot = self._slot_of(process) if process == _LOADER else self._sender_only_slot()
         self._sent = self._slot.sent
         self._wakeups = WakeupHandlers()
@@ -69,7 +71,7 @@ class LocalEngine(LocalProcess):
         """Targets of tasks for which the server wakes nobody."""
         self._store = LazyStore(lambda: (Path(inherited.settings.tasks), inherited.settings.task_sync))
         self._bells = LocalWakeups(inherited, self.memory, self._count_sent)
-        os.register_at_fork(before=_block_sigterm, after_in_parent=_unblock_sigterm, after_in_child=self._after_fork)
+        os.register_at_fork(before=block_sigterm, after_in_parent=unblock_sigterm, after_in_child=self._after_fork)
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         if self._identity.role in ("master", "external"):
@@ -95,6 +97,7 @@ class LocalEngine(LocalProcess):
         limit = self.inherited.settings.time_limit if options.time_limit is None else options.time_limit
         self._handlers[num] = (handler, limit)
         self._targets[num] = target
+        self._coalesced.register(num, coalesce=options.coalesce)
         if self._identity.role == "master":  # with --lazy-apps the fork server has loaded it before, too
             self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote, options.wakeup)
 
@@ -147,6 +150,10 @@ class LocalEngine(LocalProcess):
 
     def _send_to_changing(self, num: int, timeout: float) -> None:
         """Send to receivers that are not in `_direct` or `_broadcast`, and count the records."""
+        if num in self._coalesced.receivers:
+            self._deliver(num, deliveries := self._coalesced.deliveries(num), timeout)
+            self._slot.coalesced[num] += len(self._coalesced.receivers[num]) - len(deliveries)
+            return
         deliveries = self._deliveries(num)
         self._deliver(num, deliveries, timeout)
         self._slot.copies[num] += len(deliveries)
@@ -273,9 +280,14 @@ class LocalEngine(LocalProcess):
         self._slot.pid = os.getpid()
         read = [self._own_queue(process), *(q for q in self._queues if not q.number and q.kind == process.role)]
         read += [Queue("farm", number) for number in self._topology.farms_of(process.number) if process.role == "mule"]
-        self.receiver = receiver_class(self.receiver_class)(
-            own=[self._reading_end(queue) for queue in read if self._readers(queue) == (process,)],
-            shared=[self._reading_end(queue) for queue in read if self._readers(queue) != (process,)],
+        shared = [queue for queue in read if self._readers(queue) != (process,)]
+        plain = receiver_class(self.receiver_class)
+        make: Callable[..., Receiver] = plain
+        if self._coalesced.nums or self.loading:  # with --lazy-apps the application is loaded later
+            make = self._coalesced.receiver_class(plain, process, frozenset(self._queues[queue] for queue in shared))
+        self.receiver = make(
+            own=[self._reading_end(queue) for queue in read if queue not in shared],
+            shared=[self._reading_end(queue) for queue in shared],
             in_flight=self.memory.in_flight(process),
             slot=self._slot,
             handlers=self._handlers,
@@ -299,8 +311,12 @@ class LocalEngine(LocalProcess):
         """Prepare sending, and run the post-fork hooks."""
         for num, text in list(self._targets.items()):  # in a web worker, another thread may still register
             target = parse(text, self._topology)
-            deliveries = [self._delivery(queue, num) for queue in queues(target, self._topology)]
-            if len(deliveries) == 1 and target.scope != "active":
+            receivers = queues(target, self._topology)
+            deliveries = [self._delivery(queue, num) for queue in receivers]
+            if num in self._coalesced.nums:
+                if target.scope != "active" and not varies(target, self._topology):
+                    self._coalesced.prepare(num, zip(deliveries, map(self._readers, receivers), strict=True))
+            elif len(deliveries) == 1 and target.scope != "active":
                 self._direct[num] = deliveries[0]
             elif target.scope == "all" and not varies(target, self._topology):
                 self._broadcast[num] = deliveries
@@ -315,7 +331,7 @@ class LocalEngine(LocalProcess):
     def _after_fork(self) -> None:
         if self._identity != _LOADER:  # a fork server forks processes of the server
             self._become_sender_only()
-        _unblock_sigterm()
+        unblock_sigterm()
 
     def _become_sender_only(self) -> None:
         """In a process that the application forked, go on sending, with counters of its own, and receive nothing."""
@@ -327,22 +343,6 @@ class LocalEngine(LocalProcess):
     def _sender_only_slot(self) -> ProcessCounters:
         number = self.memory.claim_sender_only_slot()
         return self.counters.slots[number] if number is not None else _uncounted()
-
-
-class _SignalMask(threading.local):
-    before: Iterable[int] = ()
-
-
-_MASK = _SignalMask()
-
-
-def _block_sigterm() -> None:
-    """Before a fork, keep SIGTERM pending until the child has removed our handler for it."""
-    _MASK.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-
-def _unblock_sigterm() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _MASK.before)
 
 
 def _uncounted() -> ProcessCounters:

@@ -46,7 +46,7 @@ _LOG = logging.getLogger("heliograph.local")
 LimitedHandler = tuple[Handler, float]
 """A handler, and its time limit in seconds. 0: no limit."""
 
-_handler_of: Callable[[int], object] = importlib.import_module("_signal").getsignal
+handler_of: Callable[[int], object] = importlib.import_module("_signal").getsignal
 """`signal.getsignal` without the conversion to enums, which takes ten times as long."""
 
 _SHARED_BATCH = 32
@@ -264,7 +264,7 @@ class Receiver:
             self._next += 1
             if in_flight[offset] != DONE:  # a predecessor may have left gaps
                 # asyncio removes our handler for SIGTERM if a handler's loop had one of its own.
-                if self._drain_on_sigterm is not None and _handler_of(signal.SIGTERM) is not self._drain_on_sigterm:
+                if self._drain_on_sigterm is not None and handler_of(signal.SIGTERM) is not self._drain_on_sigterm:
                     self._catch_sigterm()
                 self._handle(offset)
                 run += 1

@@ -269,8 +269,8 @@ class WebWorkerEngine(LocalEngine):
             _LOG.error("Process %d has no handler for signal %d. Import the module that registers it", os.getpid(), num)
 
     def _prepare_receiver(self, process: Identity) -> Receiver:
-        receiver = self.become_process(process)
         self.freeze_registration()
+        receiver = self.become_process(process)
         self.start()
         report_to_master(self.inherited, up=[process.role, process.number])
         if self._left:  # `leave` was called before there was a receiver

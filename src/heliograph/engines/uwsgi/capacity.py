@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from heliograph._core.signals.targets import all_queues
 from heliograph.engines.uwsgi import sockets
-from heliograph.engines.uwsgi.sockets import unread_memory, waiting_bytes
+from heliograph.engines.uwsgi.sockets import queued_signals, unread_memory, waiting_bytes
 from heliograph.models import Identity, Queue, Topology
 
 _WORKERS = Queue("worker", 0)
@@ -87,6 +87,15 @@ class QueueCapacity:
                     waiting += waiting_bytes(fd)
                 fullest = max(fullest, waiting)
         return self.limit - fullest - in_transit // self._per_signal
+
+    def is_queued(self, num: int, queues: Iterable[Queue]) -> bool:
+        """Return True if one of these queues has a signal of that number.
+
+        Return False if it is not known which sockets the queues have.
+        """
+        if self._sockets is None or self._degraded[0]:
+            return False
+        return any(num in queued_signals(fd) for queue in queues for fd in self._readers.get(queue, ()))
 
     def _entries(self) -> tuple[int, ...]:
         if not self._entry_fds:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import uwsgi
 
+from heliograph._core.signals.targets import queues_read_by
 from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.engines.uwsgi.fork_hooks import ForkHooks
@@ -31,11 +32,11 @@ class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, NoWebServer):
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         self._wakeups.check_free(num, options.name)
         check_registration(num, target, options, self.identity, self._topology)
-        self._register(num, target, handler)
+        self._register(num, target, handler, coalesce=options.coalesce)
 
-    def _register(self, num: int, target: str, handler: Handler) -> None:
+    def _register(self, num: int, target: str, handler: Handler, *, coalesce: bool = False) -> None:
         try:
-            uwsgi.register_signal(num, target, self._handle)
+            uwsgi.register_signal(num, target, self._handle_coalesced if coalesce else self._handle)
         except ValueError as error:
             raise RegistrationError(num, f"uWSGI rejected the target {target!r}. See the log of uWSGI.") from error
         self._handlers[num] = handler
@@ -66,6 +67,16 @@ class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, NoWebServer):
             slot.done[num] += 1
         else:
             slot.failed[num] += 1
+
+    def _handle_coalesced(self, num: int) -> None:
+        """Leave the signal to a later one of the same number that this process or another one will handle."""
+        credit = self._credits[num]
+        assert credit is not None  # it was registered
+        mine = set(queues_read_by(self.identity, self._topology))
+        if self._capacity.is_queued(num, mine.intersection(credit.queues)):
+            self._slot.coalesced[num] += 1
+        else:
+            self._handle(num)
 
     def _after_fork(self) -> Identity:
         self._refresh_identity()

@@ -33,6 +33,9 @@ from heliograph.models import Identity, Queue, Topology
 _INT = bytes(4)
 """Buffer for the answer of the kernel. Each call gets a copy, so threads do not share it."""
 
+_MAX_QUEUED = 1 << 16
+"""Signals that are looked at in a queue. The usual buffer of a socket holds 278."""
+
 Pair = tuple[int, int]
 """File descriptors of the master's end and of the reader's end."""
 
@@ -49,6 +52,15 @@ def stream_sockets() -> list[int]:
 def waiting_bytes(fd: int) -> int:
     """Return the number of queued bytes of a socket (FIONREAD). One byte is one signal."""
     return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, _INT), sys.byteorder)
+
+
+def queued_signals(fd: int) -> bytes:
+    """Return the numbers of the signals in a queue, which keeps them. One byte is one signal."""
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        try:
+            return sock.recv(_MAX_QUEUED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
 
 
 def unread_memory(fd: int) -> int:

@@ -16,7 +16,7 @@ from heliograph._core.signals.records import (
     unfinished,
 )
 from heliograph._core.signals.targets import readers_of
-from heliograph.models import Identity
+from heliograph.models import SIGNALS, Identity
 from heliograph.server.server_queues import ServerQueues
 
 _LOG = logging.getLogger("heliograph.master")
@@ -35,6 +35,8 @@ class Redelivery:
         """Redeliver what a process had not finished. `timed_out`: one of its handlers exceeded its time
         limit. The others were waiting for it, or it for them."""
         counters = self._queues.counters
+        # Senders must not rely on what is parked, since another process may take it from now on.
+        self._queues.memory.parked(process)[:] = bytes(SIGNALS)
         buffer = self._queues.memory.in_flight(process)
         for offset, record in unfinished(buffer):
             started, was_running = record.state != FETCHED, record.state == RUNNING

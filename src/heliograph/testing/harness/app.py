@@ -24,6 +24,7 @@ from heliograph.testing.harness.agent import LOG, SOCKET, Agent, block_until, re
 from heliograph.testing.harness.attempts import Attempts, register_in_all_forms, register_with_failing_callback
 from heliograph.testing.harness.signals import (
     ANY_WORKER,
+    COALESCED_TARGETS,
     JOB_SIGNALS,
     NAME,
     OTHER_TARGETS,
@@ -103,6 +104,8 @@ def _register_signals_of_processes() -> None:
     _register({num: "spooler" if num is JobIn.SPOOLER else process for num, process in others.items()}, _run_job)
     _register({Handler.IN_KILLED_MULE: "mule2"})
     _register({Handler.BLOCKING: "mule2"}, _blocking)
+    for num, target in COALESCED_TARGETS.items():
+        Signal(num).register_handler(target, coalesce=True)(record_event)
 
 
 def _register_special_handlers() -> None:

@@ -75,6 +75,13 @@ class Capability(Enum):
     )
     """A trigger skips a run while the previous one is queued."""
 
+    COALESCED_HANDLERS = Limitation(
+        "runs for each",
+        "With `--lazy-apps` a process of uWSGI does not know which sockets hold its queues, so a handler with "
+        "`coalesce=True` runs for each signal.",
+    )
+    """A handler with `coalesce=True` runs once for all that are queued."""
+
     FAKE_CLOCK = Limitation(
         "real time",
         "The suite tests this with a fake clock. Every engine uses the same schedule.",
@@ -115,12 +122,13 @@ _LOCAL = frozenset(
     {
         *(_C.SERVER, _C.LOCAL, _C.MULES, _C.SERIAL_WORKERS),
         *(_C.MOVABLE_TARGETS, _C.LIMITED_WAIT, _C.REDELIVERY, _C.COALESCING),
+        _C.COALESCED_HANDLERS,
     }
 )
 HARNESSES: dict[str, frozenset[Capability]] = {
-    "uwsgi plain": _UWSGI | {_C.MULES, _C.SERIAL_WORKERS, _C.REAL_MINUTES, _C.LOADS_ONCE},
+    "uwsgi plain": _UWSGI | {_C.MULES, _C.SERIAL_WORKERS, _C.REAL_MINUTES, _C.LOADS_ONCE, _C.COALESCED_HANDLERS},
     "uwsgi lazy": _UWSGI | {_C.LAZY_APPS, _C.SERIAL_WORKERS},
-    "uwsgi threads": _UWSGI | {_C.MULES, _C.THREADS, _C.LOADS_ONCE},
+    "uwsgi threads": _UWSGI | {_C.MULES, _C.THREADS, _C.LOADS_ONCE, _C.COALESCED_HANDLERS},
     "local plain": _LOCAL | {_C.REAL_MINUTES, _C.LOADS_ONCE},
     "local lazy": _LOCAL,
     "local webserver": _LOCAL,
@@ -128,7 +136,7 @@ HARNESSES: dict[str, frozenset[Capability]] = {
     "inline": frozenset(
         {
             *(_C.MULES, _C.SERIAL_WORKERS, _C.MOVABLE_TARGETS),
-            *(_C.LIMITED_WAIT, _C.COALESCING, _C.FAKE_CLOCK),
+            *(_C.LIMITED_WAIT, _C.COALESCING, _C.COALESCED_HANDLERS, _C.FAKE_CLOCK),
         }
     ),
 }

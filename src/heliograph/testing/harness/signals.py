@@ -107,10 +107,24 @@ class Handler(IntEnum):
     """To mule 2, which the tests kill."""
     BLOCKING = 65
     """Blocks mule 2 until the file `Harness.unblock_file` exists."""
+    COALESCED = 66
+    """To mule 1, with `coalesce=True`."""
+    COALESCED_BY_ALL = 67
+    """To all workers, with `coalesce=True`."""
+    COALESCED_BY_ONE = 68
+    """To any mule, with `coalesce=True`."""
     CALLBACK = 98
     DECORATED = 99
     INVALID = 101
     """Every registration of this number is invalid."""
+
+
+COALESCED_TARGETS = {
+    Handler.COALESCED: "mule1",
+    Handler.COALESCED_BY_ALL: "workers",
+    Handler.COALESCED_BY_ONE: "mule",
+}
+"""The targets of the handlers with `coalesce=True`."""
 
 
 class Triggered(IntEnum):

@@ -105,6 +105,14 @@ def test_an_empty_buffer(server, caplog):
     assert (server.in_flight(), server.counted(), caplog.records) == ([], {}, [])
 
 
+def test_senders_no_longer_rely_on_what_was_parked(server):
+    """Another process may take the record, so each signal that is sent from now on is queued."""
+    server.memory.parked(MULE)[REDELIVERED] = server.memory.parked(Identity("mule", 2))[REDELIVERED] = 1
+    server.recover()
+    assert not any(server.memory.parked(MULE))
+    assert server.memory.parked(Identity("mule", 2))[REDELIVERED] == 1
+
+
 @pytest.mark.parametrize("queue", [POOL, FARM, Queue("worker", 0), Queue("spooler", 0)], ids=str)
 @pytest.mark.parametrize("state", [FETCHED, RUNNING])
 def test_a_record_of_a_shared_queue_goes_back(server, queue, state):
