@@ -33,11 +33,11 @@ _CORES = sorted(os.sched_getaffinity(0))
 
 
 @contextmanager
-def placed(server: Iterable[int], placement: Placement) -> Generator[None]:
-    """Pin a server's processes and threads, and pin what this process starts to the other core."""
-    for pid in server:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), _CORES if placement == "unpinned" else {_CORES[0]})
+def placed(server: Iterable[int], placement: Placement, senders: Iterable[int] = ()) -> Generator[None]:
+    """Pin a server's processes and threads, and pin the senders and what this process starts to the other core."""
+    for pids, core in ((server, _CORES[0]), (senders, _CORES[-1])):
+        for thread in (thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()):
+            os.sched_setaffinity(int(thread.name), _CORES if placement == "unpinned" else {core})
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {_CORES[-1]} if placement == "separate_cores" else before)
     try:

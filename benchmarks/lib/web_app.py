@@ -1,7 +1,8 @@
 """The application that web servers serve: a page of about 1 KB, built per request from prices that signals replace.
 
 With `heliograph run`, the remote signal `PACE` makes a mule send these signals: `RATE` per second for BENCH_SECONDS.
-The mule catches up if it is late, so the number of signals is known.
+The mule catches up if it is late, so the number of signals is known. With BENCH_COALESCE each worker runs once for all
+signals that are queued. With BENCH_PIPES, a directory, a bare thread in each worker calls the same function.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from heliograph import Signal
+from lib import bare_thread
 
 RATE = 1000
 """Signals per second."""
@@ -26,7 +29,7 @@ _SERIAL = itertools.count()
 _HEADERS = {"Content-Type": "application/json"}
 
 
-@REPLACE.register_handler("workers")
+@REPLACE.register_handler("workers", coalesce="BENCH_COALESCE" in os.environ)
 def replace_price() -> None:
     """Replace one price. Each worker has its own prices."""
     _PRICES[next(_TURN)] = {"price": next(_SERIAL) * 1.25, "currency": "EUR"}
@@ -39,6 +42,10 @@ def send_steadily() -> None:
     for number in range(RATE * int(os.environ["BENCH_SECONDS"])):
         time.sleep(max(0.0, start + number / RATE - time.monotonic()))
         REPLACE.send()
+
+
+if "BENCH_PIPES" in os.environ:
+    bare_thread.start(Path(os.environ["BENCH_PIPES"]), replace_price)
 
 
 def wsgi(_environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:

@@ -13,15 +13,18 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from heliograph.remote import send_signal
 from lib import control
 from lib.processes import HERE, running, session, tail
-from lib.web_app import PACE, REPLACE
+from lib.web_app import PACE, RATE, REPLACE
 
 WORKERS = 2
+
+Variant = Literal["alone", "with heliograph", "with signals", "coalesced signals", "a bare thread"]
 
 _START_TIMEOUT, _HANDLE_TIMEOUT = 20.0, 20.0
 """Seconds until a server is ready, and until the last signal is handled."""
@@ -48,10 +51,11 @@ _TWO = ("--workers", str(WORKERS))
 
 SYNC = WebServer("gunicorn sync", "gunicorn", ("lib.web_app:wsgi", *_TWO))
 GTHREAD = WebServer("gunicorn gthread", "gunicorn", ("lib.web_app:wsgi", *_TWO, "--threads", "4"))
+GEVENT = WebServer("gunicorn gevent", "gunicorn", ("lib.web_app:wsgi", *_TWO, "--worker-class", "gevent"))
 UVICORN = WebServer("uvicorn", "uvicorn", ("lib.web_app:asgi", *_TWO, "--no-access-log"), closes=True)
 GRANIAN = WebServer("granian", "granian", ("lib.web_app:asgi", *_TWO, "--interface", "asgi"))
 
-WEB_SERVERS = (SYNC, GTHREAD, UVICORN, GRANIAN)
+WEB_SERVERS = (SYNC, GTHREAD, *([GEVENT] if find_spec("gevent") else []), UVICORN, GRANIAN)
 
 
 def versions() -> str:
@@ -72,6 +76,7 @@ class Counts:
     """Seconds on the monotonic clock."""
     sent: int
     done: int
+    """Handled, or coalesced."""
     paced: int
     """Number of times that the mule has finished sending them."""
     wrong: int
@@ -89,8 +94,13 @@ class RunningWebServer:
 
     @property
     def processes(self) -> list[int]:
-        """Process ids of the server, including heliograph."""
-        return session(self._master)
+        """Process ids of the server, including heliograph, without the mule that sends."""
+        return sorted(set(session(self._master)) - set(self.senders))
+
+    @property
+    def senders(self) -> list[int]:
+        """Process ids of what sends signals: the mule."""
+        return [self._state()["processes"]["mule1"]]
 
     def workers(self, *, joined: bool) -> list[int]:
         """Return the process ids that serve requests. Set `joined` if they joined heliograph."""
@@ -105,7 +115,11 @@ class RunningWebServer:
         replace = rows[REPLACE.num]
         wrong = sum(row[column] for row in rows.values() for column in ("failed", "redelivered", "dropped"))
         return Counts(
-            time.monotonic(), replace["sent"], replace["done"], rows[PACE.num]["done"], wrong + int(state["rejected"])
+            time.monotonic(),
+            replace["sent"],
+            replace["done"] + replace["coalesced"],
+            rows[PACE.num]["done"],
+            wrong + int(state["rejected"]),
         )
 
     def start_signals(self) -> Counts:
@@ -141,15 +155,56 @@ class RunningWebServer:
         return control.server_state(self._folder, _NAME)
 
 
+class PlainWebServer(RunningWebServer):
+    """A web server without heliograph. Records for the bare threads of its workers come from another process."""
+
+    def __init__(self, port: int, master: int, folder: Path, seconds: int) -> None:
+        """Set up access to a server, and to a sender that sends for `seconds`."""
+        super().__init__(port, master, folder)
+        self._seconds = seconds
+        self._sender: subprocess.Popen[bytes]
+
+    @property
+    def senders(self) -> list[int]:
+        """None: the sender is not in the session of the server."""
+        return []
+
+    def counts(self) -> Counts:
+        """Return the numbers that the bare threads have reported."""
+        calls = sum(int(path.read_text()) for path in self._folder.glob("calls-*"))
+        return Counts(time.monotonic(), 0, calls, 0, 0)
+
+    def start_signals(self) -> Counts:
+        """Start the sender. It gets the cores of this process."""
+        before = self.counts()
+        command = [sys.executable, "-m", "lib.bare_thread", str(self._folder), str(RATE), str(self._seconds)]
+        self._sender = subprocess.Popen(command, cwd=HERE)
+        return before
+
+    def finish_signals(self, before: Counts, count: int) -> None:
+        """Wait for the sender. Raises `RuntimeError` unless each worker has handled all records."""
+        self._sender.wait(_HANDLE_TIMEOUT)
+        deadline = time.monotonic() + _HANDLE_TIMEOUT
+        while (done := self.counts().done - before.done) != WORKERS * count:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{done} of {count} records were handled by {WORKERS} workers")
+            time.sleep(0.02)
+
+
 @contextmanager
-def web_server(server: WebServer, seconds: int, *, with_heliograph: bool) -> Generator[RunningWebServer]:
-    """Start a web server, alone or with heliograph and a mule that sends for `seconds`, and stop it with the block."""
+def web_server(server: WebServer, seconds: int, variant: Variant) -> Generator[RunningWebServer]:
+    """Start a variant of a web server, and what sends signals for `seconds`, and stop it with the block."""
+    joined = variant not in ("alone", "a bare thread")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, port = Path(name), _free_port()
-        command = [*(_heliograph(folder) if with_heliograph else []), *server.at(port)]
+        command = [*(_heliograph(folder) if joined else []), *server.at(port)]
         environment = {"XDG_RUNTIME_DIR": name, "BENCH_SECONDS": str(seconds), "PYTHONPATH": _path()}
+        environment |= {"BENCH_COALESCE": "1"} if variant == "coalesced signals" else {}
+        environment |= {"BENCH_PIPES": name} if variant == "a bare thread" else {}
         with running(command, folder / "log", environment) as process:
-            yield _ready(process, RunningWebServer(port, process.pid, folder), folder / "log", joined=with_heliograph)
+            arguments = (port, process.pid, folder)
+            running_server = RunningWebServer(*arguments) if joined else PlainWebServer(*arguments, seconds)
+            yield _ready(process, running_server, folder / "log", joined=joined)
             if process.poll() is not None:
                 raise RuntimeError(f"{server.name} exited\n{tail(folder / 'log')}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from lib import wrk
 from lib.cpu_affinity import Placement, placed
@@ -13,21 +13,34 @@ from lib.process_usage import METHOD, Usage, since, total, usage, watch
 from lib.repetitions import Plan, ratio
 from lib.report import Report, Skipped, Table, Target, spread
 from lib.web_app import RATE
-from lib.webservers import WEB_SERVERS, WORKERS, RunningWebServer, WebServer, missing, versions, web_server
+from lib.webservers import (
+    WEB_SERVERS,
+    WORKERS,
+    PlainWebServer,
+    RunningWebServer,
+    Variant,
+    WebServer,
+    missing,
+    versions,
+    web_server,
+)
 
-Variant = Literal["alone", "with heliograph", "with signals"]
-
-_VARIANTS: tuple[Variant, ...] = ("alone", "with heliograph", "with signals")
+_VARIANTS: tuple[Variant, ...] = ("alone", "with heliograph", "a bare thread", "with signals", "coalesced signals")
+_SENDING = ("a bare thread", "with signals", "coalesced signals")
 _PLACEMENTS: dict[Placement, str] = {
-    "separate_cores": "all server processes on one core, wrk on another",
+    "separate_cores": "all server processes on one core, wrk and the sender on another",
     "unpinned": "not pinned",
 }
 
-_TARGET = 0.9
-"""Target for the request rate with signals, relative to the server alone."""
+_COMPARED: tuple[tuple[Variant, Variant], ...] = (
+    ("with signals", "a bare thread"),
+    ("coalesced signals", "with heliograph"),
+)
+_TARGET = 0.97
+"""Target for the request rate of the first variant, relative to the second."""
 
 _NOTES = [
-    "With all processes on one core, the figures include the mule that sends and the threads that handle the signals.",
+    "A bare thread does the least that calls the function. In gevent workers it is a greenlet.",
     "wrk asks uvicorn to close connections. With keep-alive, Nagle's algorithm delays a page in two pieces by 40 ms.",
     "gunicorn sync always closes connections.",
 ]
@@ -66,7 +79,12 @@ def run(plan: Plan) -> Report:
         _method(plan),
         [*tables.values(), _idle(plan)],
         [
-            *(_target(tables[placement], server, placement) for placement in _PLACEMENTS for server in WEB_SERVERS),
+            *(
+                _target(found, server, placement, *compared)
+                for compared in _COMPARED
+                for placement in _PLACEMENTS
+                for server in WEB_SERVERS
+            ),
         ],
         _NOTES,
     )
@@ -80,7 +98,10 @@ def _method(plan: Plan) -> str:
         f"`heliograph run --mules 1 -- COMMAND`, no signals. With signals: the mule sends {RATE:,} signals per "
         "second to `workers`, and each worker handles each of them, which replaces an entry of a dict. A run "
         "fails unless `heliograph signals --json` shows that all signals were sent, handled once in each worker, "
-        f"and that no handler failed. `wrk -t1 -c{wrk.CONNECTIONS} -d{seconds}s --latency` after a second of "
+        "and that no handler failed. Coalesced signals: the same with `coalesce=True`. A bare thread: the server "
+        "alone, with a thread in each worker that reads a pipe and calls the same function, and a process that "
+        "writes to these pipes as the mule sends. "
+        f"`wrk -t1 -c{wrk.CONNECTIONS} -d{seconds}s --latency` after a second of "
         f"warm-up. {plan.repetitions} repetitions, each with fresh servers of all variants, which are measured in "
         "turn while the others are idle. The tables show the median and the range. Ratios are medians of the "
         "ratios within a repetition."
@@ -104,18 +125,15 @@ def _start(
     stack: ExitStack, server: WebServer, signals: int, variants: Sequence[Variant]
 ) -> dict[Variant, RunningWebServer]:
     """Start all variants at once. Those that are not measured are idle. `signals` is a duration in seconds."""
-    servers = {
-        variant: stack.enter_context(web_server(server, signals, with_heliograph=variant != "alone"))
-        for variant in variants
-    }
+    servers = {variant: stack.enter_context(web_server(server, signals, variant)) for variant in variants}
     for running in servers.values():
         wrk.load(running.port, _WARM_UP, close=server.closes)
     return servers
 
 
 def _measure(running: RunningWebServer, server: WebServer, variant: Variant, placement: Placement, seconds: int) -> Run:
-    with placed(running.processes, placement):
-        if variant == "with signals":
+    with placed(running.processes, placement, running.senders):
+        if variant in _SENDING:
             return _load_and_signals(running, server, seconds)
         return _load(running, server, seconds)
 
@@ -134,6 +152,8 @@ def _load_and_signals(running: RunningWebServer, server: WebServer, seconds: int
     run = _load(running, server, seconds)
     after = running.counts()
     running.finish_signals(start, (seconds + _EXTRA) * RATE)
+    if isinstance(running, PlainWebServer):
+        return run._replace(signals=RATE)
     if after.paced > start.paced:
         raise RuntimeError("the mule stopped sending before the requests ended")
     return run._replace(signals=(after.sent - before.sent) / (after.at - before.at))
@@ -163,12 +183,13 @@ def _row(server: WebServer, variant: Variant) -> str:
     return f"{server.name}, {variant}"
 
 
-def _target(table: Table, server: WebServer, placement: Placement) -> Target:
+def _target(found: Runs, server: WebServer, placement: Placement, variant: Variant, other: Variant) -> Target:
     where = "on one core" if placement == "separate_cores" else _PLACEMENTS[placement]
-    row = _row(server, "with signals")
-    metric = f"{server.name} with {RATE:,} signals/s x alone, {where}"
-    cpu = f"CPU per request x {table.figure(row, 7):g}"
-    return Target(metric, _TARGET, table.figure(row, 3), at_least=True, context=cpu)
+    runs, reference = (found[server.name, compared, placement] for compared in (variant, other))
+    cpu = ratio([run.cpu_ns for run in runs], [run.cpu_ns for run in reference])
+    measured = ratio([run.load.rate for run in runs], [run.load.rate for run in reference])
+    metric = f"{server.name}, {variant} x {other}, {where}"
+    return Target(metric, _TARGET, round(measured, 2), at_least=True, context=f"CPU per request x {cpu:.2f}")
 
 
 def _idle(plan: Plan) -> Table:
