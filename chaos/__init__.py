@@ -6,6 +6,7 @@ faults     kills and reloads
 history    counts in files that outlive the processes
 resources  descriptors and memory of processes
 server     start the server with `heliograph run`, and stop it
+surroundings  limits of descriptors and processes, a stopped master, a full disk, closed descriptors
 soak       ten minutes of load: resources at the end as at the start
 workload   constants that the application and the server share: signals, targets, processes, paths
 __main__   inject faults into each kind of server

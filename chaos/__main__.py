@@ -1,6 +1,8 @@
 """Send signals while processes are killed and the server reloads, and check that no signal is lost.
 
-Receivers also send, so senders are killed as well. The master and the fork server are not killed. A process is killed
+Receivers also send, so senders are killed as well. In the meantime the surroundings of the server fail, see
+`chaos.surroundings`. At the end SIGTERM stops all processes of the server at once, with signals in their queues, and
+beside gunicorn the master only. The master and the fork server are not killed. A process is killed
 only when it is older than a second, because the master delays the replacement of younger ones. The exit code is 0 if
 the heliograph server passed all checks. uWSGI is run for comparison, and its losses do not count as failures.
 """
@@ -8,10 +10,13 @@ the heliograph server passed all checks. uWSGI is run for comparison, and its lo
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,12 @@ from .workload import SENDERS
 
 MAX_GROWTH = 1024
 """Limit for the growth of the master in kB: reserves of the allocator. A leak of 100 bytes per signal exceeds it."""
+
+PLAIN_USER, MAY_READ = 64200, "-all,+dac_override,+dac_read_search"
+"""A user without other processes, and what it keeps of the rights of root, to read this program."""
+
+LOAD_BEFORE_STOP = 0.5
+"""Seconds of load before the server is stopped with signals in its queues."""
 
 
 class Report:
@@ -36,7 +47,7 @@ class Report:
         """Print a line every five seconds."""
         if time.monotonic() - self._printed_at >= 5:
             self._printed_at = time.monotonic()
-            print(f"  {progress.sent} signals, {progress.kills} kills, {progress.reloads} reloads", flush=True)
+            print(f"  {progress.sent} signals, {_faults(progress)}", flush=True)
 
     def check(self, what: str, *, passed: bool) -> None:
         """Print a check and its result."""
@@ -48,7 +59,7 @@ class Report:
 def run(engine: str, plan: FaultPlan, report: Report) -> None:
     """Run the plan on one engine."""
     note = "" if engine != "uwsgi" else " (for comparison, losses are not failures)"
-    print(f"\n{engine}: {plan.signals} signals, {plan.kills} kills, {plan.reloads} reloads{note}", flush=True)
+    print(f"\n{engine}: {plan.signals} signals, {_faults(plan)}{note}", flush=True)
     with tempfile.TemporaryDirectory(prefix="heliograph-chaos-") as directory:
         with Server(engine, Path(directory), plan.rate / len(SENDERS)) as server:
             start = time.monotonic()
@@ -57,16 +68,31 @@ def run(engine: str, plan: FaultPlan, report: Report) -> None:
             wait_until_stable(server, TIMEOUT)
             state = _wait_until_idle(server)
             after = usage([server.master])
-            code = server.stop()
+            code = server.stop() if engine == "uwsgi" else _stop_under_load(server, group=engine == "local")
             remaining = server.remaining()
         found = lines(server.history.sums())
         print(table(found))
-        print(f"  {progress.sent} signals, {progress.kills} kills, {progress.reloads} reloads in {seconds:.1f} s")
+        print(f"  {progress.sent} signals, {_faults(progress)} in {seconds:.1f} s")
+        print(f"  {progress.kinds}")
         report.check("plan complete", passed=progress.satisfies(plan))
         _check_signals(report, found, progress, state)
         _check_resources(report, progress.before, after, code, remaining)
         if report.failed and engine != "uwsgi":
             print(server.log[-5000:], file=sys.stderr)
+
+
+def _stop_under_load(server: Server, *, group: bool) -> int | None:
+    """Stop the server while signals are queued: with SIGTERM to all of its processes, or to the master."""
+    mules = [record for name, record in server.history.newest().items() if name.startswith("mule")]
+    for mule in mules:
+        server.send_unix_signal(mule, signal.SIGSTOP)
+    server.resume_senders()
+    time.sleep(LOAD_BEFORE_STOP)
+    server.stop_senders()
+    server.request_stop(group=group)
+    for mule in mules:
+        server.send_unix_signal(mule, signal.SIGCONT)
+    return server.wait()
 
 
 def _wait_until_idle(server: Server) -> dict[str, Any] | None:
@@ -82,13 +108,12 @@ def _wait_until_idle(server: Server) -> dict[str, Any] | None:
 def _check_signals(report: Report, found: list[Line], progress: Progress, state: dict[str, Any] | None) -> None:
     lost, again = sum(line.lost for line in found), sum(line.again for line in found)
     interrupted = sum(line.interrupted for line in found)
+    ends = progress.kills + progress.surroundings  # a fault of the surroundings ends one process at most
     report.check(f"signals lost: {lost}", passed=not lost)
+    report.check(f"handlers run again: {again} (at most one per fault, {ends})", passed=again <= ends)
     report.check(
-        f"handlers run again: {again} (at most one per kill, {progress.kills})", passed=again <= progress.kills
-    )
-    report.check(
-        f"handlers interrupted: {interrupted} (at most one per kill, {progress.kills})",
-        passed=interrupted <= progress.kills,
+        f"handlers interrupted: {interrupted} (at most one per fault, {ends})",
+        passed=interrupted <= ends,
     )
     if state is None:
         return
@@ -99,8 +124,12 @@ def _check_signals(report: Report, found: list[Line], progress: Progress, state:
     report.check(f"signals dropped: {dropped}", passed=not dropped)
     report.check(
         f"signals redelivered: {redelivered}, {redelivered - interrupted} of them not started or already finished",
-        passed=interrupted <= redelivered <= progress.kills,
+        passed=interrupted <= redelivered <= ends,
     )
+
+
+def _faults(counts: FaultPlan | Progress) -> str:
+    return f"{counts.kills} kills, {counts.reloads} reloads, {counts.surroundings} faults of the surroundings"
 
 
 def _check_resources(report: Report, before: Usage, after: Usage, code: int | None, remaining: list[int]) -> None:
@@ -110,6 +139,15 @@ def _check_resources(report: Report, before: Usage, after: Usage, code: int | No
     report.check(f"descriptors of the master: {before.descriptors}, then {after.descriptors}", passed=same)
     report.check(f"exit code: {code}", passed=code == 0)
     report.check(f"processes left: {len(remaining)}", passed=not remaining)
+
+
+def _give_up_root() -> None:
+    """Replace this program by itself without the rights of root, since a limit of processes does not bind root."""
+    if os.getuid() or shutil.which("setpriv") is None:
+        return
+    user = ["setpriv", f"--reuid={PLAIN_USER}", "--clear-groups"]
+    rights = [f"--{kind}={MAY_READ}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    os.execvp("setpriv", [*user, *rights, sys.executable, "-m", "chaos", *sys.argv[1:]])  # noqa: S606, S607 - ourselves
 
 
 def main() -> int:
@@ -124,14 +162,25 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=180.0, metavar="S", help="time limit per engine (default: 180)"
     )
+    parser.add_argument(
+        *("--surroundings",),
+        type=int,
+        default=40,
+        metavar="N",
+        help="number of limits, full disks and the like, not on uWSGI (default: 40)",
+    )
     options = parser.parse_args()
+    _give_up_root()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = FaultPlan(options.signals, options.kills, options.reloads, options.seconds)
+    plan = FaultPlan(options.signals, options.kills, options.reloads, options.seconds, options.surroundings)
     report = Report()
     try:
         for engine in ENGINES if options.engine == "all" else (options.engine,):
             try:
-                run(engine, plan, report if engine != "uwsgi" else Report())
+                if engine == "uwsgi":
+                    run(engine, replace(plan, surroundings=0), Report())
+                else:
+                    run(engine, plan, report)
             except ServerExited as error:
                 report.check(f"{engine}: {error}", passed=engine == "uwsgi")
     except KeyboardInterrupt:

@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from .history import ProcessRecord
 from .resources import Usage, usage
 from .server import Server
+from .surroundings import Surroundings
 
 MIN_AGE = 1.2
 """Minimum age in seconds of a process to kill. The master delays the replacement of younger ones."""
 MEAN_KILL_INTERVAL = 0.17
 """Mean time between two kills in seconds."""
+
+
+RELOAD_TIMEOUT = 10.0
+"""Seconds after which a reload is requested again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class FaultPlan:
     kills: int
     reloads: int
     seconds: float
+    surroundings: int = 0
+    """Minimum number of faults in the surroundings."""
 
     @property
     def rate(self) -> float:
@@ -39,12 +46,17 @@ class Progress:
     kills: int = 0
     reloads: int = 0
     sent: int = 0
+    surroundings: int = 0
+    kinds: dict[str, int] = field(default_factory=dict[str, int])
+    """Faults of the surroundings by kind."""
     before: Usage = field(default_factory=Usage)
     """Resources of the master after a tenth of the kills."""
 
     def satisfies(self, plan: FaultPlan) -> bool:
         """Return True if the plan is complete."""
-        return self.sent >= plan.signals and self.kills >= plan.kills and self.reloads >= plan.reloads
+        reached = (self.sent, self.kills, self.reloads, self.surroundings)
+        wanted = (plan.signals, plan.kills, plan.reloads, plan.surroundings)
+        return all(count >= least for count, least in zip(reached, wanted, strict=True))
 
 
 def inject_faults(server: Server, plan: FaultPlan, report: Callable[[Progress], None]) -> Progress:
@@ -52,21 +64,33 @@ def inject_faults(server: Server, plan: FaultPlan, report: Callable[[Progress], 
     progress = Progress()
     deadline = time.monotonic() + plan.seconds
     next_kill, reloading = 0.0, 0
+    surroundings = Surroundings(server)
     while not progress.satisfies(plan) and time.monotonic() < deadline:
         server.check()
         if reloading and server.all_loaded_after(reloading):
             progress.reloads, reloading = progress.reloads + 1, 0
+        elif reloading and time.monotonic_ns() - reloading > RELOAD_TIMEOUT * 1e9:
+            reloading = 0  # it failed for lack of descriptors or processes
         elif not reloading and _is_reload_due(progress, plan):
             reloading = time.monotonic_ns()
             server.reload()
         if time.monotonic() >= next_kill and progress.kills < plan.kills:
             progress.kills += _kill_one(server)
             next_kill = time.monotonic() + random.expovariate(1 / MEAN_KILL_INTERVAL)
-        if not progress.before.processes and progress.kills >= plan.kills / 10 and server.is_complete():
+        surroundings.step(time.monotonic(), more=surroundings.count < plan.surroundings)
+        progress.surroundings = surroundings.count - surroundings.active
+        if (
+            not progress.before.processes
+            and not surroundings.active
+            and progress.kills >= plan.kills / 10
+            and server.is_complete()
+        ):
             progress.before = usage([server.master])
         progress.sent = sum(sums.accepted for sums in server.history.sums().values())
         report(progress)
         time.sleep(0.02)
+    surroundings.end()
+    progress.kinds = dict(surroundings.counts)
     return progress
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from .history import History, ProcessRecord
 from .resources import session
-from .workload import DIRECTORY, FARMS, HISTORY, MULES, PROCESSES, RATE, STOP, WORKERS
+from .workload import CLOSE, DIRECTORY, FARMS, HISTORY, MULES, PROCESSES, RATE, STOP, WORKERS
 
 _ROOT = Path(__file__).parents[1]
 _NAME = "chaos"
@@ -58,7 +58,7 @@ class Server:
                 [*command, *_OPTIONS[self.engine]],
                 cwd=_ROOT,
                 env=self._env,
-                stdin=subprocess.DEVNULL,
+                preexec_fn=_close_stdin,  # noqa: PLW1509 - this process has one thread
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -87,6 +87,11 @@ class Server:
     def log(self) -> str:
         """Log of the server so far."""
         return self._log.read_text(errors="replace")
+
+    @property
+    def log_size(self) -> int:
+        """Bytes of the log so far."""
+        return self._log.stat().st_size
 
     def all_loaded_after(self, moment: int) -> bool:
         """Return True if every process has loaded its code after `moment` (nanoseconds, monotonic clock)."""
@@ -117,6 +122,10 @@ class Server:
 
     def kill(self, process: ProcessRecord) -> bool:
         """Kill a process of this server with SIGKILL. Return False if it has exited or its id was reused."""
+        return self.send_unix_signal(process, signal.SIGKILL)
+
+    def send_unix_signal(self, process: ProcessRecord, unix_signal: signal.Signals) -> bool:
+        """Send a Unix signal to a process of this server. Return False if it has exited or its id was reused."""
         try:
             fd = os.pidfd_open(process.pid)
         except ProcessLookupError:
@@ -124,7 +133,7 @@ class Server:
         try:
             if process.pid not in session(self.master):
                 return False
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            signal.pidfd_send_signal(fd, unix_signal)
         except ProcessLookupError:
             return False
         finally:
@@ -132,8 +141,16 @@ class Server:
         return True
 
     def stop_senders(self) -> None:
-        """Make the senders stop."""
+        """Make the senders pause."""
         (self._directory / STOP).touch()
+
+    def resume_senders(self) -> None:
+        """Make the senders go on."""
+        (self._directory / STOP).unlink(missing_ok=True)
+
+    def close_descriptors(self) -> None:
+        """Make one mule, or the spooler, close all of its descriptors after a handler."""
+        (self._directory / CLOSE).touch()
 
     def state(self) -> dict[str, Any] | None:
         """Return what `heliograph signals --json` prints, or None on uWSGI, which has no such command."""
@@ -151,7 +168,15 @@ class Server:
 
     def stop(self) -> int | None:
         """Stop the server with SIGTERM. Return its exit code, or None if it does not exit."""
-        self._process.terminate()
+        self.request_stop(group=False)
+        return self.wait()
+
+    def request_stop(self, *, group: bool) -> None:
+        """Send SIGTERM to the process group of the server, or to its master."""
+        (os.killpg if group else os.kill)(self.master, signal.SIGTERM)
+
+    def wait(self) -> int | None:
+        """Return the exit code of the server, or None if it does not exit."""
         try:
             return self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -160,3 +185,7 @@ class Server:
     def remaining(self) -> list[int]:
         """Return the process ids of the server that still run."""
         return session(self.master)
+
+
+def _close_stdin() -> None:
+    os.close(0)

@@ -13,8 +13,9 @@ SENDERS = frozenset(PROCESSES) - {"spooler1"}
 
 DIRECTORY, RATE = "CHAOS_DIRECTORY", "CHAOS_RATE"
 """Environment variables: the directory for the counts, and the signals per second of each sender."""
-HISTORY, STOP = "history", "stop"
-"""Names in that directory: the directory of the counts, and a file that makes the senders stop."""
+HISTORY, STOP, CLOSE = "history", "stop", "close"
+"""Names in that directory: the directory of the counts, a file that makes the senders pause, and one that makes the
+mule or spooler that finds it close its descriptors."""
 
 
 class Kind(NamedTuple):

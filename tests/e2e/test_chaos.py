@@ -13,10 +13,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("gunicorn", marks=pytest.mark.needs("gunicorn"))])
 def test_no_signal_is_lost_while_processes_are_killed(engine):
-    """D3, D4: 20,000 signals, 20 kills and 2 reloads: no signal is lost, and no process is left."""
+    """D3, D4: 20,000 signals, 20 kills, 2 reloads, 10 faults of the surroundings: none is lost, no process is left.
+
+    At the end SIGTERM stops the server with signals in its queues: to all processes at once, or to the master.
+    """
     command = [sys.executable, "-m", "chaos", "--engine", engine, "--signals", "20000", "--kills", "20"]
-    command += ["--reloads", "2", "--seconds", "60"]
+    command += ["--reloads", "2", "--surroundings", "10", "--seconds", "60"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok      plan complete" in done.stdout
     assert "ok      signals lost: 0" in done.stdout
+    for kind in ("descriptors", "processes", "stopped master", "full disk", "closed descriptors"):
+        assert f"'{kind}': 2" in done.stdout
