@@ -10,16 +10,26 @@ HEAVY = [
     *("heliograph.cli", "heliograph.remote", "heliograph.testing", "heliograph.server.master"),
     *("heliograph.engines.uwsgi", "heliograph.engines.inline", "heliograph.engines.local"),
 ]
+SLOW = ["socket", "json", "tomllib", "logging.config", "logging.handlers"]
+"""Modules that take a millisecond or more, and that an import alone does not need."""
+
+
+def modules_after(program: str) -> set[str]:
+    """Return the modules of a new interpreter that ran these statements."""
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        f"import heliograph, sys\n{program}\nprint(*sys.modules, sep='\\n')",
+    ]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
 
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
     """The modules of a new interpreter that imported heliograph and registered a signal."""
-    program = (
-        "import heliograph, sys\nheliograph.Signal(1).register_handler()(lambda: None)\nprint(*sys.modules, sep='\\n')"
-    )
-    command = [sys.executable, "-W", "error", "-c", program]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    return modules_after("heliograph.Signal(1).register_handler()(lambda: None)")
 
 
 @pytest.mark.parametrize("module", HEAVY)
@@ -27,3 +37,8 @@ def test_import_does_not_load_heavy_modules(imported: set[str], module: str) -> 
     """Also not after a registration."""
     assert "heliograph.runtime.signals" in imported
     assert not [name for name in imported if name == module or name.startswith(f"{module}.")]
+
+
+def test_import_does_not_load_slow_modules() -> None:
+    """What only some processes need is imported when they need it."""
+    assert not modules_after("").intersection(SLOW)

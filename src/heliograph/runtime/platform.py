@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import socket
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -82,7 +82,7 @@ class _Platform:
     @property
     def hostname(self) -> str:
         """Name of this machine."""
-        return socket.gethostname()
+        return os.uname().nodename
 
     @property
     def config(self) -> Mapping[str, Any]:

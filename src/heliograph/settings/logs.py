@@ -8,10 +8,8 @@ to `logging.lastResort`, which does not keep `basicConfig` from working. Heliogr
 
 from __future__ import annotations
 
-import json
+import importlib
 import logging
-import logging.config
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +73,8 @@ def read_log_config(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        config = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        # Imported here, since every application imports this module.
+        config: object = importlib.import_module("json" if path.suffix == ".json" else "tomllib").loads(text)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ValueError(
@@ -89,7 +88,7 @@ def read_log_config(path: Path) -> dict[str, Any]:
 def apply_log_config(path: Path) -> None:
     """Configure logging from a file. Raises: ValueError: the file cannot be used."""
     try:
-        logging.config.dictConfig(read_log_config(path))
+        importlib.import_module("logging.config").dictConfig(read_log_config(path))
     except (TypeError, AttributeError, ImportError, OSError) as error:
         raise ValueError(f"logging cannot be configured from {path}: {error}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -16,11 +15,15 @@ _KINDS: dict[str, type[Timer | CronRule | FileMonitor]] = {
 
 def to_json(triggers: Iterable[Trigger]) -> str:
     """Encode triggers."""
+    import json  # noqa: PLC0415 - every application imports this module, and few processes call this
+
     return json.dumps([{**asdict(trigger), "kind": type(trigger.spec).__name__} for trigger in triggers])
 
 
 def from_json(text: str) -> list[Trigger]:
     """Decode what `to_json` returned. An empty text has no triggers."""
+    import json  # noqa: PLC0415 - as above
+
     facts: list[dict[str, Any]] = json.loads(text) if text else []
     return [_trigger(**fact) for fact in facts]
 
