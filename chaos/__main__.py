@@ -2,7 +2,7 @@
 
 Receivers also send, so senders are killed as well. In the meantime the surroundings of the server fail, see
 `chaos.surroundings`. At the end SIGTERM stops all processes of the server at once, with signals in their queues, and
-beside gunicorn the master only. The master and the fork server are not killed. A process is killed
+with gunicorn the master only. The master and the fork server are not killed. A process is killed
 only when it is older than a second, because the master delays the replacement of younger ones. The exit code is 0 if
 the heliograph server passed all checks. uWSGI is run for comparison, and its losses do not count as failures.
 """

@@ -81,6 +81,7 @@ class Receiver:
         self._depth = 0
         self._limits = TimeLimits(in_flight)
         self._next = self._end = 0
+        self._free: dict[tuple[int, int], list[memoryview]] = {}
         self._arrived = threading.Condition()
         self._arrivals = [0] * SIGNALS
         self._thread_waiters = 0
@@ -244,12 +245,14 @@ class Receiver:
 
     def _read(self, fd: int, most: int) -> bool:
         """Let the kernel read up to `most` bytes into the free part of the buffer. Return False if there is none."""
-        start = self._end * RECORD_BYTES
-        free = self._in_flight[start : start + most]
-        if not free:
+        free = self._free.get((self._end, most))
+        if free is None:  # made once, since it takes as long as the rest of this function
+            start = self._end * RECORD_BYTES
+            free = self._free[self._end, most] = [self._in_flight[start : start + most]]
+        if not free[0]:
             raise WaitFailed("too many handlers of this process wait for signals within each other")
         try:
-            count = os.readv(fd, [free])
+            count = os.readv(fd, free)
         except BlockingIOError:  # another process was faster
             return False
         self._end += count // RECORD_BYTES
