@@ -137,13 +137,7 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
 
     # The engine.
 
-    def register_signal(
-        self,
-        num: int,
-        target: str,
-        handler: Handler,
-        options: HandlerOptions = NO_OPTIONS,
-    ) -> None:
+    def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         self._wakeups.check_free(num, options.name)
         self._routes[num] = (parse(target, self._topology), handler)
         self._queues.register(num, coalesce=options.coalesce)
