@@ -98,6 +98,7 @@ def start(uwsgi, code=LISTEN, mules=2):
     server = uwsgi.start(code, "--master", "--enable-threads", *(("--mules", str(mules)) if mules else ()))
     eventually("a doorbell", lambda: list(server.directory.rglob("doorbell")))
     eventually("the first turn", lambda: server.events("turn"))
+    server.expect(2 + mules, "alive")
     return server
 
 
