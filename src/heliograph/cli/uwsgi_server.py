@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from heliograph import engines
 from heliograph.exceptions import ConfigError
-from heliograph.ipc.state_directory import SYNC_OPTION
+from heliograph.ipc.state_directory import MAX_BYTES_ENV, SYNC_OPTION
 from heliograph.settings.options import TASK_SYNC, ServerSettings
 
 APP_OPTION = "heliograph-app"
@@ -75,9 +75,13 @@ def arguments(settings: ServerSettings, directory: str, idle_fd: int | None = No
     return [*found, *settings.command]
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the server's environment, without HELIOGRAPH_ENGINE: inside uWSGI the engine is `uwsgi`."""
-    return {name: value for name, value in environ.items() if name != engines.ENGINE_ENV}
+def environment(environ: Mapping[str, str], max_bytes: int) -> dict[str, str]:
+    """Return the server's environment, without HELIOGRAPH_ENGINE: inside uWSGI the engine is `uwsgi`.
+
+    `max_bytes` is the size of arguments and return values of tasks.
+    """
+    kept = {name: value for name, value in environ.items() if name != engines.ENGINE_ENV}
+    return {**kept, MAX_BYTES_ENV: str(max_bytes)}
 
 
 def start(settings: ServerSettings) -> NoReturn:
@@ -88,7 +92,7 @@ def start(settings: ServerSettings) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execve(argv[0], argv, environment(os.environ))  # noqa: S606 - a list of arguments, no shell
+        os.execve(argv[0], argv, environment(os.environ, settings.task_bytes))  # noqa: S606 - a list of arguments, no shell
     except OSError as error:
         raise ConfigError(f"cannot start {argv[0]}: {error.strerror}. Reinstall uWSGI") from error
 

@@ -55,6 +55,8 @@ class ProcessSettings:
     """Absolute path of the directory of tasks."""
     task_sync: str = "disk"
     """`disk` or `process`: where a task is when it counts as stored."""
+    task_bytes: int = 1_048_576
+    """Longest arguments or return value of a task."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from heliograph.ipc.private_files import make_private_directory
 _LOG = logging.getLogger("heliograph.tasks")
 
 SPOOLER_ENV, NAME_ENV, SYNC_ENV = "HELIOGRAPH_SPOOLER", "HELIOGRAPH_NAME", "HELIOGRAPH_TASK_SYNC"
+MAX_BYTES_ENV = "HELIOGRAPH_TASK_BYTES"
 """The variables of the options `--spooler`, `--name` and `--task-sync`. Processes without a server read them too."""
 
 TASKS_ENV = "HELIOGRAPH_TASKS"

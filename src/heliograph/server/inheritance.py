@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 
 from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
-from heliograph.ipc.state_directory import SYNC_ENV, TASKS_ENV, store_directory
+from heliograph.ipc.state_directory import MAX_BYTES_ENV, SYNC_ENV, TASKS_ENV, store_directory
 from heliograph.server.server_queues import ServerQueues
 from heliograph.settings.options import ServerSettings
 
@@ -32,10 +32,15 @@ def inherited_state(settings: ServerSettings, server: ServerQueues, generation: 
         log_config=str(settings.log_config or ""),
         tasks=str(store_directory(settings.name, settings.spooler)),
         task_sync=settings.task_sync,
+        task_bytes=settings.task_bytes,
     )
     return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)
 
 
 def task_environment(settings: ServerSettings) -> dict[str, str]:
     """Return the variables by which programs of the web server find the tasks, also if they do not join."""
-    return {TASKS_ENV: str(store_directory(settings.name, settings.spooler)), SYNC_ENV: settings.task_sync}
+    return {
+        TASKS_ENV: str(store_directory(settings.name, settings.spooler)),
+        SYNC_ENV: settings.task_sync,
+        MAX_BYTES_ENV: str(settings.task_bytes),
+    }

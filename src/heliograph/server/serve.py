@@ -23,6 +23,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     farms: Mapping[str, Sequence[int]] | None = None,
     spooler: str | Path | None = None,
     task_sync: str = "disk",
+    task_bytes: int = 1_048_576,
     name: str | None = None,
     control: str | Path | None = None,
     lazy_apps: bool = False,
@@ -48,6 +49,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         farms: Names of farms, each with the numbers of its mules.
         spooler: Start a spooler, and keep tasks in this directory. Without it tasks are in the state directory.
         task_sync: `"disk"`: a task is stored when it is on the disk. `"process"`: when the operating system has it.
+        task_bytes: Longest arguments or return value of a task.
         name: Name by which `heliograph signals`, `reload` and `stop` find the server. By default they find it by the
             directory.
         control: Path of the control socket. By default it is derived from the name.

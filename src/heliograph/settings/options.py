@@ -166,6 +166,14 @@ class ServerSettings:
         details="With `disk` a task is on the disk before the caller continues. With `process` the kernel has it: that "
         "is faster, and survives the end of every process, but a power cut may cost the tasks of the last moments.",
     )
+    task_bytes: int = option(
+        Integer(1024),
+        1_048_576,
+        "Longest arguments of a task, in bytes",
+        "N",
+        details="The limit is also that of return values. Both are JSON. Processes that the server did not start "
+        "read the variable.",
+    )
     listen: Address | None = option(
         ListenAddress(),
         None,

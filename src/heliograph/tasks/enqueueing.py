@@ -12,10 +12,10 @@ from heliograph._core.tasks.options import TaskOptions
 from heliograph._core.tasks.times import Moment, instant
 from heliograph._core.tasks.values import MICROSECONDS, NewTask, Stored, TaskRow, TaskStatus
 from heliograph.exceptions import InvalidTask
-from heliograph.tasks.codec import MAX_ARGUMENT_BYTES
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.results import TaskResult
+from heliograph.tasks.sizes import max_bytes
 
 _LOG = logging.getLogger("heliograph.tasks")
 
@@ -64,7 +64,7 @@ def _new(
     return NewTask(
         definition.name,
         options.target,
-        definition.codec.encode(tuple(args), kwargs, MAX_ARGUMENT_BYTES),
+        definition.codec.encode(tuple(args), kwargs, max_bytes()),
         options.priority,
         0 if order.run_after is None else instant("run_after", order.run_after, time),
         _expires(order, time),

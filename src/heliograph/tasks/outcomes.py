@@ -7,9 +7,7 @@ from types import TracebackType
 
 from heliograph.exceptions import TaskArgumentError
 from heliograph.tasks.sameness import ENCODER, has_nan
-
-MAX_VALUE_BYTES = 1024 * 1024
-"""Bytes of a return value."""
+from heliograph.tasks.sizes import max_bytes
 
 MAX_TRACEBACK_CHARACTERS = 32_768
 """Characters of a traceback that are kept."""
@@ -40,8 +38,8 @@ def encode_value(value: object) -> bytes:
         ) from None
     if unexpressed:
         raise TaskArgumentError(f"Unsupported type: the return value ({kind}) contains NaN or an infinity. {advice}.")
-    if len(data) > MAX_VALUE_BYTES:
-        size = f"{len(data)} bytes, of {MAX_VALUE_BYTES} at most"
+    if len(data) > max_bytes():
+        size = f"{len(data)} bytes, of {max_bytes()} at most"
         raise TaskArgumentError(
             f"the return value ({kind}) is too large: {size}. Store it elsewhere, and return its key."
         )

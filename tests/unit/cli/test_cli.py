@@ -106,7 +106,13 @@ def test_every_option_can_come_from_its_variable(started):
         "MAX_SIGNALS": "9",
         "TIME_LIMIT": "0.5",
     }
-    env |= {"TASK_SYNC": "process", "LOG_LEVEL": "error", "LOG_CONFIG": "/dev/null", "RUN_ENGINE": "local"}
+    env |= {
+        "TASK_SYNC": "process",
+        "TASK_BYTES": "2000",
+        "LOG_LEVEL": "error",
+        "LOG_CONFIG": "/dev/null",
+        "RUN_ENGINE": "local",
+    }
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
     assert started == [
@@ -118,6 +124,7 @@ def test_every_option_can_come_from_its_variable(started):
             farms=(FarmSpec("a", (1, 2)), FarmSpec("b", (2,))),
             spooler=Path("spool"),
             task_sync="process",
+            task_bytes=2000,
             listen=Address(path="x.sock"),
             lazy_apps=True,
             allow_remote=frozenset({17, 18}),

@@ -121,7 +121,8 @@ def test_a_missing_uwsgi_is_a_config_error(tmp_path):
 
 def test_heliograph_engine_is_removed_from_the_environment():
     """The rest of the environment reaches the server."""
-    assert environment({engines.ENGINE_ENV: "inline", "HOME": "/root"}) == {"HOME": "/root"}
+    variables = environment({engines.ENGINE_ENV: "inline", "HOME": "/root"}, 2000)
+    assert variables == {"HOME": "/root", "HELIOGRAPH_TASK_BYTES": "2000"}
 
 
 def test_a_server_that_cannot_be_executed_is_a_config_error(monkeypatch, tmp_path):

@@ -14,9 +14,9 @@ from heliograph import Retry, TaskStatus, get_result, progress, task
 from heliograph._core.tasks.values import MICROSECONDS, NewTask
 from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
 from heliograph.runtime.tasks import get_tasks
-from heliograph.tasks.codec import MAX_ARGUMENT_BYTES
-from heliograph.tasks.outcomes import MAX_TRACEBACK_CHARACTERS, MAX_VALUE_BYTES
+from heliograph.tasks.outcomes import MAX_TRACEBACK_CHARACTERS
 from heliograph.tasks.registry import TASKS
+from heliograph.tasks.sizes import DEFAULT_MAX_BYTES, max_bytes
 from heliograph.testing import InlineEngine, inline_engine
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -515,7 +515,7 @@ class Raises:
     "value",
     [
         lambda: None,
-        "x" * (MAX_VALUE_BYTES + 1),
+        "x" * (DEFAULT_MAX_BYTES + 1),
         float("nan"),
         [1, {"a": float("inf")}],
         (number for number in range(3)),
@@ -671,7 +671,7 @@ def test_arguments_are_refused_when_enqueued(engine):
     with pytest.raises(TypeError, match="argument 'count' of shop:send"):
         send_.enqueue("a", "b")
     with pytest.raises(TypeError, match=r"argument 'to' of shop:send.*Store the data elsewhere"):
-        send_.enqueue("a" * MAX_ARGUMENT_BYTES, 1)
+        send_.enqueue("a" * DEFAULT_MAX_BYTES, 1)
     with pytest.raises(TypeError, match="missing a required argument: 'count'"):
         send_.enqueue("a")
     assert engine.enqueued == ()
@@ -718,3 +718,18 @@ def test_tasks_of_a_target_that_no_function_has_any_longer(engine):
     assert seen == [(1, "spooler1")]
     engine.clock.sleep(301)
     assert seen == [(1, "spooler1"), (2, "spooler1")]
+
+
+def test_the_size_is_a_setting(engine, monkeypatch):
+    """Of arguments and of return values. The server sets the variable for its processes."""
+    monkeypatch.setenv("HELIOGRAPH_TASK_BYTES", "2000")
+    max_bytes.cache_clear()
+    try:
+        double = make(lambda text: text * 2)
+        assert double.enqueue("x" * 900).wait().status is TaskStatus.SUCCESSFUL
+        result = double.enqueue("x" * 1500).wait()
+        assert (result.status, "of 2000 at most" in result.errors[0].traceback) == (TaskStatus.FAILED, True)
+        with pytest.raises(TypeError, match="of 2000 at most"):
+            double.enqueue("x" * 2001)
+    finally:
+        max_bytes.cache_clear()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from heliograph.ipc.inherited import INHERITED_ENV, InheritedState
+from heliograph.ipc.state_directory import MAX_BYTES_ENV
 from heliograph.models import Identity
 
 _LOG = logging.getLogger("heliograph.master")
@@ -73,7 +74,12 @@ class ForkServers:
             process = subprocess.Popen(  # noqa: S603 - this interpreter, with its own options
                 [sys.executable, *_interpreter_flags(), "-c", _PROGRAM.format(path=self._import_path)],
                 cwd=self._directory,
-                env={**os.environ, "PWD": str(self._directory), INHERITED_ENV: inherited.to_json()},
+                env={
+                    **os.environ,
+                    "PWD": str(self._directory),
+                    INHERITED_ENV: inherited.to_json(),
+                    MAX_BYTES_ENV: str(inherited.settings.task_bytes),
+                },
                 pass_fds=tuple(inherited.descriptors.values()),
             )
             kept.pop_all()

@@ -6,12 +6,15 @@ import subprocess
 
 import pytest
 
-from heliograph.models import Identity
+from heliograph.ipc.inherited import ProcessSettings
+from heliograph.models import Identity, Topology
 from heliograph.server.processes.fork_servers import ForkServers
 
 
 class Inherited:
     """The inherited state, as far as the start of a fork server needs it."""
+
+    settings = ProcessSettings(Topology(), "app")
 
     def __init__(self, _generation, commands, triggers):
         self.descriptors = {"commands": commands, "triggers": triggers}

@@ -1,0 +1,442 @@
+"""Tasks on the heliograph server: kills, reloads and restarts lose none, and repeat none without need."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from heliograph import engines
+from heliograph._core.tasks.values import MICROSECONDS, NewTask, TaskStatus
+from heliograph.engines.detached import DetachedEngine
+from heliograph.tasks.results import TaskResult, get_result
+from heliograph.testing.harness.harness import eventually
+
+TASKS = """
+from heliograph import task
+
+def note(context, what="run"):
+    record(f"{what}:{context.id}:{context.attempt}:{time.time():.3f}")
+
+@task(target="mule")
+def quick(context, what="run"):
+    note(context, what)
+
+@task(target="spooler")
+def in_spooler(context):
+    note(context)
+
+@task(target="mule")
+def blocking(context, path):
+    note(context, "begin")
+    block_on(path)
+    note(context, "end")
+"""
+
+OPTIONS = ("--mules", "2", "--spooler", "spool")
+
+
+class Client:
+    """A process outside of the server: this test."""
+
+    def __init__(self, server) -> None:
+        self.server = server
+        self.engine = engines.current()
+        self.store = self.engine.task_store()
+
+    def put(self, name, *args, target="mule", ring=True, count=1, **fields):
+        """Enqueue tasks of a function of the application, and return their ids."""
+        arguments = json.dumps([args, {}]).encode()
+        new = [NewTask(f"tasks:{name}", target, arguments, **fields)] * count
+        ids = [stored.id for stored in self.store.enqueue(new, now())]
+        if ring:
+            self.engine.wake(target)
+        return ids
+
+    def finish(self, *ids) -> list[TaskResult]:
+        """Wait for the end of tasks."""
+        results = [get_result(task_id) for task_id in ids]
+        try:
+            return [result.wait(timeout=20) for result in results]
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self.server.log}") from None
+
+    def lines(self, what="run", task_id=None):
+        """Return (id, attempt, time, process, pid) of the attempts that the application recorded."""
+        found = []
+        for event in self.server.events():
+            if event.what.startswith(f"{what}:"):
+                _, key, attempt, at = event.what.split(":")
+                if task_id in (None, key):
+                    found.append((key, int(attempt), float(at), event.by, event.pid))
+        return found
+
+    def expect(self, count, what="run", task_id=None):
+        """Wait for so many recorded attempts."""
+        try:
+            eventually(f"{count} of {what}", lambda: len(self.lines(what, task_id)) >= count)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.lines(what)}\n{self.server.log}") from None
+        return self.lines(what, task_id)
+
+
+@pytest.fixture
+def client(server, monkeypatch):
+    """A client of the server, which finds the tasks by the directory."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(server.directory / "state"))
+    monkeypatch.setenv("HELIOGRAPH_SPOOLER", str(server.directory / "spool"))
+    monkeypatch.setenv("HELIOGRAPH_TASK_SYNC", "process")
+    with engines.using(DetachedEngine()):
+        client = Client(server)
+        yield client
+        client.store.close()
+
+
+def now() -> int:
+    """The time in microseconds."""
+    return int(time.time() * MICROSECONDS)
+
+
+def crash(server) -> None:
+    """Kill the master, and with it the whole server, and wait until no process is left."""
+    os.kill(server.master(), signal.SIGKILL)
+    server.wait()
+
+
+def restart(server, *options) -> None:
+    """Start the server again, with the application as it is now."""
+    ready = server.log.lower().count("ready: ")
+    server.launch(*(options or OPTIONS))
+    server.await_log("(?i)ready: ", ready + 1)
+
+
+def reload(server) -> None:
+    """Reload the server, and wait until the new processes are ready."""
+    done = server.command("reload", "--wait")
+    assert done.returncode == 0, done.stderr
+
+
+def test_deferred_tasks_run_once_at_their_time(server, client):
+    """Kills of processes, a reload and the end of the master before that do not matter."""
+    server.start(TASKS, *OPTIONS)
+    due = now() + 5 * MICROSECONDS
+    ids = client.put("quick", count=30, run_after=due)
+    server.kill("mule1")
+    reload(server)
+    server.kill("mule2")
+    crash(server)
+    restart(server)
+    assert client.lines() == [], "a task began too early"
+    lines = client.expect(30)
+    client.finish(*ids)
+    assert sorted(line[0] for line in lines) == sorted(ids)
+    assert all(due / MICROSECONDS - 0.001 <= line[2] < due / MICROSECONDS + 1 for line in lines)
+
+
+def test_a_stopped_process_keeps_its_task(server, client):
+    """No time-out gives its task to another one. Other tasks go on meanwhile."""
+    server.start(TASKS, *OPTIONS)
+    (task_id,) = client.put("blocking", "gate")
+    pid = client.expect(1, "begin")[0][4]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        client.finish(*client.put("quick", count=20))
+        time.sleep(2)
+        assert get_result(task_id).status is TaskStatus.RUNNING
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    server.release("gate")
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts, len(client.lines("begin"))) == (TaskStatus.SUCCESSFUL, 1, 1)
+
+
+POISON = (
+    TASKS
+    + """
+@task(target="mule")
+def poison(context):
+    note(context, "poison")
+    if context.attempt == 2:
+        block_on("never")
+    os.kill(os.getpid(), 9)
+
+@task(target="mule", retries=1, backoff=0)
+def leave(context):
+    note(context, "leave")
+    os._exit(0)
+"""
+)
+
+
+def test_a_task_that_kills_its_process_is_dead_after_three(server, client):
+    """Its lives are counted across the end of the master. Other tasks run, and the task can be tried again."""
+    server.start(POISON, *OPTIONS)
+    (task_id,) = client.put("poison")
+    client.expect(2, "poison")
+    good = client.put("quick", count=20)
+    client.finish(*good)
+    crash(server)
+    restart(server)
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts, len(result.worker_ids)) == (TaskStatus.DEAD, 3, 3)
+    assert [line[1] for line in client.lines("poison")] == [1, 2, 3]
+    assert len(client.lines()) == 20
+    assert client.store.retry([task_id], now()) == {}
+    client.engine.wake("mule")
+    client.expect(4, "poison")
+
+
+def test_an_exit_without_cleaning_up_is_a_killed_process(server, client):
+    """`os._exit(0)` looks like success to the kernel."""
+    server.start(POISON, *OPTIONS)
+    (result,) = client.finish(*client.put("leave"))
+    assert result.status is TaskStatus.DEAD
+    assert len({line[4] for line in client.lines("leave")}) == 3
+
+
+LIMITED = (
+    TASKS
+    + """
+@task(target="mule", limit=1)
+def alone(context, path):
+    note(context, "begin")
+    block_on(path)
+    note(context, "end")
+    if path == "raise":
+        raise LookupError
+"""
+)
+
+
+def test_a_limit_is_free_again_after_each_end(server, client):
+    """A killed process, a killed master, and an exception. The runs never overlap."""
+    server.start(LIMITED, *OPTIONS)
+    first = client.put("alone", "first")[0]
+    os.kill(client.expect(1, "begin")[0][4], signal.SIGKILL)
+    client.expect(2, "begin")
+    second = client.put("alone", "raise")[0]
+    third = client.put("alone", "third")[0]
+    crash(server)
+    restart(server)
+    client.expect(3, "begin", first)
+    assert client.lines("begin", second) == []
+    for path in ("first", "raise", "third"):
+        server.release(path)
+    results = client.finish(first, second, third)
+    assert [result.status.name for result in results] == ["SUCCESSFUL", "FAILED", "SUCCESSFUL"]
+    ends = [line[2] for line in client.lines("end")]
+    begins = [client.lines("begin", task_id)[-1][2] for task_id in (second, third)]
+    assert all(end <= begin for end, begin in zip(ends, begins, strict=False))
+
+
+OLD = (
+    TASKS
+    + """
+@task(target="mule", name="tasks:old")
+def old(context, number):
+    note(context, "old")
+"""
+)
+
+
+def test_tasks_of_a_function_that_is_gone_wait(server, client):
+    """A reload to code without it, and a restart. They run when it is back, as their first attempt."""
+    server.start(OLD, *OPTIONS)
+    server.write(TASKS)
+    reload(server)
+    ids = client.put("old", 1, count=5, priority=50)
+    client.finish(*client.put("quick", count=5))
+    assert [get_result(task_id).status for task_id in ids] == [TaskStatus.READY] * 5
+    crash(server)
+    restart(server)
+    client.finish(*client.put("quick", count=5))
+    assert client.lines("old") == []
+    server.write(OLD)
+    reload(server)
+    assert [result.attempts for result in client.finish(*ids)] == [1] * 5
+    server.write(OLD.replace("number", "other, more"))
+    reload(server)
+    (failed,) = client.finish(*client.put("old", 1))
+    assert failed.status is TaskStatus.FAILED
+    assert "missing a required argument: 'more'" in failed.errors[0].traceback
+    assert len(client.lines("old")) == 5
+
+
+SLOW = (
+    TASKS
+    + """
+@task(target="mule")
+def slow(context):
+    note(context, "slow")
+    time.sleep(2.5)
+    return "done"
+"""
+)
+
+
+def test_a_deploy_is_no_failure(server, client):
+    """Reloads and a stop kill the task, since it takes longer than the graceful timeout. None of them counts."""
+    options = (*OPTIONS, "--graceful-timeout", "0.5")
+    server.start(SLOW, *options)
+    (task_id,) = client.put("slow")
+    for run in range(1, 5):
+        client.expect(run, "slow")
+        time.sleep(0.2)
+        reload(server)
+    client.expect(5, "slow")
+    assert server.end() == 0
+    restart(server, *options)
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts, result.errors) == (TaskStatus.SUCCESSFUL, 1, [])
+    assert {line[1] for line in client.lines("slow")} == {1}
+    assert client.store.get(task_id).deaths == 0
+
+
+def test_a_task_without_a_ring_runs_with_the_next_one(server, client):
+    """The enqueuing process was killed between the commit and the ring."""
+    server.start(TASKS, *OPTIONS)
+    client.finish(*client.put("quick", count=20))
+    time.sleep(0.5)  # each process looks for tasks once after its start
+    silent = client.put("quick", "silent", ring=False)
+    time.sleep(0.3)
+    assert client.lines("silent") == []
+    client.finish(*client.put("quick"))
+    client.finish(*silent)
+    late = client.put("quick", "late", ring=False)
+    crash(server)
+    restart(server)
+    client.finish(*late)
+    assert len(client.lines("late")) == len(client.lines("silent")) == 1
+
+
+def test_tasks_wait_for_the_next_server(server, client):
+    """They were enqueued while none ran."""
+    ids = client.put("quick", count=3) + client.put("in_spooler", target="spooler")
+    server.start(TASKS, *OPTIONS)
+    assert {result.attempts for result in client.finish(*ids)} == {1}
+
+
+def test_a_cancelled_task_never_runs(server, client):
+    """Cancelling races with two mules: each task either runs, or `cancel()` said True."""
+    server.start(TASKS, *OPTIONS)
+    ids = client.put("quick", count=500)
+    cancelled = {task_id for task_id in reversed(ids) if get_result(task_id).cancel()}
+    results = client.finish(*ids)
+    ran = {line[0] for line in client.lines()}
+    assert ran | cancelled == set(ids)
+    assert not ran & cancelled
+    assert {result.id for result in results if result.status is TaskStatus.CANCELLED} == cancelled
+
+
+def test_a_cancelled_task_stays_cancelled(server, client):
+    """It was cancelled while no server ran."""
+    (task_id,) = client.put("quick", "never")
+    assert get_result(task_id).cancel() is True
+    server.start(TASKS, *OPTIONS)
+    client.finish(*client.put("quick"))
+    assert client.lines("never") == []
+
+
+def test_a_pause_survives_everything(server, client):
+    """A reload and a restart. Deferred tasks wait, too. Afterwards all run at once."""
+    server.start(TASKS, *OPTIONS)
+    client.store.pause("mule", "e2e", now())
+    ids = client.put("quick", count=3) + client.put("quick", run_after=now() + MICROSECONDS)
+    reload(server)
+    crash(server)
+    restart(server)
+    client.finish(*client.put("in_spooler", target="spooler"))
+    time.sleep(1.2)
+    assert [line for line in client.lines() if line[0] in ids] == []
+    assert client.store.resume("mule")
+    client.engine.wake("mule")
+    assert {result.status for result in client.finish(*ids)} == {TaskStatus.SUCCESSFUL}
+
+
+RATED = (
+    TASKS
+    + """
+@task(target="mule", rate="5/m")
+def rated(context):
+    note(context, "rated")
+"""
+)
+
+
+def test_a_rate_holds_for_the_whole_server(server, client):
+    """Others pass. Neither a second process nor a restart grants more."""
+    server.start(RATED, *OPTIONS)
+    client.put("rated", count=20, priority=50)
+    client.finish(*client.put("quick", count=50))
+    client.expect(5, "rated")
+    crash(server)
+    restart(server)
+    client.finish(*client.put("quick", count=50))
+    assert len(client.lines("rated")) == 5
+
+
+PROGRESS = (
+    TASKS
+    + """
+@task(target="mule")
+def counting(context, number):
+    for done in range(1, number + 1):
+        context.progress(done, number)
+    return number
+"""
+)
+
+
+def test_readers_see_one_moment(server, client):
+    """A task that is successful always has its value, and progress never changes a finished one."""
+    server.start(PROGRESS, *OPTIONS)
+    ids = client.put("counting", 5, count=100)
+    open_ids, seen = set(ids), 0
+    deadline = time.monotonic() + 20
+    while open_ids and time.monotonic() < deadline:
+        for task_id in list(open_ids):
+            result = get_result(task_id)
+            seen += result.progress is not None
+            if result.status is TaskStatus.SUCCESSFUL:
+                assert result.return_value == 5
+                open_ids.discard(task_id)
+    assert not open_ids
+    assert seen
+
+
+def test_a_time_limit_kills_the_process(server, client):
+    """The attempt has failed, others run, and the attempts after it have the limit, too."""
+    code = TASKS + (
+        '@task(target="mule", time_limit=0.3, retries=1, backoff=0)\n'
+        "def endless(context):\n"
+        '    note(context, "endless")\n'
+        "    while True: pass\n"
+    )
+    server.start(code, *OPTIONS)
+    (result,) = client.finish(*client.put("endless"))
+    assert (result.status, result.attempts) == (TaskStatus.FAILED, 2)
+    assert all("time limit" in error.traceback for error in result.errors)
+    assert "exceeded its time limit" in server.log
+    client.finish(*client.put("quick"))
+
+
+def test_a_process_that_a_task_forks_runs_no_tasks(server, client):
+    """It returns from the function, and exits. The task has run once."""
+    code = TASKS + (
+        '@task(target="mule")\n'
+        "def forking(context):\n"
+        "    child = os.fork()\n"
+        "    if child:\n"
+        "        os.waitpid(child, 0)\n"
+        '    note(context, "parent" if child else "child")\n'
+        "    return bool(child)\n"
+    )
+    server.start(code, *OPTIONS)
+    (result,) = client.finish(*client.put("forking"))
+    assert (result.return_value, result.attempts) == (True, 1)
+    assert len(client.lines("parent")) == len(client.lines("child")) == 1
+    client.finish(*client.put("quick", count=20))
+    assert len(client.lines()) == 20
