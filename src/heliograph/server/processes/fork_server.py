@@ -143,7 +143,7 @@ def _load(engine: LocalEngine) -> str | None:
     except BaseException as error:  # noqa: BLE001 - SystemExit too
         return explain(error, engine.inherited.settings.app)
     engine.freeze_registration()
-    if engine.memory.staged.have_wakeups():
+    if engine.memory.staged.wakeups():
         import_store()
     return None
 
