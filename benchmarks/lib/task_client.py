@@ -71,6 +71,13 @@ def latency(app: Any, count: int, seconds: float = 3.0) -> dict[str, Any]:
     return {"ns": found}
 
 
+def joined_latency(app: Any, count: int) -> dict[str, Any]:
+    """Join the server that has started this process, then measure the latency."""
+    app.join()
+    sleep(0.5)  # until the processes that run tasks have started
+    return latency(app, count)
+
+
 def _timed(app: Any, counters: TaskCounters) -> int:
     """Return the nanoseconds from before the enqueue to the first line of the task."""
     counters.clear_stamp()
@@ -137,7 +144,7 @@ def setup(app: Any, _count: int) -> dict[str, Any]:
 
 _MEASUREMENTS: dict[str, Callable[[Any, int], dict[str, Any]]] = {
     function.__name__: function
-    for function in (enqueue, enqueue_many, append, latency, rounds, times, defer, finish, setup)
+    for function in (enqueue, enqueue_many, append, latency, joined_latency, rounds, times, defer, finish, setup)
 }
 
 

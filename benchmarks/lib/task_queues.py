@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from lib.task_counters import FOLDER_ENV
 
 POLL = 0.01
 """Seconds between the looks of a worker that polls."""
+
+_WEB_SERVER_TIMEOUT = 60.0
+"""Seconds."""
 
 _BIN = Path(sys.executable).parent
 
@@ -41,6 +45,10 @@ class TaskQueue:
     native: bool = False
     """True: not written in Python."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    web_server: tuple[str, ...] = ()
+    """The command of a server that starts the command after it as its web server. Its processes may wake others
+    directly, as those of a web application do. (): the queue has no such server.
+    """
 
     @property
     def module(self) -> str:
@@ -78,7 +86,8 @@ SERVER = "bench-tasks"
 """Name of the heliograph server. Its sockets and its store are in the directory of the run."""
 
 _MODULE = "lib.task_apps.heliograph_app"
-_HELIOGRAPH = (sys.executable, "-m", "heliograph", "run", _MODULE, "--workers", "0", "--mules", "2")
+_RUN = (sys.executable, "-m", "heliograph", "run", _MODULE)
+_HELIOGRAPH = (*_RUN, "--workers", "0", "--mules", "2")
 
 
 def heliograph(sync: str, tasks: int, bulk: int) -> TaskQueue:
@@ -91,6 +100,7 @@ def heliograph(sync: str, tasks: int, bulk: int) -> TaskQueue:
         tasks,
         bulk,
         environment={"HELIOGRAPH_NAME": SERVER, "HELIOGRAPH_TASK_SYNC": sync},
+        web_server=(*_RUN, "--mules", "2", "--"),
     )
 
 
@@ -183,11 +193,32 @@ def ask(queue: TaskQueue | None, folder: Path, measurement: str, count: int = 0)
 
     Raises `CalledProcessError` if it fails.
     """
-    command = [sys.executable, "-m", "lib.task_client", queue.module if queue else "-", measurement, str(count)]
+    command = _client(queue, measurement, count)
     environment = os.environ | (queue.variables(folder) if queue else {FOLDER_ENV: str(folder)})
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=HERE, env=environment)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def ask_web_server(queue: TaskQueue, folder: Path, measurement: str, count: int) -> dict[str, Any]:
+    """Run a measurement in a process of the queue's web server, with two processes that run tasks.
+
+    Raises:
+        RuntimeError: The server did not run the measurement.
+    """
+    log, deadline = folder / "web.log", time.monotonic() + _WEB_SERVER_TIMEOUT
+    with running([*queue.web_server, *_client(queue, measurement, count)], log, queue.variables(folder)) as process:
+        while process.poll() is None and time.monotonic() < deadline:
+            for line in log.read_text().splitlines(keepends=True):
+                if line.startswith("{") and line.endswith("\n"):
+                    answer: dict[str, Any] = json.loads(line)
+                    return answer
+            time.sleep(0.05)
+    raise RuntimeError(f"{queue.name}: {measurement} did not end\n{tail(log)}")
+
+
+def _client(queue: TaskQueue | None, measurement: str, count: int) -> list[str]:
+    return [sys.executable, "-m", "lib.task_client", queue.module if queue else "-", measurement, str(count)]
 
 
 @contextmanager

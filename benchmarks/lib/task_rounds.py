@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lib import redis_server
 from lib.repetitions import percentile
 from lib.task_counters import Counted, TaskCounters
-from lib.task_queues import TaskQueue, ask, workers
+from lib.task_queues import TaskQueue, ask, ask_web_server, workers
 
 _RUN_TIMEOUT = 60.0
 """Seconds until all tasks must have run."""
@@ -40,6 +40,13 @@ class Round(NamedTuple):
     pss: float
     """kB of all processes of the idle server."""
     processes: int
+    joined: tuple[float, float] | None = None
+    """p50 and p99 if a process of the server's web server enqueues. None: the queue has no such server."""
+
+    @property
+    def nearest(self) -> tuple[float, float]:
+        """p50 and p99 as an application sees them: from a web worker of the server if there is one."""
+        return self.joined or (self.p50, self.p99)
 
 
 @contextmanager
@@ -66,12 +73,19 @@ def measure(queue: TaskQueue, part: int, samples: int) -> Round:
         counters = TaskCounters(folder)
         with workers(queue, folder) as processes:
             run = run_rate(counters, count + int(many["count"]))
-            waits = [ns / 1e6 for ns in ask(queue, folder, "latency", samples)["ns"]]
+            waits = ask(queue, folder, "latency", samples)["ns"]
             time.sleep(_QUIET_TIME)
             pids = processes()
             memory = sum(map(pss, pids))
-    p50, p99 = (percentile(waits, percent) for percent in (50, 99))
-    return Round(enqueue, many["per_second"], run, p50, p99, len(waits), memory, len(pids))
+        joined = None
+        if queue.web_server:
+            joined = _percentiles(ask_web_server(queue, folder, "joined_latency", samples)["ns"])
+    return Round(enqueue, many["per_second"], run, *_percentiles(waits), len(waits), memory, len(pids), joined)
+
+
+def _percentiles(waits: list[float]) -> tuple[float, float]:
+    """Return p50 and p99 in milliseconds."""
+    return percentile(waits, 50) / 1e6, percentile(waits, 99) / 1e6
 
 
 def run_rate(counters: TaskCounters, expected: int) -> float:

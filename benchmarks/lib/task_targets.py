@@ -91,4 +91,4 @@ def _one(each: Round) -> float:
     return each.enqueue
 
 
-_WAITS: Mapping[str, Figure] = {"p50": lambda each: each.p50, "p99": lambda each: each.p99}
+_WAITS: Mapping[str, Figure] = {"p50": lambda each: each.nearest[0], "p99": lambda each: each.nearest[1]}

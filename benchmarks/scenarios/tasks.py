@@ -29,6 +29,7 @@ _NOTES = [
     f"Huey with SQLite, django-tasks-db and localqueue poll every {POLL * 1000:g} ms.",
     "An idle worker of firm-queue polls once a second. There is no option for that.",
     "RQ: `SimpleWorker`, which forks no process for a task. Dramatiq: one thread, `dramatiq_queue_prefetch=64`.",
+    "heliograph, from a web worker: the client is a process of its web server. Else it is another program.",
     "Huey, no sync: `fsync=False`, which is SQLite's `synchronous=OFF`. A power cut may damage the whole file.",
     "Other queues in SQLite use `synchronous=NORMAL`, and `FULL` in the rows fsync, durable and disk.",
 ]
@@ -98,17 +99,18 @@ def _rates(found: Rounds, appends: list[float]) -> Table:
 
 
 def _waits(found: Rounds) -> Table:
-    rows = [
-        [
-            name,
-            *spread([each.p50 for each in rounds]),
-            *spread([each.p99 for each in rounds]),
-            f"{sum(each.samples for each in rounds)}",
-        ]
-        for name, rounds in found.items()
-    ]
+    rows: list[list[str]] = []
+    for name, rounds in found.items():
+        samples = f"{sum(each.samples for each in rounds)}"
+        if rounds[0].joined:
+            rows.append([f"{name}, from a web worker", *_spreads([each.nearest for each in rounds]), samples])
+        rows.append([name, *_spreads([(each.p50, each.p99) for each in rounds]), samples])
     columns = ["queue", "ms, p50", "range", "ms, p99", "range", "samples"]
     return Table("Enqueue to the first line of the function, on an idle server:", columns, rows)
+
+
+def _spreads(pairs: list[tuple[float, float]]) -> list[str]:
+    return [cell for i in (0, 1) for cell in spread([pair[i] for pair in pairs])]
 
 
 def _memory(found: Rounds) -> Table:

@@ -3,7 +3,7 @@
 import json
 from datetime import timedelta
 
-from heliograph import task
+from heliograph import join_server, task
 from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
 from heliograph.tasks import hosting
 from lib import task_work
@@ -57,6 +57,11 @@ def finish_many(number: int) -> None:
                 owner.begin(claim, hosting.now())
                 owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"null"), hosting.now())
     owner.close(hosting.now())
+
+
+def join() -> None:
+    """Make this process a worker of the server that has started it, as web workers become ones."""
+    assert join_server()
 
 
 def enqueue_timed() -> None:

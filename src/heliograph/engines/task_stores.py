@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 import weakref
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 Place = tuple[Path, str]
 """The directory of the store, and when a task counts as stored: `disk` or `process`."""
+
+
+def import_store() -> None:
+    """Import the module of the store. What a process imports before it forks is in memory once."""
+    importlib.import_module("heliograph.store.sqlite")
 
 
 class LazyStore:

@@ -24,6 +24,7 @@ from heliograph._core.layout import IncompatibleServer
 from heliograph._core.supervision.children import EXIT_RECYCLED
 from heliograph.application import AppSpec, explain, load, run_in_child
 from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.task_stores import import_store
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.ipc.prctl import set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
@@ -142,6 +143,8 @@ def _load(engine: LocalEngine) -> str | None:
     except BaseException as error:  # noqa: BLE001 - SystemExit too
         return explain(error, engine.inherited.settings.app)
     engine.freeze_registration()
+    if engine.memory.staged.wakeups():
+        import_store()
     return None
 
 
