@@ -231,7 +231,7 @@ class Database:
         else:
             self._close_connections()
             self.pid = 0
-        self.gate.close()
+        self.gate.forget()
         self.kinds.clear()
 
     def reset_locks(self) -> None:

@@ -6,11 +6,15 @@ process meets a commit of another. So each commit and each checkpoint happens wh
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
 import fcntl
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 
 from heliograph.exceptions import StoreError
@@ -23,6 +27,13 @@ _SLEEPS = (0.0, 0.0, 0.00002, 0.00002, 0.00005, 0.00005, 0.0001, 0.0002, 0.0005)
 
 _MAX_SLEEP = 0.002
 
+_MAIN_THREAD = threading.main_thread().ident
+_SIG_BLOCK, _SIG_SETMASK = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
+_SIGNALS = [int(number) for number in signal.valid_signals()]
+
+_block_signals: Callable[[int, Iterable[int]], set[int]] = vars(_signal)["pthread_sigmask"]
+"""`signal.pthread_sigmask` without its enumerations, which take longer than the call."""
+
 
 class Gate:
     """A context manager, for one thread of one process at a time. The same thread may enter it again."""
@@ -33,6 +44,7 @@ class Gate:
         self.lock = threading.RLock()
         self.timeout = timeout
         self.depth = 0
+        self._mask: set[int] | None = None
         self._directory = directory
 
     def __enter__(self) -> None:
@@ -41,21 +53,39 @@ class Gate:
         try:
             if self.depth == 0:
                 self._lock()
+                if get_ident() == _MAIN_THREAD:
+                    # The handler of a signal may raise an exception here, which would leave the gate locked. Other
+                    # threads run no handlers. The call itself may raise it too, after it has blocked the signals.
+                    self._mask = _block_signals(_SIG_BLOCK, ())
+                    _block_signals(_SIG_BLOCK, _SIGNALS)
             self.depth += 1
         except BaseException:
-            fcntl.flock(self.fd, fcntl.LOCK_UN)
-            self.lock.release()
+            self._unlock()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.depth -= 1
+        if self.depth:
+            self.lock.release()
+        else:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        mask, self._mask = self._mask, None
         try:
-            self.depth -= 1
-            if self.depth == 0:
-                fcntl.flock(self.fd, fcntl.LOCK_UN)
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
         finally:
             self.lock.release()
+            if mask is not None:
+                _block_signals(_SIG_SETMASK, mask)
+
+    def forget(self) -> None:
+        """Leave the gate in a forked child, which does not hold it, and close it."""
+        if self._mask is not None:
+            _block_signals(_SIG_SETMASK, self._mask)
+        self.close()
 
     def _lock(self) -> None:
         try:
@@ -93,5 +123,5 @@ class Gate:
         return "another thread of this process"
 
     def close(self) -> None:
-        """Close the directory. A forked child does so too, since it would hold the lock for its dead parent."""
+        """Close the directory. A forked child has to, since it would hold the lock for its dead parent."""
         os.close(self.fd)

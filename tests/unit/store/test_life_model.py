@@ -78,7 +78,7 @@ class TwoStores(RuleBasedStateMachine):
         ttl=st.integers(0, 100),
         count=st.sampled_from([1, 1, 3]),
     )
-    def enqueue(self, name, queue, priority, after, expires, unique, tick, redeliver, ttl, count):  # noqa: PLR0917 - one of each field
+    def enqueue(self, name, queue, priority, after, expires, unique, tick, redeliver, ttl, count):  # noqa: PLR0917
         task = NewTask(
             name,
             queue,
