@@ -272,7 +272,7 @@ class Installation:
 
     def add_counter(self) -> None:
         """Change the layout of the shared memory as a next version would: one counter before those that exist."""
-        self.edit("_core/stats/counters.py", '"sent", "skipped", ', '"delayed", "sent", "skipped", ')
+        self.edit("_core/stats/counters.py", '    "skipped",\n', '    "delayed",\n    "skipped",\n')
 
 
 @pytest.fixture

@@ -123,6 +123,7 @@ for round in range(2):
                             listen="remote.sock", allow_remote=[1])
     assert "tasks" not in sys.modules
     print("code", code, "descriptors", len(descriptors()) - len(before), flush=True)
+    assert other.wait() == 0, "serve() took the exit code of a child of the program"
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     print("children", children.split(), flush=True)
     while not Path(f"again{round}").exists():

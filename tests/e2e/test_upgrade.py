@@ -15,7 +15,7 @@ RESTART = "restart the server, a reload is not enough"
     ("edit", "difference"),
     [
         (
-            ("_core/stats/counters.py", '"sent", "skipped", ', '"delayed", "sent", "skipped", '),
+            ("_core/stats/counters.py", '    "skipped",\n', '    "delayed",\n    "skipped",\n'),
             "another layout of the shared memory: counters",
         ),
         (("ipc/inherited.py", "PROTOCOL_VERSION = 1", "PROTOCOL_VERSION = 2"), "protocol 1 instead of 2"),

@@ -155,6 +155,11 @@ class LocalEngine(LocalProcess):
             self._slot.coalesced[num] += len(self._coalesced.receivers[num]) - len(deliveries)
             return
         deliveries = self._deliveries(num)
+        if not deliveries:
+            self._slot.count_rejected()
+            raise ServerNotReady(
+                f"signal {num} was not sent: no worker is active. Send it when one runs, or use the target 'workers'"
+            )
         self._deliver(num, deliveries, timeout)
         self._slot.copies[num] += len(deliveries)
 
@@ -172,11 +177,6 @@ class LocalEngine(LocalProcess):
         if not waiters:
             raise SignalNotRegistered(num, self.inherited.settings.app)
         return [self._delivery(self._own_queue(process), num) for process in waiters]
-
-    def _receivers(self, target: str) -> tuple[Queue, ...]:
-        parsed, present = parse(target, self._topology), self.memory.present_workers()
-        running = self._running_workers() if parsed.scope == "active" else ()
-        return queues(parsed, self._topology, running, present)
 
     def _target_of(self, num: int) -> str:
         """Return the target of a number in this process, or else on the server. Empty if it is not registered."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heliograph._core.signals.targets import readers_of
+from heliograph._core.signals.targets import parse, queues, readers_of
 from heliograph._core.stats.counters import ProcessCounters
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.interfaces import Clock
@@ -79,6 +79,11 @@ class LocalProcess(NoWebServer):
 
     def _readers(self, queue: Queue) -> tuple[Identity, ...]:
         return readers_of(queue, self._topology)
+
+    def _receivers(self, target: str) -> tuple[Queue, ...]:
+        parsed, present = parse(target, self._topology), self.memory.present_workers()
+        running = self._running_workers() if parsed.scope == "active" else ()
+        return queues(parsed, self._topology, running, present)
 
     def _running_workers(self) -> tuple[int, ...]:
         return tuple(worker["id"] for worker in self.workers() if worker["pid"])
