@@ -6,7 +6,8 @@ import sys
 import pytest
 
 HEAVY = [
-    *("click", "asyncio", "multiprocessing", "pytest", "ssl"),
+    *("click", "asyncio", "msgspec", "multiprocessing", "pytest", "sqlite3", "ssl"),
+    *("heliograph.runtime.tasks", "heliograph.store", "heliograph.tasks"),
     *("heliograph.cli", "heliograph.remote", "heliograph.testing", "heliograph.server.master"),
     *("heliograph.engines.uwsgi", "heliograph.engines.inline", "heliograph.engines.local"),
 ]
@@ -42,3 +43,10 @@ def test_import_does_not_load_heavy_modules(imported: set[str], module: str) -> 
 def test_import_does_not_load_slow_modules() -> None:
     """What only some processes need is imported when they need it."""
     assert not modules_after("").intersection(SLOW)
+
+
+def test_a_task_does_not_load_the_store() -> None:
+    """The fork server loads the application, and never opens the store."""
+    loaded = modules_after("heliograph.task(name='shop:add')(lambda: None)")
+    assert "heliograph.tasks.runner" in loaded
+    assert not loaded & {"sqlite3", "asyncio", "heliograph.store.sqlite"}

@@ -111,7 +111,10 @@ class Attempt:
         text = f"time limit: the attempt took longer than {self._options.time_limit:g} s, so its process was killed."
         outcome = failure(self._options, self._claim, error_of("heliograph.exceptions.TimeLimitExceeded", text), now())
         _LOG.error("Killing process %d: task %s exceeded its time limit", self._pid, self)
-        self._owner.finish(self._claim, outcome, now())
+        try:
+            self._owner.finish(self._claim, outcome, now())
+        except Exception:  # noqa: BLE001 - the process must end nonetheless, and then counts as a killed one
+            _LOG.exception("Cannot note the end of task %s", self)
         return True  # the lock stays locked, so the function's own end comes too late
 
     def _finish(self, outcome: Outcome) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Generator
 from datetime import datetime
@@ -214,7 +213,7 @@ class TaskResult:
         given_up = threading.Event()
         try:
             return await in_thread(self._wait, None, given_up)
-        except asyncio.CancelledError:
+        except BaseException:  # the coroutine was cancelled
             given_up.set()
             raise
 

@@ -33,8 +33,8 @@ _LOG = logging.getLogger("heliograph.tasks")
 
 _TURN = 0.05
 """Seconds of a turn, as long as tasks wait."""
-_RETRY = 1.0
-"""Seconds until the next turn after the store failed."""
+_MAX_RETRY = 30.0
+"""Seconds until the next turn after the store has failed several times. The first time it is one second."""
 
 
 @dataclass(eq=False)
@@ -61,6 +61,8 @@ class Runner:
         self._all: list[_Claimer] = []
         self._speeds = Speeds(_TURN)
         self._interrupted = False
+        self._failures = 0
+        """Number of turns in a row that the store has failed."""
 
     def turn(self, target: str) -> None:
         """Run tasks of a target, for about 50 ms if more wait.
@@ -73,9 +75,12 @@ class Runner:
                 claimer.missed.add(target)
             else:
                 self._take_turns(claimer, target)
+                self._failures = 0
         except StoreError as error:
-            _LOG.error("Cannot run tasks for %s, trying again: %s", target, error)
-            wake(target, now() + int(_RETRY * MICROSECONDS))
+            delay = min(2.0 ** min(self._failures, 10), _MAX_RETRY)
+            self._failures += 1
+            _LOG.error("Cannot run tasks for %s, trying again in %g s: %s", target, delay, error)
+            wake(target, now() + int(delay * MICROSECONDS))
 
     def interrupt(self) -> None:
         """Note that the server ends this process: begin no other task. If it is killed, its attempt does not count."""
@@ -141,6 +146,8 @@ class Runner:
                 if self._interrupted:
                     return
                 self._run(claimer, claim)
+        except StoreError:
+            raise  # the next turn of this owner gives back what has not begun
         except BaseException:
             if os.getpid() == claimer.pid:
                 self._give_up(claimer, woken)
@@ -148,9 +155,13 @@ class Runner:
 
     def _give_up(self, claimer: _Claimer, woken: str) -> None:
         """Give back the claims that have not begun, because the process exits, or an exception ends the turn."""
+        try:
+            claimer.owner.close(now())
+        except StoreError as error:
+            _LOG.error("Cannot give back claimed tasks before the end of the process: %s", error)
+            return
         self._all.remove(claimer)
         self._claimers.current = None
-        claimer.owner.close(now())
         wake(woken)
 
     def _run(self, claimer: _Claimer, claim: Claim) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import math
 import threading
@@ -21,6 +20,8 @@ from heliograph.timing.clocks import FakeClock
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+_MIN_STEP, _MAX_STEP = 0.001, 86400.0
+"""Seconds that pass at once on the fake clock while a task is due and does not run."""
 _SLICE = 60.0
 """Seconds of one wait in a thread that may have been given up since."""
 
@@ -45,15 +46,17 @@ def wait_for_end(task_id: str, timeout: float | None, given_up: threading.Event 
 
 def _let_pass(clock: FakeClock, task_id: str, timeout: float | None) -> TaskRow | None:
     deadline = math.inf if timeout is None else clock.time() + timeout
+    step = _MIN_STEP
     while True:
         row = store().get(task_id)
         if row is None or row.status.is_finished or clock.time() >= deadline:
             return row
         due = store().next_times(now()).get(row.target, math.inf) / MICROSECONDS
-        until = min(deadline, due)
-        if until == math.inf:
+        if deadline == math.inf and (due == math.inf or step > _MAX_STEP):
             raise NotSupported(f"would wait without end: nothing makes task {task_id} run. Pass a timeout.")
-        clock.sleep(max(until - clock.time(), 1e-6))
+        # A task that is due and does not run is limited, or the store has failed. The time of that is not known here.
+        step = _MIN_STEP if due > clock.time() else step * 2
+        clock.sleep(min(deadline, max(due, clock.time() + step)) - clock.time())
 
 
 async def in_pool(func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -63,6 +66,8 @@ async def in_pool(func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -
     """
     if isinstance(engines.current().clock, FakeClock):
         return func(*args, **kwargs)
+    import asyncio  # noqa: PLC0415 - an application without coroutines does not need it
+
     return await asyncio.to_thread(func, *args, **kwargs)
 
 
@@ -74,6 +79,8 @@ async def in_thread(func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs)
     call = partial(func, *args, **kwargs)
     if isinstance(engines.current().clock, FakeClock):
         return call()
+    import asyncio  # noqa: PLC0415 - see above
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_T] = loop.create_future()
 
