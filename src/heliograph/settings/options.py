@@ -162,6 +162,7 @@ class ServerSettings:
         Flag(),
         False,
         "Keep tasks where locks are not reliable",
+        flag="--any-fs",
         details="Without it, the server refuses to keep tasks on NFS, SMB, 9p, FUSE and the like: there, processes may "
         "lose or damage each other's tasks.",
     )

@@ -107,7 +107,7 @@ def test_every_option_can_come_from_its_variable(started):
         "TIME_LIMIT": "0.5",
     }
     env |= {
-        "ANY_FILESYSTEM": "1",
+        "ANY_FS": "1",
         "TASK_SYNC": "process",
         "TASK_BYTES": "2000",
         "LOG_LEVEL": "error",

@@ -52,7 +52,7 @@ def test_the_directory_is_for_its_owner_only(tmp_path):
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot create the directory of tasks: .*/file/x"):
+    with pytest.raises(StoreError, match=r"cannot create the directory of tasks: .*/file/x"):
         make_directory(str(tmp_path / "file/x"))
 
 
