@@ -20,8 +20,8 @@ BUSY_TIMEOUT = 5.0
 LOG_PAGES = 1800
 """Pages in the write-ahead log that make a commit write them into the database. That costs as much as many commits.
 
-The log stays below `database.MAX_LOG` by it: each idle moment would empty a longer one, and a commit that makes the file
-grow again waits several times as long for the disk.
+The log stays below `database.MAX_LOG` by it: each idle moment would empty a longer one, and a commit that makes the
+file grow again waits several times as long for the disk.
 """
 
 LOG_BYTES = LOG_PAGES * 4096
