@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from heliograph import engines
 from heliograph.exceptions import ConfigError
-from heliograph.ipc.state_directory import MAX_BYTES_ENV, SYNC_OPTION
+from heliograph.ipc.state_directory import ANY_FILESYSTEM_OPTION, MAX_BYTES_ENV, SYNC_OPTION
 from heliograph.settings.options import TASK_SYNC, ServerSettings
 
 APP_OPTION = "heliograph-app"
@@ -63,6 +63,8 @@ def arguments(settings: ServerSettings, directory: str, idle_fd: int | None = No
     found += _processes(settings)
     if settings.task_sync != TASK_SYNC[0]:
         found += ["--set", f"{SYNC_OPTION}={settings.task_sync}"]
+    if settings.any_filesystem:
+        found += ["--set", f"{ANY_FILESYSTEM_OPTION}=1"]
     if settings.http is not None:
         found += ["--http", str(settings.http)]
     if settings.listen is not None:

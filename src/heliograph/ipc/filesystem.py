@@ -59,6 +59,6 @@ def check_filesystem(path: str, *, allow_any: bool = False) -> str | None:
         return f"Tasks in {path} may be lost or damaged: {name} does not lock reliably"
     raise StoreError(
         f"cannot keep tasks in {path}: it is on {name}, which does not lock reliably. "
-        "Use a local disk, or pass --spooler-any-filesystem at your own risk.",
+        "Use a local disk, or pass --any-fs at your own risk.",
         path,
     )

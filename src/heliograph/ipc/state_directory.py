@@ -25,6 +25,9 @@ TASKS_ENV = "HELIOGRAPH_TASKS"
 _NO_HOME = Path("/nonexistent")
 """Debian's home directory of users that have none: every attempt to write there fails with a warning."""
 
+ANY_FILESYSTEM_ENV, ANY_FILESYSTEM_OPTION = "HELIOGRAPH_ANY_FS", "heliograph-any-filesystem"
+"""Variable, and option in the configuration of uWSGI, with the value of `--any-fs`."""
+
 SYNC_OPTION = "heliograph-task-sync"
 """Option in the configuration of uWSGI with the value of `--task-sync`."""
 

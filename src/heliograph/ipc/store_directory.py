@@ -23,7 +23,7 @@ DOORBELL = "doorbell"
 _FLOCK = struct.Struct("@hhqqi")
 
 
-def make_directory(path: str, *, allow_any_filesystem: bool = False) -> str | None:
+def make_directory(path: str, *, allow_any: bool = False) -> str | None:
     """Create the directory of a store with mode 0700 if it does not exist, and check it.
 
     Return a warning for people, or None.
@@ -45,7 +45,7 @@ def make_directory(path: str, *, allow_any_filesystem: bool = False) -> str | No
         )
     if found.st_mode & 0o077 and found.st_uid == os.geteuid():
         os.chmod(path, 0o700)  # noqa: PTH101 - arguments of tasks may be secrets
-    return check_filesystem(path, allow_any=allow_any_filesystem)
+    return check_filesystem(path, allow_any=allow_any)
 
 
 def lock_holder(fd: int, start: int, length: int = 1) -> int | None:

@@ -22,6 +22,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     mules: int = 0,
     farms: Mapping[str, Sequence[int]] | None = None,
     spooler: str | Path | None = None,
+    any_filesystem: bool = False,
     task_sync: str = "disk",
     task_bytes: int = 1_048_576,
     name: str | None = None,
@@ -48,6 +49,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         mules: Number of mules.
         farms: Names of farms, each with the numbers of its mules.
         spooler: Start a spooler, and keep tasks in this directory. Without it tasks are in the state directory.
+        any_filesystem: Keep tasks on NFS, SMB, 9p or FUSE too, where locks are not reliable.
         task_sync: `"disk"`: a task is stored when it is on the disk. `"process"`: when the operating system has it.
         task_bytes: Longest arguments or return value of a task.
         name: Name by which `heliograph signals`, `reload` and `stop` find the server. By default they find it by the

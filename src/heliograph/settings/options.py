@@ -158,6 +158,14 @@ class ServerSettings:
         "Without the option there is no spooler, and tasks are in `$XDG_STATE_HOME/heliograph/NAME.tasks` (or below "
         "`~/.local/state`), by the name of the server.",
     )
+    any_filesystem: bool = option(
+        Flag(),
+        False,
+        "Keep tasks where locks are not reliable",
+        flag="--any-fs",
+        details="Without it, the server refuses to keep tasks on NFS, SMB, 9p, FUSE and the like: there, processes may "
+        "lose or damage each other's tasks.",
+    )
     task_sync: str = option(
         Choice(TASK_SYNC),
         "disk",

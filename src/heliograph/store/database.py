@@ -9,7 +9,6 @@ Nothing but SQLite opens the database file here: closing any other descriptor of
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sqlite3
 import threading
@@ -20,11 +19,12 @@ from heliograph._core.tasks.ids import TaskIds
 from heliograph.exceptions import StoreError
 from heliograph.ipc.store_directory import DATABASE, OWNERS, make_directory
 from heliograph.store import forks, identity
+from heliograph.store.connections import Connections, check_not_abandoned
 from heliograph.store.faults import damaged, store_error
 from heliograph.store.gate import GATE_TIMEOUT, Gate
 from heliograph.store.identity import Identity
 from heliograph.store.kinds import Kinds
-from heliograph.store.opening import BUSY_TIMEOUT, catch_up, connect, connect_to_read, create_or_verify
+from heliograph.store.opening import BUSY_TIMEOUT, catch_up, connect_to_read, create_or_verify
 from heliograph.store.owners import OwnersFile
 from heliograph.store.verifying import verify
 from heliograph.store.writing import Writing
@@ -48,7 +48,7 @@ class Database:
         self.owners: OwnersFile
         self.ids: TaskIds
         self.writer: sqlite3.Connection
-        self._reader: sqlite3.Connection | None = None
+        self._connections: Connections
         self.read_lock = threading.RLock()
         self._inode = (0, 0)
         self._log_inode = 0
@@ -68,7 +68,7 @@ class Database:
 
     def _open(self) -> None:
         try:
-            make_directory(self.directory, allow_any_filesystem=True)  # the server has checked that already
+            make_directory(self.directory, allow_any=True)  # the server has checked that already
             self.gate = Gate(self.directory, self.timeout)
         except OSError as error:
             raise store_error(error, self.directory, "open the store of tasks") from error
@@ -81,10 +81,14 @@ class Database:
         self.pid = os.getpid()
 
     def _open_files(self) -> None:
+        if os.path.exists(self.path):
+            found = os.stat(self.path)
+            check_not_abandoned((found.st_dev, found.st_ino), self.directory)
         self.identity = create_or_verify(self.directory, self.path)
         self.owners = OwnersFile.get(os.path.join(self.directory, OWNERS))
         self.ids = TaskIds(self.identity.key)
-        self.writer = connect(self.path, sync=self.sync)
+        self._connections = Connections(self.path, sync=self.sync)
+        self.writer = self._connections.writer
         catch_up(self.writer, self.identity, sync=self.sync)
         found = os.stat(self.path)
         self._inode = found.st_dev, found.st_ino
@@ -151,9 +155,7 @@ class Database:
         with self.read_lock:
             self._stat()
             try:
-                if self._reader is None:
-                    self._reader = connect_to_read(self.path)
-                return self._reader.execute(sql, parameters).fetchall()
+                return self._connections.reader.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
                 raise store_error(error, self.directory, "read tasks") from error
 
@@ -197,24 +199,37 @@ class Database:
             gate.__exit__(None, None, None)
         return not busy
 
+    def vacuum(self, pages: int) -> None:
+        """Give free pages back to the file system."""
+        gate = self.enter()
+        try:
+            self.check_before()
+            # `execute` frees one page only, because it stops at the first step of the statement.
+            self.writer.executescript(f"PRAGMA incremental_vacuum({pages})")
+            self.check_after()
+        except sqlite3.Error as error:
+            raise store_error(error, self.directory, "shrink the store") from error
+        finally:
+            gate.__exit__(None, None, None)
+
     def close(self) -> None:
-        """Close everything, under the gate, since SQLite's last close is a checkpoint."""
+        """Close everything. The log stays, see `Connections`, but not a long one."""
         if self.pid != os.getpid():
             return
+        if self.log_size() > MAX_LOG:
+            with contextlib.suppress(StoreError):
+                self.shrink_log()
         with self.gate, self.read_lock:
-            self._close_connections()
-            with contextlib.suppress(OSError):
-                self.identity.numbers[identity.MODIFIED] = os.stat(self.path).st_mtime_ns
-            self.pid = 0
-            self.owners.release()
-            self.kinds.clear()
+            if self.pid:
+                self._connections.close()
+                self.pid = 0
+                self.owners.release()
+                self.kinds.clear()
         self.gate.close()
 
     def abandon(self) -> None:
-        """Leave the connections open for ever: closing them would write to files that are not ours any longer."""
-        for connection in self._connections():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-        self._reader = None
+        """Stop using the connections, because the files are not ours any longer."""
+        self._connections.abandon(self._inode)
         self.pid = 0
         self.owners.release()
 
@@ -229,7 +244,7 @@ class Database:
         if self.gate.depth:
             self.abandon()
         else:
-            self._close_connections()
+            self._connections.close()
             self.pid = 0
         self.gate.forget()
         self.kinds.clear()
@@ -237,13 +252,3 @@ class Database:
     def reset_locks(self) -> None:
         """Make the locks of threads anew, in a child that does not have the threads which held them."""
         self.read_lock, self.opening = threading.RLock(), threading.RLock()
-
-    def _connections(self) -> list[sqlite3.Connection]:
-        # The writer is the last one: its close is a checkpoint, and that of the reader is none.
-        return [self.writer] if self._reader is None else [self._reader, self.writer]
-
-    def _close_connections(self) -> None:
-        for connection in self._connections():
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-        self._reader = None

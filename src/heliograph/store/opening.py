@@ -17,8 +17,12 @@ from heliograph.store.verifying import verify
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another program that writes. The processes of heliograph wait at the gate."""
 
-LOG_PAGES = 4000
-"""Pages in the write-ahead log that make a commit write them into the database. That costs as much as many commits."""
+LOG_PAGES = 1800
+"""Pages in the write-ahead log that make a commit write them into the database. That costs as much as many commits.
+
+The log stays below `database.MAX_LOG` by it: each idle moment would empty a longer one, and a commit that makes the
+file grow again waits several times as long for the disk.
+"""
 
 LOG_BYTES = LOG_PAGES * 4096
 """Bytes of the log that stay after that. With fewer, it would be made anew each time."""

@@ -16,6 +16,7 @@ from heliograph.store.database import MAX_LOG, Database
 from heliograph.store.outcomes import Ends, apply_death, apply_entry, is_plain
 from heliograph.store.owner_page import BEGUN, DONE
 from heliograph.store.releasing import release, release_gone
+from heliograph.store.waiting import forgotten_waiters
 from heliograph.store.writing import Writing
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class SqliteOwner:
             self.number = self._owners.lock()
             try:
                 release(writing, self._owners, self.number, now)
+                if database.has_waiters():
+                    writing.ended += forgotten_waiters(writing.connection)
             except BaseException:
                 self._give_up()
                 raise

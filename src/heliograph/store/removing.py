@@ -33,16 +33,20 @@ def purge(database: Database, now: int, limit: int, uptime: Callable[[], int] | 
         connection.executemany("DELETE FROM task WHERE number = ? AND state > 2", numbers)
         if database.has_waiters():
             connection.executemany("DELETE FROM waiter WHERE number = ?", numbers)
-    if rows:
-        free_pages(database)
+    for _ in range(1 if rows else _MAX_BITES):
+        if not free_pages(database):
+            break
     return len(rows)
 
 
-def free_pages(database: Database, pages: int = 64) -> None:
-    """Give free pages at the end of the database back to the file system, if there are many."""
+_MAX_BITES = 100
+
+
+def free_pages(database: Database, pages: int = 256) -> bool:
+    """Give free pages at the end of the database back to the file system, if there are many. Return True if so."""
     [(free,)] = database.read("PRAGMA freelist_count")
     [(total,)] = database.read("PRAGMA page_count")
-    if free > 1000 and free * 4 > total:
-        with database.write("shrink the store") as writing:
-            writing.connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-            writing.always = True
+    if free < 1000 or free * 4 < total:
+        return False
+    database.vacuum(pages)
+    return True

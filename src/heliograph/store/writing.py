@@ -18,7 +18,7 @@ class Writing:
     """A context manager. Leaving it commits, an exception rolls back.
 
     `token` is the number of the transaction, which no other one gets. `last_number` is that of the newest task that it
-    stores. `ended` are the tasks whose end others may wait for. `always` commits even if no row has changed.
+    stores. `ended` are the tasks whose end others may wait for.
     """
 
     token: int
@@ -29,7 +29,6 @@ class Writing:
         self._changes = 0
         self.last_number = 0
         self.ended: list[int] = []
-        self.always = False
         self._told: list[str] = []
 
     def __enter__(self) -> Self:
@@ -42,6 +41,8 @@ class Writing:
             self._changes = writer.total_changes
             self.token = database.token()
         except BaseException as error:
+            if database.pid and database.writer.in_transaction:
+                database.writer.execute("ROLLBACK")
             self._gate.__exit__(None, None, None)
             if isinstance(error, (sqlite3.Error, OSError)):
                 raise store_error(error, database.directory, self._action) from error
@@ -74,8 +75,9 @@ class Writing:
                     left = remove_waiters(writer, database.unreachable)
                     database.identity.numbers[identity.WAITERS] = int(left)
                     database.unreachable = []
-            if writer.total_changes == self._changes and not self.always:
+            if writer.total_changes == self._changes:
                 writer.execute("ROLLBACK")
+                self._tell()
                 return None
             writer.execute("UPDATE meta SET changes = ?", (self.token,))
             writer.execute("COMMIT")
@@ -86,9 +88,13 @@ class Writing:
         numbers[identity.CHANGES] = self.token
         if self.last_number:
             numbers[identity.COMMITTED] = self.last_number
-        if self._told:
-            database.unreachable += tell(database.directory, self._told)
+        self._tell()
         return None
+
+    def _tell(self) -> None:
+        """Tell those that wait for a task. Their process may be gone."""
+        if self._told:
+            self._database.unreachable += tell(self._database.directory, self._told)
 
     def _undo(self, error: BaseException) -> None:
         database = self._database

@@ -107,6 +107,7 @@ def test_every_option_can_come_from_its_variable(started):
         "TIME_LIMIT": "0.5",
     }
     env |= {
+        "ANY_FS": "1",
         "TASK_SYNC": "process",
         "TASK_BYTES": "2000",
         "LOG_LEVEL": "error",
@@ -123,6 +124,7 @@ def test_every_option_can_come_from_its_variable(started):
             mules=2,
             farms=(FarmSpec("a", (1, 2)), FarmSpec("b", (2,))),
             spooler=Path("spool"),
+            any_filesystem=True,
             task_sync="process",
             task_bytes=2000,
             listen=Address(path="x.sock"),

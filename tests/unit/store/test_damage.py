@@ -163,9 +163,14 @@ def test_the_removal_of_shared_memory_is_no_damage(stopped):
 
 
 def close_cleanly(directory):
+    """Write the log into the database, and remove it, as the close of another program does."""
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM meta').connection.close()"
+    subprocess.run([sys.executable, "-c", code, str(database(directory))], check=True)
+    assert not log(directory).exists()
     store = SqliteStore(directory, sync=False)
     store.find(limit=1)
     store.close()
+    subprocess.run([sys.executable, "-c", code, str(database(directory))], check=True)
     assert not log(directory).exists()
 
 

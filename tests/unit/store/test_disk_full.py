@@ -147,6 +147,9 @@ def test_opening_on_a_full_disk_is_not_taken_for_damage(on_small_disk):
     on_small_disk("""
 ids = [store.enqueue([TASK], NOW)[0].id for _ in range(100)]
 store.close()
+import sqlite3
+sqlite3.connect(DISK + "/tasks/tasks.db").execute("SELECT * FROM meta").connection.close()  # removes the log
+assert not os.path.exists(DISK + "/tasks/tasks.db-shm")
 fill()
 for call in (lambda: store.enqueue([TASK], NOW), store.find, lambda: store.own(NOW)):
     with pytest.raises(StoreError, match="the disk is full") as caught:

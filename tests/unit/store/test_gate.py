@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -141,41 +143,48 @@ def test_an_exception_inside_frees_the_gate(tmp_path):
 
 
 def test_an_exception_of_a_signal_handler_leaves_no_transaction_open(tmp_path):
-    """A handler that raises may end an enqueue at any moment. The next one works, and so does another process."""
+    """A handler that raises may end an enqueue at any moment. The next one works, and so does another process.
 
-    class Late(Exception):
-        pass
+    This runs in a process without other threads: the kernel would give them the signals that are blocked here.
+    """
+    subprocess.run([sys.executable, "-c", INTERRUPTED, str(tmp_path)], check=True, timeout=60)
 
-    def late(*_):
-        raise Late
 
-    directory = str(tmp_path)
-    store = SqliteStore(directory, sync=False, timeout=2)
-    store.enqueue([TASK], NOW)
-    before = signal.signal(signal.SIGALRM, late)
-    stored = interrupted = 0
+INTERRUPTED = """
+import signal, sys
+import pytest
+from heliograph._core.tasks.values import NewTask
+from heliograph.store.sqlite import SqliteStore
 
-    def enqueue_until_late(number):
-        nonlocal stored
-        signal.setitimer(signal.ITIMER_REAL, 0.00003 + 0.000002 * (number % 60))
-        for _ in range(10**6):
-            store.enqueue([TASK] * (1 + number % 2), NOW)
-            stored += 1
+NOW = 1_800_000_000_000_000
+TASK = NewTask("shop:task", "mule")
 
-    try:
-        for number in range(400):
-            with pytest.raises(Late):
-                enqueue_until_late(number)
-            interrupted += 1
-            assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert interrupted == 400
-    other = SqliteStore(directory, sync=False, timeout=2)
-    for _ in range(2):
-        assert other.enqueue([TASK], NOW)
-        assert store.enqueue([TASK] * 2, NOW)
-    assert len(store.find(limit=10**6)) >= stored
-    assert store.check() == []
-    other.close()
-    store.close()
+class Late(Exception):
+    pass
+
+def late(*_):
+    raise Late
+
+store = SqliteStore(sys.argv[1], sync=False, timeout=2)
+store.enqueue([TASK], NOW)
+signal.signal(signal.SIGALRM, late)
+stored = 0
+
+def enqueue_until_late(number):
+    global stored
+    signal.setitimer(signal.ITIMER_REAL, 0.00003 + 0.000002 * (number % 60))
+    for _ in range(10**6):
+        store.enqueue([TASK] * (1 + number % 2), NOW)
+        stored += 1
+
+for number in range(400):
+    with pytest.raises(Late):
+        enqueue_until_late(number)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+other = SqliteStore(sys.argv[1], sync=False, timeout=2)
+for _ in range(2):
+    assert other.enqueue([TASK], NOW)
+    assert store.enqueue([TASK] * 2, NOW)
+assert len(store.find(limit=10**6)) >= stored
+assert store.check() == []
+"""

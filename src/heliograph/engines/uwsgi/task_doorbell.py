@@ -26,10 +26,11 @@ _EXIT_TIMEOUT, _EXIT_POLL_INTERVAL = 3.0, 0.05
 class TaskDoorbell:
     """Owns the directory of the tasks while worker 1 lives."""
 
-    def __init__(self, name: str, spooler: Path | None) -> None:
+    def __init__(self, name: str, spooler: Path | None, *, any_filesystem: bool = False) -> None:
         """Create the doorbell of the server `name`. `spooler`: its spool directory."""
         self._directory = str(store_directory(name, spooler))
         self._name = name
+        self._any_filesystem = any_filesystem
         note_store(name, spooler)
         self._lock: ServerLock | None = None
         self._failed = False
@@ -53,7 +54,7 @@ class TaskDoorbell:
             opened()
 
     def _open(self, thread: SchedulerThread, answer: Callable[[Ring], None]) -> None:
-        warning = make_directory(self._directory)
+        warning = make_directory(self._directory, allow_any=self._any_filesystem)
         if warning is not None:
             _LOG.warning("%s", warning)
         self._lock = self._lock or ServerLock(self._directory, self._name)

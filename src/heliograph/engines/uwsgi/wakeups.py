@@ -30,7 +30,13 @@ from heliograph.exceptions import NotSupported, ServerNotReady, SignalQueueFull,
 from heliograph.interfaces import Handler
 from heliograph.ipc.doorbell import Ring, ring
 from heliograph.ipc.instance import server_name, working_directory
-from heliograph.ipc.state_directory import SYNC_ENV, SYNC_OPTION, store_directory
+from heliograph.ipc.state_directory import (
+    ANY_FILESYSTEM_ENV,
+    ANY_FILESYSTEM_OPTION,
+    SYNC_ENV,
+    SYNC_OPTION,
+    store_directory,
+)
 
 if TYPE_CHECKING:
     from heliograph.interfaces.store import TaskStore
@@ -126,7 +132,7 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
             return
         if self._identity == SCHEDULER_PROCESS and self._doorbell is None:
             self._scheduler_thread().on_clock_set = self._wake_all
-            self._doorbell = TaskDoorbell(*_name_and_spooler())
+            self._doorbell = TaskDoorbell(*_name_and_spooler(), any_filesystem=_any_filesystem())
             self._doorbell.open(self._scheduler_thread(), self._answer, self._wake_all)
         self._wake_all()
 
@@ -145,6 +151,11 @@ def _place() -> Place:
     name, spooler = _name_and_spooler()
     sync = introspection.options().get(SYNC_OPTION) or os.environ.get(SYNC_ENV) or "disk"
     return store_directory(name, spooler), str(sync)
+
+
+def _any_filesystem() -> bool:
+    asked = introspection.options().get(ANY_FILESYSTEM_OPTION) or os.environ.get(ANY_FILESYSTEM_ENV)
+    return asked not in {None, "", "0", "false"}
 
 
 def _name_and_spooler() -> tuple[str, Path | None]:

@@ -30,6 +30,7 @@ class TaskDoorbell(Service):
         self._selector = selector
         self._name = settings.name
         self._directory = str(store_directory(settings.name, settings.spooler))
+        self._any_filesystem = settings.any_filesystem
         self._wake = wake
         self._lock: ServerLock | None = None
         self._doorbell: Doorbell | None = None
@@ -66,7 +67,7 @@ class TaskDoorbell(Service):
             self._lock = None
 
     def _open(self) -> None:
-        warning = make_directory(self._directory)
+        warning = make_directory(self._directory, allow_any=self._any_filesystem)
         if warning is not None:
             _LOG.warning("%s", warning)
         self._lock = ServerLock(self._directory, self._name)
