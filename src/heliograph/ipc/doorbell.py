@@ -22,6 +22,8 @@ _LOG = logging.getLogger("heliograph.tasks")
 _RING_TIMEOUT = 2.0
 """Seconds to wait for a server that is busy, and whose socket is full of rings."""
 _MAX_BYTES = 512
+_MAX_ADDRESS = 107
+"""Bytes of the path of a socket."""
 MAX_RINGS = 64
 """Rings that one call of `read` returns at most, so that the loop of the master goes on."""
 
@@ -37,15 +39,27 @@ def ring(directory: str, target: str, when: float = 0.0) -> bool:
     """Ring at the server that has this directory. Return False if none is there, or if it does not hear it."""
     text = f"{target} {int(when * MICROSECONDS)}" if when else target
     try:
-        with _short_path(directory) as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.settimeout(_RING_TIMEOUT)
-            sender.sendto(text.encode(), path)
+        path = f"{directory}/{DOORBELL}"
+        if len(os.fsencode(path)) <= _MAX_ADDRESS:
+            _send(text.encode(), path)
+        else:
+            with _short_path(directory) as path:
+                _send(text.encode(), path)
     except TimeoutError:
         _LOG.warning("The server of %s does not read its doorbell. Tasks may run late", directory)
         return False
     except OSError:  # no directory, no socket, or a socket that nobody has open any more
         return False
     return True
+
+
+def _send(data: bytes, path: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.sendto(data, path)
+        except BlockingIOError:
+            sender.settimeout(_RING_TIMEOUT)
+            sender.sendto(data, path)
 
 
 class Doorbell:

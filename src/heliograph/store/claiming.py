@@ -24,6 +24,12 @@ def _heads(state: str, value: str) -> str:
     )
 
 
+_PRESENT = (
+    "SELECT EXISTS (SELECT 1 FROM paused), EXISTS (SELECT 1 FROM task WHERE state = 1),"
+    " EXISTS (SELECT 1 FROM task WHERE state < 2 AND expires > 0)"
+)
+"""Most turns need no look at these."""
+
 _DUE = _heads("state = 0", "0")
 _DEFERRED = _heads("state = 1", "(SELECT min(run_after) FROM task WHERE state = 1 AND kind = k.kind)")
 _EXPIRES = _heads(
@@ -61,9 +67,14 @@ class Chooser:
 
     def choose(self, owner: int) -> Choice:
         """Claim tasks for an owner."""
-        paused = {name for (name,) in self._connection.execute("SELECT name FROM paused").fetchall()}
-        self._expire()
-        self._promote(paused)
+        [(has_paused, has_deferred, has_expiring)] = self._connection.execute(_PRESENT).fetchall()
+        paused: set[str] = set()
+        if has_paused:
+            paused = {name for (name,) in self._connection.execute("SELECT name FROM paused").fetchall()}
+        if has_expiring:
+            self._expire()
+        if has_deferred:
+            self._promote(paused)
         allowances = Allowances(self._connection, self._kinds, self._request, self.choice)
         due = self._due(paused)
         numbers = self._pick(due, allowances.find(due))
@@ -72,10 +83,14 @@ class Chooser:
             allowances.note()
         if any(limits.limit or limits.rate for limits in self._request.known.values()):
             allowances.look_again(self._due(paused))
+        if has_expiring:
+            self._look_at_expiry()
+        return self.choice
+
+    def _look_at_expiry(self) -> None:
         for kind, expires in self._connection.execute(_EXPIRES).fetchall():
             if self._is_of_target(kind):
                 self.choice.later(expires)
-        return self.choice
 
     def _due(self, paused: set[str]) -> list[int]:
         return [kind for kind, _ in self._connection.execute(_DUE).fetchall() if self._is_wanted(kind, paused)]
