@@ -6,6 +6,9 @@ from heliograph import __version__
 from heliograph.cli.run import run
 from heliograph.cli.send import send
 from heliograph.cli.server_commands import list_servers, reload, schedule, signals, stop
+from heliograph.cli.status import status
+from heliograph.cli.tasks import tasks
+from heliograph.cli.tasks.enqueueing import enqueue
 
 _HELP = "Run the signal handlers of a Python application: in a web worker, in all of them, or in a background process."
 
@@ -17,11 +20,13 @@ Examples:
   heliograph stop
   heliograph run shop.wsgi:app --engine uwsgi --http 127.0.0.1:8000
   heliograph send refresh-prices                     send a signal from another process
+  heliograph enqueue shop.tasks:send_mail '["a@example.org"]'
+  heliograph tasks --status failed                   show the tasks that have failed
 """
 
 main = click.Group(
     "heliograph",
-    commands=[run, send, signals, schedule, reload, stop, list_servers],
+    commands=[run, send, signals, schedule, reload, stop, list_servers, status, tasks, enqueue],
     help=_HELP,
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from click.core import ParameterSource
 
 import heliograph
 from heliograph.cli.errors import CommandError
+from heliograph.cli.tables import table
 from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
 from heliograph.ipc.control_client import RequestFailed, RequestTimeout, ServerNotRunning, request
@@ -30,7 +31,6 @@ _COLUMNS = (
 _ONLY_IF_USED = frozenset({"name", "coalesced"})
 """Columns that the table has only if a row has a value there."""
 _TRIGGER_COLUMNS = ("num", "name", "trigger", "fired", "missed")
-_TEXTS = frozenset({"target", "handler", "name", "trigger"})
 _MAX_RUNS = 1000
 _PACKAGE = f"{Path(heliograph.__file__).parent}/"
 _PLACE = re.compile(r'^ *File "(.+?)", line (\d+)', re.MULTILINE)
@@ -110,9 +110,9 @@ def signals(name: str | None, verbose: bool, as_json: bool, count: int | None) -
     click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
     rows = state["signals"]
     columns = [name for name in _COLUMNS if name not in _ONLY_IF_USED or any(row[name] for row in rows)]
-    click.echo(_table(columns, rows))
+    click.echo(table(columns, rows))
     if state["triggers"]:
-        click.echo(_table(_TRIGGER_COLUMNS, state["triggers"]))
+        click.echo(table(_TRIGGER_COLUMNS, state["triggers"]))
     click.echo(f"{state['queued']} queued, {state['rejected']} sends rejected")
 
 
@@ -247,18 +247,6 @@ def _failure(traceback: str) -> str:
     exception = traceback.strip().rpartition("\n")[2]
     places = [(file, line) for file, line in _PLACE.findall(traceback) if not file.startswith(_PACKAGE)]
     return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
-
-
-def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [list(columns), *([str(row[column]) for column in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column in _TEXTS else cell.rjust(width)
-            for cell, width, column in zip(line, widths, columns, strict=True)
-        ).rstrip()
-        for line in lines
-    )
 
 
 def _title(process: str) -> str:

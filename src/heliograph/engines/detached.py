@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from heliograph.engines.local_names import ProcessLocalNames
@@ -31,15 +32,16 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
     name = "detached"
     can_change_target = True
 
-    def __init__(self, reason: str = _REASON, server: str | None = None) -> None:
+    def __init__(self, reason: str = _REASON, server: str | None = None, directory: Path | None = None) -> None:
         """Create an engine.
 
         Args:
             reason: Completes the sentences of `NoEngine`: why there is no server, and what to do.
             server: Name of the server whose tasks this process stores. None: see `find_store`.
+            directory: Directory of these tasks, if it is known.
         """
         self._reason = reason
-        self._store = LazyStore(lambda: (find_store(server), os.environ.get(SYNC_ENV, "disk")))
+        self._store = LazyStore(lambda: (directory or find_store(server), os.environ.get(SYNC_ENV, "disk")))
         self.clock: Clock = SystemClock()
 
     @property

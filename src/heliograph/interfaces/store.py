@@ -133,6 +133,14 @@ class TaskStore(Protocol):
         """Return the paused functions and targets."""
         ...
 
+    def note_functions(self, targets: Mapping[str, str]) -> None:
+        """Note the functions that the processes of the server have now, each with its target. Failures are logged."""
+        ...
+
+    def functions(self) -> Mapping[str, str] | None:
+        """Return the functions that `note_functions` was last given. None: it was never called."""
+        ...
+
     def next_removal(self) -> int | None:
         """Return when the next finished task is to be removed (`NewTask.result_ttl`). None: there is none."""
         ...

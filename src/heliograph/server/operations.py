@@ -10,6 +10,7 @@ from typing import Any
 
 from heliograph._core.supervision.events import Joined, ReloadRequested, StopRequested
 from heliograph.ipc.inherited import InheritedState
+from heliograph.ipc.state_directory import store_directory
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.services.changes import STOPPING, Status
 from heliograph.server.services.control import Refused
@@ -67,6 +68,7 @@ class ServerOperations:
             "name": self._settings.name,
             "app": str(self._settings.app),
             "pid": os.getpid(),
+            "tasks": str(store_directory(self._settings.name, self._settings.spooler)),
             "queued": self._queues.in_pipes(),
             "triggers": self._scheduler.rows(),
         }

@@ -31,6 +31,7 @@ class MemoryStore:
         self._last_owner = 0
         self._last_now = 0
         self._paused: dict[str, Paused] = {}
+        self._functions: Mapping[str, str] | None = None
 
     def enqueue(self, tasks: Sequence[NewTask], now: int) -> list[Stored]:
         """Store tasks, all or none."""
@@ -161,6 +162,14 @@ class MemoryStore:
         """Return the paused functions and targets."""
         with self.changed:
             return sorted(self._paused.values(), key=lambda paused: paused.name)
+
+    def note_functions(self, targets: Mapping[str, str]) -> None:
+        """Note the functions that processes have, with their targets."""
+        self._functions = dict(targets)
+
+    def functions(self) -> Mapping[str, str] | None:
+        """Return the functions that were noted last."""
+        return self._functions
 
     def next_removal(self) -> int | None:
         """Return when the next finished task is to be removed."""

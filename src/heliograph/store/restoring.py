@@ -43,8 +43,9 @@ def _restore(directory: str, backup_file: str | None) -> int:
     path = os.path.join(directory, DATABASE)
     new = path + ".new"
     with contextlib.closing(connect_to_read(backup_file or path)) as source:
-        if source.execute("PRAGMA application_id").fetchall() != [(APPLICATION_ID,)]:
-            raise StoreError(f"cannot restore the tasks: {backup_file or path} is no store of tasks.", directory)
+        if not _is_store(source):
+            text = f"cannot restore the tasks: {backup_file or path} is no store of tasks. Use a backup of one."
+            raise StoreError(text, directory)
         copy(source, new, None)
     epoch = _last_epoch(directory) + 1
     with contextlib.closing(connect(new, sync=True)) as connection:
@@ -62,6 +63,15 @@ def _restore(directory: str, backup_file: str | None) -> int:
     os.rename(new, path)
     _new_identity(directory, key)
     return int(count)
+
+
+def _is_store(source: sqlite3.Connection) -> bool:
+    try:
+        return bool(source.execute("PRAGMA application_id").fetchall() == [(APPLICATION_ID,)])
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+            return False
+        raise
 
 
 def _last_epoch(directory: str) -> int:

@@ -19,6 +19,7 @@ from heliograph.store import (
     copying,
     counting,
     enqueueing,
+    function_notes,
     identity,
     reading,
     removing,
@@ -114,6 +115,14 @@ class SqliteStore:
     def paused(self) -> Sequence[Paused]:
         """Return the paused functions and targets."""
         return counting.get_paused(self.database)
+
+    def note_functions(self, targets: Mapping[str, str]) -> None:
+        """Note the functions that processes have, with their targets."""
+        function_notes.write(self.database.directory, targets)
+
+    def functions(self) -> Mapping[str, str] | None:
+        """Return the functions that were noted last."""
+        return function_notes.read(self.database.directory)
 
     def next_removal(self) -> int | None:
         """Return when the next finished task is to be removed."""

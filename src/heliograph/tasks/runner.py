@@ -180,6 +180,7 @@ class Runner:
                 self._interrupted = False
             found = self._claimers.current = _Claimer(current, current.own(now()))
             self._all.append(found)
+            current.note_functions({name: task.options.target for name, task in TASKS.definitions.items()})
         return found
 
 

@@ -1,0 +1,238 @@
+"""The store that a command means, whether a server runs or not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from heliograph import engines
+from heliograph._core.tasks.values import MICROSECONDS
+from heliograph.cli.errors import CommandError
+from heliograph.exceptions import ConfigError, StoreError
+from heliograph.insights import read_state
+from heliograph.ipc.instance import find_control_socket
+from heliograph.ipc.state_directory import SPOOLER_ENV, find_store, state_directory, store_directory
+from heliograph.ipc.store_directory import DATABASE, IDENTITY, running_server
+
+if TYPE_CHECKING:
+    from heliograph.store.sqlite import SqliteStore
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+_PLACE = "heliograph.tasks.place"
+"""Key of the place given by the options in the `meta` of click's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The values of the options that select a store."""
+
+    name: str | None
+    spooler: str | None
+    control: str | None
+
+    def find(self) -> Path:
+        """Return the directory of the store, which need not exist."""
+        if self.spooler is not None:
+            return store_directory("", Path(self.spooler))
+        if self.control is not None:
+            return Path(read_state(Path(self.control))["tasks"])
+        found = find_store(self.name)
+        if not has_store(found):
+            with contextlib.suppress(ConfigError, KeyError):  # a server of another user, or by another path of this one
+                return Path(read_state(find_control_socket(self.name))["tasks"])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A store that a command uses."""
+
+    store: SqliteStore
+    directory: Path
+
+    @property
+    def server(self) -> str | None:
+        """Name of the server that runs the tasks now. None: none does."""
+        return running_server(str(self.directory))
+
+    def wake(self, *targets: str) -> None:
+        """Let the server look for tasks with these targets. Without a server, they wait for its start."""
+        for target in dict.fromkeys(targets):
+            engines.current().wake(target)
+
+    def wake_at(self, target: str, when: int) -> None:
+        """Let the server look for tasks at a time, in microseconds since 1970."""
+        engines.current().wake_at(target, when / MICROSECONDS)
+
+
+def now() -> int:
+    """Return the time in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def store_options(command: _F) -> _F:
+    """Add the options that select the store of tasks."""
+    for option in (_verbose, _control, _spooler, _name):
+        command = option(command)
+    return command
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Keep a value for `open_store`. An option on the command line wins over all variables."""
+    assert param.name is not None
+    by_flag = ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+    if value is not None:
+        ctx.meta.setdefault(_PLACE, {})[param.name, by_flag] = value
+
+
+_name = click.option(
+    *("--name", "name"),
+    envvar="HELIOGRAPH_NAME",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep,
+    help="Server name. Default: the server started in this directory.",
+)
+_spooler = click.option(
+    *("--spooler", "spooler"),
+    envvar=SPOOLER_ENV,
+    metavar="DIR",
+    expose_value=False,
+    callback=_keep,
+    help="Directory of the tasks, as given to `heliograph run`.",
+)
+_control = click.option(
+    *("--control", "control"),
+    envvar="HELIOGRAPH_CONTROL",
+    metavar="PATH",
+    expose_value=False,
+    callback=_keep,
+    help="Control socket of the server, if it was started with --control.",
+)
+_verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, hidden=True)
+
+
+def place() -> _Place:
+    """Return the place that the options of this command name, else that of their variables."""
+    given: dict[tuple[str, bool], str] = click.get_current_context().meta.get(_PLACE, {})
+    flags = {name: value for (name, by_flag), value in given.items() if by_flag}
+    found = flags or {name: value for (name, _), value in given.items()}
+    return _Place(found.get("name"), found.get("spooler"), found.get("control"))
+
+
+def find_directory() -> Path:
+    """Return the directory of the store that the options name. It need not exist."""
+    try:
+        return place().find()
+    except ConfigError as error:
+        raise CommandError(str(error)) from error
+
+
+@contextmanager
+def open_store(*, create: bool = False) -> Generator[OpenStore]:
+    """Yield the store that the options name. Errors become those of a command.
+
+    Args:
+        create: Make the store if there is none.
+    """
+    directory = find_directory()
+    check_access(directory)
+    if not create and not has_store(directory):
+        raise CommandError(_missing(directory))
+    with using(directory) as found:
+        yield found
+
+
+@contextmanager
+def using(directory: Path) -> Generator[OpenStore]:
+    """Yield the store in a directory. Errors of it become those of a command."""
+    from heliograph.engines.detached import DetachedEngine  # noqa: PLC0415 - other commands do not need it
+    from heliograph.store.sqlite import SqliteStore, uptime  # noqa: PLC0415 - it imports sqlite3
+
+    sync = os.environ.get("HELIOGRAPH_TASK_SYNC", "disk") == "disk"
+    store = SqliteStore(str(directory), sync=sync, uptime=uptime)
+    with errors_of_store(), engines.using(DetachedEngine(directory=directory)):
+        try:
+            yield OpenStore(store, directory)
+        finally:
+            store.close()
+
+
+@contextmanager
+def errors_of_store() -> Generator[None]:
+    """Turn errors of a store into those of a command."""
+    try:
+        yield
+    except StoreError as error:
+        raise CommandError(str(error)) from error
+    except PermissionError as error:
+        raise CommandError(f"cannot use the tasks: {error.filename} ({error.strerror}). Run as its owner.") from error
+
+
+def check_access(directory: Path) -> None:
+    """Check that this user may use the directory, if it exists.
+
+    Raises:
+        CommandError: The directory belongs to another user.
+    """
+    try:
+        found = directory.stat()
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise CommandError(f"not a directory: {directory}. Pass --spooler with the directory of the tasks.") from None
+    except PermissionError:
+        raise CommandError(
+            f"cannot read {directory}: permission denied. {_as_owner(_owner_above(directory))}"
+        ) from None
+    if os.geteuid() not in {0, found.st_uid}:
+        user = _user(found.st_uid)
+        raise CommandError(f"cannot read the tasks in {directory}: they belong to the user {user}. {_as_owner(user)}")
+
+
+def _owner_above(directory: Path) -> str | None:
+    for parent in directory.parents:
+        with contextlib.suppress(OSError):
+            return _user(parent.stat().st_uid)
+    return None
+
+
+def _as_owner(user: str | None) -> str:
+    return "Run the command as the user of the server" + (f": sudo -u {user} heliograph ..." if user else ".")
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def has_store(directory: Path) -> bool:
+    """Return True if the directory has a store, or what is left of one."""
+    return any(os.path.lexists(directory / name) for name in (DATABASE, IDENTITY))
+
+
+def _missing(directory: Path) -> str:
+    stores = sorted({path.stem for path in _stores()})
+    other = f"Pass --name with one of those that are: {', '.join(stores)}, or --spooler." if stores else ""
+    advice = other or "Start a server with `heliograph run APP`, or pass --name or --spooler."
+    return f"no tasks are stored in {directory}. {advice}"
+
+
+def _stores() -> list[Path]:
+    directory = state_directory()
+    with contextlib.suppress(OSError):
+        return [*directory.glob("*.tasks"), *directory.glob("*.spooler")]
+    return []

@@ -1,0 +1,48 @@
+"""A file in the store's directory with the functions that the processes of its server have, and their targets.
+
+A shell reads it: without importing the application it knows which tasks wait for code that is not there, and the target
+of a task by its name. It is only a note. Without it, or with an old one, no task is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+_LOG = logging.getLogger("heliograph.tasks")
+
+FUNCTIONS = "functions"
+
+
+def write(directory: str, targets: Mapping[str, str]) -> None:
+    """Replace the note if it says something else. A failure is logged."""
+    if read(directory) == targets:
+        return
+    path = os.path.join(directory, FUNCTIONS)
+    draft = f"{path}.new{os.getpid()}"
+    try:
+        with open(draft, "w", encoding="utf-8", opener=_private) as file:
+            json.dump(dict(targets), file)
+        os.replace(draft, path)
+    except OSError as error:
+        _LOG.warning("Cannot note the functions of tasks in %s: %s", path, error.strerror)
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+
+
+def read(directory: str) -> Mapping[str, str] | None:
+    """Return the functions with their targets. None: nobody has noted them, or the note cannot be read."""
+    try:
+        with open(os.path.join(directory, FUNCTIONS), encoding="utf-8") as file:
+            found: dict[str, Any] = dict(json.load(file))
+    except (OSError, TypeError, ValueError):
+        return None
+    return {name: str(target) for name, target in found.items()}
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
