@@ -281,3 +281,19 @@ class TaskNotFinished(UwsgiconfException, TimeoutError):
         super().__init__(f"task {task_id} has not finished within {timeout:g} s. Wait longer, or look at its status.")
         self.task_id = task_id
         self.timeout = timeout
+
+
+class ProcessEnded(UwsgiconfException, RuntimeError):
+    """The process that ran a task ended. It is not raised: the errors of a task name it."""
+
+
+class TimeLimitExceeded(UwsgiconfException, TimeoutError):
+    """An attempt of a task took longer than its `time_limit`. It is not raised: the errors of a task name it."""
+
+
+class TaskCancelled(UwsgiconfException, RuntimeError):
+    """A task was cancelled before it began. It is not raised: the errors of Django's tasks name it."""
+
+
+class TaskExpired(UwsgiconfException, TimeoutError):
+    """The time in which a task had to begin had passed. It is not raised: the errors of Django's tasks name it."""

@@ -47,7 +47,8 @@ def register(definition: TaskDefinition) -> None:
     before = dict(TASKS.definitions)
     TASKS.add(definition)
     try:
-        _wake_for(engines.current(), definition.options.target)
+        for target in definition.targets:
+            _wake_for(engines.current(), target)
     except BaseException:
         TASKS.replace_all(before)
         raise

@@ -14,7 +14,7 @@ from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.tasks.context import RUNNING, TaskContext
 from heliograph.tasks.hosting import now
-from heliograph.tasks.outcomes import encode_error, encode_value, error_of, traceback_text
+from heliograph.tasks.outcomes import encode_error, error_of, traceback_text
 from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.retrying import failure, options_with
 from heliograph.tasks.time_limits import TimeLimits
@@ -39,6 +39,7 @@ class Attempt:
         self._options = options_with(options, claim.overrides) if claim.overrides else options
         self._pid = os.getpid()
         self._ending = threading.Lock() if self._options.time_limit else None
+        self._error: BaseException | None = None
 
     def run(self, call: Call) -> None:
         """Run the function, and note how it ended.
@@ -56,12 +57,15 @@ class Attempt:
             raise
         if os.getpid() == self._pid:  # else this is a process that the function forked, and that returned from it
             self._finish(outcome)
+            self._definition.ended(self._claim, outcome, self._error)
+            self._error = None  # its traceback refers to this object
 
     def _outcome_of_call(self, call: Call) -> Outcome:
         try:
             args, kwargs = self._definition.codec.decode(self._claim.arguments)
         except TaskArgumentError as error:
             _LOG.error("Task %s failed: %s", self, error)
+            self._error = error
             return Outcome(TaskStatus.FAILED, error=encode_error(error))
         try:
             value = self._value_of_call(call, args, kwargs)
@@ -70,6 +74,7 @@ class Attempt:
         except BaseException as error:
             if os.getpid() != self._pid:
                 raise
+            self._error = error
             text = traceback_text(error)
             return self._failure(encode_error(error, text), text, error)
         return self._outcome_of_value(value)
@@ -87,8 +92,9 @@ class Attempt:
 
     def _outcome_of_value(self, value: object) -> Outcome:
         try:
-            outcome = Outcome(TaskStatus.SUCCESSFUL, value=encode_value(value))
-        except TaskArgumentError as error:
+            outcome = Outcome(TaskStatus.SUCCESSFUL, value=self._definition.encode_value(value))
+        except (TypeError, ValueError) as error:
+            self._error = error
             _LOG.error("Task %s failed after it had returned, so it is not repeated: %s", self, error)
             return Outcome(TaskStatus.FAILED, error=encode_error(error))
         if _LOG.isEnabledFor(logging.DEBUG):

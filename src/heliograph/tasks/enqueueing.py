@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,9 +33,18 @@ class Order:
 
 
 def enqueue(
-    definition: TaskDefinition, order: Order, calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]]
+    definition: TaskDefinition,
+    order: Order,
+    calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+    announce: Callable[[TaskResult], object] = lambda _: None,
 ) -> list[TaskResult]:
     """Store one task for each call, all or none, and wake the processes that may run them.
+
+    Args:
+        definition: The function.
+        order: The options of these tasks.
+        calls: The arguments of each call.
+        announce: It is called with each new task after it was stored, before a process is woken.
 
     Raises:
         TaskArgumentError: An argument cannot be kept.
@@ -49,9 +58,14 @@ def enqueue(
     new = [_new(definition, order, args, kwargs, time) for args, kwargs in calls]
     tasks = store()
     stored = tasks.enqueue(new, time)
-    if new:
-        wake(options.target, new[0].run_after if new[0].run_after > time else 0)
-    results = [_result(task, known, time) for task, known in zip(new, stored, strict=True)]
+    try:
+        results = [_result(task, known, time) for task, known in zip(new, stored, strict=True)]
+        for result, known in zip(results, stored, strict=True):
+            if known.is_new:
+                announce(result)
+    finally:
+        if new:
+            wake(options.target, new[0].run_after if new[0].run_after > time else 0)
     if _LOG.isEnabledFor(logging.DEBUG):
         _LOG.debug("Enqueued %s: %s", definition.name, ", ".join(result.id for result in results))
     return results

@@ -11,10 +11,11 @@ from typing import Any
 
 from heliograph._core.signals.handlers import describe, is_coroutine_function, is_generator_function
 from heliograph._core.tasks.options import TaskOptions
-from heliograph._core.tasks.values import TaskLimits
+from heliograph._core.tasks.values import Claim, Outcome, TaskLimits
 from heliograph.exceptions import InvalidTask
 from heliograph.tasks.codec import ArgumentCodec
 from heliograph.tasks.context import TaskContext, takes_context
+from heliograph.tasks.outcomes import encode_value
 
 MAX_NAME_LENGTH = 250
 
@@ -45,9 +46,21 @@ class TaskDefinition:
         """The limits that the store enforces."""
         return TaskLimits(self.options.limit, self.options.rate)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets with which the task may be enqueued, that of its options first."""
+        return (self.options.target,)
+
     def call(self, context: TaskContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         """Call the function, with the context if it takes one."""
         return self.func(context, *args, **kwargs) if self.takes_context else self.func(*args, **kwargs)
+
+    def encode_value(self, value: object) -> bytes:
+        """Return a return value as JSON. Raises: TypeError, ValueError: it has no JSON, or is too large."""
+        return encode_value(value)
+
+    def ended(self, claim: Claim, outcome: Outcome, error: BaseException | None) -> None:
+        """Do what is to be done after an attempt. Its outcome was noted before. It must not raise."""
 
 
 class TaskRegistry:
@@ -83,7 +96,7 @@ class TaskRegistry:
     @property
     def targets(self) -> tuple[str, ...]:
         """The targets of all tasks, in the order of their declaration."""
-        return tuple(dict.fromkeys(definition.options.target for definition in self.definitions.values()))
+        return tuple(dict.fromkeys(target for known in self.definitions.values() for target in known.targets))
 
     def replace_all(self, definitions: Mapping[str, TaskDefinition]) -> None:
         """Have exactly these tasks."""

@@ -55,6 +55,11 @@ class TaskResult:
         return self._id
 
     @property
+    def row(self) -> TaskRow:
+        """The task as the store has it."""
+        return self._row
+
+    @property
     def _row(self) -> TaskRow:
         if not isinstance(self._known, TaskRow):
             self._known = self._known()

@@ -37,7 +37,10 @@ class Retry(Exception):
 
 
 class Overrides(msgspec.Struct, omit_defaults=True):
-    """The options of a function that one task has changed, in seconds."""
+    """The options of a function that one task has changed, in seconds.
+
+    The JSON may have other keys, for example what Django's tasks add.
+    """
 
     retries: int | None = None
     backoff: float | None = None
@@ -46,6 +49,15 @@ class Overrides(msgspec.Struct, omit_defaults=True):
 
 
 _OVERRIDES = msgspec.json.Decoder(Overrides)
+
+
+def changed_options(options: TaskOptions, changed: TaskOptions) -> dict[str, float]:
+    """Return the options that a task keeps because they differ from those of its function."""
+    return {
+        name: value
+        for name in Overrides.__struct_fields__
+        if (value := getattr(changed, name)) != getattr(options, name) and value is not None
+    }
 
 
 def options_with(options: TaskOptions, overrides: bytes) -> TaskOptions:

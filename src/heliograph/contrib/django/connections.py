@@ -11,6 +11,18 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 from heliograph._core.signals.handlers import is_coroutine_function
+from heliograph.runtime.signals import wrap_handlers
+
+
+_MANAGED: list[bool] = []
+"""Not empty: handlers that are registered from now on are wrapped."""
+
+
+def manage_connections() -> None:
+    """Manage the connections of all handlers and tasks that are registered from now on. Further calls do nothing."""
+    if not _MANAGED:
+        _MANAGED.append(True)
+        wrap_handlers(with_fresh_connections)
 
 
 def with_fresh_connections(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,63 @@
+"""Arguments and return values of Django's tasks: the types of JSON only, whatever the annotations say."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, cast
+
+from heliograph.contrib.django.task_api import normalize_json
+from heliograph.tasks.codec import ArgumentCodec
+from heliograph.tasks.outcomes import encode_value
+from heliograph.tasks.sizes import DEFAULT_MAX_BYTES
+
+
+class JsonCodec(ArgumentCodec):
+    """Converts the arguments of one function as Django does, and checks that they come back from JSON unchanged."""
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int = DEFAULT_MAX_BYTES) -> bytes:
+        """Return the arguments as JSON.
+
+        Raises:
+            TypeError: The function does not take them, or one of them cannot be kept.
+            ValueError: Bytes are no UTF-8.
+        """
+        positional, named = plain(normalize_json(args)), plain(normalize_json(kwargs))
+        return super().encode(tuple(positional), named, limit)
+
+    def _type(self, parameter: inspect.Parameter) -> Any:  # noqa: ARG002 - Django does not look at annotations
+        return Any
+
+
+def encode_return_value(value: object) -> bytes:
+    """Return a return value as JSON. Raises: TypeError, ValueError: it has no JSON, or is too large."""
+    return encode_value(plain(normalize_json(value)))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as it comes back from JSON. Members of enums become numbers or text, keys become text.
+
+    Raises:
+        TypeError: Two keys of a dictionary have the same text, or a key has none.
+    """
+    if isinstance(value, dict):
+        return _plain_dict(cast("dict[Any, Any]", value))
+    if isinstance(value, list):
+        return [plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return value
+
+
+def _plain_dict(value: dict[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(key, bool) or not isinstance(key, str | int):
+            raise TypeError(f"Unsupported type of a key: {key!r:.80} ({type(key).__name__}). Use text.")
+        text = str.__str__(key) if isinstance(key, str) else str(int(key))
+        if text in found:
+            raise TypeError(f"Unsupported keys: two have the text {text!r:.80} in JSON. Use text.")
+        found[text] = plain(item)
+    return found

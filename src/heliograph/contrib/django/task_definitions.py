@@ -1,0 +1,167 @@
+"""The functions of Django's tasks, in the registry of all tasks of this process."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from heliograph._core.tasks.options import TaskOptions
+from heliograph._core.tasks.values import Claim, Outcome, TaskRow, TaskStatus
+from heliograph.contrib.django import task_api
+from heliograph.contrib.django.task_arguments import JsonCodec, encode_return_value
+from heliograph.contrib.django.task_results import change, error_of, kept_of, local, result_of, task_of, unknown_task
+from heliograph.exceptions import InvalidTask
+from heliograph.runtime.task_hosting import register
+from heliograph.tasks.context import TaskContext
+from heliograph.tasks.hosting import now, store
+from heliograph.tasks.registry import TASKS, TaskDefinition, define
+
+_LOG = logging.getLogger("heliograph.tasks")
+
+
+@dataclass(frozen=True, eq=False)
+class DjangoDefinition(TaskDefinition):
+    """A function that is a task of Django. Its attempts send Django's signals."""
+
+    task: task_api.Task = field(kw_only=True)
+    """The task as it was declared."""
+
+    queue_targets: tuple[str, ...] = ()
+    """The targets of all queues, since `using(queue_name=...)` may choose any."""
+
+    running: dict[str, task_api.TaskResult] = field(default_factory=dict[str, task_api.TaskResult])
+    """Id -> the result that a running attempt shows to its function."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.options.target, *self.queue_targets)))
+
+    def call(self, context: TaskContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        result = self._begin(context)
+        call = self._async_call if self.is_async else self._call
+        return call(result, self._arguments(result, args), kwargs)
+
+    def encode_value(self, value: object) -> bytes:
+        return encode_return_value(value)
+
+    def ended(self, claim: Claim, outcome: Outcome, error: BaseException | None) -> None:
+        result = self.running.pop(claim.id, None)
+        if outcome.status is TaskStatus.READY:
+            return
+        try:
+            result = result or self._stored_result(claim.id)
+            _complete(result, outcome)
+            _send_finished(result, error)
+        except Exception:
+            _LOG.exception("Cannot tell Django about the end of task %s (%s)", claim.name, claim.id)
+
+    def _call(self, result: task_api.TaskResult, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        task_api.task_started.send_robust(sender_of(result), task_result=result)
+        return self.func(*args, **kwargs)
+
+    async def _async_call(self, result: task_api.TaskResult, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        await task_api.task_started.asend_robust(sender_of(result), task_result=result)
+        return await self.func(*args, **kwargs)
+
+    def _arguments(self, result: task_api.TaskResult, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (task_api.TaskContext(task_result=result), *args) if self.takes_context else args
+
+    def _begin(self, context: TaskContext) -> task_api.TaskResult:
+        result = self.running[context.id] = self._stored_result(context.id)
+        change(result, status=task_api.TaskResultStatus.RUNNING)
+        return result
+
+    def _stored_result(self, task_id: str) -> task_api.TaskResult:
+        row = store().get(task_id)
+        if row is None or (kept := kept_of(row)) is None:
+            raise LookupError(f"task not found: {task_id}")
+        return result_of(row, task_of(row, kept, self.task))
+
+
+def declare(task: task_api.Task, options: TaskOptions, queue_targets: Callable[[], tuple[str, ...]]) -> TaskDefinition:
+    """Return the definition of the function of a task. The first task of a function registers it.
+
+    Raises:
+        InvalidTask: The function cannot be a task, or is a task of heliograph already.
+        TargetError: The server does not have a target.
+        RegistrationError: This process cannot register for the other processes.
+    """
+    found = define(task.func, None, options)
+    known = TASKS.definitions.get(found.name)
+    if isinstance(known, DjangoDefinition) and known.func is task.func:
+        return known
+    if known is not None and not isinstance(known, DjangoDefinition):
+        raise InvalidTask(f"duplicate task: {found.name} is a task of heliograph already. Use one of the decorators.")
+    codec = JsonCodec(task.func, found.name, takes_context=task.takes_context)
+    definition = DjangoDefinition(
+        found.name,
+        task.func,
+        options,
+        task.takes_context,
+        codec,
+        found.unfindable,
+        task=task,
+        queue_targets=queue_targets(),
+    )
+    register(definition)
+    return definition
+
+
+def result_of_row(row: TaskRow, kind: type[task_api.Task]) -> task_api.TaskResult | None:
+    """Return a row as Django's result, None if it is not a task of Django. `kind` is the class for unknown functions."""
+    kept = kept_of(row)
+    if kept is None:
+        return None
+    definition = _definition_of(row.name)
+    base = unknown_task(row.name, kind) if definition is None else definition.task
+    return result_of(row, task_of(row, kept, base))
+
+
+def sender_of(result: task_api.TaskResult) -> type[task_api.BaseTaskBackend]:
+    """Return the sender of the signals about a task: the class of its backend."""
+    return type(task_api.task_backends[result.backend])
+
+
+def _definition_of(name: str) -> DjangoDefinition | None:
+    found = TASKS.definitions.get(name)
+    if found is None:
+        try:
+            importlib.import_module(name.partition(":")[0])
+        except Exception:  # noqa: BLE001 - the code may have no such module any longer, or it needs another process
+            return None
+        found = TASKS.definitions.get(name)
+    return found if isinstance(found, DjangoDefinition) else None
+
+
+def _complete(result: task_api.TaskResult, outcome: Outcome) -> None:
+    """Bring a result to the end of its attempt."""
+    if result.is_finished:
+        return
+    succeeded = outcome.status is TaskStatus.SUCCESSFUL
+    if outcome.error is not None:
+        result.errors.append(error_of(outcome.error))
+    change(
+        result,
+        finished_at=local(now()),
+        status=task_api.TaskResultStatus.SUCCESSFUL if succeeded else task_api.TaskResultStatus.FAILED,
+    )
+    if succeeded:
+        change(result, _return_value=None if outcome.value is None else msgspec.json.decode(outcome.value))
+
+
+def _send_finished(result: task_api.TaskResult, error: BaseException | None) -> None:
+    """Send the signal. Receivers find the exception in `sys.exc_info()`."""
+    if error is None:
+        task_api.task_finished.send_robust(sender_of(result), task_result=result)
+        return
+    frames = error.__traceback__
+    try:
+        raise error
+    except BaseException:  # noqa: BLE001 - the attempt has dealt with it
+        error.__traceback__ = frames  # without the frame of this function
+        task_api.task_finished.send_robust(sender_of(result), task_result=result)
