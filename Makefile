@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Tests that wait leave the processors to others, so one process more than a small machine has processors.
 PARALLEL := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest check reference format dist bench chaos soak clean
+.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest check reference format dist bench chaos chaos-tasks soak clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ bench: .venv/ready  ## measure heliograph and its peers, and write benchmarks/re
 
 chaos: .venv/ready  ## send 200,000 signals while receivers are killed and the server reloads
 	$(BIN)/python -m chaos
+
+chaos-tasks: .venv/ready  ## enqueue 100,000 tasks while processes are killed, the master is restarted, the disk is full
+	$(BIN)/python -m chaos --tasks
 
 soak: .venv/ready  ## run ten minutes under load and compare resource use over time
 	$(BIN)/python -m chaos.soak

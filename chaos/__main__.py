@@ -5,6 +5,8 @@ Receivers also send, so senders are killed as well. In the meantime the surround
 with gunicorn the master only. The master and the fork server are not killed. A process is killed
 only when it is older than a second, because the master delays the replacement of younger ones. The exit code is 0 if
 the heliograph server passed all checks. uWSGI is run for comparison, and its losses do not count as failures.
+
+With `--tasks` it enqueues tasks instead, and kills the master and the fork server, too. See `chaos.tasks`.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ from typing import Any
 
 from .checks import Line, lines, table
 from .faults import FaultPlan, Progress, inject_faults, wait_until_stable
+from .report import Report
 from .resources import Usage, usage
 from .server import ENGINES, TIMEOUT, Server, ServerExited
+from .tasks.command import add_options, run_tasks
+from .tasks.volume import enter_namespace
 from .workload import SENDERS
 
 MAX_GROWTH = 1024
@@ -36,26 +41,6 @@ LOAD_BEFORE_STOP = 0.5
 """Seconds of load before the server is stopped with signals in its queues."""
 
 
-class Report:
-    """Print progress and checks, and keep the failed checks."""
-
-    def __init__(self) -> None:
-        self.failed: list[str] = []
-        self._printed_at = 0.0
-
-    def progress(self, progress: Progress) -> None:
-        """Print a line every five seconds."""
-        if time.monotonic() - self._printed_at >= 5:
-            self._printed_at = time.monotonic()
-            print(f"  {progress.sent} signals, {_faults(progress)}", flush=True)
-
-    def check(self, what: str, *, passed: bool) -> None:
-        """Print a check and its result."""
-        print(f"  {'ok    ' if passed else 'FAILED'}  {what}")
-        if not passed:
-            self.failed.append(what)
-
-
 def run(engine: str, plan: FaultPlan, report: Report) -> None:
     """Run the plan on one engine."""
     note = "" if engine != "uwsgi" else " (for comparison, losses are not failures)"
@@ -63,7 +48,9 @@ def run(engine: str, plan: FaultPlan, report: Report) -> None:
     with tempfile.TemporaryDirectory(prefix="heliograph-chaos-") as directory:
         with Server(engine, Path(directory), plan.rate / len(SENDERS)) as server:
             start = time.monotonic()
-            progress = inject_faults(server, plan, report.progress)
+            progress = inject_faults(
+                server, plan, lambda progress: report.progress(f"{progress.sent} signals, {_faults(progress)}")
+            )
             seconds = time.monotonic() - start
             wait_until_stable(server, TIMEOUT)
             state = _wait_until_idle(server)
@@ -160,7 +147,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="number of kills (default: 200)")
     parser.add_argument("--reloads", type=int, default=5, metavar="N", help="number of reloads (default: 5)")
     parser.add_argument(
-        "--seconds", type=float, default=180.0, metavar="S", help="time limit per engine (default: 180)"
+        "--seconds", type=float, metavar="S", help="time limit per engine (default: 180, for tasks 900)"
     )
     parser.add_argument(
         *("--surroundings",),
@@ -169,10 +156,14 @@ def main() -> int:
         metavar="N",
         help="number of limits, full disks and the like, not on uWSGI (default: 40)",
     )
+    add_options(parser)
     options = parser.parse_args()
-    _give_up_root()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = FaultPlan(options.signals, options.kills, options.reloads, options.seconds, options.surroundings)
+    if options.tasks is not None:
+        enter_namespace()
+        return run_tasks(options)
+    _give_up_root()
+    plan = FaultPlan(options.signals, options.kills, options.reloads, options.seconds or 180.0, options.surroundings)
     report = Report()
     try:
         for engine in ENGINES if options.engine == "all" else (options.engine,):

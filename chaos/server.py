@@ -17,7 +17,7 @@ from .history import History, ProcessRecord
 from .resources import session
 from .workload import CLOSE, DIRECTORY, FARMS, HISTORY, MULES, PROCESSES, RATE, STOP, WORKERS
 
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 _NAME = "chaos"
 _LOCAL = ("--engine", "local", "--name", _NAME, "--graceful-timeout", "10")
 _GUNICORN = ("gunicorn", "-w", str(WORKERS), "-b", "127.0.0.1:0", "--no-control-socket", "chaos.app")
@@ -39,30 +39,48 @@ class ServerExited(Exception):
 class Server:
     """A server in its own session. The end of the block kills it."""
 
+    application = "chaos.app"
+    """The module that the server loads."""
+
     def __init__(self, engine: str, directory: Path, rate: float) -> None:
         """Set up the server. `rate` is the number of signals per second of each sender."""
         self.engine = engine
         self.history = History(directory / HISTORY)
-        self._directory = directory
+        self.directory = directory
         self._log = directory / "server.log"
-        self._env = {**os.environ, DIRECTORY: str(directory), RATE: str(rate), "XDG_RUNTIME_DIR": str(directory)}
+        self._rate = rate
         self._process: subprocess.Popen[bytes]
 
-    def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "heliograph", "run", "chaos.app"]
-        command += ["--workers", str(WORKERS), "--mules", str(MULES), "--spooler", str(self._directory / "spool")]
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the server."""
+        variables = {DIRECTORY: str(self.directory), RATE: str(self._rate), "XDG_RUNTIME_DIR": str(self.directory)}
+        return {**os.environ, **variables}
+
+    @property
+    def spool(self) -> Path:
+        """The directory of the spooler."""
+        return self.directory / "spool"
+
+    def launch(self) -> None:
+        """Start the server. Its log goes on if it has run before."""
+        command = [sys.executable, "-m", "heliograph", "run", self.application]
+        command += ["--workers", str(WORKERS), "--mules", str(MULES), "--spooler", str(self.spool)]
         for name, mules in FARMS.items():
             command += ["--farm", f"{name}={','.join(map(str, mules))}"]
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, *_OPTIONS[self.engine]],
-                cwd=_ROOT,
-                env=self._env,
+                cwd=ROOT,
+                env=self.environment,
                 preexec_fn=_close_stdin,  # noqa: PLW1509 - this process has one thread
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def __enter__(self) -> Self:
+        self.launch()
         try:
             self.wait_until_all_loaded_after(0)
         except BaseException:
@@ -142,22 +160,22 @@ class Server:
 
     def stop_senders(self) -> None:
         """Make the senders pause."""
-        (self._directory / STOP).touch()
+        (self.directory / STOP).touch()
 
     def resume_senders(self) -> None:
         """Make the senders go on."""
-        (self._directory / STOP).unlink(missing_ok=True)
+        (self.directory / STOP).unlink(missing_ok=True)
 
     def close_descriptors(self) -> None:
         """Make one mule, or the spooler, close all of its descriptors after a handler."""
-        (self._directory / CLOSE).touch()
+        (self.directory / CLOSE).touch()
 
     def state(self) -> dict[str, Any] | None:
         """Return what `heliograph signals --json` prints, or None on uWSGI, which has no such command."""
         if self.engine == "uwsgi":
             return None
         command = [sys.executable, "-m", "heliograph", "signals", "--json", "--name", _NAME]
-        done = subprocess.run(command, env=self._env, capture_output=True, check=True, timeout=TIMEOUT)  # noqa: S603
+        done = subprocess.run(command, env=self.environment, capture_output=True, check=True, timeout=TIMEOUT)  # noqa: S603
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
