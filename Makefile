@@ -9,7 +9,7 @@ PARALLEL := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: .venv/ready  ## send a signal to every kind of target on the heliograph server, and show the receivers
+demo: .venv/ready  ## send signals to every kind of target on the heliograph server, and run tasks through a kill -9 of it
 	$(BIN)/python -m examples.demo --engine local
 
 demo-uwsgi: .venv/ready  ## run the same demo on real uWSGI

@@ -19,6 +19,8 @@ class Outcome:
 
     def __init__(self) -> None:
         self._ready: set[str] = set()
+        self.port = 0
+        """Port at which worker 1 serves requests. 0: not yet."""
         self.handled: dict[int, list[str]] = defaultdict(list)
         self.problems: list[str] = []
 
@@ -30,13 +32,20 @@ class Outcome:
             self.handled[int(num)].append(process)
         elif word == "ready":
             self._ready.add(rest)
+        elif word == "listening":
+            self.port = int(rest)
         else:
             self.problems.append(text)
 
     @property
     def ready(self) -> bool:
-        """True if every process has started and worker 1 accepts commands."""
-        return self._ready >= {*WORKERS, *MULES, SPOOLER, "to send"}
+        """True if every process has started, and worker 1 accepts commands and requests."""
+        return bool(self.port) and self._ready >= {*WORKERS, *MULES, SPOOLER, "to send"}
+
+    def forget_processes(self) -> None:
+        """Note that the server was killed."""
+        self._ready.clear()
+        self.port = 0
 
     def complete(self) -> bool:
         """Return True if no more reports are expected."""

@@ -1,4 +1,4 @@
-"""Start the server of the demo with `heliograph run`, and stop it with SIGTERM."""
+"""Start the server of the demo with `heliograph run`, kill it, and stop it with SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .cases import FARM
 
 _ROOT = Path(__file__).parents[2]
 _HELIOGRAPH = (sys.executable, "-m", "heliograph")
+SPOOL = "spool"
+"""Name of the directory with the tasks."""
 _STOP_TIMEOUT = 20.0
 """Seconds to wait for the server to exit."""
 
@@ -27,21 +29,31 @@ class Server:
     def __init__(self, engine: str, directory: Path) -> None:
         self.socket = directory / "uwsgi.sock"
         self._log = directory / "server.log"
-        command = [*_HELIOGRAPH, "run", "examples.demo.app:application", "--engine", engine]
-        command += ["--workers", "2", "--mules", "2", "--farm", f"{FARM}=1,2"]
-        command += ["--spooler", str(directory / "spool"), "--socket", str(self.socket)]
-        with self._log.open("wb") as log:
+        self._command = [*_HELIOGRAPH, "run", "examples.demo.app:application", "--engine", engine]
+        self._command += ["--workers", "2", "--mules", "2", "--farm", f"{FARM}=1,2"]
+        self._command += ["--spooler", str(directory / SPOOL), "--socket", str(self.socket)]
+        self._environment = {**os.environ, DIRECTORY: str(directory)}
+        self.start()
+
+    def start(self) -> None:
+        """Start the server."""
+        with self._log.open("ab") as log:
             # In its own session, Ctrl-C does not reach the server, so the demo stops it. If the server does not exit,
             # the demo kills its process group.
             self.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                command,
+                self._command,
                 cwd=_ROOT,
-                env={**os.environ, DIRECTORY: str(directory)},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def kill(self) -> None:
+        """Kill all processes of the server, the master included, with SIGKILL."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +67,7 @@ class Server:
         try:
             return self.process.wait(_STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.kill()
             return self.process.wait()
 
     def log(self) -> str:

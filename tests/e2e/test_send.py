@@ -133,11 +133,14 @@ def test_a_silent_server_is_exit_code_two_after_the_timeout(tmp_path):
     assert "no answer within 0.1 s" in done.stderr
 
 
-@pytest.mark.needs("uwsgi")
-def test_the_demo_reaches_every_target():
-    """T1-T7: `python -m examples.demo` sends a signal to each target, and the expected process handles it."""
+@pytest.mark.parametrize("engine", ["local", pytest.param("uwsgi", marks=pytest.mark.needs("uwsgi"))])
+def test_the_demo_reaches_every_target_and_loses_no_task(engine):
+    """T1-T7: `python -m examples.demo` sends a signal to each target, and the expected process handles it.
+
+    Its four tasks succeed: at once, at the third attempt, two seconds later, and after a kill of the whole server.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "examples.demo", "--engine", "uwsgi"],
+        [sys.executable, "-m", "examples.demo", "--engine", engine],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -145,7 +148,15 @@ def test_the_demo_reaches_every_target():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "18 of 18 signals were handled by the expected process (engine: uwsgi)" in done.stdout
+    assert f"18 of 18 signals were handled by the expected process (engine: {engine})" in done.stdout
+    assert "4 of 4 tasks ran as expected" in done.stdout
+    table = done.stdout.partition("task ")[2]
+    assert [line.split()[0] for line in table.splitlines() if line.endswith("  ok")] == [
+        "confirm",
+        "charge",
+        "remind",
+        "pack",
+    ]
 
 
 def _read(pipe) -> bytes:
