@@ -151,7 +151,7 @@ def test_a_process_of_an_unknown_wsgi_server_joins_at_its_first_request(server):
     eventually("the port", lambda: listens(port))
     assert not [process for process in server.pids() if process.startswith("worker")]
     eventually("both processes have answered", ask_until_both_have_answered)
-    server.await_log("Ready: worker1, worker2")
+    server.await_log("Server ready: worker1, worker2")
     server.send(1)
     heard = server.expect(2, "refreshed")
     assert {event.pid for event in heard} == {event.pid for event in server.events("asked")}
@@ -166,7 +166,7 @@ def test_an_async_handler_finishes_before_its_loop_stops(server, app):
     """After SIGTERM the process takes no further signals and finishes the running handler."""
     server.write(ASYNC_TASKS)
     launch(server, ASGI, "uvicorn", "--port", str(free_port()), f"web:{app}")
-    server.await_log("Ready: worker1")
+    server.await_log("Server ready: worker1")
     server.send(1)
     started = server.expect(1, "started")
     os.kill(started[0].pid, signal.SIGTERM)
@@ -195,7 +195,7 @@ def test_a_web_server_on_trio_serves(server, app, alone):
         assert server.end() == 0
         return
     launch(server, TRIO_APP, *command)
-    server.await_log("Ready: worker1")
+    server.await_log("Server ready: worker1")
     assert httpx.get(f"http://127.0.0.1:{port}/").text == "trio"
     server.send(1)
     server.send(2)
@@ -253,7 +253,7 @@ def test_the_gunicorn_hook_joins_for_an_application_without_heliograph(server):
         "from heliograph.contrib.gunicorn import post_worker_init\nworkers = 2\n"
     )
     launch(server, PLAIN_APP, "gunicorn", "-b", f"127.0.0.1:{free_port()}", "web", workers="2")
-    server.await_log("Ready: worker1, worker2")
+    server.await_log("Server ready: worker1, worker2")
     server.send(1)
     assert {event.by for event in server.expect(2, "refreshed")} == {"worker1", "worker2"}
     assert server.end() == 0
@@ -263,7 +263,7 @@ def test_a_process_that_leaves_does_not_take_the_next_worker_number(server):
     """Eight threads that join become one worker. A process that leaves before it got a number stops asking for one."""
     server.write(TASKS)
     launch(server, JOINING, sys.executable, "web.py")
-    server.await_log("Ready: worker1")
+    server.await_log("Server ready: worker1")
     server.expect(2, "serves-in-1")
     worker = server.pids()["worker1"]
     server.release("leave")

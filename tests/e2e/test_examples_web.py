@@ -35,7 +35,7 @@ class Pages:
         self.server = server
         words = [word.replace("PORT", str(self.port)) for word in command]
         server.process = server.popen(sys.executable, *words)
-        server.await_log("Ready: worker1, worker2, mule1")
+        server.await_log("Server ready: worker1, worker2, mule1")
 
     def connect(self, method, path):
         """Return a connection and the response. The body is not read yet."""

@@ -124,7 +124,7 @@ def test_a_directory_with_any_name_works(tmp_path, name, locale, runtime):
         lines = []
         for line in server.stderr:
             lines.append(line)
-            if "Ready" in line:
+            if "Server ready" in line:
                 break
         else:
             raise AssertionError("".join(lines))

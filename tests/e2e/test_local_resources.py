@@ -113,7 +113,7 @@ def plain_server(server, prefix):
     server.process = server.popen(
         *(*prefix, sys.executable, "-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1"),
     )
-    server.await_log("Ready: ")
+    server.await_log("Server ready: ")
     return server, limit
 
 
@@ -166,7 +166,7 @@ def test_queues_that_are_smaller_than_intended_are_logged(server, prefix):
     server.write(CODE)
     command = ("-m", "heliograph", "run", "tasks", "--name", server.name, "--mules", "1")
     server.process = server.popen(*prefix, sys.executable, "-c", USES_PAGES, *command)
-    server.await_log("Ready: ")
+    server.await_log("Server ready: ")
     assert "signals instead of 65536: the pages for pipes of the user are used up (limit: /proc/sys/fs/" in server.log
     assert server.end() == 0
 

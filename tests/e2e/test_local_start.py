@@ -65,7 +65,7 @@ def test_all_processes_end_if_the_master_is_killed(server):
     assert (server.directory / "remote.sock").is_socket()
     (server.directory / "gate").touch()
     server.launch("--mules", "1", "--socket", "remote.sock", "--allow-remote", "1")
-    server.await_log("Ready: ", 2)
+    server.await_log("Server ready: ", 2)
     server.send(1)
     server.expect(2, "started")
     assert server.end() == 0
@@ -139,7 +139,7 @@ def test_serve_does_what_the_command_does(server):
     (server.directory / "program.py").write_text(PROGRAM)
     server.process = server.popen(sys.executable, "program.py")
     for number in (1, 2):
-        server.await_log("Ready: worker1, worker2, mule1, mule2, spooler1 of tasks", number)
+        server.await_log("Server ready: worker1, worker2, mule1, mule2, spooler1 of tasks", number)
         server.send(1)
         server.expect(number, "done")
         assert server.command("reload").returncode == 0

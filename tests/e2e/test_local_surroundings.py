@@ -163,7 +163,7 @@ def test_a_reload_runs_the_release_that_the_link_names(server, tmp_path, monkeyp
     monkeypatch.setenv("PWD", str(current))
     server.directory = current
     server.launch()
-    server.await_log("Ready: ")
+    server.await_log("Server ready: ")
     current.unlink()
     current.symlink_to("release2")
     (tmp_path / "release1" / "log").rename(tmp_path / "release2" / "log")
@@ -184,7 +184,7 @@ def test_a_fork_server_has_the_options_of_its_interpreter(server):
     )
     flags = ("-P", "-O", "-X", "int_max_str_digits=0", "-W", "error::UserWarning")
     server.process = server.popen(sys.executable, *flags, "-m", "heliograph", "run", "tasks", "--name", server.name)
-    server.await_log("Ready: ")
+    server.await_log("Server ready: ")
     assert (server.directory / "flags").read_text() == "1 {'int_max_str_digits': '0'} ['error::UserWarning']"
     assert server.end() == 0
 

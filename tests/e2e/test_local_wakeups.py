@@ -218,7 +218,7 @@ def test_two_servers_cannot_have_one_directory(server):
     os.kill(server.master(), signal.SIGKILL)
     server.wait()
     server.launch("--spooler", "spool")
-    server.await_log("Ready: ", 2)
+    server.await_log("Server ready: ", 2)
     assert server.end() == 0
 
 

@@ -47,7 +47,7 @@ def test_a_reload_into_another_layout_is_refused(installation, server, edit, dif
     assert server.pids() == pids
     assert server.end() == 0
     server.launch("--socket", server.remote_socket, "--allow-remote", "1", "--mules", "1", *mode)
-    server.await_log("Ready: ", 2)
+    server.await_log("Server ready: ", 2)
     server.send(1)
     server.expect(1, "new")
     assert server.end() == 0

@@ -16,7 +16,7 @@ def log_progress(dispatcher: Dispatcher, settings: ServerSettings) -> None:
 
     def log_ready(_: actions.Ready) -> None:
         present = dispatcher.supervisor.present_processes
-        _LOG.info("Ready: %s of %s (name %s)", ", ".join(map(str, present)), settings.app, settings.name)
+        _LOG.info("Server ready: %s of %s (name %s)", ", ".join(map(str, present)), settings.app, settings.name)
 
     complete = "Reload complete (generation %d, %.1f s)"
     dispatcher.on(actions.Log, lambda action: _LOG.log(action.level, "%s", action.text))

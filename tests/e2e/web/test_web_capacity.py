@@ -149,5 +149,5 @@ def test_the_server_runs_in_a_program_with_a_pair(server, tmp_path):
     )
     server.write('@Signal(1).register_handler("workers")\ndef each(): record("each")\n')
     server.process = server.popen(sys.executable, "main.py")
-    server.await_log("Ready: worker1, worker2 of tasks")
+    server.await_log("Server ready: worker1, worker2 of tasks")
     assert server.end() == 0

@@ -85,7 +85,7 @@ class Site:
 def test_a_reload_does_not_wait_for_a_request(server):
     """With the WSGI middleware a process joins at its first request, and its successor will do so too."""
     site = Site(server, FLASK + MIDDLEWARE)
-    server.await_log("Ready: worker1, mule1")
+    server.await_log("Server ready: worker1, mule1")
     server.send(1)
     server.expect(1, "handled")
     site.reload()
@@ -156,7 +156,7 @@ def test_a_web_server_serves_on_the_socket_of_systemd(server, command):
     (server.directory / "activate.py").write_text(ACTIVATED)
     options = ("--name", server.name, "--mules", "1", "--socket", server.remote_socket, "--allow-remote", "1")
     server.process = server.popen(sys.executable, "activate.py", "run", "tasks", *options, "--", *command)
-    server.await_log("Ready: worker1, mule1")
+    server.await_log("Server ready: worker1, mule1")
     url = f"http://127.0.0.1:{(server.directory / 'port').read_text().strip()}/"
     pid = httpx.get(url, timeout=20).text
     assert pid == str(server.pids()["worker1"])
@@ -177,7 +177,7 @@ def test_a_script_finds_the_python_of_the_environment(server, monkeypatch):
     script.write_text(f"#!/bin/sh\nexec python -m gunicorn -b 127.0.0.1:{free_port()} web:app\n")
     script.chmod(0o755)
     server.launch("--mules", "1", "--socket", server.remote_socket, "--allow-remote", "1", "--", str(script))
-    server.await_log("Ready: worker1")
+    server.await_log("Server ready: worker1")
     server.send(1)
     server.expect(1, "handled")
     assert server.end() == 0

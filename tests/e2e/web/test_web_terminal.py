@@ -104,7 +104,7 @@ def terminal(tmp_path, monkeypatch):
     terminal = Terminal(tmp_path, "-c", SHELL, *server)
     terminal.port = port
     try:
-        terminal.expect(b"Ready: ")
+        terminal.expect(b"Server ready: ")
         yield terminal
     finally:
         with contextlib.suppress(ProcessLookupError):
