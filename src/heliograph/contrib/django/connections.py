@@ -13,7 +13,6 @@ from django.db import close_old_connections
 from heliograph._core.signals.handlers import is_coroutine_function
 from heliograph.runtime.signals import wrap_handlers
 
-
 _MANAGED: list[bool] = []
 """Not empty: handlers that are registered from now on are wrapped."""
 

@@ -21,11 +21,11 @@ _NO_OPTIONS: Mapping[str, Any] = {}
 class Settings:
     """OPTIONS of a backend: options of all tasks, and of those of a queue or function.
 
-        "OPTIONS": {
-            "retries": 3,
-            "queues": {"reports": {"target": "mule2"}},
-            "tasks": {"shop.tasks.send_mail": {"retries": 5, "backoff": 10}},
-        }
+    "OPTIONS": {
+        "retries": 3,
+        "queues": {"reports": {"target": "mule2"}},
+        "tasks": {"shop.tasks.send_mail": {"retries": 5, "backoff": 10}},
+    }
     """
 
     alias: str
