@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Tests that wait leave the processors to others, so one process more than a small machine has processors.
 PARALLEL := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest check reference format dist bench chaos chaos-tasks soak clean
+.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest test-django check reference format dist bench chaos chaos-tasks soak clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ test-pythons:  ## run the tests on each of python3.11 to python3.15 that is inst
 
 test-oldest:  ## run the web server tests on the oldest supported web servers and frameworks
 	PYTHON=$(PYTHON) .ci/oldest
+
+test-django: .venv/ready  ## run Django's own tests of task backends with heliograph's, on Django 6.0 and 6.1
+	$(BIN)/pytest -m django_suite -s tests/django_suite
 
 check: .venv/ready  ## check style, types and the import contract
 	$(BIN)/ruff check

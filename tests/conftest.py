@@ -20,6 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker of `make quick`. pytest-xdist registers its own, if it is installed."""
     config.addinivalue_line("markers", "quick: run by make quick. All unit tests and the inline engine have it.")
     config.addinivalue_line("markers", "needs(*names): skip the test if a service is missing. In CI it fails.")
+    config.addinivalue_line(
+        "markers", "django_suite: run by make test-django only. It downloads two versions of Django."
+    )
     config.addinivalue_line("markers", "early: starts first in a parallel run, because it waits for a long time.")
     if not config.pluginmanager.hasplugin("xdist"):
         config.addinivalue_line("markers", "xdist_group(name): run the tests of a group in one process.")
@@ -47,8 +50,10 @@ def require_fixture():
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put tests that share a server or a module in one group. Start with the tests that wait for a long time."""
+    if config.option.markexpr != "django_suite":
+        items[:] = [item for item in items if item.get_closest_marker("django_suite") is None]
     for item in items:
         group = _group(item)
         if group:

@@ -24,6 +24,10 @@
     ├── TaskArgumentError      TypeError       an argument that a task cannot have
     ├── TaskNotFound           LookupError     no task has this id
     ├── TaskNotFinished        TimeoutError    a task has not finished in time
+    ├── ProcessEnded           RuntimeError    in the errors of a task: its process ended
+    ├── TimeLimitExceeded      TimeoutError    in the errors of a task: an attempt took too long
+    ├── TaskCancelled          RuntimeError    in the errors of a task of Django: it was cancelled
+    ├── TaskExpired            TimeoutError    in the errors of a task of Django: it began too late
     └── ConfigError            ValueError      invalid settings of a server
 
 An exception leaves the state as it was. There are three cases that differ:

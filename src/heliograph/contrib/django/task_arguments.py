@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from heliograph.contrib.django.task_api import normalize_json
 from heliograph.tasks.codec import ArgumentCodec
@@ -40,10 +40,11 @@ def plain(value: Any) -> Any:
     Raises:
         TypeError: Two keys of a dictionary have the same text, or a key has none.
     """
+    parts: Any = value
     if isinstance(value, dict):
-        return _plain_dict(cast("dict[Any, Any]", value))
+        return _plain_dict(parts)
     if isinstance(value, list):
-        return [plain(item) for item in cast("list[Any]", value)]
+        return [plain(item) for item in parts]
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 from collections.abc import Callable
@@ -9,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import close_old_connections
 
+from heliograph import engines
 from heliograph._core.tasks.options import TaskOptions
 from heliograph._core.tasks.values import Claim, Outcome, TaskRow, TaskStatus
 from heliograph.contrib.django import task_api
@@ -41,10 +45,22 @@ class DjangoDefinition(TaskDefinition):
     def targets(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((self.options.target, *self.queue_targets)))
 
+    is_coroutine_function: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "is_coroutine_function", self.is_async)
+        object.__setattr__(self, "is_async", False)  # call() is none
+
     def call(self, context: TaskContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         result = self._begin(context)
-        call = self._async_call if self.is_async else self._call
-        return call(result, self._arguments(result, args), kwargs)
+        args = self._arguments(result, args)
+        if not self.is_coroutine_function:
+            task_api.task_started.send_robust(sender_of(result), task_result=result)
+            return self.func(*args, **kwargs)
+        # In a test, this thread may be the one in which asgiref runs synchronous code for an event loop.
+        call = async_to_sync(self._async_call) if _runs_here() else self._async_call
+        return call(result, args, kwargs)
 
     def encode_value(self, value: object) -> bytes:
         return encode_return_value(value)
@@ -57,14 +73,11 @@ class DjangoDefinition(TaskDefinition):
             result = result or self._stored_result(claim.id)
             _complete(result, outcome)
             _send_finished(result, error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the attempt has ended, and the process goes on
             _LOG.exception("Cannot tell Django about the end of task %s (%s)", claim.name, claim.id)
 
-    def _call(self, result: task_api.TaskResult, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        task_api.task_started.send_robust(sender_of(result), task_result=result)
-        return self.func(*args, **kwargs)
-
     async def _async_call(self, result: task_api.TaskResult, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        await sync_to_async(close_old_connections)()  # in the thread in which Django's async methods use connections
         await task_api.task_started.asend_robust(sender_of(result), task_result=result)
         return await self.func(*args, **kwargs)
 
@@ -113,7 +126,7 @@ def declare(task: task_api.Task, options: TaskOptions, queue_targets: Callable[[
 
 
 def result_of_row(row: TaskRow, kind: type[task_api.Task]) -> task_api.TaskResult | None:
-    """Return a row as Django's result, None if it is not a task of Django. `kind` is the class for unknown functions."""
+    """Return a row as Django's result, None if it is not a task of Django. `kind`: the class for unknown functions."""
     kept = kept_of(row)
     if kept is None:
         return None
@@ -136,6 +149,17 @@ def _definition_of(name: str) -> DjangoDefinition | None:
             return None
         found = TASKS.definitions.get(name)
     return found if isinstance(found, DjangoDefinition) else None
+
+
+def _runs_here() -> bool:
+    """Return True if an inline engine runs the task, in a thread without an event loop."""
+    if engines.current().name != "inline":
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _complete(result: task_api.TaskResult, outcome: Outcome) -> None:
@@ -161,7 +185,7 @@ def _send_finished(result: task_api.TaskResult, error: BaseException | None) -> 
         return
     frames = error.__traceback__
     try:
-        raise error
+        raise error  # noqa: TRY301 - it becomes the current exception
     except BaseException:  # noqa: BLE001 - the attempt has dealt with it
         error.__traceback__ = frames  # without the frame of this function
         task_api.task_finished.send_robust(sender_of(result), task_result=result)

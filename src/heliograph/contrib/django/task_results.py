@@ -48,8 +48,8 @@ def overrides_of(task: task_api.Task, changed: Mapping[str, Any]) -> bytes:
 
 def kept_of(row: TaskRow) -> dict[str, Any] | None:
     """Return Django's part of a row. None: it is not a task of Django."""
-    kept = msgspec.json.decode(row.overrides).get(_KEY) if row.overrides else None
-    return kept if isinstance(kept, dict) else None
+    kept: dict[str, Any] | None = msgspec.json.decode(row.overrides).get(_KEY) if row.overrides else None
+    return kept
 
 
 def task_of(row: TaskRow, kept: Mapping[str, Any], base: task_api.Task) -> task_api.Task:

@@ -62,7 +62,7 @@ class Backend(task_api.BaseTaskBackend):
         self._order(task)
 
     def enqueue(self, task: task_api.Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> task_api.TaskResult:
-        """Store a task. When this method has returned, it will run, whether a transaction of the database is open or not.
+        """Store a task. When this method has returned, it will run. A transaction of the database changes nothing.
 
         Raises:
             InvalidTask: The task is invalid, or other processes would not find its function.
@@ -120,8 +120,9 @@ def _check_types(task: task_api.Task) -> None:
         raise task_api.InvalidTask(f"priority must be a whole number, not {task.priority!r:.80}.") from None
     if isinstance(task.priority, str):
         raise task_api.InvalidTask(f"priority must be a whole number, not {task.priority!r:.80}.")
-    if task.run_after is not None and not isinstance(task.run_after, datetime):
-        raise task_api.InvalidTask(f"run_after must be an aware datetime, not {task.run_after!r:.80}.")
+    run_after: Any = task.run_after
+    if run_after is not None and not isinstance(run_after, datetime):
+        raise task_api.InvalidTask(f"run_after must be an aware datetime, not {run_after!r:.80}.")
 
 
 def _instant(run_after: datetime | None) -> datetime | None:

@@ -1,0 +1,4 @@
+class LazySettings:
+    USE_TZ: bool
+
+settings: LazySettings
