@@ -68,6 +68,13 @@ def wrap_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -
     _WRAPPERS.append(wrapper)
 
 
+def wrap_registered_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Wrap every handler that is registered from now on, and those that are registered already."""
+    wrap_handlers(wrapper)
+    for num, call in HANDLERS.items():
+        HANDLERS[num] = wrapper(call)
+
+
 def wrapped_call(func: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
     """Return a function that runs within all wrappers of handlers. `is_async`: the function returns an awaitable."""
 

@@ -28,6 +28,11 @@ def _call(definition: TaskDefinition, context: TaskContext, args: tuple[Any, ...
     return result if result is None else async_handlers.value_of(result)
 
 
+def forget_calls() -> None:
+    """Wrap the functions of tasks again at their next attempt, since a wrapper was added."""
+    _CALLS.clear()
+
+
 RUNNER = Runner(_call)
 """Runs the tasks of this process."""
 
