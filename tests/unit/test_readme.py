@@ -48,8 +48,9 @@ def glossary_terms():
     return re.findall(r"^### (.+)$", GLOSSARY.read_text(), re.MULTILINE)
 
 
-def first_example():
-    found = re.search(r"^`shop\.py`:\n\n```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+def example(start=r"`shop\.py`:"):
+    """The code after a line: that of the first example, or that of another section."""
+    found = re.search(rf"^{start}\n\n```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -115,7 +116,7 @@ def test_the_first_example_runs(heliograph_engine, capsys):
     """A request sends two signals: one handler runs in every worker, the other in the mule. The timer fires too."""
     pytest.importorskip("flask")
     module = {"__name__": "shop"}
-    exec(compile(first_example(), "shop.py", "exec"), module)
+    exec(compile(example(), "shop.py", "exec"), module)
     with heliograph_engine.as_process("worker2"):
         assert module["app"].test_client().post("/prices").status_code == 202
     heliograph_engine.clock.sleep(60)
@@ -128,6 +129,13 @@ def test_the_first_example_runs(heliograph_engine, capsys):
     ]
 
 
+def test_the_example_of_a_task_runs(heliograph_engine):
+    module = {"__name__": "shop"}
+    exec(compile(example("## Tasks"), "shop.py", "exec"), module)
+    assert [row.name for row in heliograph_engine.enqueued] == ["shop:send_mail"]
+    assert module["result"].wait(timeout=5).return_value == "Hello to a@example.org"
+
+
 def test_the_first_example_is_short():
     """About 20 lines of code."""
-    assert len([line for line in first_example().splitlines() if line.strip()]) <= 22
+    assert len([line for line in example().splitlines() if line.strip()]) <= 22
