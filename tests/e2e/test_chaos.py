@@ -28,7 +28,7 @@ def test_no_signal_is_lost_while_processes_are_killed(engine):
 
 
 def test_no_task_is_lost_and_none_runs_again_without_a_kill():
-    """J1, J2, J3, J18: 1,000 tasks, 10 kills, 2 restarts, a reload, a full disk, a process that is stopped for 2 seconds.
+    """J1, J2, J3, J18: 1,000 tasks, 10 kills, 2 restarts, a reload, a full disk, a process stopped for 2 seconds.
 
     Each process that enqueues finds its locks in `/proc/locks`.
     """
