@@ -44,7 +44,7 @@ def restore(file: str | None) -> None:
     if file is None and not directory.is_dir():
         raise CommandError(f"no tasks are stored in {directory}. Pass --name or --spooler.")
     with errors_of_store(), elapsed_time("Restoring the tasks"):
-        make_directory(str(directory), allow_any_filesystem=True)
+        make_directory(str(directory), allow_any=True)
         count = restore_store(str(directory), file)
         _give_to_owner(directory)
     click.echo(f"Restored {count} tasks in {directory}. The files before have names that end with .old", err=True)
