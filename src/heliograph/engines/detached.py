@@ -100,6 +100,9 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
     def workers(self) -> tuple[Mapping[str, Any], ...]:
         return ()
 
+    def spooler_pids(self) -> tuple[int, ...]:
+        return ()
+
     def opt(self) -> Mapping[str, Any]:
         return {}
 

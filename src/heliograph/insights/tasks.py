@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from heliograph._core.tasks.times import moment
-from heliograph._core.tasks.values import TaskRow, TaskStatus
+from heliograph._core.tasks.values import MESSAGE, TaskRow, TaskStatus
 from heliograph.interfaces.store import TaskStore
 
 PAUSED, UNKNOWN, LATER = "paused", "unknown function", "its time"
@@ -55,7 +55,7 @@ class StoreView:
         return dict(sorted(unknown.items()))
 
     def _is_unknown(self, name: str) -> bool:
-        return self._functions is not None and name not in self._functions
+        return self._functions is not None and name not in self._functions and name != MESSAGE
 
     def waits_for(self, row: TaskRow) -> str | None:
         """Return the reason for which a waiting task is not run now. None: there is none."""

@@ -220,6 +220,10 @@ class Processes(Protocol):
         """Return a description of each worker, with at least `id` and `pid`."""
         ...
 
+    def spooler_pids(self) -> tuple[int, ...]:
+        """Return the process ids of the spoolers that run."""
+        ...
+
     def opt(self) -> Mapping[str, Any]:
         """Return the configuration of the server: option -> text, True, or a list of those."""
         ...

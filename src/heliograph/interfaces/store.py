@@ -64,6 +64,11 @@ class TaskOwner(Protocol):
 class TaskStore(Protocol):
     """Tasks as rows."""
 
+    @property
+    def directory(self) -> str | None:
+        """The directory of the files of the store. None: it has none."""
+        ...
+
     def enqueue(self, tasks: Sequence[NewTask], now: int) -> list[Stored]:
         """Store tasks, all or none, and return the answer for each in the same order.
 

@@ -1,13 +1,24 @@
-"""Mules and farms of mules, as targets and to identify this process."""
+"""Mules and farms of mules: as targets, to identify this process, to send messages and to offload calls.
+
+A call of an offloaded function is a task of that mule or farm: once it was stored it runs, whatever is killed. A
+message waits in the store until `get_message` takes it.
+"""
 
 from __future__ import annotations
 
-from typing import Self
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, Self
 
 from heliograph import engines
 from heliograph._core.signals.targets import parse
 from heliograph.exceptions import SignalTypeError, TargetError
 from heliograph.interfaces import Processes
+
+_P = ParamSpec("_P")
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""Bytes of the longest message that `get_message` takes by default: every one that can be sent."""
 
 
 class Mule:
@@ -60,6 +71,44 @@ class Mule:
         number = cls.get_current_id()
         return cls(number) if number else None
 
+    def offload(self, *, allow_pickle: bool = False) -> Callable[[Callable[_P, object]], Callable[_P, bool]]:
+        """Decorator: run calls of the function in this mule. See `mule_offload`."""
+        return mule_offload(self, allow_pickle=allow_pickle)
+
+    def send(self, message: str | bytes) -> bool:
+        """Send a message to this mule. It waits until the mule calls `get_message`. Return True.
+
+        Raises:
+            TargetError: The server does not have the mule.
+            SignalTypeError: The message is neither text nor bytes.
+            TaskArgumentError: The message is too large, or no text in UTF-8.
+            NoEngine, ServerNotReady, StoreError: See `Task.enqueue`.
+        """
+        return _send(f"mule{self.id}", message)
+
+    @classmethod
+    def get_message(
+        cls, *, signals: bool = True, farms: bool = False, buffer_size: int = MAX_MESSAGE_BYTES, timeout: float = -1
+    ) -> str:
+        """Take the next message to the mule that this process is. Wait for it.
+
+        Call it in a thread, since a mule that waits in its main thread takes neither signals nor tasks.
+
+        Args:
+            signals: Ignored. The main thread of the mule takes signals.
+            farms: Also take messages to the farms of this mule.
+            buffer_size: Bytes of the longest message to take.
+            timeout: Seconds to wait. -1: no limit. If there was no message in time, return an empty text.
+
+        Raises:
+            TargetError: This process is no mule.
+            TaskArgumentError: The message is longer than `buffer_size`. It stays in the store.
+            StoreError: The store cannot be read.
+        """
+        del signals
+        number = _mule_number()
+        return _receive([f"mule{number}", *(_farms_of(number) if farms else ())], buffer_size, timeout)
+
 
 class Farm:
     """A named farm of mules.
@@ -108,3 +157,90 @@ class Farm:
         """True if this process is a mule of the farm."""
         server: Processes = engines.current()
         return server.in_farm(self.name)
+
+    def offload(self, *, allow_pickle: bool = False) -> Callable[[Callable[_P, object]], Callable[_P, bool]]:
+        """Decorator: run calls of the function in a mule of this farm. See `mule_offload`."""
+        return mule_offload(self, allow_pickle=allow_pickle)
+
+    def send(self, message: str | bytes) -> bool:
+        """Send a message to this farm. One of its mules takes it by `get_message`. See `Mule.send`."""
+        return _send(f"farm_{self.name}", message)
+
+    @classmethod
+    def get_message(cls) -> str:
+        """Take the next message to a farm of the mule that this process is. Wait for it. See `Mule.get_message`."""
+        number = _mule_number()
+        return _receive(_farms_of(number), MAX_MESSAGE_BYTES, -1)
+
+
+TypeMuleFarm = int | str | Mule | Farm
+"""A mule or its number, a farm or its name."""
+
+
+def mule_offload(
+    mule_or_farm: TypeMuleFarm | None = None, *, allow_pickle: bool = False
+) -> Callable[[Callable[_P, object]], Callable[_P, bool]]:
+    """Decorator: run calls of the function in a mule. A call stores a task and returns True.
+
+    Args:
+        mule_or_farm: A mule or its number, a farm or its name. Default: mule 1.
+        allow_pickle: Pickle the arguments, so that they may have any type. Otherwise they have types of JSON, and those
+            that the annotations of the function say. A pickle runs code of whoever can write to the store.
+
+    Raises:
+        TargetError: The server does not have the mule or farm.
+        InvalidTask: The function cannot be a task.
+        RegistrationError: This process cannot register for the other processes.
+    """
+    target = _target(mule_or_farm)
+
+    def decorate(func: Callable[_P, object]) -> Callable[_P, bool]:
+        from heliograph.runtime.task_calls import enqueue_call, task_of_calls  # noqa: PLC0415 - it needs msgspec
+
+        task = task_of_calls(func, allow_pickle=allow_pickle, conclude=_no_value, target=target)
+
+        @functools.wraps(func)
+        def offloaded(*args: _P.args, **kwargs: _P.kwargs) -> bool:
+            enqueue_call(task, args, kwargs, allow_pickle=allow_pickle)
+            return True
+
+        return offloaded
+
+    return decorate
+
+
+def _target(mule_or_farm: Any) -> str:
+    found = mule_or_farm or 1
+    if isinstance(found, str):
+        found = Farm(found)
+    elif not isinstance(found, Mule | Farm):
+        found = Mule(found)
+    return f"farm_{found.name}" if isinstance(found, Farm) else f"mule{found.id}"
+
+
+def _no_value(_result: object) -> None:
+    """Keep no value: nobody can ask for it."""
+
+
+def _mule_number() -> int:
+    number = Mule.get_current_id()
+    if not number:
+        raise TargetError(str(engines.current().identity), "only a mule gets messages")
+    return number
+
+
+def _farms_of(number: int) -> list[str]:
+    return [f"farm_{farm.name}" for farm in Farm.get_farms() if Mule(number) in farm.mules]
+
+
+def _send(target: str, message: str | bytes) -> bool:
+    from heliograph.runtime.messages import send  # noqa: PLC0415 - it needs msgspec
+
+    send(target, message)
+    return True
+
+
+def _receive(targets: list[str], longest: int, timeout: float) -> str:
+    from heliograph.runtime.messages import receive  # noqa: PLC0415 - it needs msgspec
+
+    return receive(targets, longest, timeout) or ""

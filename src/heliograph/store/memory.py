@@ -33,6 +33,11 @@ class MemoryStore:
         self._paused: dict[str, Paused] = {}
         self._functions: Mapping[str, str] | None = None
 
+    @property
+    def directory(self) -> None:
+        """None: the store has no files."""
+        return None
+
     def enqueue(self, tasks: Sequence[NewTask], now: int) -> list[Stored]:
         """Store tasks, all or none."""
         for task in tasks:

@@ -60,6 +60,11 @@ class SqliteStore:
         self.database = Database(directory, sync=sync, timeout=timeout)
         self._uptime = uptime
 
+    @property
+    def directory(self) -> str:
+        """The directory of the files of the store."""
+        return self.database.directory
+
     def enqueue(self, tasks: Sequence[NewTask], now: int) -> list[Stored]:
         """Store tasks, all or none."""
         return enqueueing.enqueue(self.database, tasks, now)
@@ -118,6 +123,7 @@ class SqliteStore:
 
     def note_functions(self, targets: Mapping[str, str]) -> None:
         """Note the functions that processes have, with their targets."""
+        self.database.ready()
         function_notes.write(self.database.directory, targets)
 
     def functions(self) -> Mapping[str, str] | None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
 from heliograph.cli import main
 from heliograph.cli.tables import duration, size
+from heliograph.exceptions import StoreError
 from heliograph.store.sqlite import SqliteStore
 from heliograph.tasks.registry import TASKS
 
@@ -430,6 +431,18 @@ def test_a_module_that_ends_the_process_does_not_end_the_command(spool, tmp_path
     (tmp_path / "broken_application.py").write_text("raise SystemExit(3)")
     done = invoke("enqueue", "broken_application:f")
     assert (done.exit_code, "cannot import broken_application: SystemExit: 3" in done.stderr) == (0, True)
+
+
+def test_enqueue_makes_no_store_on_a_file_system_that_cannot_lock(spool, monkeypatch):
+    monkeypatch.setattr("heliograph.ipc.store_directory.check_filesystem", refuse_nfs)
+    done = invoke("enqueue", "a:b", "--unchecked")
+    assert (done.exit_code, "NFS" in done.stderr) == (2, True)
+    assert not (spool / "tasks.db").exists()
+
+
+def refuse_nfs(path, *, allow_any):
+    if not allow_any:
+        raise StoreError(f"cannot keep tasks on NFS: {path}. Use a local directory.", path)
 
 
 def test_enqueue_with_a_key_that_is_held_prints_the_id_of_the_holder(store, application):

@@ -551,8 +551,8 @@ def test_mule_is_in_its_farms(engine: InlineEngine) -> None:
 
 
 def test_server_facts_are_simulated(engine: InlineEngine) -> None:
-    """No master, no options, and workers with numbers."""
-    assert (engine.masterpid(), dict(engine.opt()), engine.version()) == (0, {}, "inline")
+    """No master, a directory of the spooler, and workers with numbers."""
+    assert (engine.masterpid(), dict(engine.opt()), engine.version()) == (0, {"spooler": "spooler"}, "inline")
     assert [worker["id"] for worker in engine.workers()] == [1, 2]
     assert engine.topology is SERVER
 

@@ -788,3 +788,12 @@ def test_many_tasks_get_ids_in_order(scene):
 def test_a_store_has_no_faults(scene):
     scene.enqueue()
     assert scene.store.check() == []
+
+
+def test_the_functions_that_were_noted_last_are_kept(scene):
+    """Each process notes those of its application. A new version has others."""
+    assert scene.store.functions() is None
+    scene.store.note_functions({NAME: "mule", "shop:old": "farm_x"})
+    assert scene.store.functions() == {NAME: "mule", "shop:old": "farm_x"}
+    scene.store.note_functions({NAME: "spooler"})
+    assert scene.store.functions() == {NAME: "spooler"}

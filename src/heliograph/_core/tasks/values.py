@@ -17,6 +17,9 @@ MICROSECONDS = 1_000_000
 MAX_DEATHS = 3
 """Number of processes in a row that a task may kill. Then it is dead."""
 
+MESSAGE = "heliograph.runtime.mules:message"
+"""Name of the rows that are messages to a mule or farm. No function runs them: `get_message()` takes them."""
+
 
 class TaskStatus(StrEnum):
     """The status of a task. The first four are those of Django's tasks."""

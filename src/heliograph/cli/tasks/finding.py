@@ -21,8 +21,15 @@ from heliograph.cli.errors import CommandError
 from heliograph.exceptions import ConfigError, StoreError
 from heliograph.insights import read_state
 from heliograph.ipc.instance import find_control_socket
-from heliograph.ipc.state_directory import SPOOLER_ENV, find_store, state_directory, store_directory
-from heliograph.ipc.store_directory import DATABASE, IDENTITY, running_server
+from heliograph.ipc.state_directory import (
+    ANY_FILESYSTEM_ENV,
+    SPOOLER_ENV,
+    SYNC_ENV,
+    find_store,
+    state_directory,
+    store_directory,
+)
+from heliograph.ipc.store_directory import DATABASE, IDENTITY, make_directory, running_server
 
 if TYPE_CHECKING:
     from heliograph.store.sqlite import SqliteStore
@@ -151,6 +158,8 @@ def open_store(*, create: bool = False) -> Generator[OpenStore]:
     if not create and not has_store(directory):
         raise CommandError(_missing(directory))
     with using(directory) as found:
+        if not has_store(directory):
+            make_directory(str(directory), allow_any=bool(os.environ.get(ANY_FILESYSTEM_ENV)))
         yield found
 
 
@@ -160,7 +169,7 @@ def using(directory: Path) -> Generator[OpenStore]:
     from heliograph.engines.detached import DetachedEngine  # noqa: PLC0415 - other commands do not need it
     from heliograph.store.sqlite import SqliteStore, uptime  # noqa: PLC0415 - it imports sqlite3
 
-    sync = os.environ.get("HELIOGRAPH_TASK_SYNC", "disk") == "disk"
+    sync = os.environ.get(SYNC_ENV, "disk") == "disk"
     store = SqliteStore(str(directory), sync=sync, uptime=uptime)
     with errors_of_store(), engines.using(DetachedEngine(directory=directory)):
         try:

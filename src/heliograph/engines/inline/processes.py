@@ -68,8 +68,11 @@ class SimulatedProcesses:
     def workers(self) -> tuple[Mapping[str, Any], ...]:
         return tuple({"id": number, "pid": 0} for number in range(1, self._topology.workers + 1))
 
+    def spooler_pids(self) -> tuple[int, ...]:
+        return ()
+
     def opt(self) -> Mapping[str, Any]:
-        return {}
+        return {"spooler": "spooler"} if self._topology.spoolers else {}
 
     def version(self) -> str:
         return "inline"

@@ -52,6 +52,10 @@ class LocalProcess(NoWebServer):
         workers = [process for process in self._topology.processes() if process.role == "worker"]
         return tuple({"id": process.number, "pid": self._slot_of(process).pid} for process in workers)
 
+    def spooler_pids(self) -> tuple[int, ...]:
+        spoolers = (process for process in self._topology.processes() if process.role == "spooler")
+        return tuple(pid for process in spoolers if (pid := self._slot_of(process).pid))
+
     def opt(self) -> Mapping[str, Any]:
         farms = [f"{farm.name}:{','.join(map(str, farm.mules))}" for farm in self._topology.farms]
         counts = {"workers": self._topology.workers, "mules": self._topology.mules}
@@ -59,6 +63,7 @@ class LocalProcess(NoWebServer):
             **{name: str(count) for name, count in counts.items()},
             "farm": farms,
             "app": self.inherited.settings.app,
+            **({"spooler": self.inherited.settings.tasks} if self._topology.spoolers else {}),
         }
 
     def version(self) -> str:

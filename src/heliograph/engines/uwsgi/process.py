@@ -69,6 +69,9 @@ class UwsgiProcess:
     def workers(self) -> tuple[Mapping[str, Any], ...]:
         return introspection.worker_records()
 
+    def spooler_pids(self) -> tuple[int, ...]:
+        return tuple(uwsgi.spooler_pids()) if hasattr(uwsgi, "spooler_pids") else ()
+
     def opt(self) -> Mapping[str, Any]:
         return introspection.options()
 
