@@ -12,7 +12,6 @@ import pytest
 from heliograph import task as heliograph_task
 from heliograph._core.tasks.values import TaskStatus
 from heliograph.exceptions import ProcessEnded, TaskCancelled, TaskExpired
-from heliograph.runtime import handlers
 from heliograph.tasks.registry import TASKS
 
 django = pytest.importorskip("django")
@@ -22,6 +21,7 @@ if django.VERSION < (6, 0):
 PACKAGE = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
 BACKEND = "heliograph.contrib.django.tasks.Backend"
 APPS = ["heliograph.contrib.django", *([PACKAGE] if PACKAGE == "django_tasks" else [])]
+"""The apps of the programs that run in other processes."""
 
 CALLS = []
 
@@ -58,33 +58,7 @@ async def double(context, number):
     return number * 2, context.attempt
 
 
-@pytest.fixture(scope="module", autouse=True)
-def configured():
-    """Django in this process, without any effect on later tests."""
-    from django.conf import settings
-
-    if settings.configured:
-        pytest.skip("another module has configured Django")
-    settings.configure(
-        SECRET_KEY="tests-only",
-        USE_TZ=True,
-        TIME_ZONE="Asia/Tokyo",
-        INSTALLED_APPS=APPS,
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-        TASKS={"default": {"BACKEND": BACKEND}},
-    )
-    wrappers = list(handlers._WRAPPERS)
-    zone = os.environ.get("TZ")
-    django.setup()
-    yield
-    handlers._WRAPPERS[:] = wrappers
-    from heliograph.contrib.django import connections
-
-    connections._MANAGED.clear()
-    if zone is None:
-        os.environ.pop("TZ", None)
-    else:
-        os.environ["TZ"] = zone
+pytestmark = pytest.mark.usefixtures("django_project")
 
 
 @pytest.fixture

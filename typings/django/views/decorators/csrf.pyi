@@ -1,0 +1,3 @@
+from typing import Any
+
+def csrf_protect(view: Any) -> Any: ...

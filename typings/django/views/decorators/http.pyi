@@ -1,0 +1,3 @@
+from typing import Any
+
+def require_http_methods(request_method_list: list[str]) -> Any: ...
