@@ -67,6 +67,8 @@ class TaskProgress:
     stored: int = 0
     held: list[Line] = field(default_factory=list[Line])
     """The beginnings of the runs whose processes were stopped."""
+    vanished: list[str] = field(default_factory=list[str])
+    """Processes that the server did not leave alone while they were stopped."""
 
     @property
     def small_kills(self) -> int:
@@ -216,11 +218,19 @@ class TaskFaults:
         try:
             yield from _pause(self._plan.stop_seconds)
         finally:
-            os.kill(begin.pid, signal.SIGCONT)
+            self._continue(begin)
         release.touch()
-        while not any(line.what == "end" and line.task_id == begin.task_id for line in self.progress.lines):
+        while not self.progress.vanished and not any(
+            line.what == "end" and line.task_id == begin.task_id for line in self.progress.lines
+        ):
             yield
         self._spared = None
+
+    def _continue(self, begin: Line) -> None:
+        try:
+            os.kill(begin.pid, signal.SIGCONT)
+        except ProcessLookupError:
+            self.progress.vanished.append(f"process {begin.pid}, stopped in task {begin.task_id}")
 
     def _stop_holder(self) -> Line | None:
         """Stop the process that runs the task. Return the line of its beginning, or None if none runs it yet."""
