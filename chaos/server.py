@@ -52,6 +52,11 @@ class Server:
         self._process: subprocess.Popen[bytes]
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The options of the engine, and what follows them."""
+        return _OPTIONS[self.engine]
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment of the server."""
         variables = {DIRECTORY: str(self.directory), RATE: str(self._rate), "XDG_RUNTIME_DIR": str(self.directory)}
@@ -70,7 +75,7 @@ class Server:
             command += ["--farm", f"{name}={','.join(map(str, mules))}"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*command, *_OPTIONS[self.engine]],
+                [*command, *self.options],
                 cwd=ROOT,
                 env=self.environment,
                 preexec_fn=_close_stdin,  # noqa: PLW1509 - this process has one thread

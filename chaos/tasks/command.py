@@ -87,7 +87,7 @@ def run_tasks(options: argparse.Namespace) -> int:
 def _run(plan: TaskPlan, report: Report, directory: Path, volume: Volume) -> None:
     print(f"\ntasks: {plan}", flush=True)
     store = SqliteStore(str(volume.directory))
-    with TaskServer(directory, volume.directory, plan.rate) as server:
+    with TaskServer(directory, volume.directory, plan.rate, plan.stop_seconds + TIMEOUT) as server:
         faults = TaskFaults(server, volume, plan, JournalReader(directory))
         start = time.monotonic()
         progress = faults.inject(report.progress)
@@ -128,6 +128,7 @@ def _check_tasks(report: Report, progress: TaskProgress, statuses: Mapping[str, 
         for line in progress.lines
         if line.what == "begin" and line.task_id == begin.task_id and line.time > begin.time
     ]
+    _check_all(report, "stopped processes that are gone", progress.vanished)
     _check_all(report, "tasks of a stopped process that ran again", again)
     looked, lacking = unlocked(progress.lines)
     enqueuing = len({line.process for line in progress.lines if line.what == "stored"})

@@ -22,6 +22,8 @@ Steps = Generator[None]
 """A fault that takes some time. It yields while it waits, so that kills go on."""
 
 FULL_SECONDS = 1.0
+AHEAD = 0.05
+"""Part of the kills that may be done before their part of the tasks is stored."""
 MEAN_RESTART, MEAN_RELOAD = 2.0, 2.0
 """Seconds that a restart or a reload takes, about."""
 
@@ -67,6 +69,8 @@ class TaskProgress:
     stored: int = 0
     held: list[Line] = field(default_factory=list[Line])
     """The beginnings of the runs whose processes were stopped."""
+    vanished: list[str] = field(default_factory=list[str])
+    """Processes that the server did not leave alone while they were stopped."""
 
     @property
     def small_kills(self) -> int:
@@ -110,13 +114,19 @@ class TaskFaults:
         next_kill = 0.0
         while not self.complete and time.monotonic() < deadline:
             self._server.check()
-            if time.monotonic() >= next_kill and self.progress.small_kills < self._plan.kills:
+            if time.monotonic() >= next_kill and self._is_kill_due():
                 self._kill_one()
                 next_kill = time.monotonic() + random.expovariate(1 / MEAN_KILL_INTERVAL)
             self._step()
             self.read()
             report(str(self.progress))
             time.sleep(0.02)
+
+    def _is_kill_due(self) -> bool:
+        """Return True if another kill is due. A slow machine gets them later, spread over all tasks."""
+        progress, plan = self.progress, self._plan
+        part = min(1.0, progress.stored / plan.tasks + AHEAD)
+        return progress.small_kills < plan.kills * part
 
     @property
     def complete(self) -> bool:
@@ -216,11 +226,19 @@ class TaskFaults:
         try:
             yield from _pause(self._plan.stop_seconds)
         finally:
-            os.kill(begin.pid, signal.SIGCONT)
+            self._continue(begin)
         release.touch()
-        while not any(line.what == "end" and line.task_id == begin.task_id for line in self.progress.lines):
+        while not self.progress.vanished and not any(
+            line.what == "end" and line.task_id == begin.task_id for line in self.progress.lines
+        ):
             yield
         self._spared = None
+
+    def _continue(self, begin: Line) -> None:
+        try:
+            os.kill(begin.pid, signal.SIGCONT)
+        except ProcessLookupError:
+            self.progress.vanished.append(f"process {begin.pid}, stopped in task {begin.task_id}")
 
     def _stop_holder(self) -> Line | None:
         """Stop the process that runs the task. Return the line of its beginning, or None if none runs it yet."""

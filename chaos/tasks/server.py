@@ -27,10 +27,11 @@ class TaskServer(Server):
 
     application = "chaos.tasks.app"
 
-    def __init__(self, directory: Path, store: Path, rate: float) -> None:
+    def __init__(self, directory: Path, store: Path, rate: float, graceful_timeout: float) -> None:
         """Set up the server. `rate` is the number of tasks per second of all senders."""
         super().__init__("local", directory, rate)
         self._store = store
+        self._graceful_timeout = graceful_timeout
         self._rate = rate / (len(SENDERS) + CLIENTS)
         self.generation = 0
         """Number of restarts."""
@@ -40,6 +41,11 @@ class TaskServer(Server):
     def spool(self) -> Path:
         """The directory of the store."""
         return self._store
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of the engine. The death of a fork server is a reload, which must not kill a stopped process."""
+        return (*super().options, "--graceful-timeout", str(self._graceful_timeout))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -153,6 +153,19 @@ def test_a_stopped_process_keeps_its_task(server, client):
     assert (result.status, result.attempts, len(client.lines("begin"))) == (TaskStatus.SUCCESSFUL, 1, 1)
 
 
+def test_a_reload_that_kills_a_stopped_process_does_not_count_the_attempt(server, client):
+    """The process cannot note that the server ends it, so the master does. The same holds in a long call of C code."""
+    server.start(TASKS, *OPTIONS, "--graceful-timeout", "1")
+    (task_id,) = client.put("blocking", "gate")
+    for number in 1, 2, 3:
+        os.kill(client.expect(number, "begin")[-1][4], signal.SIGSTOP)
+        reload(server)
+    server.release("gate")
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts) == (TaskStatus.SUCCESSFUL, 1)
+    assert [line[1] for line in client.lines("begin")] == [1, 1, 1, 1]
+
+
 POISON = (
     TASKS
     + """

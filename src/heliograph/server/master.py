@@ -117,6 +117,7 @@ class Master:
             stack.callback(listener.stop_listening)
         stack.callback(_log_lost, queues)
         stack.callback(processes.close)
+        dispatcher.on(actions.Kill, lambda action: doorbell.note_kill(action.pid))  # before `processes` kills it
         processes.carry_out_actions(watcher.watch)
         processes.listen_to(reports)
         scheduler.listen_to(reports)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from heliograph._core.records import record
 from heliograph._core.tasks.values import Outcome, TaskStatus
+from heliograph.ipc.task_owners import INTERRUPTED
 
 MAX_BATCH = 64
 """Number of tasks in one batch, at most."""
@@ -22,9 +23,6 @@ MAX_INLINE = 192
 _HEADER = 64
 _ENTRY = 256
 _HALF = _HEADER + MAX_BATCH * _ENTRY
-PAGE_BYTES = 9 * 4096
-"""Bytes of the page of an owner: two halves and a header."""
-
 CLAIMED, BEGUN, DONE, CANCELLED = range(4)
 STATUSES: tuple[TaskStatus, ...] = tuple(TaskStatus)
 _NUMBER_OF = {status: number for number, status in enumerate(STATUSES)}
@@ -69,15 +67,15 @@ class OwnerPage:
     @property
     def is_interrupted(self) -> bool:
         """True if the server ends the process."""
-        return bool(self._memory[1])
+        return bool(self._memory[INTERRUPTED])
 
     def set_interrupted(self) -> None:
         """Note that the server ends the process."""
-        self._memory[1] = 1
+        self._memory[INTERRUPTED] = 1
 
     def clear(self) -> None:
         """Forget all entries."""
-        self._memory[1] = 0
+        self._memory[INTERRUPTED] = 0
         for half in 0, 1:
             _HEAD.pack_into(self._memory, self._start(half), 0, 0)
 

@@ -15,9 +15,8 @@ from contextlib import contextmanager
 
 from heliograph.exceptions import StoreError
 from heliograph.ipc.store_directory import lock_holder
-from heliograph.store.owner_page import PAGE_BYTES, OwnerPage
-
-MAX_OWNERS = 512
+from heliograph.ipc.task_owners import MAX_OWNERS, PAGE_BYTES
+from heliograph.store.owner_page import OwnerPage
 
 _FIRST_BEGIN_LOCK = 1 << 20
 """Offset of the bytes that owners lock for a moment while they begin a task. The file does not reach so far."""

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
+from heliograph.ipc.task_owners import note_kill
 from heliograph.store.sqlite import SqliteStore
 
 NAME = "shop:task"
@@ -190,3 +191,27 @@ def test_a_dead_server_is_known_by_its_lock_and_not_by_a_number(directory):
     assert new.begin(again, now())
     assert store.own(now()).turn(ClaimRequest("mule", now(), 16, KNOWN, "mule1 (7)")).claims == ()
     store.close()
+
+
+def begin_and_stop(store, target):
+    """Begin a task, and stop as if by SIGSTOP in the middle of it."""
+    owner = store.own(now())
+    [claim] = owner.turn(ClaimRequest(target, now(), 1, KNOWN, "mule1")).claims
+    owner.begin(claim, now())
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("target", ["first", "second"])
+def test_a_kill_that_the_server_notes_does_not_count_for_that_process_only(directory, target):
+    store = SqliteStore(directory, sync=False)
+    ids = [stored.id for stored in store.enqueue([NewTask(NAME, name) for name in ("first", "second")], now())]
+    pids = [fork(begin_and_stop, store, name) for name in ("first", "second")]
+    for pid in pids:
+        os.waitpid(pid, os.WUNTRACED)
+    note_kill(directory, pids[("first", "second").index(target)])
+    for pid in pids:
+        kill(pid)
+    store.own(now()).turn(ClaimRequest("third", now(), 1, KNOWN, "mule3"))
+    attempts = {name: store.get(task_id).attempts for name, task_id in zip(("first", "second"), ids, strict=True)}
+    assert attempts == {"first": int(target != "first"), "second": int(target != "second")}
+    assert {store.get(task_id).status for task_id in ids} == {TaskStatus.READY}

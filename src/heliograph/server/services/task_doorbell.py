@@ -5,6 +5,7 @@ The master never opens the store itself.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from heliograph.exceptions import ConfigError, StoreError
 from heliograph.ipc.doorbell import Doorbell, Ring
 from heliograph.ipc.state_directory import note_store, store_directory
 from heliograph.ipc.store_directory import ServerLock, make_directory
+from heliograph.ipc.task_owners import note_kill
 from heliograph.loop import Selector, Service
 from heliograph.settings.options import ServerSettings
 
@@ -51,6 +53,12 @@ class TaskDoorbell(Service):
         except OSError as error:
             self.close()
             _LOG.error("%s", _explain(error))
+
+    def note_kill(self, pid: int) -> None:
+        """Note that the server kills a process, so that its running task does not count that."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # no process has claimed a task yet
+                note_kill(self._directory, pid)
 
     def restart(self) -> None:
         if self._lock is not None:
