@@ -127,3 +127,53 @@ def test_a_process_that_joins_has_the_same_numbers(server):
     assert server.expect(1, "x=68")[0].by == "worker1"
     server.release("gate")
     assert server.wait() == 0
+
+
+CHANGING_NAMES = """
+for number in range(100):
+    Signal(name=f"name-GENERATION-{number}").register_handler("mule1")(lambda: record("done"))
+
+@Signal(1).register_handler("mule1")
+def old():
+    record("GENERATION")
+"""
+
+
+def test_reloads_with_other_names_do_not_use_up_the_numbers(server):
+    """The numbers of names that no process has any more are used again, and their counters begin at 0."""
+    server.start(CHANGING_NAMES.replace("GENERATION", "1"), "--mules", "1", remote=",".join(map(str, range(256))))
+    for generation in range(2, 8):
+        used = [row["num"] for row in server.state()["signals"] if row["name"]]
+        for num in used[:3]:
+            server.send(num)
+        server.expect(3 * (generation - 1), "done")
+        server.write(CHANGING_NAMES.replace("GENERATION", str(generation)))
+        done = server.command("reload")
+        assert done.returncode == 0, server.log
+        rows = [row for row in server.state()["signals"] if row["name"]]
+        assert {row["name"] for row in rows} == {f"name-{generation}-{number}" for number in range(100)}
+        assert not any(row["sent"] or row["done"] or row["queued"] for row in rows)
+    assert server.end() == 0
+
+
+def test_a_name_keeps_its_number_while_a_process_has_it(server):
+    """A process that the application started still runs the old code, and sends with the old number."""
+    code = """
+Signal(name="kept").register_handler("mule1")(lambda: record("kept"))
+
+@uwsgi.postfork_hooks.add()
+def hook():
+    if uwsgi.worker_id == 1 and not os.fork():
+        record("child")
+        block_on("end")
+        os._exit(0)
+"""
+    server.start(code, "--mules", "1")
+    server.expect(1, "child")
+    kept = numbers(server)["kept"]
+    for generation in range(2, 6):
+        server.write(CHANGING_NAMES.replace("GENERATION", str(generation)).replace("100", "50"))
+        assert server.command("reload").returncode == 0, server.log
+        assert kept not in [row["num"] for row in server.state()["signals"]]
+    server.release("end")
+    assert server.end() == 0

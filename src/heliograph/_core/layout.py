@@ -35,7 +35,7 @@ _PREFIX = struct.Struct("=8sIIQ")
 _ENTRY = struct.Struct("=24sI4xQQ")
 _MAX_NAME_BYTES = 24
 
-_LOCKS_VERSION = _PRESENT_VERSION = _PARKED_VERSION = _SENDER_ONLY_VERSION = 1
+_LOCKS_VERSION = _PRESENT_VERSION = _PARKED_VERSION = _SENDER_ONLY_VERSION = _GENERATIONS_VERSION = 1
 
 
 class IncompatibleServer(ConfigError):
@@ -147,6 +147,8 @@ def _requests(topology: Topology) -> tuple[tuple[str, int, int], ...]:
         # One byte a process and signal: 1 while a run that includes further signals of that number is about to start.
         ("parked", processes * SIGNALS, _PARKED_VERSION),
         ("names", names.NAMES_BYTES, names.FORMAT_VERSION),
+        # The first and the last generation of the code that has each name.
+        ("name_generations", 2 * SIGNALS * 8, _GENERATIONS_VERSION),
         ("present", topology.workers, _PRESENT_VERSION),
         # Record locks of the kernel: one byte for each sender-only slot, one for allocating names.
         ("locks", MAX_SENDER_ONLY + 1, _LOCKS_VERSION),

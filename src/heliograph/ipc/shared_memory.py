@@ -10,7 +10,7 @@ import fcntl
 import mmap
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Self
 
@@ -52,6 +52,7 @@ class SharedMemory:
         self.counters = Counters(part("counters"), self._first_sender_only, part("sender_only"))
         self.wakeups = WakeupWords(part("wakeups"))
         self.names = NameTable(part("names"))
+        self._name_generations = part("name_generations").cast("Q")
         self.present = part("present")
         """A byte for each worker, 1 if `workers` includes it. Only the master writes it."""
         buffers = part("in_flight")
@@ -134,19 +135,64 @@ class SharedMemory:
         """Release the slot that this process has claimed, because it now has one of its own."""
         fcntl.lockf(self.fd, fcntl.LOCK_UN, MAX_SENDER_ONLY, self._lock_offset)
 
-    def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:
+    def running_generations(self) -> set[int]:
+        """Return the generations of the code of all processes that have a counter slot.
+
+        Only the master may call it: a process that holds a sender-only slot would release its lock.
+        """
+        slots = self.counters.slots
+        own = (slots[self._order[process]] for process in self.processes)
+        sender_only = enumerate(slots[self._first_sender_only :])
+        claimed = {slot.generation for number, slot in sender_only if self._is_claimed(number)}
+        return claimed | {slot.generation for slot in own if slot.pid}
+
+    def has_uncounted(self) -> bool:
+        """Return True if there may be processes without a counter slot, because all slots were taken once."""
+        return self._claimed[0] >= MAX_SENDER_ONLY
+
+    def _is_claimed(self, number: int) -> bool:
+        """Return True if another process holds a sender-only slot."""
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._lock_offset + number)
+        except OSError:
+            return True
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, self._lock_offset + number)
+        return False
+
+    def is_name_unused(self, num: int, running: Collection[int]) -> bool:
+        """Return True if a number has a name, and no code of the generations `running` has it."""
+        if not self.names[num] or self.live[num] is not None or self.counters.total("waiters", num):
+            return False
+        first, last = self._name_generations[num], self._name_generations[SIGNALS + num]
+        return not any(first <= generation <= last for generation in running)
+
+    def free_name(self, num: int, running: Collection[int]) -> bool:
+        """Free the number of an unused name. Return False if another process allocates it, or another name."""
+        with self._lock(wait=False) as has_lock:
+            if not has_lock or not self.is_name_unused(num, running):
+                return False
+            self.names[num] = ""
+            self.wakeups.rung[num] = 0
+            for slot in self.counters.slots:
+                slot.clear(num)
+            return True
+
+    def allocate_name(self, name: str, free: Callable[[int], bool], generation: int = 0) -> int:
         """Return the number of a name. A new name gets its first candidate that is `free` and unused on the server.
 
-        It keeps that number as long as the server runs.
+        It keeps that number as long as a process runs code that has the name. `generation` is the one of the caller.
 
         Raises:
             NoSignalAvailable: if no number is left.
         """
         with self._lock():
-            num = self.names.find(name)
+            num, generations = self.names.find(name), self._name_generations
             if num is None:
                 num = first_candidate(name, lambda num: free(num) and not self._has(num))
+                generations[num] = generations[SIGNALS + num] = generation
                 self.names[num] = name
+            generations[num] = min(generations[num], generation)
+            generations[SIGNALS + num] = max(generations[SIGNALS + num], generation)
             return num
 
     def find_wakeup(self, target: str) -> int | None:
@@ -169,15 +215,19 @@ class SharedMemory:
         return bool(self.names[num]) or self.live[num] is not None or self.staged[num] is not None
 
     @contextmanager
-    def _lock(self) -> Generator[None]:
-        """Let one process at a time allocate a name, or count a slot as claimed."""
+    def _lock(self, *, wait: bool = True) -> Generator[bool]:
+        """Let one process at a time allocate a name, or count a slot as claimed. Yield False if another one does."""
         # Without it, two processes that allocate at the same moment would find the same number free. A record lock
         # belongs to the process, not to the descriptor that all of them inherited, and the kernel releases it when the
         # process is killed.
         byte = self._lock_offset + MAX_SENDER_ONLY
-        fcntl.lockf(self.fd, fcntl.LOCK_EX, 1, byte)
         try:
-            yield
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, byte)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
         finally:
             fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, byte)
 

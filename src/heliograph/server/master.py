@@ -41,6 +41,7 @@ from heliograph.server.services.uwsgi_listener import UwsgiListener
 from heliograph.server.services.verbs import Verbs
 from heliograph.server.standard_descriptors import reserve_standard_descriptors
 from heliograph.server.unix_signal_handlers import unix_handlers
+from heliograph.server.unused_names import UnusedNames
 from heliograph.settings.options import ServerSettings
 from heliograph.triggers.last_runs import LastRunStore
 
@@ -126,6 +127,7 @@ class Master:
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))
         dispatcher.observe(lambda _: changes.publish())
         dispatcher.observe(scheduler.on_event)
+        dispatcher.observe(UnusedNames(server, supervisor, queues.forget).observe)
         log_progress(dispatcher, settings)
         return dispatcher
 

@@ -61,6 +61,7 @@ def test_segments_have_the_lengths_of_their_formats() -> None:
         "routes.live": TABLE_BYTES,
         "routes.staged": TABLE_BYTES,
         "names": NAMES_BYTES,
+        "name_generations": 2 * 256 * 8,
         "wakeups": WAKEUP_BYTES,
         "present": 2,
         "sender_only": 8,
@@ -70,7 +71,7 @@ def test_segments_have_the_lengths_of_their_formats() -> None:
     assert sorted(segment.name for segment in SERVER.segments) == sorted(
         [
             *("routes.live", "routes.staged", "counters", "sender_only", "in_flight", "parked", "wakeups", "names"),
-            *("present", "locks"),
+            *("name_generations", "present", "locks"),
         ]
     )
 

@@ -178,6 +178,20 @@ def test_failure_within_a_coroutine_is_a_failure(heliograph_engine: InlineEngine
     assert failures == [CancelledError, LookupError]
 
 
+@pytest.mark.asyncio
+async def test_async_handler_runs_in_a_coroutine_test(heliograph_engine: InlineEngine) -> None:
+    """With pytest-asyncio the fixture and `send` work as in a plain test."""
+    ran: list[object] = []
+
+    @Signal(99).register_handler("mule2")
+    async def slow() -> None:
+        await asyncio.sleep(0.001)
+        ran.append(str(heliograph_engine.identity))
+
+    Signal(99).send()
+    assert ran == ["mule2"]
+
+
 class LoopEngine(InlineEngine):
     """An engine with a web server that has an event loop."""
 

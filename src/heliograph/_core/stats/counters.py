@@ -33,11 +33,11 @@ CounterName = Literal[
 ]
 COUNTERS: tuple[CounterName, ...] = get_args(CounterName)
 
-PROCESS_WORDS = ("rejected", "pid")
+PROCESS_WORDS = ("rejected", "pid", "generation")
 """The words of a process as a whole, which stand behind its counters."""
 
 _REJECTED = len(COUNTERS) * SIGNALS
-_PID = _REJECTED + 1
+_PID, _GENERATION = _REJECTED + 1, _REJECTED + 2
 _WORDS = _REJECTED + 8
 SLOT_BYTES = 8 * _WORDS
 """Bytes of one slot: whole cache lines, so that two writers do not share one."""
@@ -104,6 +104,21 @@ class ProcessCounters:
     @pid.setter
     def pid(self, pid: int) -> None:
         self._words[_PID] = pid
+
+    @property
+    def generation(self) -> int:
+        """Generation of the code that the process runs that counts here, or did last."""
+        return self._words[_GENERATION]
+
+    @generation.setter
+    def generation(self, generation: int) -> None:
+        self._words[_GENERATION] = generation
+
+    def clear(self, num: int) -> None:
+        """Forget the counts of a number whose name no process has any more."""
+        for name in COUNTERS:
+            if name != "waiters":
+                getattr(self, name)[num] = 0
 
 
 class Counters:

@@ -54,6 +54,11 @@ class Loads:
         return next((number for number, server in self._servers.items() if server.state == "loading"), 0)
 
     @property
+    def alive(self) -> frozenset[int]:
+        """Generations of the fork servers that have not exited."""
+        return frozenset(self._servers)
+
+    @property
     def newest(self) -> int:
         """The newest generation, which may be loading or have failed."""
         return self._last

@@ -48,6 +48,11 @@ class ServerState:
         return self._loads.current
 
     @property
+    def forkable_generations(self) -> frozenset[int]:
+        """Generations of the code that processes run or may be forked from, without those that joined."""
+        return self._loads.alive | self._children.forked_by | {self._loads.current, self._loads.newest}
+
+    @property
     def loading(self) -> bool:
         """True if a fork server is loading the application."""
         return bool(self._loads.loading)

@@ -64,8 +64,7 @@ class LocalEngine(LocalProcess):
         self._triggers: dict[str, Trigger] = {}
         self._broadcast: dict[int, list[Delivery]] = {}
         self._coalesced = CoalescedSignals(self.memory.parked)
-        self._slot = self._slot_of(process) if process == _LOADER else self._sender_only_slot()
-        self._sent = self._slot.sent
+        self._use(self._slot_of(process) if process == _LOADER else self._sender_only_slot())
         self._wakeups = WakeupHandlers()
         self._unknown_targets: list[str] = []
         """Targets of tasks for which the server wakes nobody."""
@@ -126,7 +125,7 @@ class LocalEngine(LocalProcess):
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)
 
     def allocate_name(self, name: str, free: Callable[[int], bool]) -> int:
-        return self.memory.allocate_name(name, free)
+        return self.memory.allocate_name(name, free, self.inherited.generation)
 
     def has_name(self, num: int) -> bool:
         return bool(self.memory.names[num])
@@ -276,8 +275,8 @@ class LocalEngine(LocalProcess):
         """Become that process, in the thread that will receive. `start` runs the hooks afterwards."""
         self._identity = process
         self._use(self._slot_of(process))
-        self.memory.free_sender_only_slot()
         self._slot.pid = os.getpid()
+        self.memory.free_sender_only_slot()  # last, so that the master always knows a slot of this process
         read = [self._own_queue(process), *(q for q in self._queues if not q.number and q.kind == process.role)]
         read += [Queue("farm", number) for number in self._topology.farms_of(process.number) if process.role == "mule"]
         shared = [queue for queue in read if self._readers(queue) != (process,)]
@@ -327,6 +326,7 @@ class LocalEngine(LocalProcess):
 
     def _use(self, slot: ProcessCounters) -> None:
         self._slot, self._sent = slot, slot.sent
+        slot.generation = self.inherited.generation
 
     def _after_fork(self) -> None:
         if self._identity != _LOADER:  # a fork server forks processes of the server

@@ -69,6 +69,11 @@ class MasterQueues:
             self._counters.skipped[num] += missing
         return True
 
+    def forget(self, num: int) -> None:
+        """Forget what is known about a number whose counters begin at 0 again."""
+        self._baseline = {known: balance for known, balance in self._baseline.items() if known[0] != num}
+        self._only_absent.discard(num)
+
     def wakeup_numbers(self) -> tuple[int, ...]:
         """Return the numbers that wake processes for their tasks."""
         return self._memory.live.wakeups()
