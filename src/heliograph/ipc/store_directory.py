@@ -9,9 +9,11 @@ import errno
 import fcntl
 import os
 import struct
+from pathlib import Path
 
 from heliograph.exceptions import StoreError
 from heliograph.ipc.filesystem import check_filesystem
+from heliograph.ipc.private_files import make_private_directory
 
 DATABASE = "tasks.db"
 OWNERS = "owners"
@@ -32,8 +34,7 @@ def make_directory(path: str, *, allow_any: bool = False) -> str | None:
         StoreError: The directory cannot be made, belongs to another user, or is on a file system that cannot lock.
     """
     try:
-        if not os.path.isdir(path):  # noqa: PTH112 - a store's paths are strings, which are cheaper
-            os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103
+        make_private_directory(Path(path))
         found = os.stat(path)  # noqa: PTH116
     except OSError as error:
         raise StoreError(

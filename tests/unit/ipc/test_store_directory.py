@@ -50,6 +50,12 @@ def test_the_directory_is_for_its_owner_only(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
+def test_parents_that_are_missing_are_private_too(tmp_path):
+    """The state directory of a user's servers is often made by the first store."""
+    make_directory(str(tmp_path / "state" / "shop.tasks"))
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot create the directory of tasks: .*/file/x"):
