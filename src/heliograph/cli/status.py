@@ -40,7 +40,7 @@ def status(as_json: bool) -> None:
     else:
         for line in [*_server_lines(server), *_task_lines(tasks, directory)]:
             click.echo(line)
-    if server is None:
+    if server is None and (tasks is None or tasks["server"] is None):
         raise Rejected("no server runs. Start one with `heliograph run APP`, or pass --name or --control.")
 
 
@@ -80,6 +80,8 @@ def _task_lines(tasks: dict[str, Any] | None, directory: Path) -> list[str]:
     if tasks["log_bytes"] > _LARGE_LOG:
         log += " (a program that reads the file keeps it from being shrunk)"
     lines = [f"tasks in {headline(tasks, tasks['directory'])}", *notes(tasks)]
+    if tasks["server"] is not None:
+        lines.append(f"run by the server {tasks['server']}")
     lines.append(f"files: {size(tasks['bytes'])}, {log}")
     lines.append(f"SQLite {tasks['sqlite']}")
     return [*lines, f"warning: {tasks['warning']}"] if tasks["warning"] else lines

@@ -297,6 +297,8 @@ def test_restore_refuses_while_a_server_runs(store, spool):
         done = invoke("tasks", "restore", "--as-it-is")
         assert (done.exit_code, "belong to a running server: 'shop'" in done.stderr) == (2, True)
         assert listed()["server"] == "shop"
+        done = invoke("status")  # of a server without a control socket, such as uWSGI
+        assert (done.exit_code, "\nrun by the server shop\n" in done.stdout) == (0, True)
         assert "No server runs" not in invoke("enqueue", "a:b", "--unchecked").stderr
     finally:
         lock_holder.communicate(b"\n")
@@ -321,6 +323,20 @@ def test_without_a_store_the_command_names_the_others_and_makes_none(spool, monk
     assert invoke("enqueue", "a:b", "--unchecked", "--name", "shop").exit_code == 0
     assert "Pass --name with one of those that are: shop" in invoke("tasks", "--name", "other").stderr
     assert listed("--name", "shop")["counts"][0]["task"] == "a:b"
+
+
+def test_what_is_no_directory_is_refused(spool, tmp_path):
+    (tmp_path / "file").touch()
+    for path in "file", "file/deeper":
+        assert f"not a directory: {tmp_path / path}" in invoke("tasks", "--spooler", path).stderr
+    assert "--spooler is empty" in invoke("tasks", "--spooler", "").stderr
+
+
+def test_a_server_is_found_by_its_control_socket_only_if_it_answers(spool):
+    done = invoke("tasks", "--control", "nothing.sock")
+    assert (done.exit_code, "no server answers at nothing.sock" in done.stderr) == (2, True)
+    done = invoke("tasks", "--name", "a/b")
+    assert (done.exit_code, "invalid --name: 'a/b'" in done.stderr) == (2, True)
 
 
 def test_a_flag_wins_over_the_variables(store, tmp_path, monkeypatch):

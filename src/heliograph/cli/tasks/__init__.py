@@ -86,7 +86,8 @@ def tasks(  # noqa: PLR0913 - one for each option
 
 
 @tasks.command(
-    help="Show all facts of tasks: arguments, attempts, processes, times, progress, return value and tracebacks."
+    help="Show all facts of tasks: arguments, attempts, processes, times, progress, return value and tracebacks.",
+    short_help="Show all facts of tasks.",
 )
 @_ids
 @store_options

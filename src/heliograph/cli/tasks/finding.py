@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import stat
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -133,6 +134,8 @@ _verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, hid
 def place() -> _Place:
     """Return the place that the options of this command name, else that of their variables."""
     given: dict[tuple[str, bool], str] = click.get_current_context().meta.get(_PLACE, {})
+    if ("spooler", True) in given and not given["spooler", True]:
+        raise CommandError("--spooler is empty: ''. Pass the directory of the tasks.")
     flags = {name: value for (name, by_flag), value in given.items() if by_flag}
     found = flags or {name: value for (name, _), value in given.items()}
     return _Place(found.get("name"), found.get("spooler"), found.get("control"))
@@ -205,6 +208,8 @@ def check_access(directory: Path) -> None:
         raise CommandError(
             f"cannot read {directory}: permission denied. {_as_owner(_owner_above(directory))}"
         ) from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise CommandError(f"not a directory: {directory}. Pass --spooler with the directory of the tasks.")
     if os.geteuid() not in {0, found.st_uid}:
         user = _user(found.st_uid)
         raise CommandError(f"cannot read the tasks in {directory}: they belong to the user {user}. {_as_owner(user)}")

@@ -21,7 +21,7 @@ WRONG_USAGE = 2
 class Command(BaseCommand):
     """Passes its arguments to `heliograph`. On the command line, this process becomes that command."""
 
-    help = "Run heliograph with this project as the application: run, signals, schedule, reload, stop, send."
+    help = "Run heliograph with this project as the application: run, signals, reload, stop, send, tasks, enqueue."
 
     def run_from_argv(self, argv: list[str]) -> NoReturn:
         # The master must not load the project, and it must get the Unix signals sent to this process.
