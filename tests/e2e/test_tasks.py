@@ -453,3 +453,33 @@ def test_a_process_that_a_task_forks_runs_no_tasks(server, client):
     assert len(client.lines("parent")) == len(client.lines("child")) == 1
     client.finish(*client.put("quick", count=20))
     assert len(client.lines()) == 20
+
+
+POOL = """
+import asyncio
+from heliograph import task, uwsgi
+
+pool = None
+
+@uwsgi.postfork_hooks.add()
+async def open_pool():
+    global pool
+    if uwsgi.worker_id == 0:
+        pool = asyncio.get_running_loop()
+
+@task(target="spooler")
+async def in_spooler():
+    record(f"spooler:{pool is asyncio.get_running_loop()}")
+
+@task(target="mule")
+async def in_mule():
+    record(f"mule:{pool is asyncio.get_running_loop()}")
+"""
+
+
+def test_pool_of_a_hook_is_on_the_event_loop_of_tasks(server, client):
+    """A coroutine function opens it after the fork, as docs/how-to/frameworks.md shows for FastAPI."""
+    server.start(POOL, "--mules", "1", "--spooler", "spool")
+    client.finish(*client.put("in_spooler", target="spooler"), *client.put("in_mule"))
+    server.expect(1, "spooler:True")
+    server.expect(1, "mule:True")

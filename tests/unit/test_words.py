@@ -13,7 +13,7 @@ from heliograph.cli import main
 ROOT = Path(__file__).parents[2]
 
 RETIRED = {
-    r"(?<!HTML )(?<!Jinja )(?<!Django )(?<!request )(?<!issue )(?<![\"'/])\btemplates?\b": "fork server",
+    r"(?<!HTML )(?<!Jinja )(?<!Django )(?<!request )(?<!issue )(?<!django\.)(?<![\"'/])\btemplates?\b": "fork server",
     r"\b(?:in|its|the|whose|each|this|of) hands?\b(?! side)|\bin-hand\b|\bin a hand\b": "in flight, in-flight buffer",
     r"(?<!user )\baccounts\b(?! for)": "counters",
     r"\bgauges?\b": "capacity",
@@ -54,7 +54,7 @@ RETIRED = {
 """Retired words, as patterns -> the word to use. A pattern has its exceptions: the alias `--mercy`, for example."""
 
 RETIRED_PARTS = {
-    r"\btemplates?\b": "fork server",
+    r"(?<!Django )\btemplates?\b": "fork server",
     r"\bin hand\b": "in flight",
     r"\baccounts\b": "counters",
     r"\bgauges?\b": "capacity",

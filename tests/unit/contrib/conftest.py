@@ -50,6 +50,21 @@ def _django():
     import django
     from django.conf import settings
 
+    pages = {
+        "TEMPLATES": [
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {
+                    "context_processors": [
+                        "django.template.context_processors.request",
+                        "django.contrib.auth.context_processors.auth",
+                        "django.contrib.messages.context_processors.messages",
+                    ]
+                },
+            }
+        ]
+    }
     settings.configure(
         SECRET_KEY="tests-only",
         USE_TZ=True,
@@ -65,19 +80,7 @@ def _django():
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",
         ],
-        TEMPLATES=[
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "APP_DIRS": True,
-                "OPTIONS": {
-                    "context_processors": [
-                        "django.template.context_processors.request",
-                        "django.contrib.auth.context_processors.auth",
-                        "django.contrib.messages.context_processors.messages",
-                    ]
-                },
-            }
-        ],
+        **pages,
         STATIC_URL="static/",
         ROOT_URLCONF="heliograph_test_urls",
         ALLOWED_HOSTS=["testserver"],
@@ -100,6 +103,7 @@ def django_project(request):
     request.getfixturevalue("_django")
     from heliograph.contrib.django import connections
 
+    handlers._WRAPPERS[:] = wrappers
     connections._MANAGED.clear()
     connections.manage_connections()
     yield

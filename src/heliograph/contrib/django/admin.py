@@ -9,7 +9,7 @@ import msgspec
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
@@ -80,7 +80,7 @@ class TaskAdmin(admin.ModelAdmin):
     def _page(
         self,
         request: HttpRequest,
-        template: str,
+        file: str,
         read: Callable[[HttpRequest], dict[str, Any]],
         context: dict[str, Any],
     ) -> HttpResponse:
@@ -90,7 +90,7 @@ class TaskAdmin(admin.ModelAdmin):
             found = {"fault": str(error)}
         allowed = {"may_change": self.has_change_permission(request), "opts": self.model._meta}  # noqa: SLF001 - public
         values = {**self.admin_site.each_context(request), **allowed, **context, **found}
-        return TemplateResponse(request, f"admin/heliograph/task/{template}", values)
+        return render(request, f"admin/heliograph/task/{file}", values)
 
     def _list(self, request: HttpRequest) -> dict[str, Any]:
         chosen = {name: request.GET.get(name) or None for name in ("status", "name", "target", "after")}
