@@ -395,6 +395,30 @@ def test_missing_result(api, task_id):
         api.backend.get_result(task_id)
 
 
+def test_row_that_a_command_has_made(api, sent):
+    """`heliograph enqueue` does not know what Django keeps of a task."""
+    from heliograph._core.tasks.values import NewTask
+
+    api.task(priority=3)(add)
+    new = NewTask(f"{add.__module__}:add", "default", b"[[1, 2], {}]")
+    (stored,) = api.engine.task_store().enqueue([new], int(api.engine.clock.time() * 1e6))
+    api.engine.wake("default")
+    result = api.backend.get_result(stored.id)
+    assert (result.status, result.return_value, result.task.queue_name) == ("SUCCESSFUL", 3, "default")
+    assert [event[0] for event in sent] == ["task_started", "task_finished"]
+
+
+def test_backend_that_the_settings_have_no_longer(api, use):
+    """Its tasks run, and any backend finds them."""
+    from django.test import override_settings
+
+    with override_settings(TASKS={"old": {"BACKEND": BACKEND}, "default": {"BACKEND": BACKEND}}), api.engine.paused():
+        result = api.task(backend="old")(add).enqueue(1, 2)
+        use()
+    found = api.backend.get_result(result.id)
+    assert (found.status, found.backend, found.return_value) == ("SUCCESSFUL", "old", 3)
+
+
 def test_tasks_of_heliograph_are_not_those_of_django(api):
     """A function can be a task of one of them."""
     result = heliograph_task(add).enqueue(1, 2)

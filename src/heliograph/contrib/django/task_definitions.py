@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import async_to_sync, sync_to_async
+from django.core.exceptions import ImproperlyConfigured
 from django.db import close_old_connections
 
 from heliograph import engines
@@ -19,7 +20,7 @@ from heliograph._core.tasks.values import Claim, Outcome, TaskRow, TaskStatus
 from heliograph.contrib.django import task_api
 from heliograph.contrib.django.task_arguments import JsonCodec, encode_return_value
 from heliograph.contrib.django.task_results import change, error_of, kept_of, local, result_of, task_of, unknown_task
-from heliograph.exceptions import InvalidTask
+from heliograph.exceptions import InvalidTask, TaskNotFound
 from heliograph.runtime.task_hosting import register
 from heliograph.tasks.context import TaskContext
 from heliograph.tasks.hosting import now, store
@@ -91,8 +92,13 @@ class DjangoDefinition(TaskDefinition):
 
     def _stored_result(self, task_id: str) -> task_api.TaskResult:
         row = store().get(task_id)
-        if row is None or (kept := kept_of(row)) is None:
-            raise LookupError(f"task not found: {task_id}")
+        if row is None:
+            raise TaskNotFound(task_id)
+        return self.result_of(row)
+
+    def result_of(self, row: TaskRow) -> task_api.TaskResult:
+        """Return a row of this function as Django's result. `heliograph enqueue` makes rows without Django's part."""
+        kept = kept_of(row) or {"backend": self.task.backend, "queue": self.task.queue_name}
         return result_of(row, task_of(row, kept, self.task))
 
 
@@ -127,17 +133,19 @@ def declare(task: task_api.Task, options: TaskOptions, queue_targets: Callable[[
 
 def result_of_row(row: TaskRow, kind: type[task_api.Task]) -> task_api.TaskResult | None:
     """Return a row as Django's result, None if it is not a task of Django. `kind`: the class for unknown functions."""
-    kept = kept_of(row)
-    if kept is None:
-        return None
     definition = _definition_of(row.name)
-    base = unknown_task(row.name, kind) if definition is None else definition.task
-    return result_of(row, task_of(row, kept, base))
+    if definition is not None:
+        return definition.result_of(row)
+    kept = kept_of(row)
+    return None if kept is None else result_of(row, task_of(row, kept, unknown_task(row.name, kind)))
 
 
 def sender_of(result: task_api.TaskResult) -> type[task_api.BaseTaskBackend]:
-    """Return the sender of the signals about a task: the class of its backend."""
-    return type(task_api.task_backends[result.backend])
+    """Return the sender of the signals about a task: the class of its backend, which the settings may not have now."""
+    try:
+        return type(task_api.task_backends[result.backend])
+    except ImproperlyConfigured:
+        return task_api.BaseTaskBackend
 
 
 def _definition_of(name: str) -> DjangoDefinition | None:
