@@ -166,6 +166,33 @@ def test_a_reload_that_kills_a_stopped_process_does_not_count_the_attempt(server
     assert [line[1] for line in client.lines("begin")] == [1, 1, 1, 1]
 
 
+WEB = """
+import tasks
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+"""
+
+
+@pytest.mark.needs("gunicorn")
+def test_a_stop_that_kills_the_web_server_does_not_count_the_attempts_of_its_workers(server, client):
+    """The worker is stopped. So gunicorn waits for it, until the graceful timeout is over."""
+    server.write(TASKS + '\nin_worker = task(target="worker", name="tasks:in_worker")(blocking.func)\n')
+    (server.directory / "web.py").write_text(WEB)
+    options = (*OPTIONS, "--graceful-timeout", "2", "--", "gunicorn", "-w", "1", "-b", "127.0.0.1:0", "web")
+    server.launch(*options)
+    (task_id,) = client.put("in_worker", "gate", target="worker")
+    os.kill(client.expect(1, "begin")[0][4], signal.SIGSTOP)
+    os.kill(server.master(), signal.SIGTERM)
+    server.wait()
+    server.release("gate")
+    restart(server, *options)
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts) == (TaskStatus.SUCCESSFUL, 1)
+    assert [line[1] for line in client.lines("begin")] == [1, 1]
+
+
 POISON = (
     TASKS
     + """
