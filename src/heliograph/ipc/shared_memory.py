@@ -20,6 +20,7 @@ from heliograph._core.signals.records import IN_FLIGHT_BYTES
 from heliograph._core.signals.routes import Routes
 from heliograph._core.signals.wakeups import WAKEUP_NAME, WakeupWords, highest_free
 from heliograph._core.stats.counters import Counters
+from heliograph.exceptions import ConfigError
 from heliograph.models import SIGNALS, Identity, Topology
 
 
@@ -64,9 +65,13 @@ class SharedMemory:
 
     @classmethod
     def create(cls, topology: Topology) -> Self:
-        """Make new memory: the header, and zeros."""
+        """Make new memory: the header, and zeros. Raises: ConfigError: the kernel refuses it."""
         layout = Layout.of(topology)
-        fd = os.memfd_create("heliograph", os.MFD_CLOEXEC)
+        try:
+            fd = os.memfd_create("heliograph", os.MFD_CLOEXEC)
+        except OSError as error:
+            reason = f"cannot create the shared memory of the server: {error.strerror}. Allow the call memfd_create."
+            raise ConfigError(reason) from error
         try:
             os.ftruncate(fd, layout.size)
             os.pwrite(fd, layout.header(), 0)

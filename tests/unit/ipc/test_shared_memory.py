@@ -1,5 +1,6 @@
 """The memory that the processes of a server share: opened by its layout, for reading only, and the names in it."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from heliograph._core.layout import MAX_SENDER_ONLY, IncompatibleServer, Layout
 from heliograph._core.signals.routes import Route
-from heliograph.exceptions import NoSignalAvailable
+from heliograph.exceptions import ConfigError, NoSignalAvailable
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import SIGNALS, Identity, Topology
 
@@ -219,3 +220,14 @@ def test_a_failed_start_leaves_no_descriptor_open(monkeypatch):
     with pytest.raises(IncompatibleServer, match="without a header"):
         SharedMemory.create(SERVER)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_refused_memory_is_an_error_that_names_the_call(monkeypatch):
+    """A seccomp profile of a container may refuse it."""
+
+    def refuse(_name, _flags):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("os.memfd_create", refuse)
+    with pytest.raises(ConfigError, match=r"^cannot create .* permitted\. Allow the call memfd_create\.$"):
+        SharedMemory.create(SERVER)
