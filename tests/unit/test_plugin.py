@@ -29,7 +29,7 @@ def crunch_numbers(num):
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Generator[pytest.Pytester]:
     """A directory with the application `shop`. Its tests run in this process."""
-    pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings = error")
+    pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider -p no:asyncio\nfilterwarnings = error")
     pytester.makepyfile(shop=SHOP)
     pytester.syspathinsert()
     with _restored_registries(), engines.using(DetachedEngine()):
