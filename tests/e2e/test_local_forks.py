@@ -150,7 +150,10 @@ def fails():
 
 
 def test_a_subprocess_inherits_nothing_of_the_server(server):
-    """It has no descriptors of the server, ignores no Unix signals, and its engine is `detached`."""
+    """It has no descriptors of the server, ignores no Unix signals, and its engine is `detached`.
+
+    One setting stays in its environment: how large a task may be that it enqueues.
+    """
     code = """
 PROGRAM = '''
 import os, signal, heliograph
@@ -168,7 +171,7 @@ def run():
     server.start(WORK + code, "--mules", "1")
     server.send(2)
     server.expect(1, "ran")
-    assert (server.directory / "said").read_text() == "[0, 1, 2]\n[] detached\n0 0 0\n"
+    assert (server.directory / "said").read_text() == "[0, 1, 2]\n['HELIOGRAPH_TASK_BYTES'] detached\n0 0 0\n"
     assert server.end() == 0
 
 

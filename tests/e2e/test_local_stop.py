@@ -187,7 +187,16 @@ def test_sigusr1_logs_the_state(busy):
     assert found["processes"].keys() == {"worker1", "mule1"}
     assert found["queued"] == 200
     shown = json.loads(server.command("signals", "--json").stdout)
-    row = {"num": 1, "target": "mule1", "handler": "tasks.work", "sent": 201, "started": 1, "done": 0, "failed": 0}
+    row = {
+        "num": 1,
+        "target": "mule1",
+        "handler": "tasks.work",
+        "sent": 201,
+        "started": 1,
+        "done": 0,
+        "failed": 0,
+        "coalesced": 0,
+    }
     row |= {"name": "", "redelivered": 0, "dropped": 0, "queued": 200}
     assert shown["signals"][0] == row == found["signals"][0]
     server.release("gate")
