@@ -115,7 +115,7 @@ class Master:
         stack.callback(doorbell.close)
         for listener in listeners:
             stack.callback(listener.stop_listening)
-        stack.callback(_log_lost, queues)
+        stack.callback(queues.log_lost)
         stack.callback(processes.close)
         dispatcher.on(actions.Kill, lambda action: doorbell.note_kill(action.pid))  # before `processes` kills it
         processes.carry_out_actions(watcher.watch)
@@ -153,8 +153,3 @@ def _warn_of_small_queues(server: ServerQueues) -> None:
     if smallest < intended:
         text = "Some queues take only %d signals instead of %d: the pages for pipes of the user are used up (limit: %s)"
         _LOG.warning(text, smallest // RECORD_BYTES, intended // RECORD_BYTES, PAGES_LIMIT)
-
-
-def _log_lost(queues: MasterQueues) -> None:
-    if lost := queues.queued():
-        _LOG.warning("Lost %d queued signals", lost)

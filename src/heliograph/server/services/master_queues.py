@@ -173,6 +173,11 @@ class MasterQueues:
         fetched = sum(record.state == FETCHED for record in self._unfinished())
         return fetched + self.in_pipes()
 
+    def log_lost(self) -> None:
+        """Log how many signals are lost if the server ends now."""
+        if lost := self.queued():
+            _LOG.warning("Lost %d queued signals", lost)
+
     def in_pipes(self) -> int:
         """Return the number of records in queues, which no process has fetched."""
         return sum(queued_records(read) for read, _ in self._pipes)
