@@ -19,6 +19,9 @@ from heliograph._core.tasks.values import MAX_DEATHS, TaskStatus
 from .faults import Kill, TaskProgress
 from .journal import Line
 
+NOTE_TIMEOUT = 5_000_000_000
+"""Nanoseconds from the beginning of a task until the process that enqueued it must have noted that."""
+
 Run = tuple[int, int, str, int]
 """Generation, process id, task and attempt."""
 
@@ -39,9 +42,9 @@ class Found:
     refused: int = 0
     refused_ran: list[str] = field(default_factory=list[str])
     unsure: int = 0
-    """Tasks of which the process that enqueued them did not live to say that they are stored."""
+    """Tasks of which the process that enqueued them ended before it could note that, by a kill or a reload."""
     strangers: list[str] = field(default_factory=list[str])
-    """Such tasks whose process was not killed."""
+    """Such tasks whose process went on."""
 
 
 def check(progress: TaskProgress, statuses: Mapping[str, TaskStatus]) -> Found:
@@ -71,6 +74,7 @@ class _Checker:
         self._runs: defaultdict[str, list[Line]] = defaultdict(list)
         self._last: dict[tuple[int, int], str] = {}
         """The last task of each process."""
+        self._last_time = {line.process: line.time for line in progress.lines}
         self._killed = {(kill.generation, kill.pid): kill for kill in progress.kills}
         self._used: set[tuple[int, int]] = set()
 
@@ -113,8 +117,8 @@ class _Checker:
             elif run.key not in known:
                 self._found.unsure += 1
                 generation, pid, _ = map(int, run.key.split("."))
-                if self._kill_of((generation, pid)) is None:
-                    self._found.strangers.append(f"{task_id} was enqueued by process {pid}, which was not killed")
+                if self._last_time.get((generation, pid), 0) > run.time + NOTE_TIMEOUT:
+                    self._found.strangers.append(f"{task_id} was enqueued by process {pid}, which went on")
 
     def _check_again(self, task_id: str, run: Line) -> None:
         end = self._ends.get(_run(run))

@@ -115,12 +115,12 @@ def _run(plan: TaskPlan, report: Report, directory: Path, volume: Volume) -> Non
 def _check_tasks(report: Report, progress: TaskProgress, statuses: Mapping[str, TaskStatus]) -> None:
     found = check(progress, statuses)
     print(f"  {found.stored} stored, {found.refused} refused, {len(statuses)} in the store, {found.tasks_run} have run")
-    print(f"  enqueued by processes that did not live to note it: {found.unsure}")
+    print(f"  enqueued by processes that ended before they noted it: {found.unsure}")
     _check_all(report, "tasks lost", found.lost)
     print(f"  second runs: {found.again}, of them after the end of the first: {found.again_ended}")
     _check_all(report, "second runs that no kill explains", found.unexplained)
     _check_all(report, "tasks run though refused", found.refused_ran)
-    _check_all(report, "tasks enqueued by nobody", found.strangers)
+    _check_all(report, "tasks enqueued without a note", found.strangers)
     print(f"  dead after three kills: {len(found.dead)}")
     again = [
         f"{line.task_id}, attempt {line.attempt}, in process {line.pid}"

@@ -109,12 +109,12 @@ def test_a_refused_task_that_ran_is_found(check):
     assert len(check(GOOD.replace("stored 0 10 1 t1", "refused 0 10 1 -")).refused_ran) == 1
 
 
-def test_only_a_killed_process_may_leave_out_that_it_has_enqueued(check):
-    """A task that no process has enqueued is found."""
+def test_only_a_process_that_ended_may_leave_out_that_it_has_enqueued(check):
+    """A task is found if the process with its key goes on without a note."""
     text = GOOD.replace("stored 0 10 1 t1 0 0.10.1\n", "")
-    assert len(check(text, t1="SUCCESSFUL").strangers) == 1
-    found = check(text, [(10, 2)], t1="SUCCESSFUL")
+    found = check(text, t1="SUCCESSFUL")
     assert (found.unsure, found.strangers) == (1, [])
+    assert len(check(text + "locks 0 10 5000000003 runs 0 all\n", t1="SUCCESSFUL").strangers) == 1
 
 
 def test_a_process_without_its_locks_is_found(chaos):
