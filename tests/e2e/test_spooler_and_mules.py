@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 
@@ -89,9 +90,27 @@ def test_calls_and_messages_reach_their_processes(running):
     eventually("the second run", lambda: [event.what for event in events(running)].count("resize:b:2") == 2)
 
 
+def stop_between_transactions(server, pid):
+    """Stop a process while it does not hold the lock of the store, so that the others can go on."""
+
+    def stop():
+        os.kill(pid, signal.SIGSTOP)
+        store = os.open(server.directory / "spool", os.O_RDONLY)
+        try:
+            fcntl.flock(store, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+        finally:
+            os.close(store)
+        return True
+
+    eventually("the process to be stopped", stop)
+
+
 def test_a_message_waits_for_a_mule_that_was_killed(running):
     mule = running.pids()["mule1"]
-    os.kill(mule, signal.SIGSTOP)
+    stop_between_transactions(running, mule)
     assert running.command("send", "1").returncode == 0
     wait_for(running, "order:7", "count:3")
     os.kill(mule, signal.SIGKILL)

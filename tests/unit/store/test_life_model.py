@@ -236,7 +236,7 @@ class TwoStores(RuleBasedStateMachine):
 
 
 TwoStores.TestCase.settings = settings(
-    max_examples=500,
+    max_examples=25,
     stateful_step_count=50,
     deadline=None,
     phases=[p for p in Phase if p is not Phase.shrink],
