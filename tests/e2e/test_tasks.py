@@ -222,6 +222,7 @@ def test_a_task_that_kills_its_process_is_dead_after_three(server, client):
     restart(server)
     (result,) = client.finish(task_id)
     assert (result.status, result.attempts, len(result.worker_ids)) == (TaskStatus.DEAD, 3, 3)
+    server.await_log(f"ERROR .*ran task {result.id} .*The task is dead")
     assert [line[1] for line in client.lines("poison")] == [1, 2, 3]
     assert len(client.lines()) == 20
     assert client.store.retry([task_id], now()) == {}

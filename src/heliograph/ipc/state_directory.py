@@ -48,6 +48,9 @@ def note_store(name: str, spooler: Path | None) -> None:
     note = _note(name)
     try:
         if spooler is None:
+            if (before := _read(note)) is not None and before.is_dir():
+                text = "Tasks are in %s now. Those of the last server are in %s: start with --spooler %s to run them"
+                _LOG.warning(text, store_directory(name), before, before)
             note.unlink(missing_ok=True)
         elif _read(note) != (path := store_directory(name, spooler)):
             make_private_directory(note.parent)

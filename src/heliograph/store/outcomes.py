@@ -117,6 +117,7 @@ def _die(writing: Writing, entry: Entry, *, interrupted: bool, now: int) -> None
     attempts = entry.attempt
     if death.counts:
         errors = with_error(errors, death_error((workers or "").split(ERROR_SEPARATOR)[-1]))
+        writing.note_death(entry.number, attempts, dead=death.status is TaskStatus.DEAD)
     else:
         attempts, workers = attempts - 1, without_last(workers)
     state = STATE[death.status]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,12 +14,15 @@ from heliograph.store.waiting import find_waiters, remove_waiters, tell
 if TYPE_CHECKING:
     from heliograph.store.database import Database
 
+_LOG = logging.getLogger("heliograph.tasks")
+
 
 class Writing:
     """A context manager. Leaving it commits, an exception rolls back.
 
     `token` is the number of the transaction, which no other one gets. `last_number` is that of the newest task that it
-    stores. `ended` are the tasks whose end others may wait for.
+    stores. `ended` are the tasks whose end others may wait for. `deaths` are the lines to log of tasks whose process
+    died while it ran them: they are logged after the transaction, so that a blocked log holds up nobody.
     """
 
     token: int
@@ -29,6 +33,7 @@ class Writing:
         self._changes = 0
         self.last_number = 0
         self.ended: list[int] = []
+        self.deaths: list[tuple[int, str]] = []
         self._told: list[str] = []
 
     def __enter__(self) -> Self:
@@ -49,6 +54,16 @@ class Writing:
             raise
         return self
 
+    def note_death(self, number: int, attempt: int, *, dead: bool) -> None:
+        """Note that the process of a task died while it ran it, to be logged after the transaction."""
+        task = self._database.ids.make(number)
+        text = f"A process ended while it ran task {task} (attempt {attempt})"
+        if dead:
+            hint = f"See heliograph tasks show {task}, and run it again by heliograph tasks retry {task}"
+            self.deaths.append((logging.ERROR, f"{text}. The task is dead and will not run again. {hint}"))
+        else:
+            self.deaths.append((logging.WARNING, text))
+
     @property
     def connection(self) -> sqlite3.Connection:
         """The connection that writes."""
@@ -64,6 +79,8 @@ class Writing:
                 self._undo(error)
         finally:
             self._gate.__exit__(None, None, None)
+        for level, text in self.deaths:
+            _LOG.log(level, "%s", text)
 
     def _commit(self) -> Exception | None:
         database = self._database

@@ -424,9 +424,14 @@ def test_enqueue_of_an_unknown_function_suggests_another(application):
     assert "no such task: shopping:send_mial. Did you mean shopping:send_mail?" in done.stderr
 
 
-def test_enqueue_without_the_module_goes_by_the_functions_of_the_server(store):
+def test_enqueue_of_a_function_that_nobody_knows_is_an_error(spool):
+    """The place or the name may be mistyped, and the task would wait there for ever."""
     done = invoke("enqueue", "nowhere:f", "[1]")
-    assert (done.exit_code, "cannot import nowhere: ModuleNotFoundError" in done.stderr) == (0, True)
+    assert (done.exit_code, "cannot import nowhere: ModuleNotFoundError" in done.stderr) == (2, True)
+    assert "--unchecked" in done.stderr
+
+
+def test_enqueue_without_the_module_goes_by_the_functions_of_the_server(store):
     store.note_functions({"nowhere:g": "farm_x"})
     done = invoke("enqueue", "nowhere:f", "[1]")
     assert (done.exit_code, "Did you mean nowhere:g?" in done.stderr) == (2, True)
@@ -446,7 +451,7 @@ def test_a_module_that_ends_the_process_does_not_end_the_command(spool, tmp_path
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "broken_application.py").write_text("raise SystemExit(3)")
     done = invoke("enqueue", "broken_application:f")
-    assert (done.exit_code, "cannot import broken_application: SystemExit: 3" in done.stderr) == (0, True)
+    assert (done.exit_code, "cannot import broken_application: SystemExit: 3" in done.stderr) == (2, True)
 
 
 def test_enqueue_makes_no_store_on_a_file_system_that_cannot_lock(spool, monkeypatch):

@@ -48,6 +48,14 @@ def test_other_programs_find_the_spooler_directory(home, monkeypatch):
     assert find_store("shop") == store_directory("shop")
 
 
+def test_a_start_without_the_spooler_of_the_last_one_is_warned_of(home, caplog):
+    """Its tasks wait in that directory."""
+    (home / "spool").mkdir(parents=True)
+    note_store("shop", home / "spool")
+    note_store("shop", None)
+    assert f"start with --spooler {home / 'spool'} to run them" in caplog.text
+
+
 def test_the_working_directory_names_the_server(home):
     """As for `heliograph reload`."""
     name = server_name(None, home / "shop")

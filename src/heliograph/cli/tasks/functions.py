@@ -46,8 +46,6 @@ def find_function(name: str, known: Mapping[str, str] | None) -> Function:
         return Function(definition.name, definition)
     if known is not None and name in known:
         return Function(name, None, reason or f"{module} has no such task")
-    if known is None and reason:
-        return Function(name, None, reason)
     raise CommandError(_unknown(name, reason, [*(known or ()), *TASKS.definitions]))
 
 
