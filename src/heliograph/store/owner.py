@@ -41,16 +41,20 @@ class SqliteOwner:
         self._unwritten: dict[str, Outcome] = {}
         """Outcomes that are too large for the page, and could not be committed yet."""
         self._looked = 0.0
-        with database.write("claim tasks") as writing:
-            self._owners = database.owners.share()
-            self.number = self._owners.lock()
-            try:
+        self.number = 0
+        try:
+            with database.write("claim tasks") as writing:
+                self.number = database.owners.lock()
+                self._owners = database.owners.share()
                 release(writing, self._owners, self.number, now)
                 if database.has_waiters():
                     writing.ended += forgotten_waiters(writing.connection)
-            except BaseException:
+        except BaseException:
+            # Also if only the commit has failed. Otherwise the lock would keep the tasks of an earlier owner with this
+            # number RUNNING, as long as this process lives.
+            if self.number:
                 self._give_up()
-                raise
+            raise
         self._page = self._owners.page(self.number)
         self._page.clear()
 

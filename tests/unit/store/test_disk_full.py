@@ -143,6 +143,32 @@ assert b"5000 bytes" in row.errors[0]
 """)
 
 
+def test_an_owner_that_cannot_be_made_does_not_keep_the_tasks_of_the_one_before(on_small_disk):
+    """The successor of a killed process gets its number, and fails as long as the disk is full."""
+    on_small_disk("""
+task = store.enqueue([TASK], NOW)[0].id
+pid = os.fork()
+if pid == 0:
+    owner = store.own(NOW)
+    [claim] = owner.turn(REQUEST).claims
+    fill()
+    enqueue_until_full()
+    fill()
+    owner.begin(claim, NOW)
+    owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"y" * 5000), NOW)
+    os.kill(os.getpid(), 9)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+for _ in range(3):
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.own(NOW)
+free()
+owner = store.own(NOW)
+owner.turn(REQUEST)
+assert store.get(task).status is TaskStatus.SUCCESSFUL
+assert owner.number == 1
+""")
+
+
 def test_opening_on_a_full_disk_is_not_taken_for_damage(on_small_disk):
     on_small_disk("""
 ids = [store.enqueue([TASK], NOW)[0].id for _ in range(100)]
