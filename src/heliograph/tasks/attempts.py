@@ -14,7 +14,7 @@ from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.tasks.context import RUNNING, TaskContext
 from heliograph.tasks.hosting import now
-from heliograph.tasks.outcomes import encode_error, error_of, traceback_text
+from heliograph.tasks.outcomes import encode_error, error_of, traceback_text, type_name
 from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.retrying import failure, options_with
 from heliograph.tasks.time_limits import TimeLimits
@@ -104,7 +104,7 @@ class Attempt:
     def _failure(self, data: bytes, text: str, error: BaseException) -> Outcome:
         outcome = failure(self._options, self._claim, data, now(), error)
         if outcome.status is TaskStatus.READY:
-            delay = (outcome.run_after - now()) / MICROSECONDS
+            delay = max(outcome.run_after - now(), 0) / MICROSECONDS
             _LOG.warning("Attempt %d of task %s failed, next one in %.3g s: %s", *self._facts, delay, _summary(error))
         else:
             _log_traceback(error, text, "Task %s failed (attempt %d): %s", self, self._claim.attempt, _summary(error))
@@ -148,10 +148,10 @@ def _log_traceback(error: BaseException, text: str, message: str, *facts: object
         _LOG.handle(record)
 
 
-def _summary(error: BaseException | None) -> str:
+def _summary(error: BaseException) -> str:
     """Return type and text of an exception, which may refuse to be shown, in one short line."""
     try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the type has to do
-        text = ""
-    return f"{type(error).__name__}: {text:.200}".encode("utf-8", "backslashreplace").decode().replace("\n", " ")
+        text = f"{type(error).__name__}: {error!s:.200}"
+    except BaseException:  # noqa: BLE001 - the type has to do
+        text = type_name(type(error))
+    return text.encode("utf-8", "backslashreplace").decode().replace("\n", " ")

@@ -48,11 +48,20 @@ def encode_value(value: object) -> bytes:
 
 def encode_error(error: BaseException, text: str | None = None) -> bytes:
     """Return an exception as JSON: `{"type": ..., "traceback": ...}`. `text` is its traceback. It never raises."""
-    kind = type(error)
-    name = f"{kind.__module__}.{kind.__qualname__}"
+    name = type_name(type(error))
     return ENCODER.encode(
         {"type": _printable(name)[:1000], "traceback": traceback_text(error) if text is None else text}
     )
+
+
+def type_name(kind: type[BaseException]) -> str:
+    """Return the module and name of a class, also if its metaclass has properties of these names that fail."""
+    name: str = type.__dict__["__qualname__"].__get__(kind)
+    try:
+        module: object = type.__dict__["__module__"].__get__(kind)
+    except AttributeError:
+        module = None
+    return f"{module}.{name}" if isinstance(module, str) else name
 
 
 def error_of(kind: str, text: str) -> bytes:
@@ -67,7 +76,7 @@ def traceback_text(error: BaseException) -> str:
         report = traceback.TracebackException(type(error), error, frames, limit=-_MAX_FRAMES, compact=True)
         text = "".join(report.format())
     except Exception:  # noqa: BLE001 - an exception may refuse anything
-        text = f"{type(error).__name__}: <the exception cannot be formatted>\n"
+        text = f"{type_name(type(error))}: <the exception cannot be formatted>\n"
     if len(text) > MAX_TRACEBACK_CHARACTERS:
         cut = len(text) - MAX_TRACEBACK_CHARACTERS
         text = f"{text[:_HEAD]}\n... {cut} characters cut ...\n{text[_HEAD + cut :]}"

@@ -449,9 +449,35 @@ def raise_without_module():
     raise error("gone")
 
 
+class Nameless(type):
+    """A class of exceptions whose name cannot be read."""
+
+    def __getattribute__(cls, name):
+        if name in {"__name__", "__qualname__", "__module__"}:
+            raise RuntimeError("no name")
+        return super().__getattribute__(name)
+
+
+def raise_nameless():
+    raise Nameless("Odd", (Exception,), {})
+
+
+class Exits(Exception):
+    """An exception whose text ends the program."""
+
+    def __str__(self):
+        return sys.exit(3)
+
+
+def raise_exits():
+    raise Exits
+
+
 @pytest.mark.parametrize(
     ("func", "kind", "text"),
     [
+        (raise_nameless, "Odd", "Odd"),
+        (raise_exits, "Exits", "Exits"),
         (raise_bad, "Bad", "Bad"),
         (raise_two, "TwoArguments", "TwoArguments: 1"),
         (raise_huge, "LookupError", "xxx\n"),
