@@ -199,6 +199,22 @@ def test_a_program_outside_rings_the_doorbell(server, flags):
     ring(server)
 
 
+def test_a_reload_opens_a_directory_of_tasks_that_was_replaced(server):
+    """So programs outside reach the server again, and a second server is rejected again."""
+    server.start(TASKS + 'engine.on_wake("default", turn)\n', "--spooler", "spool")
+    server.expect(1, "turn")
+    spool = server.directory / "spool"
+    spool.rename(server.directory / "away")
+    assert server.command("reload", "--wait").returncode == 0
+    server.expect(2, "turn")
+    assert (spool / "doorbell").exists()
+    command = [sys.executable, "-m", "heliograph", "run", "tasks", "--name", "other", "--spooler", "spool"]
+    second = subprocess.run(command, cwd=server.directory, capture_output=True, text=True, timeout=60, check=False)
+    assert "belong to a running server" in second.stderr
+    server.await_log("The directory of tasks has changed")
+    assert server.end() == 0
+
+
 def test_a_server_without_tasks_has_no_directory_for_them(server):
     """Nor a doorbell."""
     server.start("\n@Signal(1).register_handler\ndef handle(): record('handled')\n")

@@ -97,6 +97,14 @@ class Doorbell:
                 rings.append(Ring(target, int(when or 0) / MICROSECONDS))
         return rings
 
+    def is_reachable(self) -> bool:
+        """Return True if the file of the socket is still where other programs look for it."""
+        try:
+            with _short_path(self._directory) as path:
+                return os.stat(path).st_ino == self._inode  # noqa: PTH116
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Close the socket, and remove its file unless another server has replaced it."""
         self._socket.close()

@@ -45,8 +45,16 @@ class TaskDoorbell(Service):
                 raise ConfigError(_explain(error)) from error
 
     def open_if(self, *, tasks: bool) -> None:
-        """Open the directory if the application has tasks. A failure is logged: tasks cannot be stored there either."""
-        if not tasks or self._doorbell is not None:
+        """Open the directory if the application has tasks, or again if it was replaced.
+
+        A failure is logged: tasks cannot be stored there either.
+        """
+        if self._doorbell is not None:
+            if self._doorbell.is_reachable():
+                return
+            _LOG.error("The directory of tasks has changed, opening it again: %s", self._directory)
+            self.close()
+        elif not tasks:
             return
         try:
             self._open()
