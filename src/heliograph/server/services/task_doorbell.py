@@ -42,7 +42,7 @@ class TaskDoorbell(Service):
                 self._open()
             except OSError as error:
                 self.close()
-                raise ConfigError(_explain(error)) from error
+                raise ConfigError(self._explain(error)) from error
 
     def open_if(self, *, tasks: bool) -> None:
         """Open the directory if the application has tasks, or again if it was replaced.
@@ -60,7 +60,7 @@ class TaskDoorbell(Service):
             self._open()
         except OSError as error:
             self.close()
-            _LOG.error("%s", _explain(error))
+            _LOG.error("%s", self._explain(error))
 
     def note_kill(self, pid: int) -> None:
         """Note that the server kills a process, so that its running task does not count that."""
@@ -82,6 +82,14 @@ class TaskDoorbell(Service):
             self._lock.release()
             self._lock = None
 
+    def _explain(self, error: OSError) -> str:
+        if isinstance(error, StoreError):
+            return str(error)
+        place = error.filename or self._directory
+        return (
+            f"cannot open the doorbell of tasks: {place} ({error.strerror}). Free disk space, or use another --spooler."
+        )
+
     def _open(self) -> None:
         warning = make_directory(self._directory, allow_any=self._any_filesystem)
         if warning is not None:
@@ -93,9 +101,3 @@ class TaskDoorbell(Service):
     def _read(self, _now: float) -> None:
         for ring in self._doorbell.read() if self._doorbell is not None else ():
             self._wake(ring)
-
-
-def _explain(error: OSError) -> str:
-    if isinstance(error, StoreError):
-        return str(error)
-    return f"cannot open the doorbell of tasks: {error.filename or ''} ({error.strerror}). Use another --spooler."
