@@ -58,13 +58,16 @@ def record_event(num: int) -> None:
 
 
 _OPEN: dict[str, int] = {}
+_WORDS = 6
+"""Number of words of an event."""
 
 
 def _append(line: str) -> None:
     path = os.environ[LOG]
     if path not in _OPEN:
         _OPEN[path] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(_OPEN[path], f"{line}\n".encode())
+    # SIGKILL may end a write between two pages of the file. The line break before keeps the next line whole.
+    os.write(_OPEN[path], f"\n{line}\n".encode())
 
 
 class EventLog:
@@ -84,9 +87,10 @@ class EventLog:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break  # A process is writing it.
-                num, by, pid, last, monotonic, wall = line.decode().split()
-                self._events.append(Event(int(num), by, int(pid), int(last), float(monotonic), float(wall)))
                 self._offset += len(line)
+                if len(words := line.decode().split()) == _WORDS:
+                    num, by, pid, last, monotonic, wall = words
+                    self._events.append(Event(int(num), by, int(pid), int(last), float(monotonic), float(wall)))
         return self._events
 
 
