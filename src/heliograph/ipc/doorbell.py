@@ -10,11 +10,10 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from heliograph._core.signals.wakeups import MICROSECONDS
+from heliograph.ipc.short_paths import short_path
 from heliograph.ipc.store_directory import DOORBELL
 
 _LOG = logging.getLogger("heliograph.tasks")
@@ -43,8 +42,8 @@ def ring(directory: str, target: str, when: float = 0.0) -> bool:
         if len(os.fsencode(path)) <= _MAX_ADDRESS:
             _send(text.encode(), path)
         else:
-            with _short_path(directory) as path:
-                _send(text.encode(), path)
+            with short_path(directory) as short:
+                _send(text.encode(), f"{short}/{DOORBELL}")
     except TimeoutError:
         _LOG.warning("The server of %s does not read its doorbell. Tasks may run late", directory)
         return False
@@ -71,7 +70,8 @@ class Doorbell:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             os.fchmod(self._socket.fileno(), 0o600)  # the file gets the mode of the socket, less the umask
-            with _short_path(directory) as path:
+            with short_path(directory) as short:
+                path = f"{short}/{DOORBELL}"
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)  # noqa: PTH108 - that of a server that was killed
                 self._socket.bind(path)
@@ -100,24 +100,15 @@ class Doorbell:
     def is_reachable(self) -> bool:
         """Return True if the file of the socket is still where other programs look for it."""
         try:
-            with _short_path(self._directory) as path:
-                return os.stat(path).st_ino == self._inode  # noqa: PTH116
+            with short_path(self._directory) as short:
+                return os.stat(f"{short}/{DOORBELL}").st_ino == self._inode  # noqa: PTH116
         except OSError:
             return False
 
     def close(self) -> None:
         """Close the socket, and remove its file unless another server has replaced it."""
         self._socket.close()
-        with contextlib.suppress(OSError), _short_path(self._directory) as path:
+        with contextlib.suppress(OSError), short_path(self._directory) as short:
+            path = f"{short}/{DOORBELL}"
             if os.stat(path).st_ino == self._inode:  # noqa: PTH116
                 os.unlink(path)  # noqa: PTH108
-
-
-@contextmanager
-def _short_path(directory: str) -> Generator[str]:
-    """Open the directory, and yield a short path of the socket in it: an address has 107 bytes at most."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{fd}/{DOORBELL}"
-    finally:
-        os.close(fd)

@@ -12,8 +12,10 @@ import select
 import socket
 import threading
 import weakref
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from heliograph.ipc.short_paths import short_path
 
 _PREFIX = "mail"
 
@@ -26,7 +28,7 @@ class Mailbox:
         self._path = Path(directory, f"{_start(target)}{os.getpid()}-{threading.get_native_id()}")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._path.unlink(missing_ok=True)  # of a killed process that had the same number
-        with _short_path(directory) as short:
+        with short_path(directory) as short:
             self.socket.bind(f"{short}/{self._path.name}")
         self.close = weakref.finalize(self, _remove, self.socket, self._path, os.getpid())
         """Remove the socket. The end of the thread and of the process do so too."""
@@ -54,7 +56,7 @@ def ring_readers(directory: str, target: str) -> None:
     if not found:
         return
     with (
-        _short_path(directory) as short,
+        short_path(directory) as short,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
     ):
         for path in found:
@@ -76,13 +78,3 @@ def _remove(sock: socket.socket, path: Path, pid: int) -> None:
 
 def _start(target: str) -> str:
     return f"{_PREFIX}-{target}-"
-
-
-@contextlib.contextmanager
-def _short_path(directory: str) -> Generator[str]:
-    """Open the directory, and yield a short path of it: an address has 107 bytes at most."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{fd}"
-    finally:
-        os.close(fd)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
+from heliograph.ipc.short_paths import short_path
 from heliograph.ipc.store_directory import WAITERS
 
 
@@ -92,12 +93,9 @@ class Waiter:
 
 @contextmanager
 def _directory(directory: str) -> Generator[str]:
-    """Open the directory of the sockets, and give a short path to it: an address has 107 bytes at most."""
+    """Make the directory of the sockets if it is missing, and yield a short path of it."""
     path = os.path.join(directory, WAITERS)
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{fd}"
-    finally:
-        os.close(fd)
+    with short_path(path) as short:
+        yield short
