@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -33,3 +34,20 @@ def open_private_file(path: Path, flags: int) -> int:
         fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
     os.fchmod(fd, _FILE_MODE)
     return fd
+
+
+def replace_private_file(path: Path, data: bytes) -> None:
+    """Replace a file at once, with mode 0600: a reader sees the old content or the new one.
+
+    Raises:
+        OSError: It cannot be written. The old file stays.
+    """
+    draft = path.with_name(f"{path.name}.new{os.getpid()}")
+    try:
+        with os.fdopen(open_private_file(draft, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(data)
+        draft.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from heliograph.ipc.instance import server_name, working_directory
-from heliograph.ipc.private_files import make_private_directory
+from heliograph.ipc.private_files import make_private_directory, replace_private_file
 
 _LOG = logging.getLogger("heliograph.tasks")
 
@@ -54,9 +54,7 @@ def note_store(name: str, spooler: Path | None) -> None:
             note.unlink(missing_ok=True)
         elif _read(note) != (path := store_directory(name, spooler)):
             make_private_directory(note.parent)
-            draft = note.with_suffix(f".new{os.getpid()}")
-            draft.write_bytes(os.fsencode(path))
-            draft.replace(note)
+            replace_private_file(note, os.fsencode(path))
     except OSError as error:
         _LOG.warning("Cannot note where the tasks are, other programs need %s: %s", SPOOLER_ENV, error)
 

@@ -6,12 +6,14 @@ of a task by its name. It is only a note. Without it, or with an old one, no tas
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from heliograph.ipc.private_files import replace_private_file
 
 _LOG = logging.getLogger("heliograph.tasks")
 
@@ -22,16 +24,11 @@ def write(directory: str, targets: Mapping[str, str]) -> None:
     """Replace the note if it says something else. A failure is logged."""
     if read(directory) == targets:
         return
-    path = os.path.join(directory, FUNCTIONS)
-    draft = f"{path}.new{os.getpid()}"
+    path = Path(directory, FUNCTIONS)
     try:
-        with open(draft, "w", encoding="utf-8", opener=_private) as file:
-            json.dump(dict(targets), file)
-        os.replace(draft, path)
+        replace_private_file(path, json.dumps(dict(targets)).encode())
     except OSError as error:
         _LOG.warning("Cannot note the functions of tasks in %s: %s", path, error.strerror)
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
 
 
 def read(directory: str) -> Mapping[str, str] | None:
@@ -42,7 +39,3 @@ def read(directory: str) -> Mapping[str, str] | None:
     except (OSError, TypeError, ValueError):
         return None
     return {name: str(target) for name, target in found.items()}
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heliograph.ipc.private_files import make_private_directory, open_private_file
+from heliograph.ipc.private_files import make_private_directory, replace_private_file
 from heliograph.ipc.state_directory import state_directory
 
 _LOG = logging.getLogger("heliograph.master")
@@ -60,10 +59,7 @@ class LastRunStore:
     def _write(self) -> None:
         try:
             make_private_directory(self._path.parent)
-            draft = self._path.with_suffix(".new")
-            with os.fdopen(open_private_file(draft, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
-                json.dump(self._times, file)
-            draft.replace(self._path)
+            replace_private_file(self._path, json.dumps(self._times).encode())
         except OSError as error:
             _LOG.warning(
                 "Cannot write %s, missed cron runs will not be caught up after a restart: %s", self._path, error
