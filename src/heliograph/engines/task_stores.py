@@ -10,11 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heliograph.exceptions import ServerNotReady
+
 if TYPE_CHECKING:
     from heliograph.interfaces.store import TaskStore
 
 Place = tuple[Path, str]
 """The directory of the store, and when a task counts as stored: `disk` or `process`."""
+
+
+def not_loaded() -> ServerNotReady:
+    """Return the error of a process that loads the application for all others: it must not open the store."""
+    return ServerNotReady(
+        "tasks are not accessible: the server is still loading the application. Enqueue them in a request, a handler or "
+        "a post-fork hook."
+    )
 
 
 def import_store() -> None:

@@ -27,7 +27,7 @@ from heliograph.engines.local.process import LocalProcess
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.sigterm_mask import block_sigterm, unblock_sigterm
 from heliograph.engines.local.wakeups import LocalWakeups
-from heliograph.engines.task_stores import LazyStore
+from heliograph.engines.task_stores import LazyStore, not_loaded
 from heliograph.engines.wakeup_handlers import Turn, WakeupHandlers
 from heliograph.exceptions import (
     RegistrationError,
@@ -256,10 +256,7 @@ class LocalEngine(LocalProcess):
 
     def task_store(self) -> TaskStore:
         if self._identity.role == "master":
-            raise ServerNotReady(
-                "tasks are not accessible: the server is still loading the application. Enqueue them in a request, a "
-                "handler or a post-fork hook."
-            )
+            raise not_loaded()
         return self._store.get()
 
     # waiting

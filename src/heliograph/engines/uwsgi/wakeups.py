@@ -19,14 +19,14 @@ import uwsgi
 from heliograph._core.signals.targets import readers_of
 from heliograph._core.signals.wakeups import begun_turns, highest_free, wakeup_options, wakeup_target
 from heliograph.engines.local_names import ProcessLocalNames
-from heliograph.engines.task_stores import LazyStore, Place
+from heliograph.engines.task_stores import LazyStore, Place, not_loaded
 from heliograph.engines.uwsgi import introspection
 from heliograph.engines.uwsgi.configuration import option_values
 from heliograph.engines.uwsgi.registration_checks import check_registration
 from heliograph.engines.uwsgi.task_doorbell import TaskDoorbell, refuse_second_server
 from heliograph.engines.uwsgi.trigger_hosting import SCHEDULER_PROCESS, UwsgiTriggers
 from heliograph.engines.wakeup_handlers import Turn
-from heliograph.exceptions import NotSupported, ServerNotReady, SignalQueueFull, UwsgiconfException
+from heliograph.exceptions import NotSupported, SignalQueueFull, UwsgiconfException
 from heliograph.interfaces import Handler
 from heliograph.ipc.doorbell import Ring, ring
 from heliograph.ipc.instance import server_name, working_directory
@@ -100,10 +100,7 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
 
     def task_store(self) -> TaskStore:
         if self.identity.role == "master":
-            raise ServerNotReady(
-                "tasks are not accessible: the server is still loading the application. Enqueue them in a request, a "
-                "handler or a post-fork hook."
-            )
+            raise not_loaded()
         return self._store.get()
 
     def _register(self, num: int, target: str, handler: Handler) -> None:
