@@ -22,8 +22,8 @@ Place = tuple[Path, str]
 def not_loaded() -> ServerNotReady:
     """Return the error of a process that loads the application for all others: it must not open the store."""
     return ServerNotReady(
-        "tasks are not accessible: the server is still loading the application. Enqueue them in a request, a handler or "
-        "a post-fork hook."
+        "tasks are not accessible: the server is still loading the application. Enqueue them in a request, a handler "
+        "or a post-fork hook."
     )
 
 

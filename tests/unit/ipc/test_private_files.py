@@ -1,6 +1,5 @@
 """Files that only their owner may use, and that are replaced at once."""
 
-import os
 import stat
 
 import pytest
@@ -15,7 +14,7 @@ def test_a_replaced_file_is_private_and_leaves_no_draft(tmp_path):
     replace_private_file(path, b"new")
     assert path.read_bytes() == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["note"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_that_cannot_be_replaced_stays_and_leaves_no_draft(tmp_path):
@@ -23,4 +22,4 @@ def test_a_file_that_cannot_be_replaced_stays_and_leaves_no_draft(tmp_path):
     path.mkdir()
     with pytest.raises(IsADirectoryError):
         replace_private_file(path, b"new")
-    assert os.listdir(tmp_path) == ["note"]
+    assert list(tmp_path.iterdir()) == [path]
