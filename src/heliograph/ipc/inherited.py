@@ -20,7 +20,7 @@ from typing import Any, Self, cast
 from heliograph._core.layout import IncompatibleServer
 from heliograph.exceptions import ConfigError, ServerBusy
 from heliograph.ipc.pipes import server_queues
-from heliograph.models import FarmSpec, Topology
+from heliograph.models import DEFAULT_TASK_BYTES, FarmSpec, Topology
 
 INHERITED_ENV = "HELIOGRAPH_INHERITED"
 """Environment variable that carries the state from the master to a fork server."""
@@ -55,7 +55,7 @@ class ProcessSettings:
     """Absolute path of the directory of tasks."""
     task_sync: str = "disk"
     """`disk` or `process`: where a task is when it counts as stored."""
-    task_bytes: int = 1_048_576
+    task_bytes: int = DEFAULT_TASK_BYTES
     """Longest arguments or return value of a task."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.exceptions import ConfigError
+from heliograph.models import DEFAULT_TASK_BYTES
 
 if TYPE_CHECKING:
     from heliograph.settings.options import ServerSettings
@@ -24,7 +25,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     spooler: str | Path | None = None,
     any_filesystem: bool = False,
     task_sync: str = "disk",
-    task_bytes: int = 1_048_576,
+    task_bytes: int = DEFAULT_TASK_BYTES,
     name: str | None = None,
     control: str | Path | None = None,
     lazy_apps: bool = False,

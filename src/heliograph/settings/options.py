@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.application import AppSpec
-from heliograph.models import FarmSpec, Topology
+from heliograph.models import DEFAULT_TASK_BYTES, FarmSpec, Topology
 from heliograph.settings.addresses import Address
 from heliograph.settings.logs import LOG_LEVELS
 from heliograph.settings.option_types import (
@@ -176,7 +176,7 @@ class ServerSettings:
     )
     task_bytes: int = option(
         Integer(1024),
-        1_048_576,
+        DEFAULT_TASK_BYTES,
         "Longest arguments of a task, in bytes",
         "N",
         details="The limit is also that of return values. Both are JSON. Processes that the server did not start "

@@ -17,9 +17,9 @@ from typing import Any, TypedDict
 import msgspec
 
 from heliograph.exceptions import TaskArgumentError
+from heliograph.models import DEFAULT_TASK_BYTES
 from heliograph.tasks.annotations import parameter_type, signature_of
 from heliograph.tasks.sameness import ENCODER, same
-from heliograph.tasks.sizes import DEFAULT_MAX_BYTES
 
 _MAX_SHAPES = 256
 """Shapes whose decoders are kept. A function with `**options` may be called in many shapes."""
@@ -56,7 +56,7 @@ class ArgumentCodec:
         self._signature = signature.replace(parameters=parameters[1:]) if takes_context else signature
         self._shapes: dict[tuple[int, tuple[str, ...]], _Shape] = {}
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int = DEFAULT_MAX_BYTES) -> bytes:
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int = DEFAULT_TASK_BYTES) -> bytes:
         """Return the arguments as JSON: `[positional, named]`.
 
         Raises:

@@ -6,12 +6,11 @@ import os
 from functools import cache
 
 from heliograph.ipc.state_directory import MAX_BYTES_ENV
-
-DEFAULT_MAX_BYTES = 1024 * 1024
+from heliograph.models import DEFAULT_TASK_BYTES
 
 
 @cache
 def max_bytes() -> int:
     """Return the bytes that arguments, or a return value, may take as JSON (`--task-bytes`)."""
     text = os.environ.get(MAX_BYTES_ENV, "")
-    return int(text) if text.isdecimal() else DEFAULT_MAX_BYTES
+    return int(text) if text.isdecimal() else DEFAULT_TASK_BYTES

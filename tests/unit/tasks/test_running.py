@@ -13,10 +13,11 @@ import pytest
 from heliograph import Retry, TaskStatus, get_result, progress, task
 from heliograph._core.tasks.values import MICROSECONDS, NewTask
 from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
+from heliograph.models import DEFAULT_TASK_BYTES
 from heliograph.runtime.tasks import get_tasks
 from heliograph.tasks.outcomes import MAX_TRACEBACK_CHARACTERS
 from heliograph.tasks.registry import TASKS
-from heliograph.tasks.sizes import DEFAULT_MAX_BYTES, max_bytes
+from heliograph.tasks.sizes import max_bytes
 from heliograph.testing import InlineEngine, inline_engine
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -541,7 +542,7 @@ class Raises:
     "value",
     [
         lambda: None,
-        "x" * (DEFAULT_MAX_BYTES + 1),
+        "x" * (DEFAULT_TASK_BYTES + 1),
         float("nan"),
         [1, {"a": float("inf")}],
         (number for number in range(3)),
@@ -697,7 +698,7 @@ def test_arguments_are_refused_when_enqueued(engine):
     with pytest.raises(TypeError, match="argument 'count' of shop:send"):
         send_.enqueue("a", "b")
     with pytest.raises(TypeError, match=r"argument 'to' of shop:send.*Store the data elsewhere"):
-        send_.enqueue("a" * DEFAULT_MAX_BYTES, 1)
+        send_.enqueue("a" * DEFAULT_TASK_BYTES, 1)
     with pytest.raises(TypeError, match="missing a required argument: 'count'"):
         send_.enqueue("a")
     assert engine.enqueued == ()

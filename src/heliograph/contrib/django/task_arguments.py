@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from heliograph.contrib.django.task_api import normalize_json
+from heliograph.models import DEFAULT_TASK_BYTES
 from heliograph.tasks.codec import ArgumentCodec
 from heliograph.tasks.outcomes import encode_value
-from heliograph.tasks.sizes import DEFAULT_MAX_BYTES
 
 
 class JsonCodec(ArgumentCodec):
     """Converts the arguments of one function as Django does, and checks that they come back from JSON unchanged."""
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int = DEFAULT_MAX_BYTES) -> bytes:
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int = DEFAULT_TASK_BYTES) -> bytes:
         """Return the arguments as JSON.
 
         Raises:
