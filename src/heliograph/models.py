@@ -12,6 +12,9 @@ MAX_WAIT = 86400.0
 SIGNALS = 256
 """Number of different signals: 0-255, one byte of the uwsgi protocol."""
 
+MICROSECONDS = 1_000_000
+"""Microseconds of a second. Times of tasks are integers, so that they compare and sort exactly."""
+
 DEFAULT_TASK_BYTES = 1024 * 1024
 """Bytes that the arguments or the return value of a task may take as JSON, unless `--task-bytes` sets another limit."""
 

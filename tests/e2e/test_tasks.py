@@ -10,8 +10,9 @@ import time
 import pytest
 
 from heliograph import engines
-from heliograph._core.tasks.values import MICROSECONDS, NewTask, TaskStatus
+from heliograph._core.tasks.values import NewTask, TaskStatus
 from heliograph.engines.detached import DetachedEngine
+from heliograph.models import MICROSECONDS
 from heliograph.tasks.results import TaskResult, get_result
 from heliograph.testing.harness.harness import eventually
 

@@ -12,9 +12,9 @@ import os
 import socket
 from typing import NamedTuple
 
-from heliograph._core.signals.wakeups import MICROSECONDS
 from heliograph.ipc.short_paths import short_path
 from heliograph.ipc.store_directory import DOORBELL
+from heliograph.models import MICROSECONDS
 
 _LOG = logging.getLogger("heliograph.tasks")
 

@@ -18,7 +18,6 @@ from heliograph import engines
 from heliograph._core.tasks.targets import check_target
 from heliograph._core.tasks.values import (
     MESSAGE,
-    MICROSECONDS,
     Claim,
     ClaimRequest,
     NewTask,
@@ -29,6 +28,7 @@ from heliograph._core.tasks.values import (
 from heliograph.exceptions import SignalTypeError, TaskArgumentError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.ipc.mailboxes import Mailbox, ring_readers, wait_for_ring
+from heliograph.models import MICROSECONDS
 from heliograph.tasks.hosting import now, store
 from heliograph.tasks.sizes import max_bytes
 

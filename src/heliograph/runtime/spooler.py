@@ -21,8 +21,9 @@ from heliograph import engines
 from heliograph._core.tasks.options import MAX_COUNT, TaskOptions, check_priority
 from heliograph._core.tasks.targets import DEFAULT_TARGET
 from heliograph._core.tasks.times import duration
-from heliograph._core.tasks.values import MICROSECONDS, TaskRow, TaskStatus
+from heliograph._core.tasks.values import TaskRow, TaskStatus
 from heliograph.exceptions import RegistrationError, TargetError, TaskArgumentError
+from heliograph.models import MICROSECONDS
 from heliograph.runtime.spooler_tasks import (
     ResultProcessed,
     ResultRescheduled,

@@ -17,7 +17,7 @@ from heliograph._core.tasks.options import (
 )
 from heliograph._core.tasks.targets import DEFAULT_TARGET, check_target
 from heliograph._core.tasks.times import duration
-from heliograph._core.tasks.values import MICROSECONDS
+from heliograph.models import MICROSECONDS
 from heliograph.runtime.signals import target_text
 
 

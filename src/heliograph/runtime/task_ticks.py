@@ -9,8 +9,7 @@ from typing import Any
 
 from heliograph import engines
 from heliograph._core.signals.wakeups import wakeup_target
-from heliograph._core.tasks.values import MICROSECONDS
-from heliograph.models import CronRule, FileMonitor, Timer
+from heliograph.models import MICROSECONDS, CronRule, FileMonitor, Timer
 from heliograph.runtime.task_type import Task
 from heliograph.tasks.enqueueing import enqueue
 from heliograph.tasks.hosting import now

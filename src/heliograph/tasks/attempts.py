@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from heliograph._core.tasks.values import MICROSECONDS, Claim, Outcome, TaskStatus
+from heliograph._core.tasks.values import Claim, Outcome, TaskStatus
 from heliograph.exceptions import TaskArgumentError
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
+from heliograph.models import MICROSECONDS
 from heliograph.tasks.context import RUNNING, TaskContext
 from heliograph.tasks.hosting import now
 from heliograph.tasks.outcomes import encode_error, error_of, traceback_text, type_name

@@ -10,8 +10,9 @@ from typing import Any
 
 from heliograph._core.tasks.options import TaskOptions
 from heliograph._core.tasks.times import Moment, instant
-from heliograph._core.tasks.values import MICROSECONDS, NewTask, Stored, TaskRow, TaskStatus
+from heliograph._core.tasks.values import NewTask, Stored, TaskRow, TaskStatus
 from heliograph.exceptions import InvalidTask
+from heliograph.models import MICROSECONDS
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.results import TaskResult

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from heliograph import engines
-from heliograph._core.tasks.values import MICROSECONDS
 from heliograph.interfaces import Clock
 from heliograph.interfaces.store import TaskStore
+from heliograph.models import MICROSECONDS
 
 
 def store() -> TaskStore:

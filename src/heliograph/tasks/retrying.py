@@ -11,7 +11,8 @@ import msgspec
 from heliograph._core.tasks.backoff import backoff_delay
 from heliograph._core.tasks.options import TaskOptions
 from heliograph._core.tasks.times import duration
-from heliograph._core.tasks.values import MICROSECONDS, Claim, Outcome, TaskStatus
+from heliograph._core.tasks.values import Claim, Outcome, TaskStatus
+from heliograph.models import MICROSECONDS
 from heliograph.timing.clocks import FakeClock
 
 

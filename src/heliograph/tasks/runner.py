@@ -19,9 +19,10 @@ import time
 from dataclasses import dataclass, field
 
 from heliograph import engines
-from heliograph._core.tasks.values import MICROSECONDS, Batch, Claim, ClaimRequest
+from heliograph._core.tasks.values import Batch, Claim, ClaimRequest
 from heliograph.exceptions import StoreError
 from heliograph.interfaces.store import TaskOwner, TaskStore
+from heliograph.models import MICROSECONDS
 from heliograph.tasks.attempts import Attempt, Call
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TASKS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from heliograph._core.tasks.values import MICROSECONDS
 from heliograph.interfaces.store import TaskStore
+from heliograph.models import MICROSECONDS
 from heliograph.tasks.hosting import now, wake
 
 _BITE = 50

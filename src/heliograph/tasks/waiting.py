@@ -11,9 +11,9 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from heliograph import engines
-from heliograph._core.tasks.values import MICROSECONDS, TaskRow
+from heliograph._core.tasks.values import TaskRow
 from heliograph.exceptions import NotSupported
-from heliograph.models import MAX_WAIT
+from heliograph.models import MAX_WAIT, MICROSECONDS
 from heliograph.tasks.hosting import now, store
 from heliograph.timing.clocks import FakeClock
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from heliograph import Retry, TaskStatus, get_result, progress, task
-from heliograph._core.tasks.values import MICROSECONDS, NewTask
+from heliograph._core.tasks.values import NewTask
 from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
-from heliograph.models import DEFAULT_TASK_BYTES
+from heliograph.models import DEFAULT_TASK_BYTES, MICROSECONDS
 from heliograph.runtime.tasks import get_tasks
 from heliograph.tasks.outcomes import MAX_TRACEBACK_CHARACTERS
 from heliograph.tasks.registry import TASKS

@@ -28,8 +28,6 @@ FORMAT_VERSION = 1
 WAKEUP_NAME = "tasks for {}"
 """Name of the hidden handler of a target. It identifies the target in the table of routes."""
 
-MICROSECONDS = 1_000_000
-
 DEFAULT = "default"
 """Target of tasks that name none: the processes of the server decide which one that is."""
 

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 from heliograph._core.tasks.targets import DEFAULT_TARGET
-from heliograph._core.tasks.values import MICROSECONDS, Rate
+from heliograph._core.tasks.values import Rate
 from heliograph.exceptions import InvalidTask
+from heliograph.models import MICROSECONDS
 
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 MAX_COUNT = 1_000_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from heliograph._core.tasks.values import MICROSECONDS
 from heliograph.exceptions import InvalidTask
+from heliograph.models import MICROSECONDS
 
 Moment = datetime | timedelta
 """A time with a zone, or a time from now."""

@@ -11,8 +11,7 @@ from dataclasses import field
 from enum import StrEnum
 
 from heliograph._core.records import record
-
-MICROSECONDS = 1_000_000
+from heliograph.models import MICROSECONDS
 
 MAX_DEATHS = 3
 """Number of processes in a row that a task may kill. Then it is dead."""

@@ -17,7 +17,6 @@ import click
 from click.core import ParameterSource
 
 from heliograph import engines
-from heliograph._core.tasks.values import MICROSECONDS
 from heliograph.cli.errors import CommandError
 from heliograph.exceptions import ConfigError, StoreError
 from heliograph.insights import read_state
@@ -31,6 +30,7 @@ from heliograph.ipc.state_directory import (
     store_directory,
 )
 from heliograph.ipc.store_directory import DATABASE, IDENTITY, make_directory, running_server
+from heliograph.models import MICROSECONDS
 
 if TYPE_CHECKING:
     from heliograph.store.sqlite import SqliteStore

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from heliograph._core.tasks.values import MICROSECONDS, TaskRow, TaskStatus
+from heliograph._core.tasks.values import TaskRow, TaskStatus
 from heliograph.cli.errors import CommandError
 from heliograph.cli.tables import duration, table
 from heliograph.cli.tasks.finding import OpenStore, now, open_store
+from heliograph.models import MICROSECONDS
 
 if TYPE_CHECKING:
     from heliograph.insights.tasks import StoreView

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 from heliograph._core.signals.records import Record, encode
 from heliograph._core.signals.targets import readers_of
-from heliograph._core.signals.wakeups import MICROSECONDS, begun_turns, wakeup_target
+from heliograph._core.signals.wakeups import begun_turns, wakeup_target
 from heliograph.ipc.inherited import InheritedState
 from heliograph.ipc.pipes import server_queues
 from heliograph.ipc.shared_memory import SharedMemory
+from heliograph.models import MICROSECONDS
 
 _LOG = logging.getLogger("heliograph.tasks")
 

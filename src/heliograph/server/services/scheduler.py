@@ -7,12 +7,11 @@ import selectors
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from heliograph._core.signals.wakeups import MICROSECONDS
 from heliograph._core.supervision.events import Event, Exited
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.ipc.doorbell import Ring
 from heliograph.loop import NEVER, Selector, Service
-from heliograph.models import Trigger
+from heliograph.models import MICROSECONDS, Trigger
 from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.reports import Reports
 from heliograph.triggers.last_runs import LastRunStore
