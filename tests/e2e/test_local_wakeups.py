@@ -17,31 +17,7 @@ import pytest
 
 from heliograph.testing.harness.harness import eventually
 
-TASKS = """
-import itertools, threading
-
-STORE = Path("store"); STORE.mkdir(exist_ok=True)
-DONE = os.open("finished", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-NAMES = itertools.count()
-
-def store(kind):
-    name = f"{kind}-{os.getpid()}-{next(NAMES)}"
-    (STORE / (name + ".new")).touch()
-    os.rename(STORE / (name + ".new"), STORE / name)
-
-def turn():
-    for name in sorted(os.listdir(STORE)):
-        if name.endswith((".new", ".claimed")):
-            continue
-        try:
-            os.rename(STORE / name, STORE / (name + ".claimed"))
-        except FileNotFoundError:
-            continue
-        os.write(DONE, (name + "\\n").encode())
-    record("turn")
-
-engine = engines.current()
-"""
+TASKS = Path(__file__).with_name("directory_store.py").read_text()
 
 STORM = (
     TASKS

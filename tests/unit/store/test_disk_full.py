@@ -120,8 +120,7 @@ assert store.check() == []
 """)
 
 
-def test_a_process_that_dies_while_the_disk_is_full_does_not_repeat_what_has_ended(on_small_disk):
-    on_small_disk("""
+KILLED = """
 task = store.enqueue([TASK], NOW)[0].id
 pid = os.fork()
 if pid == 0:
@@ -134,30 +133,29 @@ if pid == 0:
     owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"y" * 5000), NOW)
     os.kill(os.getpid(), 9)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+"""
+# A process claims a task, runs it while the disk is full, and is killed.
+
+
+def test_a_process_that_dies_while_the_disk_is_full_does_not_repeat_what_has_ended(on_small_disk):
+    on_small_disk(
+        KILLED
+        + """
 free()
 owner = store.own(NOW)
 assert task not in [claim.id for claim in owner.turn(REQUEST).claims]
 row = store.get(task)
 assert (row.status, row.value, row.attempts) == (TaskStatus.SUCCESSFUL, None, 1)
 assert b"5000 bytes" in row.errors[0]
-""")
+"""
+    )
 
 
 def test_an_owner_that_cannot_be_made_does_not_keep_the_tasks_of_the_one_before(on_small_disk):
     """The successor of a killed process gets its number, and fails as long as the disk is full."""
-    on_small_disk("""
-task = store.enqueue([TASK], NOW)[0].id
-pid = os.fork()
-if pid == 0:
-    owner = store.own(NOW)
-    [claim] = owner.turn(REQUEST).claims
-    fill()
-    enqueue_until_full()
-    fill()
-    owner.begin(claim, NOW)
-    owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"y" * 5000), NOW)
-    os.kill(os.getpid(), 9)
-assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+    on_small_disk(
+        KILLED
+        + """
 for _ in range(3):
     with pytest.raises(StoreError, match="the disk is full"):
         store.own(NOW)
@@ -166,7 +164,8 @@ owner = store.own(NOW)
 owner.turn(REQUEST)
 assert store.get(task).status is TaskStatus.SUCCESSFUL
 assert owner.number == 1
-""")
+"""
+    )
 
 
 def test_opening_on_a_full_disk_is_not_taken_for_damage(on_small_disk):
