@@ -104,29 +104,16 @@ def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None
         ctx.meta.setdefault(_PLACE, {})[param.name, by_flag] = value
 
 
-_name = click.option(
-    *("--name", "name"),
-    envvar="HELIOGRAPH_NAME",
-    metavar="NAME",
-    expose_value=False,
-    callback=_keep,
-    help="Server name. Default: the server started in this directory.",
-)
-_spooler = click.option(
-    *("--spooler", "spooler"),
-    envvar=SPOOLER_ENV,
-    metavar="DIR",
-    expose_value=False,
-    callback=_keep,
-    help="Directory of the tasks, as given to `heliograph run`.",
-)
-_control = click.option(
-    *("--control", "control"),
-    envvar="HELIOGRAPH_CONTROL",
-    metavar="PATH",
-    expose_value=False,
-    callback=_keep,
-    help="Control socket of the server, if it was started with --control.",
+def _place_option(name: str, variable: str, metavar: str, text: str) -> Callable[[_F], _F]:
+    return click.option(
+        *(f"--{name}", name), envvar=variable, metavar=metavar, expose_value=False, callback=_keep, help=text
+    )
+
+
+_name = _place_option("name", "HELIOGRAPH_NAME", "NAME", "Server name. Default: the server started in this directory.")
+_spooler = _place_option("spooler", SPOOLER_ENV, "DIR", "Directory of the tasks, as given to `heliograph run`.")
+_control = _place_option(
+    "control", "HELIOGRAPH_CONTROL", "PATH", "Control socket of the server, if it was started with --control."
 )
 _verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, hidden=True)
 
