@@ -13,6 +13,6 @@ _T = TypeVar("_T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type[_T]) -> type[_T]:
-    """Make a class a dataclass with slots and a hash, whose values nobody changes."""
+    """Make a class a dataclass with slots and a hash, whose values are never changed."""
     made: type[_T] = dataclass(slots=True, unsafe_hash=True)(cls)
     return made

@@ -43,7 +43,7 @@ def check(database: Database, writing: Writing, now: int) -> None:
 def last_jump(database: Database, now: int, uptime: Callable[[], int] | None) -> Jump:
     """Return by how much the clock was set ahead. What ended before that has not become older by it.
 
-    `uptime` gives microseconds by a clock that nobody can set. Without it, no jump is noticed.
+    `uptime` gives microseconds by a clock that cannot be set. Without it, no jump is noticed.
     """
     numbers = database.identity.numbers
     if uptime is not None:

@@ -32,7 +32,7 @@ def write(directory: str, targets: Mapping[str, str]) -> None:
 
 
 def read(directory: str) -> Mapping[str, str] | None:
-    """Return the functions with their targets. None: nobody has noted them, or the note cannot be read."""
+    """Return the functions with their targets. None: there is no note, or it cannot be read."""
     try:
         with open(os.path.join(directory, FUNCTIONS), encoding="utf-8") as file:
             found: dict[str, Any] = dict(json.load(file))

@@ -54,7 +54,7 @@ class SqliteStore:
             directory: The directory of the store. It is made when the store is first used.
             sync: A commit waits for the disk (`--task-sync disk`). Else a power cut may cost the last moments.
             timeout: Seconds to wait for a process that holds the gate.
-            uptime: Microseconds since some moment, by a clock that nobody can set. With it, `purge` keeps tasks that
+            uptime: Microseconds since some moment, by a clock that cannot be set. With it, `purge` keeps tasks that
                 seem old only because the system's clock was set ahead.
         """
         self.database = Database(directory, sync=sync, timeout=timeout)

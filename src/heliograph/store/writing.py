@@ -22,7 +22,7 @@ class Writing:
 
     `token` is the number of the transaction, which no other one gets. `last_number` is that of the newest task that it
     stores. `ended` are the tasks whose end others may wait for. `deaths` are the lines to log of tasks whose process
-    died while it ran them: they are logged after the transaction, so that a blocked log holds up nobody.
+    died while it ran them: they are logged after the transaction, so that a blocked log does not hold up others.
     """
 
     token: int

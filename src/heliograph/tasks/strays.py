@@ -1,7 +1,7 @@
 """Targets of waiting tasks that no function of this version has any longer.
 
-A new version may give a function another target. Tasks that were stored before keep the old one, and nobody is woken
-for it. The processes of the first target run them, too.
+A new version may give a function another target. Tasks that were stored before keep the old one, which wakes no
+process. The processes of the first target run them, too.
 """
 
 from __future__ import annotations

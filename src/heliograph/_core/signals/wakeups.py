@@ -56,11 +56,11 @@ class WakeupWords:
 
     @property
     def closed(self) -> bool:
-        """True while the server stops. Nobody is woken any more, so that the queues become empty."""
+        """True while the server stops. No target is woken any more, so that the queues become empty."""
         return bool(self._closed[0])
 
     def close_if(self, *, stopping: bool) -> None:
-        """Wake nobody from now on, if the server stops."""
+        """Wake no target from now on, if the server stops."""
         if stopping:
             self._closed[0] = 1
 

@@ -70,7 +70,7 @@ class _Wishes:
 @click.option("--priority", type=int, metavar="N", help="-100 to 100. A larger one runs earlier.")
 @click.option("--unique", metavar="KEY", help="Add nothing if a task of the function with this key waits or runs.")
 @click.option("--target", metavar="TARGET", help="Processes that may run it: spooler, mule, mule2, worker ...")
-@click.option("--unchecked", is_flag=True, help="Do not import the function, and accept a name nobody knows.")
+@click.option("--unchecked", is_flag=True, help="Do not import the function, and accept an unknown name.")
 @store_options
 def enqueue(  # noqa: PLR0913 - one for each option
     *,

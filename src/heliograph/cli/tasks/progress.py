@@ -27,7 +27,7 @@ class Progress:
         self._show(f"{self._title}: {done:,} of {total:,}  {share}")
 
     def tick(self) -> None:
-        """Show how long it has taken, since nobody knows how much is left."""
+        """Show how long it has taken, since the remaining work is unknown."""
         self._show(f"{self._title}: {time.monotonic() - self._began:.0f} s")
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class LocalEngine(LocalProcess):
         self._use(self._slot_of(process) if process == _LOADER else self._sender_only_slot())
         self._wakeups = WakeupHandlers()
         self._unknown_targets: list[str] = []
-        """Targets of tasks for which the server wakes nobody."""
+        """Targets of tasks for which the server wakes no process."""
         self._store = LazyStore(lambda: (Path(inherited.settings.tasks), inherited.settings.task_sync))
         self._bells = LocalWakeups(inherited, self.memory, self._count_sent)
         os.register_at_fork(before=block_sigterm, after_in_parent=unblock_sigterm, after_in_child=self._after_fork)

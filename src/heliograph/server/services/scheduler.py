@@ -79,7 +79,7 @@ class SchedulerService(Service):
         self._scheduler.close()
 
     def wake(self, ring: Ring) -> None:
-        """Wake a target, as somebody asked at the doorbell. Nobody is woken for a target that is not registered."""
+        """Wake a target, as a datagram at the doorbell asks. A target that is not registered is ignored."""
         num = self._queues.find_wakeup(ring.target)
         if num is not None:
             self._wake_at(num, int(ring.when * MICROSECONDS))
