@@ -15,6 +15,7 @@ import argparse
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import time
@@ -129,8 +130,14 @@ def _check_resources(report: Report, before: Usage, after: Usage, code: int | No
 
 
 def _give_up_root() -> None:
-    """Replace this program by itself without the rights of root, since a limit of processes does not bind root."""
+    """Replace this program by itself without the rights of root, since a limit of processes does not bind root.
+
+    It stays root where another user cannot reach its files: such a user would find no command of a web server.
+    """
     if os.getuid() or shutil.which("setpriv") is None:
+        return
+    places = (*Path(sys.executable).absolute().parents, *Path(__file__).absolute().parents)
+    if not all(place.stat().st_mode & stat.S_IXOTH for place in places):
         return
     user = ["setpriv", f"--reuid={PLAIN_USER}", "--clear-groups"]
     rights = [f"--{kind}={MAY_READ}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]

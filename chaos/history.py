@@ -15,7 +15,9 @@ The number of signals sent is at least `accepted` and at most `attempted`. A kil
 from __future__ import annotations
 
 import mmap
+import os
 import time
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,13 +54,20 @@ class Sums(NamedTuple):
 
 
 def open_counts(directory: Path, process: str, pid: int, loaded: int) -> Counts:
-    """Create the counts of a process, all zero."""
+    """Create the counts of this process, all zero.
+
+    Without them its work would look like lost signals. So it ends if it lacks a descriptor, and is replaced.
+    """
     path = directory / f"{process}-{pid}-{loaded}-{time.monotonic_ns()}"
     unfinished = directory / f".{path.name}"
-    unfinished.write_bytes(bytes(_BYTES))
-    unfinished.rename(path)
-    with path.open("r+b") as file:
-        return _rows(mmap.mmap(file.fileno(), _BYTES))
+    try:
+        unfinished.write_bytes(bytes(_BYTES))
+        unfinished.rename(path)
+        with path.open("r+b") as file:
+            return _rows(mmap.mmap(file.fileno(), _BYTES))
+    except OSError:
+        traceback.print_exc()
+        os._exit(1)
 
 
 class History:
