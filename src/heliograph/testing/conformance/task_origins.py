@@ -51,12 +51,12 @@ def test_j13_a_cron_rule_enqueues_a_task_once_for_each_time(harness: InlineHarne
     """Also over the changes of the clock in spring and autumn."""
     before = len(journal(harness, "tick"))
     clock = harness.engine.clock
-    for wall in (1_774_746_000, 1_792_890_000):  # ten minutes before Berlin changes its clocks in 2026
-        clock.set(wall)
-        harness.advance_time(1200)
+    for change in (1_774_746_000, 1_792_890_000):  # Berlin changes its clocks in 2026
+        clock.set(change - 150)
+        harness.advance_time(300)
     ticks = journal(harness, "tick")[before:]
     assert len({int(line.time // 60) for line in ticks}) == len(ticks)
-    assert len({line.id for line in ticks}) == len(ticks) in (40, 41, 42)
+    assert len({line.id for line in ticks}) == len(ticks) in (8, 9, 10)
 
 
 @guarantee("J13", C.MULES, C.REAL_MINUTES)

@@ -89,9 +89,9 @@ def one_at_a_time(context: TaskContext, text: str) -> None:
     write_line(context, f"{text} ends")
 
 
-@task(target="mule1", rate="2/h")
-def twice_an_hour(context: TaskContext, text: str) -> None:
-    """Begin twice an hour at most."""
+@task(target="mule1", rate="2/m")
+def twice_a_minute(context: TaskContext, text: str) -> None:
+    """Begin twice a minute at most."""
     write_line(context, text)
 
 
@@ -132,7 +132,7 @@ TASKS: dict[str, Task[..., Any]] = {
         one.func.__name__: one
         for one in (
             *(typed, fail_until, leave, return_function, kill_process, one_at_a_time),
-            *(twice_an_hour, too_long, report_progress, double, each_minute),
+            *(twice_a_minute, too_long, report_progress, double, each_minute),
         )
     },
 }
