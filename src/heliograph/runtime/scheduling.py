@@ -123,10 +123,11 @@ def register_cron(  # noqa: PLR0913 - a cron rule has five fields and a time zon
     hour or any minute follows elapsed time, as in Debian's cron.
 
     Args:
-        expression: The five fields as one text: minute, hour, day, month, weekday.
-        weekday: 0 to 7 or `"sun"` to `"sat"`. 0 and 7 are Sunday.
+        expression: The five fields as one text: minute, hour, day, month, weekday. Or a name such as `"@daily"`.
+        weekday: 0 to 7 or `"sun"` to `"sat"`. 0 and 7 are Sunday. `"fri#2"` is the second Friday of the month, `"friL"`
+            the last.
         month: 1 to 12 or `"jan"` to `"dec"`.
-        day: 1 to 31.
+        day: 1 to 31. `"L"` is the last day of the month, `"LW"` the last from Monday to Friday.
         hour: 0 to 23.
         minute: 0 to 59.
         tz: IANA name of the time zone. Default: the zone that this process has now, from the variable `TZ` (Django

@@ -55,6 +55,17 @@ _SEARCH_LIMIT = 50 * _YEAR
 _END = 250_000_000_000
 """Seconds since 1970, in the year 9892, so that a search ends before the calendar does."""
 
+NAMED_RULES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""Names of rules, as in a crontab -> their fields."""
+
 _FIELDS = "minute, hour, day, month, weekday"
 _MONTH_LENGTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -73,6 +84,7 @@ def cron_rule(  # noqa: PLR0913 - a cron rule has five fields
 
         cron_rule("0 3 * * mon-fri")
         cron_rule(hour="10-18/2", weekday=-2)
+        cron_rule("@daily")
 
     Raises:
         ScheduleError: A field is invalid, day and month never match, or an expression came together with fields.
@@ -115,9 +127,15 @@ def _split(expression: object, given: tuple[object, ...]) -> tuple[str, ...]:
     what = f"invalid cron expression: {expression!r}"
     if any(value is not None for value in given):
         raise ScheduleError(f"{what} came together with fields. Pass one or the other.", expression)
-    fields = tuple(expression.split()) if isinstance(expression, str) else ()
+    text = expression.strip() if isinstance(expression, str) else ""
+    if text.startswith("@") and text.lower() not in NAMED_RULES:
+        raise ScheduleError(f"{what}. Such names are {', '.join(NAMED_RULES)}.", expression)
+    fields = tuple(NAMED_RULES.get(text.lower(), text).split())
     if len(fields) != 5:
-        raise ScheduleError(f"{what}. Pass five fields, as in '0 3 * * mon-fri': {_FIELDS}.", expression)
+        raise ScheduleError(
+            f"{what}. Pass five fields, as in '0 3 * * mon-fri': {_FIELDS}. Or pass a name such as '@daily'.",
+            expression,
+        )
     return fields
 
 

@@ -14,16 +14,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 
 from heliograph._core.schedule.cron import changes_between, offset_at
-from heliograph._core.schedule.cron_fields import (
-    DAY,
-    HOUR,
-    MINUTE,
-    MONTH,
-    WEEKDAY,
-    both_days_must_match,
-    follows_elapsed_time,
-    values,
-)
+from heliograph._core.schedule.cron_days import MatchingDays
+from heliograph._core.schedule.cron_fields import HOUR, MINUTE, follows_elapsed_time, values
 from heliograph.models import CronRule
 
 _DAY = 86_400
@@ -97,15 +89,10 @@ class _WallTimes:
 
     def _days(self, first: int, last: int) -> Iterator[int]:
         """Yield the matching days, in days since 1970."""
-        months, days = values(MONTH, self.rule.month), values(DAY, self.rule.day)
-        weekdays = {weekday % 7 for weekday in values(WEEKDAY, self.rule.weekday)}
-        both = both_days_must_match(self.rule)
+        days = MatchingDays(self.rule)
         for number in range(first, last + 1):
-            day = _EPOCH + timedelta(number)
-            if day.month in months:
-                matches = (day.day in days, day.isoweekday() % 7 in weekdays)
-                if all(matches) if both else any(matches):
-                    yield number
+            if _EPOCH + timedelta(number) in days:
+                yield number
 
 
 def _seconds(zone: tzinfo, at: int) -> int:

@@ -5,6 +5,9 @@
     "10-18"    from 10 to 18            "*"     any
     "10-18/2"  10, 12, 14, 16, 18       "*/5"   from the lowest value in steps of 5: day 1, 6, 11 ...
     "mon-fri"  names of months and weekdays, in upper or lower case. Sunday is 0 and 7, and may end a range
+    "L", "LW"  as a day: the last one of the month, the last one from Monday to Friday
+    "fri#2"    as a weekday: the second Friday of the month
+    "friL"     as a weekday: the last Friday of the month
 
 -N is from uWSGI (`core/master_utils.c`, `uwsgi_cron_task_needs_execution`). It may be text, as in the option `cron`.
 A rule has `*/N` in its place where that means the same, and -N for days and months, which are counted from 1.
@@ -19,7 +22,12 @@ from typing import NamedTuple, NoReturn
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule
 
+LAST, LAST_WORKDAY = -1, -2
+"""Values of `Item.only`, besides 1 to 5: the last of the month, and its last day from Monday to Friday."""
+
+_ENDS_OF_MONTH = {"l": (LAST, range(28, 32)), "lw": (LAST_WORKDAY, range(26, 32))}
 _EVERY = re.compile(r"-([1-9][0-9]?)")
+_WEEKDAY_OF_MONTH = re.compile(r"([0-7]|[a-z]{3})(?:#([1-5])|l)")
 _ITEM = re.compile(r"(?:\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([1-9][0-9]?))?")
 
 
@@ -41,6 +49,8 @@ class Item(NamedTuple):
 
     text: str
     values: range
+    only: int = 0
+    """0: all such days. Otherwise only one of those in a month: the first to the fifth, or the last."""
 
 
 MINUTE = Field("minute", 0, 59, 60)
@@ -48,6 +58,9 @@ HOUR = Field("hour", 0, 23, 24)
 DAY = Field("day", 1, 31, 31)
 MONTH = Field("month", 1, 12, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"))
 WEEKDAY = Field("weekday", 0, 7, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat"))
+
+_FORMS_OF_MONTH = {DAY: ", 'L' or 'LW'", WEEKDAY: ", 'fri#2' or 'friL'"}
+"""Forms that a field alone has, for errors."""
 
 
 def read(field: Field, value: object) -> tuple[Item, ...]:
@@ -71,7 +84,7 @@ def spelled(field: Field, value: object) -> str:
 
 
 def values(field: Field, value: object) -> frozenset[int]:
-    """Return all values that match a field."""
+    """Return all values that may match a field. `MatchingDays` knows which days of a month do."""
     return frozenset(number for item in read(field, value) for number in item.values)
 
 
@@ -103,6 +116,9 @@ def _starred(field: Field, step: int) -> Item:
 
 
 def _item(field: Field, text: str, given: object) -> Item:
+    once = _once_a_month(field, text, given)
+    if once is not None:
+        return once
     match = _ITEM.fullmatch(text)
     if match is None:
         _refuse(field, given, f"has {text!r} in it" if text else "is empty or has an empty item")
@@ -115,6 +131,20 @@ def _item(field: Field, text: str, given: object) -> Item:
     if match[2] is None:
         return Item(f"{low}", range(low, low + 1)) if match[3] is None else _step_without_range(field, low, step, given)
     return _range(field, low, _end(field, match[2], low, given), step, given)
+
+
+def _once_a_month(field: Field, text: str, given: object) -> Item | None:
+    """Return an item that matches one day of a month, or None. CronSim knows numbers of weekdays only."""
+    if field is DAY and text in _ENDS_OF_MONTH:
+        only, days = _ENDS_OF_MONTH[text]
+        return Item(text.upper(), days, only)
+    match = _WEEKDAY_OF_MONTH.fullmatch(text) if field is WEEKDAY else None
+    if match is None:
+        return None
+    weekday = _number(field, match[1], given) % 7
+    if match[2] is None:
+        return Item(f"{weekday}L", range(weekday, weekday + 1), LAST)
+    return Item(f"{weekday}#{match[2]}", range(weekday, weekday + 1), int(match[2]))
 
 
 def _range(field: Field, low: int, high: int, step: int, given: object) -> Item:
@@ -147,9 +177,10 @@ def _step_without_range(field: Field, low: int, step: int, given: object) -> NoR
 
 def _refuse(field: Field, value: object, reason: str) -> NoReturn:
     names = f" (or {field.names[0]} to {field.names[-1]})" if field.names else ""
+    of_month = _FORMS_OF_MONTH.get(field, "")
     raise ScheduleError(
         f"invalid cron field: {field.name}={value!r} {reason}. Use {field.lowest} to {field.highest}{names}, -1 for "
         f"any, -N for every N up to {field.count}, or text such as '*', '*/2', "
-        f"'{field.lowest + 1}-{field.highest}', '2,4'.",
+        f"'{field.lowest + 1}-{field.highest}', '2,4'{of_month}.",
         value,
     )

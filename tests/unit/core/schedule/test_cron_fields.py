@@ -70,7 +70,7 @@ IMPOSSIBLE = [
     *(
         (field, text)
         for field in FIELDS
-        for text in ("-0", "-02", "+1", "1.0", "0x1", "?", "L", "1#2", "001", "\u0661")
+        for text in ("-0", "-02", "+1", "1.0", "0x1", "?", "L-3", "1#6", "001", "\u0661")
     ),
     *((field, text) for field in FIELDS for text in ("foo", "monday", "jan-", "-jan", "*/jan", "1,-2", "-2,1", "-2-4")),
     *((HOUR, value) for value in (24, -25, "24", "0-24", "*/25", "mon", "jan")),
