@@ -18,7 +18,7 @@ import heliograph
 from heliograph.insights import read_state
 from heliograph.ipc.instance import control_socket
 from heliograph.remote import send_signal
-from heliograph.testing.harness.harness import eventually
+from heliograph.testing.harness.harness import TIMEOUT, eventually
 
 DEADLINE = 20.0
 """Seconds after which a test gives up."""
@@ -96,10 +96,14 @@ class HeliographServer:
     def log(self) -> str:
         return (self.directory / "log").read_text(errors="replace")
 
-    def await_log(self, pattern: str, count: int = 1) -> None:
+    def await_log(self, pattern: str, count: int = 1, timeout: float = TIMEOUT) -> None:
         """Wait until the log matches a pattern `count` times."""
         try:
-            eventually(f"{pattern!r} in the log", lambda: len(re.findall(pattern, self.log)) >= count or self._exited())
+            eventually(
+                f"{pattern!r} in the log",
+                lambda: len(re.findall(pattern, self.log)) >= count or self._exited(),
+                timeout,
+            )
         except AssertionError as error:
             raise AssertionError(f"{error} The log:\n{self.log}") from None
         assert len(re.findall(pattern, self.log)) >= count, self.log
@@ -254,6 +258,8 @@ def server(tmp_path, monkeypatch):
     server = HeliographServer(tmp_path)
     yield server
     server.clean()
+    if server.process is not None:
+        print(server.log)  # pytest shows it if the test failed
 
 
 class Installation:

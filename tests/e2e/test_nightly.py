@@ -57,7 +57,11 @@ def test_the_nightly_job_runs_and_the_spooler_writes_the_report(server, monkeypa
     """With FAST=1, a worker closes the day within a minute, and the spooler writes the report."""
     monkeypatch.setenv("FAST", "1")
     start(server)
-    eventually("the nightly job", lambda: "the day is closed" in server.log, 75)
+    try:
+        server.await_log("the day is closed", timeout=75)
+    except AssertionError:
+        print(json.dumps(server.state(), indent=1))
+        raise
     server.await_log(r"worker\d: the day is closed\n(.*\n)*?spooler1: the report is written\n")
     assert server.end() == 0
 
