@@ -228,7 +228,11 @@ def test_a_line_that_a_handler_prints_is_in_the_log_at_once(server, monkeypatch,
     server.await_log("printed here")
 
 
-@pytest.mark.parametrize("flags", [("-X", "dev"), ("-W", "error")], ids=" ".join)
+@pytest.mark.parametrize(
+    "flags",
+    [("-X", "dev"), ("-W", "error"), ("-X", "warn_default_encoding", "-W", "error::EncodingWarning")],
+    ids=" ".join,
+)
 def test_development_mode_shows_no_warning_of_heliograph(server, flags):
     """No file or socket is left open in the master, the fork server or a process, over a reload and a stop."""
     server.write(SLOW)
@@ -273,6 +277,21 @@ def test_signals_that_the_application_blocks_cost_nothing(server, mode):
     server.await_log("its handler exceeded the time limit")
     assert server.end() == 0
     assert "did not exit" not in server.log
+
+
+@pytest.mark.parametrize("mode", [[], ["--lazy-apps"]], ids=["plain", "lazy"])
+@pytest.mark.parametrize(
+    "line",
+    ["signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "import ctypes; ctypes.CDLL(None).prctl(36, 1)"],
+    ids=["ignores SIGCHLD", "is a subreaper"],
+)
+def test_the_application_may_deal_with_children_in_its_own_way(server, line, mode):
+    """The master is the parent of all processes nonetheless, replaces one that is killed, and stops."""
+    server.start(line, "--mules", "1", *mode)
+    mule = server.kill("mule1")
+    server.await_successor("mule1", mule)
+    assert server.end() == 0
+    assert "ERROR" not in server.log
 
 
 def test_a_master_whose_parent_blocks_signals_works(server):

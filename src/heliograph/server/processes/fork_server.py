@@ -26,7 +26,7 @@ from heliograph.application import AppSpec, explain, load, run_in_child
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.task_stores import import_store
 from heliograph.ipc.inherited import InheritedState, report_to_master
-from heliograph.ipc.prctl import set_parent_death_signal
+from heliograph.ipc.prctl import set_child_subreaper, set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.time_limit import LIMIT_SIGNAL
 from heliograph.models import Identity
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _fork_on_command(engine: LocalEngine) -> None:
-    with os.fdopen(engine.inherited.commands, closefd=False) as commands:
+    with os.fdopen(engine.inherited.commands, encoding="ascii", closefd=False) as commands:
         for line in commands:
             role, number = line.split()
             _fork(engine, Identity(role, int(number)))  # type: ignore[arg-type]  # the master writes roles only
@@ -82,6 +82,7 @@ def _fork(engine: LocalEngine, process: Identity) -> None:
     try:
         start, tell = os.pipe()
         try:
+            set_child_subreaper(False)  # The application may have made this process one, and the master must be it.
             with early_sigterm.kept_in_child():
                 pid = fork_to_subreaper()
         except OSError:
