@@ -294,6 +294,56 @@ def test_the_application_may_deal_with_children_in_its_own_way(server, line, mod
     assert "ERROR" not in server.log
 
 
+CHANGES_SIGTERM = """
+import asyncio
+
+async def loop_handler():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+
+@Signal(1).register_handler("mule1")
+def change():
+    {change}
+    record("changed")
+
+@Signal(2).register_handler("mule1")
+def work():
+    record("begun")
+    block_on("gate")
+    record("done")
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "asyncio.run(loop_handler())",
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)",
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})",
+        "signal.set_wakeup_fd(-1)",
+    ],
+)
+def test_a_process_drains_after_a_handler_has_changed_what_sigterm_does(server, change):
+    """In a later handler, which finishes and is not run again, and while the process waits for signals."""
+    server.start(CHANGES_SIGTERM.format(change=change), "--mules", "1")
+    server.send(1)
+    server.expect(1, "changed")
+    server.send(2)
+    mule = server.expect(1, "begun")[0].pid
+    os.kill(server.master(), signal.SIGHUP)
+    server.await_log("Replaced worker1")
+    server.release("gate")
+    assert server.expect(1, "done")[0].pid == mule
+    server.await_log("Reload complete")
+    server.send(1)
+    server.expect(2, "changed")
+    server.send(2)
+    server.await_row(2, done=2)
+    assert server.end() == 0
+    assert len(server.events("begun")) == 2
+    assert "did not exit" not in server.log
+
+
 def test_a_master_whose_parent_blocks_signals_works(server):
     """SIGCHLD and SIGTERM arrive."""
     server.write(SLOW)

@@ -68,9 +68,15 @@ def test_the_new_process_is_usable(_):
 def test_the_application_may_handle_sigchld(action):
     """The process between may be reaped by the application, or by the kernel."""
     program = PROGRAM.replace(
-        "set_child_subreaper(True)", f"set_child_subreaper(True); import signal; signal.signal(signal.SIGCHLD, {action})"
+        "set_child_subreaper(True)",
+        f"set_child_subreaper(True); import signal; signal.signal(signal.SIGCHLD, {action})",
     ).replace("{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}", "forked {pid > 0}")
     done = subprocess.run(
-        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert "forked True\n" in done.stdout, done.stderr
