@@ -1,4 +1,4 @@
-"""SIGTERM in a process that receives signals: it drains the process, whatever the handlers of the application do with it.
+"""SIGTERM in a process that receives signals: it drains the process, whatever the application's handlers do with it.
 
 asyncio removes the handler for SIGTERM if a loop had one of its own. Other code ignores or blocks Unix signals and does
 not restore them.
