@@ -9,9 +9,11 @@ import importlib
 import importlib.util
 import os
 import re
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -163,17 +165,31 @@ def run_in_child(work: Callable[[], str]) -> ChildResult:
     """Run a function in a forked child that exits at once, and return its text. Its imports do not stay here."""
     # A file, since a child that the application has started could keep a pipe open, and a pipe has a limit.
     answer = os.memfd_create("heliograph-answer", os.MFD_CLOEXEC)
-    pid = os.fork()
-    if not pid:
-        code = 1
-        try:
-            text = work().encode(errors="replace")
-            while text:
-                text = text[os.write(answer, text) :]
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
+    with _exit_codes_of_children():
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                text = work().encode(errors="replace")
+                while text:
+                    text = text[os.write(answer, text) :]
+                code = 0
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
     with open(answer, "rb") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
         return ChildResult(file.read().decode(), os.waitstatus_to_exitcode(status))
+
+
+@contextmanager
+def _exit_codes_of_children() -> Generator[None]:
+    """Let the kernel keep the exit codes of children, which are lost while SIGCHLD is ignored."""
+    ignored = signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -254,6 +254,8 @@ def test_descriptors_do_not_leak(server):
 
 
 CLOSES = """
+from heliograph.exceptions import NoEngine
+
 @Signal(1).register_handler("mule1")
 def work():
     record("work")
@@ -263,6 +265,10 @@ def close():
     record("close")
     Path("closed").touch()
     os.closerange(3, 1024)
+    try:
+        Signal(1).send()
+    except NoEngine as error:
+        print(error)
 
 @Signal(3).register_handler("worker1")
 def fill():
@@ -283,6 +289,7 @@ def test_a_process_whose_handler_closes_all_descriptors_is_replaced(server):
     server.await_row(1, done=300, queued=0)
     assert server.await_successor("mule1", pid)
     server.await_row(2, sent=1, done=1, failed=0, redelivered=0)
+    assert "signal 1 was not sent: this process has closed a descriptor" in server.log
     server.await_row(1, sent=300, failed=0, redelivered=1)
     assert len(server.events("work")) == 300
     assert f"Process {pid} ends and is replaced: a handler has closed descriptors that heliograph uses" in server.log

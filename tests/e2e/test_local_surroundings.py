@@ -228,7 +228,11 @@ def test_a_line_that_a_handler_prints_is_in_the_log_at_once(server, monkeypatch,
     server.await_log("printed here")
 
 
-@pytest.mark.parametrize("flags", [("-X", "dev"), ("-W", "error")], ids=" ".join)
+@pytest.mark.parametrize(
+    "flags",
+    [("-X", "dev"), ("-W", "error"), ("-X", "warn_default_encoding", "-W", "error::EncodingWarning")],
+    ids=" ".join,
+)
 def test_development_mode_shows_no_warning_of_heliograph(server, flags):
     """No file or socket is left open in the master, the fork server or a process, over a reload and a stop."""
     server.write(SLOW)
@@ -272,6 +276,71 @@ def test_signals_that_the_application_blocks_cost_nothing(server, mode):
     server.send(1)
     server.await_log("its handler exceeded the time limit")
     assert server.end() == 0
+    assert "did not exit" not in server.log
+
+
+@pytest.mark.parametrize("mode", [[], ["--lazy-apps"]], ids=["plain", "lazy"])
+@pytest.mark.parametrize(
+    "line",
+    ["signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "import ctypes; ctypes.CDLL(None).prctl(36, 1)"],
+    ids=["ignores SIGCHLD", "is a subreaper"],
+)
+def test_the_application_may_deal_with_children_in_its_own_way(server, line, mode):
+    """The master is the parent of all processes nonetheless, replaces one that is killed, and stops."""
+    server.start(line, "--mules", "1", *mode)
+    mule = server.kill("mule1")
+    server.await_successor("mule1", mule)
+    assert server.end() == 0
+    assert "ERROR" not in server.log
+
+
+CHANGES_SIGTERM = """
+import asyncio
+
+async def loop_handler():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+
+@Signal(1).register_handler("mule1")
+def change():
+    {change}
+    record("changed")
+
+@Signal(2).register_handler("mule1")
+def work():
+    record("begun")
+    block_on("gate")
+    record("done")
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "asyncio.run(loop_handler())",
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)",
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})",
+        "signal.set_wakeup_fd(-1)",
+    ],
+)
+def test_a_process_drains_after_a_handler_has_changed_what_sigterm_does(server, change):
+    """In a later handler, which finishes and is not run again, and while the process waits for signals."""
+    server.start(CHANGES_SIGTERM.format(change=change), "--mules", "1")
+    server.send(1)
+    server.expect(1, "changed")
+    server.send(2)
+    mule = server.expect(1, "begun")[0].pid
+    os.kill(server.master(), signal.SIGHUP)
+    server.await_log("Replaced worker1")
+    server.release("gate")
+    assert server.expect(1, "done")[0].pid == mule
+    server.await_log("Reload complete")
+    server.send(1)
+    server.expect(2, "changed")
+    server.send(2)
+    server.await_row(2, done=2)
+    assert server.end() == 0
+    assert len(server.events("begun")) == 2
     assert "did not exit" not in server.log
 
 

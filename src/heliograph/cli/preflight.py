@@ -125,4 +125,4 @@ def _silence() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nowhere, fd)
-    sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
+    sys.stdout = sys.stderr = os.fdopen(nowhere, "w", encoding="utf-8")

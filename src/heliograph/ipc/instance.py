@@ -89,8 +89,12 @@ class InstanceLock:
 
     def __init__(self, name: str, control: Path | None = None) -> None:
         """Take the lock of a name, or that of a path. Raises: ConfigError: another master holds it."""
-        self._path = _lock_of(control or control_socket(name))
+        own = control or control_socket(name)
+        self._path = _lock_of(own)
         self._fd = self._locked(name)
+        if control_sockets.is_served(own):  # A program that cleans up /tmp has removed the lock of a running master.
+            self.release()
+            raise _already_running(name, "?")
         for other in control_sockets.find(name) if control is None else ():
             if other.uid == os.getuid() and other.path.parent != self._path.parent:
                 self.release()

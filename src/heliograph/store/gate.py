@@ -116,7 +116,7 @@ class Gate:
     def holder(self) -> str:
         """Return the process that holds the gate, for people."""
         inode = f":{os.fstat(self.fd).st_ino} "
-        for line in Path("/proc/locks").read_text().splitlines():
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
             if inode in line and "FLOCK" in line and "->" not in line:
                 pid = line.split()[4]
                 return f"process {pid}" if int(pid) > 0 else "a process of another container"

@@ -124,7 +124,9 @@ class Identity:
 def boot_id() -> bytes:
     """Return 16 bytes that are new after each start of the machine."""
     try:
-        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+        return bytes.fromhex(
+            Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+        )
     except OSError:
         return bytes(16)
 

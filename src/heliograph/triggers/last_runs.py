@@ -67,7 +67,7 @@ class LastRunStore:
 
     def _read(self) -> dict[str, LastRun]:
         try:
-            found: Any = json.loads(self._path.read_text())
+            found: Any = json.loads(self._path.read_text(encoding="utf-8"))
             return {str(name): LastRun(str(rule), float(at)) for name, (rule, at) in found.items()}
         except FileNotFoundError:
             return {}

@@ -86,6 +86,8 @@ class SchedulerHost:
     open_watcher: Callable[[], FileWatcher] = _open_watcher
     open_clock_watch: Callable[[], ClockWatch | None] = _open_clock_watch
     """Opens an alarm of the kernel for wake-ups. With None, the host ticks as for cron rules."""
+    has_receivers: Callable[[int], bool] = lambda _num: True
+    """See `PendingRuns`. The host looks at `deadline` again when a process may take signals."""
     last_runs: LastRunStore | None = field(default=None)
     """Keeps the last runs of cron rules with a `misfire_grace` across restarts. None: they are not kept."""
 
@@ -100,7 +102,7 @@ class Scheduler:
         self._host = host
         interval = host.clock_check_interval
         self._schedule = Schedule(next_fire, host.random, interval, interval, count_fires)
-        self._runs = PendingRuns(self._schedule, send_signal, is_queued)
+        self._runs = PendingRuns(self._schedule, send_signal, is_queued, host.has_receivers)
         self._watcher: FileWatcher | None = None
         self._clock_watch: ClockWatch | None = None
         self._watched: dict[str, Trigger] = {}

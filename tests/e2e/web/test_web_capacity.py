@@ -114,6 +114,15 @@ def test_a_reload_under_load_keeps_the_numbers_and_loses_nothing(web_server):
     assert web_server.server.end() == 0
 
 
+def test_a_reload_does_not_wait_for_a_process_that_was_added(web_server):
+    """gunicorn starts two again. The graceful timeout is longer than the deadline of the test."""
+    web_server.start("--workers", "1..4", "--graceful-timeout", "300")
+    add(web_server)
+    await_workers(web_server, 3)
+    assert web_server.server.command("reload").returncode == 0, web_server.server.log
+    assert "Vacated" not in web_server.server.log
+
+
 def test_a_killed_worker_keeps_its_number(web_server):
     """Its successor gets what was in flight."""
     web_server.start(*ELASTIC)

@@ -260,6 +260,16 @@ def test_a_child_returns_its_text_or_how_it_ended(work, text, code, how):
     assert (result.text, result.code, result.how) == (text, code, how)
 
 
+def test_a_child_returns_how_it_ended_to_a_program_that_ignores_sigchld():
+    """The program goes on ignoring it."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert run_in_child(lambda: os._exit(7)).code == 7
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_program_that_a_child_started_delays_nothing():
     """It keeps the child's descriptors open."""
     before = time.monotonic()

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from heliograph._core.signals.records import Record, encode
 from heliograph.engines.local.delivery import QueueStaysFull, write_all
+from heliograph.exceptions import NoEngine
 from heliograph.timing.clocks import SystemClock
 
 CLOCK = SystemClock()
@@ -116,3 +118,17 @@ def test_wait_for_a_full_pipe_can_exceed_what_the_kernel_takes(pipes, timeout):
     deliver(pipes[:1], timeout=timeout)
     reader.join()
     assert pipes[0].empty().endswith(RECORD)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_descriptor_that_the_application_has_closed(pipes, count):
+    """`os.closerange(3, 1024)` closes those of heliograph too. The error says so, and names the signal."""
+    deliveries = [(pipe.write, encode(Record(17, 0))) for pipe in pipes[:count]]
+    os.close(pipes[0].write)
+    try:
+        with pytest.raises(
+            NoEngine, match=r"signal 17 was not sent: this process has closed a descriptor .* only what"
+        ):
+            write_all(deliveries, 1.0, CLOCK, never, [])
+    finally:
+        pipes[0].write = os.dup(pipes[1].write)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 
@@ -149,6 +150,19 @@ def test_one_server_per_name(descriptors):
     other = InstanceLock("other")
     for held in (lock, other):
         held.release()
+
+
+def test_the_name_of_a_running_server_is_taken_though_its_lock_was_removed(runtime, descriptors):
+    """A program that cleans up /tmp removes locks, since their files are old and small."""
+    before = descriptors()
+    path = control_socket("shop")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with pytest.raises(ConfigError, match="server already running: 'shop'"):
+            InstanceLock("shop")
+    assert descriptors() == before
+    InstanceLock("shop").release()
 
 
 def test_a_name_is_free_again(runtime, descriptors):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from heliograph._core.schedule.pending_runs import RETRY_INTERVAL
 from heliograph._core.schedule.schedule import CLOCK_CHECK_INTERVAL, MAX_CATCH_UP_RUNS, ClockReading
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Timer, Trigger
@@ -123,6 +124,35 @@ def test_run_that_finds_a_full_queue_is_deferred(server):
     assert server.scheduler.deferred == ()
     server.pass_time(0.5)
     assert server.counts("a") == (2, 2)
+
+
+def test_a_deferred_run_without_receivers_does_not_wake_the_server():
+    """No worker is active. When one comes, the run follows within the interval for full queues."""
+    active = set()
+    server = Server(has_receivers=active.__contains__)
+    server.scheduler.replace_all([timer("a", 1000.0, num=1)])
+    server.full = True
+    server.leap(1000)
+    assert server.scheduler.deferred == ("a",)
+    assert server.scheduler.wait() == CLOCK_CHECK_INTERVAL  # as of each server with timers
+    active.add(1)
+    server.full = False
+    assert server.scheduler.wait() == pytest.approx(RETRY_INTERVAL)
+    server.leap(RETRY_INTERVAL)
+    assert server.sent == [1]
+    assert server.scheduler.wait() == CLOCK_CHECK_INTERVAL
+
+
+def test_a_deferred_run_is_tried_again_on_a_busy_server(server):
+    """A server that is woken more often than runs are tried again asks for the deadline each time."""
+    server.scheduler.replace_all([timer("a", 1000.0)])
+    server.full = True
+    server.leap(1000)
+    assert server.scheduler.wait() == pytest.approx(RETRY_INTERVAL)
+    server.now = ClockReading(server.now.monotonic + RETRY_INTERVAL / 2, server.now.wall)
+    assert server.scheduler.wait() == pytest.approx(RETRY_INTERVAL / 2)
+    server.now = ClockReading(server.now.monotonic + RETRY_INTERVAL, server.now.wall)
+    assert server.scheduler.wait() == 0
 
 
 def test_deferred_run_is_missed_if_the_signal_is_queued_by_then(server):

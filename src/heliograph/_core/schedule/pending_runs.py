@@ -6,29 +6,39 @@ missed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from heliograph._core.schedule.schedule import MAX_CATCH_UP_RUNS, ClockReading, Schedule
 from heliograph.models import Trigger
 
-_RETRY_INTERVAL = 0.05
+RETRY_INTERVAL = 0.05
 """Seconds until a deferred run is tried again."""
+ABSENT_RETRY_INTERVAL = 60.0
+"""Seconds until it is tried again if no process takes its signal now. It is tried soon after a process does."""
 
 
 class PendingRuns:
     """Sends the signals of the triggers of a schedule. It reads no clock: each call gets the time."""
 
     def __init__(
-        self, schedule: Schedule, send_signal: Callable[[int], bool], is_queued: Callable[[int], bool]
+        self,
+        schedule: Schedule,
+        send_signal: Callable[[int], bool],
+        is_queued: Callable[[int], bool],
+        has_receivers: Callable[[int], bool],
     ) -> None:
         """`send_signal(num)` sends a signal, or returns False if its queue is full. It does not block.
 
         `is_queued(num)` returns True if a signal is still queued, so that another run would add nothing.
+        `has_receivers(num)` returns False if no process takes a signal now, for example because no worker is active.
         """
         self._schedule = schedule
         self._send = send_signal
         self._is_queued = is_queued
+        self._has_receivers = has_receivers
         self._deferred: dict[str, int] = {}
+        self._retry_at = math.inf
 
     @property
     def deferred(self) -> tuple[str, ...]:
@@ -37,11 +47,14 @@ class PendingRuns:
 
     def wait(self, now: ClockReading) -> float:
         """Return the seconds until `tick` is due. Infinite if there is nothing to wait for."""
-        return min(self._schedule.wait(now), _RETRY_INTERVAL if self._deferred else float("inf"))
+        if self._deferred:
+            interval = RETRY_INTERVAL if self._may_succeed() else ABSENT_RETRY_INTERVAL
+            self._retry_at = min(self._retry_at, now.monotonic + interval)
+        return min(self._schedule.wait(now), max(0.0, self._retry_at - now.monotonic))
 
     def tick(self, now: ClockReading) -> list[Trigger]:
         """Send the deferred runs, then the runs that are due. Return the triggers that were due."""
-        deferred, self._deferred = self._deferred, {}
+        deferred, self._deferred, self._retry_at = self._deferred, {}, math.inf
         for name, times in deferred.items():
             entry = self._schedule.entry(name)
             if entry is not None:
@@ -61,6 +74,13 @@ class PendingRuns:
     def forget(self, name: str) -> None:
         """Drop the deferred runs of a trigger."""
         self._deferred.pop(name, None)
+        if not self._deferred:
+            self._retry_at = math.inf
+
+    def _may_succeed(self) -> bool:
+        """Return False if no process takes any of the deferred signals now. Then the queues need not be looked at."""
+        entries = map(self._schedule.entry, self._deferred)
+        return any(entry is None or self._has_receivers(entry.trigger.num) for entry in entries)
 
     def _fire(self, trigger: Trigger, times: int) -> None:
         for left in range(times, 0, -1):

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 
 from heliograph._core.supervision.actions import Action, Admit, Log, Vacate
 from heliograph._core.supervision.children import NEVER, Child, Children
-from heliograph.models import Topology
+from heliograph.models import Identity, Topology
 
 JOIN_DELAY = 2.0
 """Seconds that a process waits for the number of a process that leaves, before it gets an additional number."""
 ASK_INTERVAL = 5.0
 """Seconds after which a process that has not asked again does not wait for a number any more."""
 TOO_MANY_AFTER = 15.0
-"""Least number of seconds that a process must have waited for a number before a warning says so."""
+"""Seconds that a process must have waited for a number before a warning says so. During a reload, the graceful timeout
+if that is longer."""
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class Capacity:
             free = absent[0]
         if free is None:
             self._waiting[pid] = since, now
-            return None, [] if absent else self._warn_too_many(now)
+            return None, [] if absent else self._warn_too_many(children, now)
         self._waiting.pop(pid, None)
         free.vacate_at = NEVER
         actions: list[Action] = [] if free.expected else [Admit(free.identity)]
@@ -76,14 +77,25 @@ class Capacity:
                     actions.append(Vacate(child.identity))
         return actions
 
+    def surplus(self, children: Children, expected_workers: int | None) -> list[Identity]:
+        """Return the workers that have left, if no fewer are ready than the command of the web server starts.
+
+        A reload does not wait for them: after SIGTTIN, gunicorn starts the configured number of processes again.
+        """
+        newest = max((child.generation for child in children), default=0)
+        ready = sum(child.ready and child.generation == newest for child in children.joining)
+        least = self.topology.min_workers if expected_workers is None else expected_workers
+        if not self.topology.is_elastic or ready < (least or 0):
+            return []
+        return [child.identity for child in children.joining if child.state == "absent" and child.vacate_at < NEVER]
+
     def _delay(self, children: Children) -> float:
         """Return the seconds that a process waits before it gets an additional number."""
-        newest = max((child.generation for child in children), default=0)
-        reloads = any(child.state == "running" and child.generation < newest for child in children.joining)
-        return self.graceful_timeout if reloads else JOIN_DELAY
+        return self.graceful_timeout if _reloads(children) else JOIN_DELAY
 
-    def _warn_too_many(self, now: float) -> list[Action]:
-        waiting = sorted(pid for pid, (since, _) in self._waiting.items() if now - since >= self._patience)
+    def _warn_too_many(self, children: Children, now: float) -> list[Action]:
+        patience = max(TOO_MANY_AFTER, self.graceful_timeout) if _reloads(children) else TOO_MANY_AFTER
+        waiting = sorted(pid for pid, (since, _) in self._waiting.items() if now - since >= patience)
         if not waiting or self._has_warned:
             return []
         self._has_warned = True
@@ -95,6 +107,8 @@ class Capacity:
         )
         return [Log(logging.WARNING, text)]
 
-    @property
-    def _patience(self) -> float:
-        return max(TOO_MANY_AFTER, self.graceful_timeout)
+
+def _reloads(children: Children) -> bool:
+    """Return True if processes of the web server run older code than the newest, so they are about to leave."""
+    newest = max((child.generation for child in children), default=0)
+    return any(child.state == "running" and child.generation < newest for child in children.joining)

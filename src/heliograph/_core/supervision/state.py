@@ -105,7 +105,7 @@ class ServerState:
     @property
     def reloaded(self) -> bool:
         """True if every process runs the newest code and is ready, except for workers that a reload cannot wait for."""
-        ignored = self._children.not_awaited
+        ignored = {*self._children.not_awaited, *self._capacity.surplus(self._children, self.expected_workers)}
         waited_for = [child for child in self._children.counted if child.identity not in ignored]
         return all(self._runs_newest(child) and _is_ready(child) for child in waited_for)
 

@@ -18,6 +18,12 @@ _TEXT = (
 )
 
 
+def explain(error: OSError) -> str:
+    """Return why a write to a queue failed, for a message."""
+    reason = error.strerror or error
+    return f"this process has closed a descriptor that heliograph uses ({reason}). Close only what your code has opened"
+
+
 def end_if_closed(epoll: select.epoll) -> None:
     """End this process if it cannot receive any more. Its successor handles what is in flight."""
     try:

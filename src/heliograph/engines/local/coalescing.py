@@ -23,7 +23,8 @@ from typing import Any
 
 from heliograph._core.signals.records import ATTEMPTS_BYTE, DONE, FETCHED, RECORD_BYTES, queue_of
 from heliograph.engines.local.delivery import Delivery
-from heliograph.engines.local.receiver import Receiver, handler_of
+from heliograph.engines.local.receiver import Receiver
+from heliograph.engines.local.sigterm import catch_sigterm, handler_of
 from heliograph.models import Identity
 
 MIN_INTERVAL = 0.05
@@ -181,5 +182,5 @@ class CoalescingReceiver(Receiver):
                 if self._in_flight[later] == FETCHED and self._in_flight[later + 1] == num:
                     self._include(num, later)
             if self._drain_on_sigterm is not None and handler_of(signal.SIGTERM) is not self._drain_on_sigterm:
-                self._catch_sigterm()
+                catch_sigterm(self._drain_on_sigterm, self._wake_write)
             super()._handle(offset)

@@ -6,6 +6,9 @@ import select
 from collections.abc import Callable, Collection, Sequence
 from os import write
 
+from heliograph._core.signals.records import decode
+from heliograph.engines.local import closed_descriptors
+from heliograph.exceptions import NoEngine
 from heliograph.interfaces import Clock
 from heliograph.models import MAX_WAIT
 
@@ -32,6 +35,7 @@ def write_all(
     `written` gets the deliveries that were written, also if that raises.
 
     Raises:
+        NoEngine: if this process has closed the descriptor.
         QueueStaysFull: if a pipe stays full. Then no record was written, except when another sender filled a pipe
             between the look at all pipes and the writes.
     """
@@ -52,6 +56,9 @@ def _write(fd: int, record: bytes) -> bool:
         write(fd, record)
     except BlockingIOError:
         return False
+    except OSError as error:
+        num = decode(record).num
+        raise NoEngine(f"signal {num} was not sent: {closed_descriptors.explain(error)}") from error
     return True
 
 

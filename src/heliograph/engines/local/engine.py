@@ -143,7 +143,7 @@ class LocalEngine(LocalProcess):
         else:
             try:
                 write(*delivery)
-            except BlockingIOError:
+            except OSError:  # it is full, or closed
                 self._deliver(num, [delivery], timeout)
         self._sent[num] += 1
 

@@ -15,7 +15,6 @@ How it works
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import select
@@ -36,6 +35,7 @@ from heliograph._core.signals.records import (
 from heliograph._core.stats.counters import ProcessCounters
 from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.greenlets import make_epoll
+from heliograph.engines.local.sigterm import catch_sigterm, handler_of, keep_sigterm
 from heliograph.engines.local.time_limits import TimeLimits
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
@@ -45,9 +45,6 @@ _LOG = logging.getLogger("heliograph.local")
 
 LimitedHandler = tuple[Handler, float]
 """A handler, and its time limit in seconds. 0: no limit."""
-
-handler_of: Callable[[int], object] = importlib.import_module("_signal").getsignal
-"""`signal.getsignal` without the conversion to enums, which takes ten times as long."""
 
 _SHARED_BATCH = 32
 """Signals that are fetched from one shared queue before the receiver polls the other queues again."""
@@ -104,7 +101,7 @@ class Receiver:
     def drain_on_sigterm(self) -> None:
         """Handle SIGTERM by `drain`. Must be called in the main thread."""
         self._drain_on_sigterm = self._on_sigterm
-        self._catch_sigterm()
+        catch_sigterm(self._drain_on_sigterm, self._wake_write)
 
     def drain_on_end_of(self, fd: int) -> None:
         """Let `run` return when the master has exited: then the writing end of this pipe is closed.
@@ -113,10 +110,6 @@ class Receiver:
         """
         self._alive = fd
         self._epoll.register(fd, 0)  # EPOLLHUP is always reported.
-
-    def _catch_sigterm(self) -> None:
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._drain_on_sigterm)
 
     def drain(self) -> None:
         """Let `run` return after the running handler. Safe to call in a handler of a Unix signal."""
@@ -218,6 +211,8 @@ class Receiver:
         if self._next < self._end:
             self._run_in_flight(only)
             return
+        if self._drain_on_sigterm is not None:
+            keep_sigterm(self._drain_on_sigterm, self._wake_write)
         for fd, _ in self._poll(timeout):
             if fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
@@ -268,7 +263,7 @@ class Receiver:
             if in_flight[offset] != DONE:  # a predecessor may have left gaps
                 # asyncio removes our handler for SIGTERM if a handler's loop had one of its own.
                 if self._drain_on_sigterm is not None and handler_of(signal.SIGTERM) is not self._drain_on_sigterm:
-                    self._catch_sigterm()
+                    catch_sigterm(self._drain_on_sigterm, self._wake_write)
                 self._handle(offset)
                 run += 1
                 if run == most:

@@ -42,7 +42,8 @@ def fork_to_subreaper() -> int:
         return 0
     text = os.read(read, 32)
     os.close(read)
-    os.waitpid(child, 0)
+    with contextlib.suppress(ChildProcessError):  # The application ignores SIGCHLD, or reaps all children.
+        os.waitpid(child, 0)
     if not text or text == _FAILED:
         raise OSError("too many processes, or not enough memory")
     return int(text)

@@ -24,11 +24,11 @@ from heliograph._core.layout import IncompatibleServer
 from heliograph._core.supervision.children import EXIT_RECYCLED
 from heliograph.application import AppSpec, explain, load, run_in_child
 from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.local.sigterm import let_sigterm_arrive
 from heliograph.engines.task_stores import import_store
 from heliograph.ipc.inherited import InheritedState, report_to_master
-from heliograph.ipc.prctl import set_parent_death_signal
+from heliograph.ipc.prctl import set_child_subreaper, set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
-from heliograph.ipc.time_limit import LIMIT_SIGNAL
 from heliograph.models import Identity
 from heliograph.server.processes import early_sigterm, exit_functions
 from heliograph.server.processes.double_fork import fork_to_subreaper
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _fork_on_command(engine: LocalEngine) -> None:
-    with os.fdopen(engine.inherited.commands, closefd=False) as commands:
+    with os.fdopen(engine.inherited.commands, encoding="ascii", closefd=False) as commands:
         for line in commands:
             role, number = line.split()
             _fork(engine, Identity(role, int(number)))  # type: ignore[arg-type]  # the master writes roles only
@@ -82,6 +82,7 @@ def _fork(engine: LocalEngine, process: Identity) -> None:
     try:
         start, tell = os.pipe()
         try:
+            set_child_subreaper(False)  # The application may have made this process one, and the master must be it.
             with early_sigterm.kept_in_child():
                 pid = fork_to_subreaper()
         except OSError:
@@ -114,7 +115,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     set_process_title(f"heliograph: {process} of {inherited.settings.app}")
     receiver = engine.become_process(process)
     receiver.drain_on_sigterm()
-    _unblock_signals()
+    let_sigterm_arrive()
     receiver.drain_on_end_of(inherited.descriptors["alive"])
     if early_sigterm.received():
         receiver.drain()
@@ -124,16 +125,11 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
             _LOG.error("Cannot load the application in %s:\n%s", process, failure)
             raise SystemExit(1)
     engine.start()
-    _unblock_signals()
+    let_sigterm_arrive()
     set_parent_death_signal(inherited.master, signal.SIGKILL)  # A hook that calls `os.setuid` has cleared it.
     report_to_master(inherited, up=[process.role, process.number])
     receiver.run()
     raise SystemExit(EXIT_RECYCLED)
-
-
-def _unblock_signals() -> None:
-    """Let SIGTERM arrive also if the application has blocked all signals, at import or in a post-fork hook."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, LIMIT_SIGNAL})
 
 
 def _load(engine: LocalEngine) -> str | None:

@@ -32,6 +32,7 @@ from heliograph.ipc.control import (
 )
 from heliograph.ipc.request_server import Connection, ConnectionServer
 from heliograph.loop import Selector
+from heliograph.settings.addresses import Address
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -133,15 +134,16 @@ class ControlServer(ConnectionServer):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Listen at `path`. The caller holds the lock of the server's name, so an existing file is stale."""
-        self._path = path
+        self._address = Address(path=str(path))
         self._verbs = verbs
-        path.unlink(missing_ok=True)
-        super().__init__(_listen(path), selector, CLIENT_TIMEOUT, clock)
+        listener = _listen(path)
+        self._file = self._address.file_id()
+        super().__init__(listener, selector, CLIENT_TIMEOUT, clock)
 
     def stop_listening(self) -> None:
         """Accept no more connections and remove the socket. Connections stay open until `close`."""
         if self._listener.fileno() >= 0:
-            self._path.unlink(missing_ok=True)
+            self._address.remove_file(self._file)
         super().stop_listening()
 
     def accepts_peer(self, sock: socket.socket) -> bool:
@@ -209,6 +211,7 @@ def _listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
+        path.unlink(missing_ok=True)
         listener.bind(str(path))
         listener.listen()
     except OSError as error:

@@ -69,6 +69,10 @@ class MasterQueues:
             self._counters.skipped[num] += missing
         return True
 
+    def has_receivers(self, num: int) -> bool:
+        """Return False if no process takes a signal now: it goes to the active workers, and none is active."""
+        return self._memory.live[num] is None or bool(self._queues_of(num))
+
     def forget(self, num: int) -> None:
         """Forget what is known about a number whose counters begin at 0 again."""
         self._baseline = {known: balance for known, balance in self._baseline.items() if known[0] != num}

@@ -30,7 +30,8 @@ class SchedulerService(Service):
         self.numbers: dict[str, int] = {}
         """Signal number of each trigger that the current code has registered, also of those removed since."""
         self._queues = queues
-        self._scheduler = Scheduler(self._send, queues.is_queued, SchedulerHost(_LOG, last_runs=last_runs))
+        host = SchedulerHost(_LOG, last_runs=last_runs, has_receivers=queues.has_receivers)
+        self._scheduler = Scheduler(self._send, queues.is_queued, host)
         self._supervisor = supervisor
         self._selector = selector
         self._descriptors: set[int] = set()

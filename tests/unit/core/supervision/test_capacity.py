@@ -180,13 +180,60 @@ def test_more_processes_than_numbers_are_logged_once():
     assert "--workers 1..4" in line
 
 
+def test_too_many_processes_are_logged_long_before_the_graceful_timeout():
+    """Nobody leaves, so the reason is plain."""
+    server = make(most=2)
+    for pid in (101, 102):
+        ask(server, pid, 0.1)
+    assert server.handle(Joined(103), 1.0) == []
+    assert [server.handle(Joined(103), 1.0 + tick) for tick in range(1, int(TOO_MANY_AFTER))][-1] == []
+    assert "more than 2 processes" in server.handle(Joined(103), 1.0 + TOO_MANY_AFTER)[0].text
+
+
 def test_a_reload_that_takes_long_is_not_taken_for_too_many_processes():
     """The old processes have the graceful timeout to leave."""
     server = make(most=2)
     for pid in (101, 102):
         ask(server, pid, 0.1)
-    for tick in range(int(TOO_MANY_AFTER) + 10):
+    server.handle(ReloadRequested(), 0.2)
+    server.handle(ForkServerReady(2), 0.2)
+    for tick in range(int(GRACEFUL_TIMEOUT)):
         assert server.handle(Joined(103), float(tick)) == []
+
+
+def reload_of_three(two):
+    """Reload a server with an additional worker. All its processes leave."""
+    worker, _ = ask_on(two, 103, 20.0, 30.0)
+    assert worker == W3
+    for worker in (W1, W2, W3):
+        two.handle(ProcessReady(worker), 30.0)
+    two.handle(ReloadRequested(), 40.0)
+    two.handle(ForkServerReady(2), 40.0)
+
+
+def test_a_reload_does_not_wait_for_workers_that_the_command_does_not_start(two):
+    """gunicorn forgets SIGTTIN at a reload. The number is vacated later, since a process could still take it."""
+    reload_of_three(two)
+    for worker in (W1, W2, W3):
+        leave(two, worker, 41.0)
+    assert [ask(two, pid, 41.0)[0] for pid in (201, 202)] == [W1, W2]
+    assert not two.reloaded
+    actions = [action for worker in (W1, W2) for action in two.handle(ProcessReady(worker), 42.0)]
+    assert [type(action) for action in actions] == [ReloadComplete]
+    assert two.present_processes == (W1, W2, W3)
+    assert due(two, 100.0) == [W3]
+
+
+def test_a_reload_waits_for_an_additional_worker_that_runs_the_old_code(two):
+    """It is about to leave."""
+    reload_of_three(two)
+    for number, worker in enumerate((W1, W2)):
+        leave(two, worker, 41.0)
+        ask(two, 201 + number, 41.0)
+        two.handle(ProcessReady(worker), 42.0)
+    assert not two.reloaded
+    leave(two, W3, 43.0)
+    assert two.reloaded
 
 
 def test_a_stop_does_not_wait_for_numbers_that_are_not_in_use(two):

@@ -58,3 +58,25 @@ def test_the_new_process_is_usable(_):
         check=True,
     )
     assert b"7\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["signal.SIG_IGN", "lambda *_: os.waitpid(-1, os.WNOHANG)"],
+    ids=["SIGCHLD is ignored", "a handler reaps all children"],
+)
+def test_the_application_may_handle_sigchld(action):
+    """The process between may be reaped by the application, or by the kernel."""
+    program = PROGRAM.replace(
+        "set_child_subreaper(True)",
+        f"set_child_subreaper(True); import signal; signal.signal(signal.SIGCHLD, {action})",
+    ).replace("{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}", "forked {pid > 0}")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert "forked True\n" in done.stdout, done.stderr

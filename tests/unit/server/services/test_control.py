@@ -408,6 +408,29 @@ def test_the_socket_of_a_successor_is_left_alone(loop, server, path, calls):
     assert len(answers_until_closed(peer)) == 1
 
 
+@pytest.mark.parametrize("kind", ["socket", "directory", "link", "nothing"])
+def test_what_has_replaced_the_socket_is_left_alone(loop, server, path, kind):
+    """A program that cleans up /tmp removed the socket, and another server made its own, for example."""
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        if kind == "socket":
+            other.bind(str(path))
+        elif kind == "directory":
+            path.mkdir()
+        elif kind == "link":
+            path.symlink_to(path.parent)
+        server.stop_listening()
+    assert (path.is_symlink() or path.exists()) == (kind != "nothing")
+
+
+def test_a_directory_in_the_place_of_the_socket_is_named(loop, path):
+    """It is kept."""
+    path.mkdir()
+    with pytest.raises(ConfigError, match=rf"cannot listen at {path} \(Is a directory\)\. Use --control"):
+        ControlServer(path, loop.selector, {})
+    assert path.is_dir()
+
+
 def test_a_path_that_cannot_be_bound(loop, directory):
     with pytest.raises(ConfigError, match=r"cannot listen at .* \(No such file or directory\)\. Use --control"):
         ControlServer(directory / "nowhere" / "sock", loop.selector, {})

@@ -106,7 +106,9 @@ def test_active_workers_are_those_that_run(server):
     assert not server.master_queues.send(3)
     assert server.master_queues.send_external(3, frozenset({3})) == "no worker is active"
     assert (server.contents(), server.counters.sent[3], server.master_queues.is_queued(3)) == ({}, 0, False)
+    assert [server.master_queues.has_receivers(num) for num in (3, 4)] == [False, True]
     server.memory.counters.slots[server.memory.slot_number(WORKER2)].pid = 4711
+    assert server.master_queues.has_receivers(3)
     assert server.master_queues.send(3)
     assert server.master_queues.is_queued(3)
     assert server.master_queues.rows()[2]["queued"] == 1

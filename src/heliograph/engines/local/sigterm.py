@@ -1,0 +1,40 @@
+"""SIGTERM in a process that receives signals: it drains the process, whatever the application's handlers do with it.
+
+asyncio removes the handler for SIGTERM if a loop had one of its own. Other code ignores or blocks Unix signals and does
+not restore them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from heliograph.ipc.time_limit import LIMIT_SIGNAL
+
+_SIGNAL: Any = importlib.import_module("_signal")
+handler_of: Callable[[int], object] = _SIGNAL.getsignal
+"""`signal.getsignal` without the conversion to enums, which takes ten times as long."""
+_sigmask: Callable[[int, tuple[int, ...]], set[int]] = _SIGNAL.pthread_sigmask
+
+OnSigterm = Callable[[int, Any], None]
+
+
+def catch_sigterm(handler: OnSigterm, wakeup_fd: int) -> None:
+    """Call `handler` at SIGTERM. `wakeup_fd` wakes the loop of the process."""
+    signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, handler)
+
+
+def keep_sigterm(handler: OnSigterm, wakeup_fd: int) -> None:
+    """Catch SIGTERM again if the application has changed that, and unblock it. Call it before the loop waits."""
+    if handler_of(signal.SIGTERM) is not handler:
+        catch_sigterm(handler, wakeup_fd)
+    if signal.SIGTERM in _sigmask(signal.SIG_BLOCK, ()):
+        let_sigterm_arrive()
+
+
+def let_sigterm_arrive() -> None:
+    """Let SIGTERM arrive also if the application has blocked all signals."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, LIMIT_SIGNAL})
