@@ -1,5 +1,6 @@
 """A task's life, as Hypothesis makes it up: the store in SQLite does what the store in memory does."""
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -236,7 +237,7 @@ class TwoStores(RuleBasedStateMachine):
 
 
 TwoStores.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=int(os.environ.get("HELIOGRAPH_MODEL_EXAMPLES", "25")),
     stateful_step_count=50,
     deadline=None,
     phases=[p for p in Phase if p is not Phase.shrink],
