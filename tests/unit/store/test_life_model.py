@@ -189,6 +189,18 @@ class TwoStores(RuleBasedStateMachine):
             its, attempt, b"[1]", self.now
         )
 
+    @rule(
+        statuses=st.lists(st.sampled_from(TaskStatus), max_size=3),
+        queue=st.sampled_from([None, *TARGETS]),
+        index=st.one_of(st.none(), INDEX),
+        limit=st.integers(1, 5),
+    )
+    def find(self, statuses, queue, index, limit):
+        mine, its = (None, None) if index is None else self.pick(index)
+        ours = self.memory.find(statuses=statuses, target=queue, after=mine, limit=limit)
+        theirs = self.sqlite.find(statuses=statuses, target=queue, after=its, limit=limit)
+        assert [self.translate(row.id) for row in ours] == [row.id for row in theirs]
+
     @rule(name=st.sampled_from(["a:plain", "spooler"]), stop=st.booleans())
     def pause(self, name, stop):
         for store in (self.memory, self.sqlite):
