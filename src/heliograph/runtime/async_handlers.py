@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +47,11 @@ class _ThreadLoop:
         """Cancel the tasks of the loop, and close it."""
         self._runner.close()
 
-    def __del__(self) -> None:
+    def __del__(
+        self, is_finalizing: Callable[[], bool] = sys.is_finalizing, getpid: Callable[[], int] = os.getpid
+    ) -> None:
         # A child process would remove the descriptors from the epoll object that it shares with its parent.
-        if not sys.is_finalizing() and self._pid == os.getpid() and not self.loop.is_running():
+        if not is_finalizing() and self._pid == getpid() and not self.loop.is_running():
             self.loop.close()
 
 
