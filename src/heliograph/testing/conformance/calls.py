@@ -142,7 +142,7 @@ def test_j11_a_message_reaches_its_mule(harness: Harness) -> None:
 
 @guarantee("J11", C.MULES)
 def test_j11_a_message_reaches_one_mule_of_its_farm(harness: Harness) -> None:
-    """Whichever asks first: by `Farm.get_message`, or by `Mule.get_message(farms=True)`."""
+    """The first one that asks, by `Farm.get_message` or by `Mule.get_message(farms=True)`."""
     texts = [text_of("to a farm"), text_of("to a farm")]
     for text in texts:
         assert harness.call(FIRST, send_to_farm, "crunchers", text) is True
