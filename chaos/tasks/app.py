@@ -6,8 +6,10 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from chaos.history import open_counts
 from chaos.workload import DIRECTORY, HISTORY, RATE, SENDERS, STOP
@@ -136,6 +138,12 @@ def start() -> None:
     open_counts(Path(os.environ[DIRECTORY]) / HISTORY, process, os.getpid(), _LOADED)
     if process in SENDERS:
         threading.Thread(target=send, name="chaos-sender", daemon=True).start()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:  # noqa: ARG001
+    """Answer 204 to every request (WSGI entry point for web servers)."""
+    start_response("204 No Content", [])
+    return []
 
 
 def journal() -> Journal:
