@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -517,6 +519,45 @@ def test_pool_of_a_hook_is_on_the_event_loop_of_tasks(server, client):
     client.finish(*client.put("in_spooler", target="spooler"), *client.put("in_mule"))
     server.expect(1, "spooler:True")
     server.expect(1, "mule:True")
+
+
+ASYNCPG = """
+import asyncio, os
+from pathlib import Path
+
+class Pool:
+    def __init__(self):
+        self.made = asyncio.get_running_loop(), os.getpid()
+
+    def acquire(self):
+        return self
+
+    async def __aenter__(self):
+        assert self.made == (asyncio.get_running_loop(), os.getpid())
+        return self
+
+    async def __aexit__(self, *error):
+        pass
+
+    async def execute(self, sql, number):
+        with Path("executed").open("a") as file:
+            file.write(f"{number}\\n")
+
+async def create_pool(dsn, *, min_size, max_size):
+    return Pool()
+"""
+"""A module in the place of asyncpg. Its pool works on the event loop of the process that made it."""
+
+
+def test_the_pool_of_the_page_about_frameworks_works(server, client):
+    """The code under *FastAPI and Starlette*: a post-fork hook opens the pool, and a task uses it."""
+    page = (Path(__file__).parents[2] / "docs/how-to/frameworks.md").read_text()
+    (code,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import asyncpg" in text)
+    (server.directory / "asyncpg.py").write_text(ASYNCPG)
+    server.start(code, "--mules", "1", "--spooler", "spool")
+    results = client.finish(*(client.put("book", number, target="default")[0] for number in range(5)))
+    assert {(result.status, result.attempts) for result in results} == {(TaskStatus.SUCCESSFUL, 1)}
+    assert sorted((server.directory / "executed").read_text().split()) == list("01234")
 
 
 IN_C = (
