@@ -639,6 +639,33 @@ def test_a_task_that_ended_while_the_master_was_stopped_has_ended(server, client
     assert len(client.lines("begin")) == 1
 
 
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+
+
+def test_a_process_with_the_id_of_a_killed_one_does_not_have_its_task(server, client):
+    """In a container the master is always process 1, and the mules have the numbers of those before them."""
+    if subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system does not allow namespaces of process ids")
+    server.write(TASKS)
+    pids = []
+    for run in 1, 2:
+        command = (*NAMESPACE, sys.executable, "-m", "heliograph", "run", "tasks", "--name", "e2e", *OPTIONS)
+        server.process = server.popen(*command)
+        server.await_log("(?i)ready: ", run)
+        if run == 1:
+            (task_id,) = client.put("blocking", "gate")
+        pids.append(client.expect(run, "begin")[-1][4])
+        client.finish(*client.put("quick", count=20))
+        if run == 1:
+            server.clean()
+            server.wait()
+    server.release("gate")
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts) == (TaskStatus.SUCCESSFUL, 2)
+    assert len(client.lines("begin")) == 2
+    assert all(pid < 100 for pid in pids), "the numbers are those of a namespace"
+
+
 ZONES = (
     TASKS
     + """
