@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+PAGE = Path(__file__).parents[3] / "docs/how-to/test.md"
 
 SHOP = """
 import asyncio
@@ -90,7 +94,6 @@ async def test_signals_of_a_thread(heliograph_engine):
 
 def run(directory, *command):
     """Run a program in which every warning is an error, also one of an object that nobody closed."""
-    (directory / "shop.py").write_text(SHOP)
     options = (sys.executable, "-W", "error", "-X", "dev", *command)
     done = subprocess.run(options, cwd=directory, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -100,12 +103,27 @@ def run(directory, *command):
 
 def test_unittest(tmp_path):
     """Plain tests and coroutine tests. Threads that have run `async def` handlers leave no event loop open."""
+    (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "test_mail.py").write_text(UNITTEST)
     assert "Ran 5 tests" in run(tmp_path, "-m", "unittest", "test_mail")
 
 
 @pytest.mark.needs("pytest_asyncio")
+def test_the_code_of_the_page_about_tests(tmp_path):
+    """Its tests of `unittest`, and its coroutine test."""
+    (tmp_path / "shop").mkdir()
+    send_mail = "from heliograph import task\n@task\ndef send_mail(to, subject): return 'sent'\n"
+    (tmp_path / "shop/tasks.py").write_text(send_mail)
+    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (plain,) = (text for text in snippets if "import unittest" in text)
+    (coroutine,) = (text for text in snippets if "pytest.mark.asyncio" in text)
+    (tmp_path / "test_mail.py").write_text(f"import pytest\n{plain}\n\n{coroutine}")
+    assert "3 passed" in run(tmp_path, "-m", "pytest", "-q", *OPTIONS, "test_mail.py")
+
+
+@pytest.mark.needs("pytest_asyncio")
 def test_coroutine_tests_of_pytest(tmp_path):
     """The fixture works in `async def` tests, without a warning about an event loop."""
+    (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "test_mail.py").write_text(COROUTINES)
     assert "2 passed" in run(tmp_path, "-m", "pytest", "-q", *OPTIONS, "test_mail.py")
