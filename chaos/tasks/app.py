@@ -16,7 +16,7 @@ from chaos.workload import DIRECTORY, HISTORY, RATE, SENDERS, STOP
 from heliograph import Task, TaskContext, engines, task, uwsgi
 from heliograph.exceptions import StoreError
 
-from .journal import RELEASE, Journal
+from .journal import LOOK, RELEASE, Journal
 from .locks import ENQUEUE, RUN, Names, missing_locks
 
 SPOOLER = "HELIOGRAPH_SPOOLER"
@@ -205,7 +205,7 @@ def _run(context: TaskContext, key: str, seconds: float = _WORK) -> None:
 def _look_at_locks(names: Names) -> None:
     number = _looks[names]
     _looks[names] += 1
-    if number % _LOOK_AT_LOCKS == 0:
+    if number % _LOOK_AT_LOCKS == 0 and os.environ[LOOK]:
         missing = missing_locks(Path(os.environ[SPOOLER]), names)
         what = "enqueues" if names == ENQUEUE else "runs"
         journal().write("locks", what, 0, ",".join(missing) or "all")

@@ -19,7 +19,7 @@ from heliograph.store.sqlite import SqliteStore
 
 from .checks import check, unlocked
 from .faults import TaskFaults, TaskPlan, TaskProgress
-from .journal import JournalReader
+from .journal import JournalReader, Line
 from .server import TaskServer
 from .volume import Volume
 
@@ -108,6 +108,7 @@ def _run(engine: str, plan: TaskPlan, report: Report, directory: Path, volume: V
     print(f"  kills: {dict(Counter(kill.process.rstrip('0123456789') for kill in progress.kills))}")
     report.check("plan complete", passed=faults.complete)
     _check_tasks(report, progress, _statuses(store))
+    _check_locks(report, progress.lines, shown=server.shows_locks)
     _check_all(report, "faults of the store", store.check())
     _check_all(report, "clients that exited", [f"exit code {client}" for client in codes])
     report.check(f"exit code: {code}", passed=code == 0)
@@ -135,8 +136,14 @@ def _check_tasks(report: Report, progress: TaskProgress, statuses: Mapping[str, 
     ]
     _check_all(report, "stopped processes that are gone", progress.vanished)
     _check_all(report, "tasks of a stopped process that ran again", again)
-    looked, lacking = unlocked(progress.lines)
-    enqueuing = len({line.process for line in progress.lines if line.what == "stored"})
+
+
+def _check_locks(report: Report, lines: list[Line], *, shown: bool) -> None:
+    if not shown:
+        print("  skipped: the locks, since /proc/locks does not list them")
+        return
+    looked, lacking = unlocked(lines)
+    enqueuing = len({line.process for line in lines if line.what == "stored"})
     report.check(
         f"processes that looked at their locks: {looked}, that enqueued: {enqueuing}",
         passed=looked.get("enqueues", 0) >= enqueuing,

@@ -16,7 +16,8 @@ from chaos.resources import PROC, session
 from chaos.server import ROOT, TIMEOUT, Server, ServerExited
 from chaos.workload import DIRECTORY, RATE, SENDERS
 
-from .journal import GENERATION
+from .journal import GENERATION, LOOK
+from .locks import are_shown
 
 CLIENTS = 2
 """Number of processes outside of the server that enqueue."""
@@ -38,6 +39,7 @@ class TaskServer(Server):
         self._rate = rate / (len(SENDERS) + CLIENTS)
         self.generation = 0
         """Number of restarts."""
+        self.shows_locks = are_shown(directory)
         self._clients: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -52,6 +54,7 @@ class TaskServer(Server):
             **super().environment,
             DIRECTORY: str(self.directory),
             GENERATION: str(self.generation),
+            LOOK: "1" if self.shows_locks else "",
             RATE: str(self._rate),
             "HELIOGRAPH_SPOOLER": str(self._store),
             "XDG_STATE_HOME": str(self.directory / "state"),
