@@ -147,7 +147,9 @@ def _give_up_root() -> None:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--engine", choices=(*ENGINES, "all"), default="all", help="server to test (default: all)")
+    parser.add_argument(
+        "--engine", choices=(*ENGINES, "all"), help=f"server to test (default: all, for tasks {ENGINES[0]})"
+    )
     parser.add_argument(
         "--signals", type=int, default=200_000, metavar="N", help="minimum number of signals (default: 200000)"
     )
@@ -173,7 +175,7 @@ def main() -> int:
     plan = FaultPlan(options.signals, options.kills, options.reloads, options.seconds or 180.0, options.surroundings)
     report = Report()
     try:
-        for engine in ENGINES if options.engine == "all" else (options.engine,):
+        for engine in ENGINES if options.engine in {None, "all"} else (options.engine,):
             try:
                 if engine == "uwsgi":
                     run(engine, replace(plan, surroundings=0), Report())

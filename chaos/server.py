@@ -19,14 +19,7 @@ from .workload import CLOSE, DIRECTORY, FARMS, HISTORY, MULES, PROCESSES, RATE, 
 
 ROOT = Path(__file__).parents[1]
 _NAME = "chaos"
-_LOCAL = ("--engine", "local", "--name", _NAME, "--graceful-timeout", "10")
-_GUNICORN = ("gunicorn", "-w", str(WORKERS), "-b", "127.0.0.1:0", "--no-control-socket", "chaos.app")
-_OPTIONS = {
-    "local": _LOCAL,
-    "gunicorn": (*_LOCAL, "--", *_GUNICORN),
-    "uwsgi": ("--engine", "uwsgi", "--", "--worker-reload-mercy", "10", "--mule-reload-mercy", "10"),
-}
-ENGINES = tuple(_OPTIONS)
+ENGINES = ("local", "gunicorn", "uwsgi")
 """The heliograph server alone, the same with gunicorn, and uWSGI."""
 TIMEOUT = 30.0
 """Seconds to start, to become idle and to stop."""
@@ -41,6 +34,8 @@ class Server:
 
     application = "chaos.app"
     """The module that the server loads."""
+    graceful_timeout = 10.0
+    """Seconds in which processes have to exit at a reload and at a stop."""
 
     def __init__(self, engine: str, directory: Path, rate: float) -> None:
         """Set up the server. `rate` is the number of signals per second of each sender."""
@@ -54,7 +49,14 @@ class Server:
     @property
     def options(self) -> tuple[str, ...]:
         """The options of the engine, and what follows them."""
-        return _OPTIONS[self.engine]
+        seconds = f"{self.graceful_timeout:.0f}"
+        if self.engine == "uwsgi":
+            return ("--engine", "uwsgi", "--", "--worker-reload-mercy", seconds, "--mule-reload-mercy", seconds)
+        local = ("--engine", "local", "--name", _NAME, "--graceful-timeout", seconds)
+        if self.engine == "local":
+            return local
+        gunicorn = ("gunicorn", "-w", str(WORKERS), "-b", "127.0.0.1:0", "--no-control-socket", self.application)
+        return (*local, "--", *gunicorn)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -6,15 +6,17 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from chaos.history import open_counts
 from chaos.workload import DIRECTORY, HISTORY, RATE, SENDERS, STOP
 from heliograph import Task, TaskContext, engines, task, uwsgi
 from heliograph.exceptions import StoreError
 
-from .journal import RELEASE, Journal
+from .journal import LOOK, RELEASE, Journal
 from .locks import ENQUEUE, RUN, Names, missing_locks
 
 SPOOLER = "HELIOGRAPH_SPOOLER"
@@ -138,6 +140,12 @@ def start() -> None:
         threading.Thread(target=send, name="chaos-sender", daemon=True).start()
 
 
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:  # noqa: ARG001
+    """Answer 204 to every request (WSGI entry point for web servers)."""
+    start_response("204 No Content", [])
+    return []
+
+
 def journal() -> Journal:
     """Return the journal of this process."""
     global _journal
@@ -197,7 +205,7 @@ def _run(context: TaskContext, key: str, seconds: float = _WORK) -> None:
 def _look_at_locks(names: Names) -> None:
     number = _looks[names]
     _looks[names] += 1
-    if number % _LOOK_AT_LOCKS == 0:
+    if number % _LOOK_AT_LOCKS == 0 and os.environ[LOOK]:
         missing = missing_locks(Path(os.environ[SPOOLER]), names)
         what = "enqueues" if names == ENQUEUE else "runs"
         journal().write("locks", what, 0, ",".join(missing) or "all")

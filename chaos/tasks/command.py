@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chaos.report import Report
-from chaos.server import TIMEOUT, ServerExited
+from chaos.server import ENGINES, TIMEOUT, ServerExited
 from heliograph._core.tasks.values import TaskStatus
 from heliograph.interfaces.store import TaskStore
 from heliograph.store.sqlite import SqliteStore
 
 from .checks import check, unlocked
 from .faults import TaskFaults, TaskPlan, TaskProgress
-from .journal import JournalReader
+from .journal import JournalReader, Line
 from .server import TaskServer
 from .volume import Volume
 
@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=TASKS,
         metavar="N",
-        help=f"enqueue at least N tasks, with the options --kills, --reloads, --seconds and these (default: {TASKS})",
+        help=f"enqueue at least N tasks (default: {TASKS}), with --engine, --kills, --reloads, --seconds and these",
     )
     group.add_argument("--masters", type=int, default=20, metavar="N", help="number of kills of the master")
     group.add_argument("--full-disks", type=int, default=2, metavar="N", help="number of times that the disk is full")
@@ -70,24 +70,29 @@ def run_tasks(options: argparse.Namespace) -> int:
         options.seconds or _SECONDS,
     )
     report = Report()
+    for engine in ENGINES if options.engine == "all" else (options.engine or ENGINES[0],):
+        _run_engine(engine, plan, report, options.keep)
+    return 1 if report.failed else 0
+
+
+def _run_engine(engine: str, plan: TaskPlan, report: Report, keep: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="heliograph-chaos-") as name:
         directory = Path(name)
         with Volume(directory / "store", _SPARE + plan.tasks * _BYTES_OF_A_TASK) as volume:
             if not volume.can_be_full:
                 print("  skipped: the full disk, since this system does not allow a mount namespace")
             try:
-                _run(plan, report, directory, volume)
+                _run(engine, plan, report, directory, volume)
             except ServerExited as error:
                 report.check(str(error), passed=False)
-            if report.failed and options.keep is not None:
-                shutil.copytree(directory, options.keep, dirs_exist_ok=True, ignore=_ignore_sockets)
-    return 1 if report.failed else 0
+            if report.failed and keep is not None:
+                shutil.copytree(directory, keep / engine, dirs_exist_ok=True, ignore=_ignore_sockets)
 
 
-def _run(plan: TaskPlan, report: Report, directory: Path, volume: Volume) -> None:
-    print(f"\ntasks: {plan}", flush=True)
+def _run(engine: str, plan: TaskPlan, report: Report, directory: Path, volume: Volume) -> None:
+    print(f"\n{engine}, tasks: {plan}", flush=True)
     store = SqliteStore(str(volume.directory))
-    with TaskServer(directory, volume.directory, plan.rate, plan.stop_seconds + TIMEOUT) as server:
+    with TaskServer(engine, directory, volume.directory, plan.rate, plan.stop_seconds + TIMEOUT) as server:
         faults = TaskFaults(server, volume, plan, JournalReader(directory))
         start = time.monotonic()
         progress = faults.inject(report.progress)
@@ -103,6 +108,7 @@ def _run(plan: TaskPlan, report: Report, directory: Path, volume: Volume) -> Non
     print(f"  kills: {dict(Counter(kill.process.rstrip('0123456789') for kill in progress.kills))}")
     report.check("plan complete", passed=faults.complete)
     _check_tasks(report, progress, _statuses(store))
+    _check_locks(report, progress.lines, shown=server.shows_locks)
     _check_all(report, "faults of the store", store.check())
     _check_all(report, "clients that exited", [f"exit code {client}" for client in codes])
     report.check(f"exit code: {code}", passed=code == 0)
@@ -130,8 +136,14 @@ def _check_tasks(report: Report, progress: TaskProgress, statuses: Mapping[str, 
     ]
     _check_all(report, "stopped processes that are gone", progress.vanished)
     _check_all(report, "tasks of a stopped process that ran again", again)
-    looked, lacking = unlocked(progress.lines)
-    enqueuing = len({line.process for line in progress.lines if line.what == "stored"})
+
+
+def _check_locks(report: Report, lines: list[Line], *, shown: bool) -> None:
+    if not shown:
+        print("  skipped: the locks, since /proc/locks does not list them")
+        return
+    looked, lacking = unlocked(lines)
+    enqueuing = len({line.process for line in lines if line.what == "stored"})
     report.check(
         f"processes that looked at their locks: {looked}, that enqueued: {enqueuing}",
         passed=looked.get("enqueues", 0) >= enqueuing,

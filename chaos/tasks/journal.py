@@ -21,6 +21,8 @@ from chaos.workload import DIRECTORY
 
 GENERATION = "CHAOS_GENERATION"
 """Environment variable: the number of restarts."""
+LOOK = "CHAOS_LOOK_AT_LOCKS"
+"""Environment variable: "1" if processes are to look at their locks."""
 JOURNAL, RELEASE = "journal", "release"
 """Names in that directory: the journal, and the file that lets the tasks end that hold a process."""
 HOLD = "hold."

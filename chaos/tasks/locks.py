@@ -1,4 +1,4 @@
-"""The locks of a process on the files of a store, as the kernel lists them in `/proc/locks`.
+"""The locks of a process on the files of a store, as the kernel lists them in `/proc/locks`, if it does.
 
 A process that closes any descriptor of a file loses all its record locks on it, without an error. SQLite then writes
 without a lock, and other processes take it for gone. So each process looks at its own locks while it uses the store.
@@ -6,6 +6,7 @@ without a lock, and other processes take it for gone. So each process looks at i
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -22,6 +23,16 @@ RUN: Names = (*ENQUEUE, OWNERS)
 _LOOKS = 5
 """Number of looks until a lock is missing. The kernel lists the locks in parts of 4096 bytes, and leaves one out if
 others are released between two parts. A lock that a process has really lost does not come back."""
+
+
+def are_shown(directory: Path) -> bool:
+    """Return True if this kernel lists the locks of a process. A sandbox may have none in its `/proc/locks`."""
+    with (directory / "lock").open("wb") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        try:
+            return not missing_locks(directory, ("lock",))
+        except OSError:
+            return False
 
 
 def missing_locks(directory: Path, names: Names) -> list[str]:

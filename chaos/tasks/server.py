@@ -16,7 +16,8 @@ from chaos.resources import PROC, session
 from chaos.server import ROOT, TIMEOUT, Server, ServerExited
 from chaos.workload import DIRECTORY, RATE, SENDERS
 
-from .journal import GENERATION
+from .journal import GENERATION, LOOK
+from .locks import are_shown
 
 CLIENTS = 2
 """Number of processes outside of the server that enqueue."""
@@ -27,14 +28,18 @@ class TaskServer(Server):
 
     application = "chaos.tasks.app"
 
-    def __init__(self, directory: Path, store: Path, rate: float, graceful_timeout: float) -> None:
-        """Set up the server. `rate` is the number of tasks per second of all senders."""
-        super().__init__("local", directory, rate)
+    def __init__(self, engine: str, directory: Path, store: Path, rate: float, graceful_timeout: float) -> None:
+        """Set up the server. `rate` is the number of tasks per second of all senders.
+
+        The death of a fork server is a reload. It must not kill a stopped process, so the timeout is to be longer.
+        """
+        super().__init__(engine, directory, rate)
         self._store = store
-        self._graceful_timeout = graceful_timeout
+        self.graceful_timeout = graceful_timeout
         self._rate = rate / (len(SENDERS) + CLIENTS)
         self.generation = 0
         """Number of restarts."""
+        self.shows_locks = are_shown(directory)
         self._clients: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -43,17 +48,13 @@ class TaskServer(Server):
         return self._store
 
     @property
-    def options(self) -> tuple[str, ...]:
-        """The options of the engine. The death of a fork server is a reload, which must not kill a stopped process."""
-        return (*super().options, "--graceful-timeout", str(self._graceful_timeout))
-
-    @property
     def environment(self) -> dict[str, str]:
         """The environment of the server and of the clients."""
         return {
             **super().environment,
             DIRECTORY: str(self.directory),
             GENERATION: str(self.generation),
+            LOOK: "1" if self.shows_locks else "",
             RATE: str(self._rate),
             "HELIOGRAPH_SPOOLER": str(self._store),
             "XDG_STATE_HOME": str(self.directory / "state"),
@@ -92,12 +93,16 @@ class TaskServer(Server):
     def kill_master(self) -> None:
         """Kill the master, wait for the end of all its processes, and start the server again.
 
+        The processes of uWSGI would go on without their master, so they are killed with it.
+
         Raises:
             ServerExited: A process has outlived the master.
         """
         killed = self.master
         os.kill(killed, signal.SIGKILL)
         self._process.wait()
+        if self.engine == "uwsgi":
+            os.killpg(killed, signal.SIGKILL)
         deadline = time.monotonic() + TIMEOUT
         while session(killed):
             if time.monotonic() > deadline:

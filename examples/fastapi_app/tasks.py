@@ -1,4 +1,4 @@
-"""Signals and their handlers. The heliograph server and every web worker import this module."""
+"""Signals and their handlers, and a task. The heliograph server and every web worker import this module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from heliograph import Signal, engines
+from heliograph import Signal, engines, task
 
 STOCK = Path(os.environ.get("STOCK_DIRECTORY", "stock"))
 """Directory with a file for each item. The file contains the quantity."""
@@ -34,6 +34,14 @@ async def notify_listeners() -> None:
     for listener in LISTENERS:
         listener.put_nowait({**stock, "total": int(TOTAL.read_text())})
     print(f"{engines.current().identity}: notified {len(LISTENERS)}\n", end="", flush=True)
+
+
+@task(retries=5, backoff=10)
+async def order_more(name: str, to: str) -> str:
+    """Mail the supplier, in the spooler. The task is stored, so it survives every restart."""
+    text = f"mail to {to}: we need {name}"
+    print(f"{engines.current().identity}: {text}\n", end="", flush=True)
+    return text
 
 
 def read_stock() -> dict[str, int]:

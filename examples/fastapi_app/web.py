@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import FastAPI, Path
 from fastapi.responses import StreamingResponse
 
-from heliograph import uwsgi
+from heliograph import aget_result, uwsgi
 from heliograph.contrib.asgi import lifespan
 
 from . import tasks
@@ -29,6 +29,19 @@ def change_stock(name: Annotated[str, Path(pattern="^[a-z]+$")], number: int) ->
     """Store the quantity. The mule then computes the total, and all workers notify their listeners."""
     tasks.write(tasks.STOCK / name, number)
     tasks.count.send()
+
+
+@app.post("/orders/{name}", status_code=202)
+async def order(name: Annotated[str, Path(pattern="^[a-z]+$")], to: str) -> dict[str, str]:
+    """Accept an order. The supplier gets a mail later, whatever happens to this process."""
+    result = await tasks.order_more.aenqueue(name, to)
+    return {"task": result.id}
+
+
+@app.get("/orders/{task_id}")
+async def show_order(task_id: str) -> dict[str, str]:
+    """Return the status of the mail."""
+    return {"status": (await aget_result(task_id)).status}
 
 
 @app.get("/changes")

@@ -1,5 +1,5 @@
-"""A shop on Flask: prices in every worker, a report by the mule, a cron rule for the night.
+"""A shop on Flask: prices in every worker, a report by the mule, mails by the spooler, a cron rule for the night.
 
-tasks.py   signals and their handlers
+tasks.py   signals and their handlers, and a task
 web.py     the pages
 """

@@ -1,4 +1,4 @@
-"""Signals and their handlers. The heliograph server and every web worker import this module."""
+"""Signals and their handlers, and a task. The heliograph server and every web worker import this module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from heliograph import Signal, engines, register_cron
+from heliograph import Signal, engines, register_cron, task
 
 DIRECTORY = Path(os.environ.get("SHOP_DIRECTORY", "."))
 PRICE_LIST, REPORT = DIRECTORY / "prices.csv", DIRECTORY / "report.txt"
@@ -36,6 +36,15 @@ def write_report() -> None:
     unfinished = REPORT.with_suffix(".part")
     unfinished.write_text(f"{datetime.now(UTC):%Y-%m-%d} by {engines.current().identity}\n{''.join(lines)}")
     unfinished.replace(REPORT)
+
+
+@task(retries=5, backoff=10)
+def confirm_order(what: str, to: str) -> str:
+    """Mail a confirmation, in the spooler. The task is stored, so it survives every restart."""
+    read_prices()  # the spooler has its own copy
+    text = f"mail to {to}: you have ordered {what} for {PRICES[what]:.2f}"
+    print(f"{engines.current().identity}: {text}\n", end="", flush=True)
+    return text
 
 
 @register_cron("0 3 * * *", tz="Europe/Berlin", name="nightly", misfire_grace=3600)

@@ -1,13 +1,13 @@
-"""The pages. They send signals and read prices from the memory of the worker."""
+"""The pages. They send signals, enqueue tasks and read prices from the memory of the worker."""
 
 from __future__ import annotations
 
 import csv
 import fcntl
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
-from heliograph import uwsgi
+from heliograph import get_result, uwsgi
 
 from . import tasks
 
@@ -28,6 +28,21 @@ def change_price(name: str, price: float) -> tuple[str, int]:
         csv.writer(lines).writerow([name, price])
     tasks.refresh.send()
     return "", 202
+
+
+@app.post("/orders/<name>")
+def order(name: str) -> tuple[Response | str, int]:
+    """Accept an order. The confirmation is mailed later, whatever happens to this process."""
+    if name not in tasks.PRICES:
+        return f"There is no {name}.\n", 404
+    result = tasks.confirm_order.enqueue(name, request.args["to"])
+    return jsonify(task=result.id), 202
+
+
+@app.get("/orders/<task_id>")
+def show_order(task_id: str) -> Response:
+    """Return the status of the confirmation."""
+    return jsonify(status=get_result(task_id).status)
 
 
 @app.post("/report")

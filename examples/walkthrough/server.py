@@ -52,8 +52,9 @@ class ExampleServer:
             raise RuntimeError(f"{' '.join(command)} failed")
 
     def start(self, command: Sequence[str]) -> None:
-        """Start the server, with a free port for PORT, and wait until it is ready."""
-        self._process = self._start([word.replace("PORT", str(self._port)) for word in command])
+        """Start the server, with a free port for PORT and a directory for SPOOL, and wait until it is ready."""
+        values = {"SPOOL": str(self.directory / "spool")}
+        self._process = self._start([values.get(word, word).replace("PORT", str(self._port)) for word in command])
         self.wait_for("the ready message", lambda: "ready: " in self.log.lower())
 
     def request(self, method: str, path: str) -> None:

@@ -5,6 +5,7 @@ An application is a module. It may have a WSGI callable. Without one it only has
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import importlib.util
 import os
@@ -161,10 +162,19 @@ class ChildResult:
         return f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
 
 
+def _above_standard_output(fd: int) -> int:
+    """Return a descriptor that a child does not replace by the null device. Those below 3 may have been closed."""
+    if fd > 2:
+        return fd
+    found = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return found
+
+
 def run_in_child(work: Callable[[], str]) -> ChildResult:
     """Run a function in a forked child that exits at once, and return its text. Its imports do not stay here."""
     # A file, since a child that the application has started could keep a pipe open, and a pipe has a limit.
-    answer = os.memfd_create("heliograph-answer", os.MFD_CLOEXEC)
+    answer = _above_standard_output(os.memfd_create("heliograph-answer", os.MFD_CLOEXEC))
     with _exit_codes_of_children():
         pid = os.fork()
         if not pid:

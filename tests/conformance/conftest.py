@@ -3,6 +3,8 @@
 import pytest
 
 for module in (
+    "calls",
+    "call_actions",
     "coalescing",
     "delivery",
     "remote",

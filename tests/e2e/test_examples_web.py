@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.needs("flask", "django", "fastapi", "gunicorn", "uvicorn")
 
 MANAGE = str(ROOT / "examples/django_site/manage.py")
+OPTIONS = ("--name", "e2e", "--mules", "1", "--spooler", "spool", "--")
 TIMEOUT = 20.0
 WORKERS = {1, 2}
 
@@ -35,7 +36,7 @@ class Pages:
         self.server = server
         words = [word.replace("PORT", str(self.port)) for word in command]
         server.process = server.popen(sys.executable, *words)
-        server.await_log("Server ready: worker1, worker2, mule1")
+        server.await_log("Server ready: worker1, worker2, mule1, spooler1")
 
     def connect(self, method, path):
         """Return a connection and the response. The body is not read yet."""
@@ -73,7 +74,7 @@ class Pages:
 
 
 def run(app):
-    return ["-m", "heliograph", "run", app, "--name", "e2e", "--mules", "1", "--"]
+    return ["-m", "heliograph", "run", app, *OPTIONS]
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def django(server, monkeypatch):
     monkeypatch.setenv("SITE_DIRECTORY", str(server.directory))
     subprocess.run([sys.executable, MANAGE, "migrate", "-v0"], check=True, timeout=TIMEOUT)
     gunicorn = ["gunicorn", "-w", "2", "-b", "127.0.0.1:PORT", "project.wsgi"]
-    return Pages(server, MANAGE, "heliograph", "run", "--name", "e2e", "--mules", "1", "--", *gunicorn)
+    return Pages(server, MANAGE, "heliograph", "run", *OPTIONS, *gunicorn)
 
 
 @pytest.fixture
@@ -124,6 +125,28 @@ def test_flask_the_mule_writes_the_report(flask):
     flask.stop()
 
 
+def await_end(pages, path):
+    """Wait until a task of an example has ended."""
+
+    def ended():
+        return json.loads(pages.request("GET", path)[1])["status"] == "SUCCESSFUL"
+
+    eventually("the end of the task", ended)
+
+
+def test_flask_the_spooler_mails_the_confirmation(flask):
+    """A page enqueues a task, and another one shows its status."""
+    assert flask.request("POST", "/orders/tea?to=ann@example.org")[0] == 404
+    flask.request("PUT", "/prices/tea/3.5")
+    flask.server.await_log("worker1: 1 prices")
+    flask.server.await_log("worker2: 1 prices")
+    status, body = flask.request("POST", "/orders/tea?to=ann@example.org")
+    assert status == 202
+    flask.server.await_log("spooler1: mail to ann@example.org: you have ordered tea for 3.50")
+    await_end(flask, f"/orders/{json.loads(body)['task']}")
+    flask.stop()
+
+
 def test_django_the_mule_confirms_and_every_worker_counts(django):
     """All processes use one database, each with its own connections."""
     assert django.of_both() == both({"confirmed": {}})
@@ -153,6 +176,22 @@ def test_django_the_other_commands_find_the_server(django):
     django.server.await_log("mule1: 1 confirmed")
     assert manage("stop").returncode == 0
     assert django.server.wait() == 0
+
+
+def test_django_the_spooler_mails_the_confirmation(django):
+    """The task is enqueued after the commit, so it finds the order."""
+    assert django.request("POST", "/orders/tea?to=ann@example.org") == (202, "")
+    django.server.await_log("spooler1: mail to ann@example.org: you have ordered tea")
+    django.stop()
+
+
+def test_fastapi_the_spooler_mails_the_supplier(fastapi):
+    """A page enqueues the task of a coroutine function, and another one shows its status."""
+    status, body = fastapi.request("POST", "/orders/tea?to=ann@example.org")
+    assert status == 202
+    fastapi.server.await_log("spooler1: mail to ann@example.org: we need tea")
+    await_end(fastapi, f"/orders/{json.loads(body)['task']}")
+    fastapi.stop()
 
 
 def test_fastapi_every_listener_receives_a_change(fastapi):

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import signal
+import subprocess
+import sys
+import threading
 import time
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -512,3 +519,276 @@ def test_pool_of_a_hook_is_on_the_event_loop_of_tasks(server, client):
     client.finish(*client.put("in_spooler", target="spooler"), *client.put("in_mule"))
     server.expect(1, "spooler:True")
     server.expect(1, "mule:True")
+
+
+ASYNCPG = """
+import asyncio, os
+from pathlib import Path
+
+class Pool:
+    def __init__(self):
+        self.made = asyncio.get_running_loop(), os.getpid()
+
+    def acquire(self):
+        return self
+
+    async def __aenter__(self):
+        assert self.made == (asyncio.get_running_loop(), os.getpid())
+        return self
+
+    async def __aexit__(self, *error):
+        pass
+
+    async def execute(self, sql, number):
+        with Path("executed").open("a") as file:
+            file.write(f"{number}\\n")
+
+async def create_pool(dsn, *, min_size, max_size):
+    return Pool()
+"""
+"""A module in the place of asyncpg. Its pool works on the event loop of the process that made it."""
+
+
+def test_the_pool_of_the_page_about_frameworks_works(server, client):
+    """The code under *FastAPI and Starlette*: a post-fork hook opens the pool, and a task uses it."""
+    page = (Path(__file__).parents[2] / "docs/how-to/frameworks.md").read_text()
+    (code,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import asyncpg" in text)
+    (server.directory / "asyncpg.py").write_text(ASYNCPG)
+    server.start(code, "--mules", "1", "--spooler", "spool")
+    results = client.finish(*(client.put("book", number, target="default")[0] for number in range(5)))
+    assert {(result.status, result.attempts) for result in results} == {(TaskStatus.SUCCESSFUL, 1)}
+    assert sorted((server.directory / "executed").read_text().split()) == list("01234")
+
+
+IN_C = (
+    TASKS
+    + """
+import ctypes
+
+libc = ctypes.PyDLL(None)  # its functions keep the GIL
+
+@task(target="mule")
+def in_c(context, path):
+    note(context, "begin")
+    libc.open(path.encode(), os.O_RDONLY)  # returns when a process opens the other end of the pipe
+    note(context, "end")
+
+@task(target="mule")
+def deadlock(context, path):
+    note(context, "begin")
+    if not Path(path).exists():
+        mutex = ctypes.create_string_buffer(64)
+        libc.pthread_mutex_lock(mutex)
+        libc.pthread_mutex_lock(mutex)  # no signal ends that
+    note(context, "end")
+"""
+)
+
+LONG = 6
+"""Seconds that are longer than any time after which a server could take a process for dead."""
+
+
+def test_a_call_of_c_code_keeps_its_task(server, client):
+    """It keeps the GIL, so no thread of the process can say that it lives. There is no lease. Other tasks go on."""
+    pipe = server.directory / "pipe"
+    os.mkfifo(pipe)
+    server.start(IN_C, *OPTIONS)
+    (task_id,) = client.put("in_c", "pipe")
+    (begin,) = client.expect(1, "begin")
+    until = time.monotonic() + LONG
+    while time.monotonic() < until:
+        client.finish(*client.put("quick", count=20))
+        assert get_result(task_id).status is TaskStatus.RUNNING
+    with pipe.open("wb"):
+        (result,) = client.finish(task_id)
+    assert (result.status, result.attempts) == (TaskStatus.SUCCESSFUL, 1)
+    assert [line[1:2] + line[3:] for line in client.lines("begin")] == [begin[1:2] + begin[3:]]
+    assert server.pids()[begin[3]] == begin[4]
+
+
+def test_a_reload_that_kills_a_call_of_c_code_does_not_count_the_attempt(server, client):
+    """SIGTERM does not end it, so the master does. That is no fault of the task."""
+    server.start(IN_C, *OPTIONS, "--graceful-timeout", "1")
+    (task_id,) = client.put("deadlock", "gate")
+    for number in 1, 2, 3:
+        client.expect(number, "begin")
+        if number == 3:
+            server.release("gate")
+        reload(server)
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts) == (TaskStatus.SUCCESSFUL, 1)
+    assert {line[1] for line in client.lines("begin")} == {1}
+
+
+def test_a_task_that_ended_while_the_master_was_stopped_has_ended(server, client):
+    """The process of the task is killed before the master goes on. So nobody decides by what was true before."""
+    server.start(TASKS, *OPTIONS)
+    (task_id,) = client.put("blocking", "gate")
+    pid = client.expect(1, "begin")[0][4]
+    os.kill(server.master(), signal.SIGSTOP)
+    try:
+        server.release("gate")
+        (result,) = client.finish(task_id)
+        os.kill(pid, signal.SIGKILL)
+    finally:
+        os.kill(server.master(), signal.SIGCONT)
+    client.finish(*client.put("quick", count=20))
+    reload(server)
+    result.refresh()
+    assert (result.status, result.attempts) == (TaskStatus.SUCCESSFUL, 1)
+    assert len(client.lines("begin")) == 1
+
+
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+
+
+def test_a_process_with_the_id_of_a_killed_one_does_not_have_its_task(server, client):
+    """In a container the master is always process 1, and the mules have the numbers of those before them."""
+    if subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system does not allow namespaces of process ids")
+    server.write(TASKS)
+    pids = []
+    for run in 1, 2:
+        command = (*NAMESPACE, sys.executable, "-m", "heliograph", "run", "tasks", "--name", "e2e", *OPTIONS)
+        server.process = server.popen(*command)
+        server.await_log("(?i)ready: ", run)
+        if run == 1:
+            (task_id,) = client.put("blocking", "gate")
+        pids.append(client.expect(run, "begin")[-1][4])
+        client.finish(*client.put("quick", count=20))
+        if run == 1:
+            server.clean()
+            server.wait()
+    server.release("gate")
+    (result,) = client.finish(task_id)
+    assert (result.status, result.attempts) == (TaskStatus.SUCCESSFUL, 2)
+    assert len(client.lines("begin")) == 2
+    assert all(pid < 100 for pid in pids), "the numbers are those of a namespace"
+
+
+ZONES = (
+    TASKS
+    + """
+time.tzset()
+
+@task(target="mule")
+def in_zone(context):
+    note(context, time.strftime("%Z"))
+"""
+)
+
+ENQUEUE_IN_TOKYO = """
+import os, sys, time
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+sys.path.insert(0, os.getcwd())
+import tasks
+assert time.tzname[0] == "JST", time.tzname
+berlin = ZoneInfo("Europe/Berlin")
+soon = datetime.now(berlin) + timedelta(seconds=2)
+print(soon.timestamp(), tasks.in_zone.using(run_after=soon).enqueue().id)
+for text, fold in (("2040-10-28T02:30", 0), ("2040-10-28T02:30", 1), ("2041-03-31T02:30", 0), ("2041-03-31T02:30", 1)):
+    due = datetime.fromisoformat(text).replace(tzinfo=berlin, fold=fold)
+    print(due.timestamp(), tasks.in_zone.using(run_after=due).enqueue().id)
+"""
+
+
+def test_a_time_is_the_same_moment_in_every_zone(server, client, monkeypatch):
+    """A program in Tokyo says a time in Berlin to a server in New York, also while Berlin changes its clocks."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    server.start(ZONES, *OPTIONS)
+    command = [sys.executable, "-c", ENQUEUE_IN_TOKYO]
+    env = {**os.environ, "TZ": "Asia/Tokyo"}
+    done = subprocess.run(
+        command, env=env, cwd=server.directory, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    soon, *later = [(float(due), task_id) for due, task_id in map(str.split, done.stdout.splitlines())]
+    utc = ["2040-10-28T00:30", "2040-10-28T01:30", "2041-03-31T01:30", "2041-03-31T00:30"]
+    moments = [datetime.fromisoformat(f"{text}+00:00") for text in utc]
+    assert [get_result(task_id).run_after for _, task_id in later] == moments
+    shown = server.command("tasks", "show", later[0][1])
+    assert "2040-10-27 20:30:00 EDT" in shown.stdout, shown
+    client.finish(soon[1])
+    ((_, _, at, *_),) = client.lines("EST") + client.lines("EDT")
+    assert soon[0] - 0.001 <= at < soon[0] + 30
+
+
+FLOOD = (
+    TASKS
+    + """
+import fcntl
+
+@task(target="mule")
+def echo(number):
+    return number
+
+nothing = Signal(1)
+nothing.register_handler("mule")(lambda: None)
+
+def make_pipes_small():
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 4096)
+        except OSError:
+            pass  # it is no pipe
+
+@Signal(2).register_handler("worker2")
+def flood():
+    make_pipes_small()
+    while not Path("answered").exists():
+        try:
+            nothing.send(timeout=0)
+        except TimeoutError:
+            Path("full").touch()
+
+@Signal(3).register_handler("worker1")
+def ask():
+    block_on("full")
+    for number in range(200):
+        assert echo.enqueue(number).wait(timeout=10).return_value == number
+    Path("answered").touch()
+    record("answered")
+"""
+)
+
+
+def test_a_task_gets_through_a_queue_that_is_full_of_signals(server):
+    """200 times: an enqueued task runs without another event, and the process that waits for it hears of its end."""
+    server.start(FLOOD, "--workers", "2", "--mules", "1", "--spooler", "spool", "--task-sync", "process")
+    server.send(2)
+    server.send(3)
+    eventually("200 answers", lambda: server.events("answered"), 60)
+
+
+def test_a_task_that_is_enqueued_while_the_master_restarts_runs(server, client):
+    """200 tasks, each enqueued at some moment of a restart. Those that wait for them hear of every end."""
+    server.start(TASKS, *OPTIONS)
+    stop = threading.Event()
+    results: list[TaskResult] = []
+    failures: list[BaseException] = []
+
+    def enqueue():
+        try:
+            while not stop.is_set() or len(results) < 200:
+                (task_id,) = client.put("quick")
+                results.append(get_result(task_id).wait(timeout=20))
+                stop.wait(random.uniform(0, 0.005))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=enqueue) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            count = len(results)
+            eventually("further tasks", lambda count=count: failures or len(results) >= count + 10)
+            crash(server)
+            restart(server)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, (failures, server.log)
+    assert {result.status for result in results} == {TaskStatus.SUCCESSFUL}

@@ -1,5 +1,6 @@
 """The checks of `python -m chaos --tasks` find what they are for."""
 
+import fcntl
 import importlib
 from pathlib import Path
 
@@ -127,3 +128,17 @@ def test_a_process_without_its_locks_is_found(chaos):
     looked, lacking = chaos.unlocked(lines)
     assert (looked, len(lacking)) == ({"enqueues": 2}, 1)
     assert "process 11" in lacking[0]
+
+
+def test_a_lock_that_a_process_has_lost_is_missing(chaos, tmp_path, monkeypatch):
+    """It closes another descriptor of the file. A kernel that lists no locks is known before."""
+    locks = importlib.import_module("chaos.tasks.locks")
+    if not locks.are_shown(tmp_path):
+        pytest.skip("/proc/locks does not list the locks of this process")
+    with (tmp_path / "store").open("wb") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        assert locks.missing_locks(tmp_path, ("store",)) == []
+        (tmp_path / "store").open("rb").close()
+        assert locks.missing_locks(tmp_path, ("store",)) == ["store"]
+    monkeypatch.setattr(locks, "_locked_inodes", lambda _pid: set())
+    assert locks.are_shown(tmp_path) is False

@@ -1,6 +1,6 @@
-"""Signals and their handlers. `heliograph.contrib.django` imports this module in every process."""
+"""Signals and their handlers, and a task. `heliograph.contrib.django` imports this module in every process."""
 
-from heliograph import Signal, engines, uwsgi
+from heliograph import Signal, engines, task, uwsgi
 
 from .models import Order
 
@@ -27,3 +27,10 @@ def count_orders() -> None:
     for what in Order.objects.filter(confirmed=True).values_list("what", flat=True):
         CONFIRMED[what] = CONFIRMED.get(what, 0) + 1
     print(f"{engines.current().identity}: {sum(CONFIRMED.values())} counted\n", end="", flush=True)
+
+
+@task(retries=5, backoff=10)
+def mail_confirmation(number: int, to: str) -> None:
+    """Mail the confirmation of an order, in the spooler. The task is stored, so it survives every restart."""
+    order = Order.objects.get(pk=number)
+    print(f"{engines.current().identity}: mail to {to}: you have ordered {order}\n", end="", flush=True)

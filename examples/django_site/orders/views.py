@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET, require_POST
 from heliograph import uwsgi
 
 from .models import Order
-from .tasks import CONFIRMED, placed
+from .tasks import CONFIRMED, mail_confirmation, placed
 
 
 @require_GET
@@ -17,9 +17,11 @@ def totals(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
 
 
 @require_POST
-def order(request: HttpRequest, what: str) -> HttpResponse:  # noqa: ARG001
-    """Store an order. Send the signal after the commit, so that the mule finds the order."""
+def order(request: HttpRequest, what: str) -> HttpResponse:
+    """Store an order. Send the signal and enqueue the mail after the commit, so that they find the order."""
     with transaction.atomic():
-        Order.objects.create(what=what)
+        order = Order.objects.create(what=what)
         transaction.on_commit(placed.send)
+        if to := request.GET.get("to"):
+            transaction.on_commit(lambda: mail_confirmation.enqueue(order.pk, to))
     return HttpResponse(status=202)

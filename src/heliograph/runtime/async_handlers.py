@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import os
+import sys
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,30 @@ _INTERRUPTED, _CANCELLED = object(), object()
 """Results of a handler that was cancelled: because its loop ends, and for another reason."""
 
 
+class _ThreadLoop:
+    """The event loop of a thread. It is closed when the thread ends, if nothing has closed it before."""
+
+    def __init__(self) -> None:
+        import asyncio  # noqa: PLC0415 - asyncio would add a third to the time of `import heliograph`
+
+        self._runner = asyncio.Runner()
+        self.loop = self._runner.get_loop()
+        self._pid = os.getpid()
+
+    def close(self) -> None:
+        """Cancel the tasks of the loop, and close it."""
+        self._runner.close()
+
+    def __del__(
+        self, is_finalizing: Callable[[], bool] = sys.is_finalizing, getpid: Callable[[], int] = os.getpid
+    ) -> None:
+        # A child process would remove the descriptors from the epoll object that it shares with its parent.
+        if not is_finalizing() and self._pid == getpid() and not self.loop.is_running():
+            self.loop.close()
+
+
 class _ThreadState(threading.local):
-    runner: asyncio.Runner | None = None
+    own: _ThreadLoop | None = None
     """The loop of this thread. It is kept, so objects that handlers bind to the loop stay valid."""
 
 
@@ -102,9 +126,9 @@ def _run_alone(awaitable: Awaitable[Any], num: int | None = None) -> object:
 
     if num is not None:
         CURRENT_SIGNAL.set(num)
-    if THREAD.runner is None:
-        THREAD.runner = asyncio.Runner()
-    own = THREAD.runner.get_loop()
+    if THREAD.own is None:
+        THREAD.own = _ThreadLoop()
+    own = THREAD.own.loop
     try:
         # `Runner.run` would replace the handler of SIGINT, by which uWSGI stops its mules.
         return own.run_until_complete(own.create_task(_await(awaitable), context=contextvars.copy_context()))

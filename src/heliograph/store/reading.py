@@ -1,4 +1,4 @@
-"""Reading tasks: each method is one statement, so that it sees one moment."""
+"""Reading tasks: the database, and the pages of the owners with what they have not written to it yet."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ _COLUMNS = (
     " FROM task JOIN kind ON kind.id = task.kind "
 )
 
+_LARGEST = 2**63 - 1
+
 
 def get(database: Database, task_id: str) -> TaskRow | None:
     """Return a task, as it is now."""
     database.ready()
     number = database.ids.read(task_id)
-    if number is None:
-        return None
+    return None if number is None else _get(database, number)
+
+
+def _get(database: Database, number: int) -> TaskRow | None:
     row: tuple[Any, ...] = ()
     for _ in range(3):
         rows = database.read(_COLUMNS + "WHERE number = ?", (number,))
         if not rows:
             return None
         row = rows[0]
-        if STATUS[row[4]] is not TaskStatus.RUNNING:
-            break
-        entry = database.owners.page(row[21]).find(number, row[22])
-        if entry is not None:  # else the owner has written it in the meantime
-            return _seen(database, _with_entry(row, entry))
+        found = _as_it_is_now(database, row)
+        if found is not None:  # else the owner has written it in the meantime
+            return found
     return _seen(database, row)
 
 
@@ -49,19 +51,33 @@ def find(
 ) -> list[TaskRow]:
     """Return tasks, newest first."""
     database.ready()
-    where, parameters = ["1"], list[Any]()
-    if statuses:
-        states = [state for state, status in enumerate(STATUS) if status in statuses]
-        where.append(f"state IN ({', '.join(map(str, states))})")
+    wanted = frozenset(statuses or STATUS)
+    # What has just ended is RUNNING in the database until its owner writes it.
+    states = [state for state, status in enumerate(STATUS) if status in {*wanted, TaskStatus.RUNNING}]
+    where, parameters = [f"state IN ({', '.join(map(str, states))})"], list[Any]()
     for column, value in ("name", name), ("target", target):
         if value is not None:
             where.append(f"{column} = ?")
             parameters.append(value)
-    if after is not None:
-        where.append("number < ?")
-        parameters.append(database.ids.read(after) or 0)
-    sql = f"{_COLUMNS}WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"
-    return [_seen(database, row) for row in database.read(sql, (*parameters, limit))]
+    sql = f"{_COLUMNS}WHERE {' AND '.join([*where, 'number < ?'])} ORDER BY number DESC LIMIT ?"
+    below = _LARGEST if after is None else database.ids.read(after) or 0
+    found: list[TaskRow] = []
+    while len(found) < limit:
+        rows = database.read(sql, (*parameters, below, limit))
+        seen = (_as_it_is_now(database, row) or _get(database, row[0]) for row in rows)
+        found += [row for row in seen if row is not None and row.status in wanted]
+        if len(rows) < limit:
+            break
+        below = rows[-1][0]
+    return found[:limit]
+
+
+def _as_it_is_now(database: Database, row: tuple[Any, ...]) -> TaskRow | None:
+    """Return the task of a row. None: it is RUNNING, and its owner does not know it any longer."""
+    if STATUS[row[4]] is not TaskStatus.RUNNING:
+        return _seen(database, row)
+    entry = database.owners.page(row[21]).find(row[0], row[22])
+    return None if entry is None else _seen(database, _with_entry(row, entry))
 
 
 def _seen(database: Database, row: tuple[Any, ...]) -> TaskRow:

@@ -44,8 +44,8 @@ def _restored_registries() -> Generator[None, None, None]:
     claimed = registry.claimed
     tables: list[dict[Any, Any]] = [registry.registered, registry.names, handlers.HANDLERS, handlers.OPTIONS, TRIGGERS]
     copies = [dict(known) for known in tables]
-    claims, thread = set(claimed), (state.waited, state.handling, THREAD.runner)
-    THREAD.runner = None
+    claims, thread = set(claimed), (state.waited, state.handling, THREAD.own)
+    THREAD.own = None
     try:
         yield
     finally:
@@ -54,9 +54,9 @@ def _restored_registries() -> Generator[None, None, None]:
             known.update(before)
         claimed.intersection_update(claims)
         claimed.update(claims)
-        if THREAD.runner is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
-            THREAD.runner.close()
-        state.waited, state.handling, THREAD.runner = thread
+        if THREAD.own is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
+            THREAD.own.close()
+        state.waited, state.handling, THREAD.own = thread
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -133,6 +134,19 @@ def test_the_check_changes_nothing_in_this_process(project, capfd):
     assert "LOUD" not in os.environ
     assert capfd.readouterr() == ("", "")
     assert not Path("hooked").exists()
+
+
+def test_an_application_loads_where_standard_input_is_closed(project):
+    """Also where all three are. The answer of the child then gets a number that it replaces by the null device."""
+    project("tasks.py", "import sys")
+    code = (
+        "import os; os.closerange(0, 3)\n"
+        "from heliograph.application import AppSpec\n"
+        "from heliograph.cli.preflight import check_app\n"
+        "from heliograph.models import Topology\n"
+        "os._exit(0 if check_app(AppSpec('tasks'), Topology(1)) is False else 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 def test_the_check_has_the_topology_of_the_server(project):

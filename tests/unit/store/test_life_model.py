@@ -1,5 +1,6 @@
 """A task's life, as Hypothesis makes it up: the store in SQLite does what the store in memory does."""
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,18 @@ class TwoStores(RuleBasedStateMachine):
             its, attempt, b"[1]", self.now
         )
 
+    @rule(
+        statuses=st.lists(st.sampled_from(TaskStatus), max_size=3),
+        queue=st.sampled_from([None, *TARGETS]),
+        index=st.one_of(st.none(), INDEX),
+        limit=st.integers(1, 5),
+    )
+    def find(self, statuses, queue, index, limit):
+        mine, its = (None, None) if index is None else self.pick(index)
+        ours = self.memory.find(statuses=statuses, target=queue, after=mine, limit=limit)
+        theirs = self.sqlite.find(statuses=statuses, target=queue, after=its, limit=limit)
+        assert [self.translate(row.id) for row in ours] == [row.id for row in theirs]
+
     @rule(name=st.sampled_from(["a:plain", "spooler"]), stop=st.booleans())
     def pause(self, name, stop):
         for store in (self.memory, self.sqlite):
@@ -236,7 +249,7 @@ class TwoStores(RuleBasedStateMachine):
 
 
 TwoStores.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=int(os.environ.get("HELIOGRAPH_MODEL_EXAMPLES", "25")),
     stateful_step_count=50,
     deadline=None,
     phases=[p for p in Phase if p is not Phase.shrink],

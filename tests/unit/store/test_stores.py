@@ -587,6 +587,21 @@ def test_find_returns_the_newest_first_and_goes_on(scene):
     assert ids(scene.store.find(statuses=[READY, RUNNING])) == tasks[::-1]
 
 
+def test_find_knows_what_has_just_ended(scene):
+    """As `get` does: the process has not gone on to its next task yet."""
+    tasks = [scene.enqueue() for _ in range(5)]
+    owner = scene.own()
+    for claim in scene.claim(owner, limit=3)[:2]:
+        assert owner.begin(claim, scene.now)
+        owner.finish(claim, Outcome(SUCCESSFUL, b"1"), scene.now)
+    assert ids(scene.store.find(statuses=[SUCCESSFUL])) == [tasks[1], tasks[0]]
+    assert ids(scene.store.find(statuses=[SUCCESSFUL], limit=1)) == [tasks[1]]
+    assert ids(scene.store.find(statuses=[SUCCESSFUL], limit=1, after=tasks[1])) == [tasks[0]]
+    assert ids(scene.store.find(statuses=[RUNNING])) == [tasks[2]]
+    assert ids(scene.store.find(statuses=[READY])) == [tasks[4], tasks[3]]
+    assert [row.status for row in scene.store.find()] == [READY, READY, RUNNING, SUCCESSFUL, SUCCESSFUL]
+
+
 def test_counts_are_by_function_target_and_status(scene):
     scene.enqueue()
     scene.enqueue(run_after=scene.now + SECOND)

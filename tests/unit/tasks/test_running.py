@@ -6,11 +6,12 @@ import json
 import logging
 import os
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from heliograph import Retry, TaskStatus, get_result, progress, task
+from heliograph import Retry, TaskStatus, get_result, progress, register_cron, task
 from heliograph._core.tasks.values import NewTask
 from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
 from heliograph.models import DEFAULT_TASK_BYTES, MICROSECONDS
@@ -745,6 +746,24 @@ def test_tasks_of_a_target_that_no_function_has_any_longer(engine):
     assert seen == [(1, "spooler1")]
     engine.clock.sleep(301)
     assert seen == [(1, "spooler1"), (2, "spooler1")]
+
+
+@pytest.mark.parametrize("local", ["America/New_York", "Asia/Tokyo"])
+def test_a_cron_rule_at_a_clock_change_enqueues_one_task(engine, monkeypatch, local):
+    """At 2:30 in Berlin, which comes never in March and twice in October. The zone of the process does not matter."""
+    monkeypatch.setenv("TZ", local)
+    time.tzset()
+    try:
+        runs = []
+        register_cron("30 2 * * *", tz="Europe/Berlin", target=make(lambda: runs.append(engine.clock.time())))
+        for noon in (datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 12, tzinfo=UTC)):
+            engine.clock.set(noon.timestamp())
+            engine.clock.sleep(86_400)
+        moments = [f"{datetime.fromtimestamp(at, UTC):%m-%d %H:%M}" for at in runs]
+        assert moments == ["03-29 01:00", "10-25 00:30"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_size_is_a_setting(engine, monkeypatch):

@@ -6,6 +6,7 @@ To test an engine, import `*` from here in a test module and define a fixture `h
 The id of a guarantee is a letter and a number. `requirements.LETTERS` explains the letters.
 """
 
+from heliograph.testing.conformance.calls import *  # noqa: F403
 from heliograph.testing.conformance.coalescing import *  # noqa: F403
 from heliograph.testing.conformance.delivery import *  # noqa: F403
 from heliograph.testing.conformance.remote import *  # noqa: F403

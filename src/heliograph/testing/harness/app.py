@@ -146,9 +146,10 @@ ATTEMPTS.make_registrations()
 # Tasks
 
 if not LAZY:
-    from heliograph.testing.harness import tasks
+    from heliograph.testing.harness import calls, tasks
 
     ATTEMPTS.results["tasks"] = sorted(tasks.TASKS)
+    ATTEMPTS.results["calls"] = sorted(calls.CALLS)
 
 
 # Processes

@@ -21,7 +21,7 @@ from heliograph.testing.harness.harness import Harness, result_of
 from heliograph.testing.harness.signals import JOB_SIGNALS
 
 _APP = "heliograph.testing.harness.app"
-_TASKS = "heliograph.testing.harness.tasks"
+_MODULES = (_APP, "heliograph.testing.harness.tasks", "heliograph.testing.harness.calls")
 
 
 class InlineHarness(Harness):
@@ -63,7 +63,7 @@ def inline_harness(directory: Path) -> Generator[InlineHarness]:
 
 
 def _forget_application() -> None:
-    for module in (_APP, _TASKS):
+    for module in _MODULES:
         sys.modules.pop(module, None)
 
 

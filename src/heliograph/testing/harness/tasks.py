@@ -23,8 +23,13 @@ PLACES = ("default", "worker", "worker2", "mule", "mule1", "mule2", "farm_crunch
 
 def write_line(context: TaskContext, text: str = "") -> None:
     """Record that an attempt has come to this place."""
+    append_line(text, context.id, context.attempt)
+
+
+def append_line(text: str, task_id: str = "-", attempt: int = 0) -> None:
+    """Record that this process has come to this place."""
     engine = engines.current()
-    line = f"{context.id} {context.attempt} {engine.identity} {os.getpid()} {engine.clock.time()} {text}\n"
+    line = f"{task_id} {attempt} {engine.identity} {os.getpid()} {engine.clock.time()} {text}\n"
     journal = os.open(DIRECTORY / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(journal, line.encode())
