@@ -398,6 +398,20 @@ def test_a_pause_survives_everything(server, client):
     assert {result.status for result in client.finish(*ids)} == {TaskStatus.SUCCESSFUL}
 
 
+def test_tasks_of_a_target_that_the_code_does_not_have_any_longer(server, client):
+    """The task was paused when its function got another target. A shell may name a target that never was, too."""
+    server.start(TASKS, *OPTIONS)
+    client.finish(*client.put("quick", target="mule9"))
+    client.store.pause("tasks:in_spooler", "e2e", now())
+    ids = client.put("in_spooler", target="spooler", count=2)
+    server.write(TASKS.replace('target="spooler"', 'target="mule"'))
+    reload(server)
+    client.finish(*client.put("quick"))
+    assert client.store.resume("tasks:in_spooler")
+    client.engine.wake("spooler")
+    assert {result.status for result in client.finish(*ids)} == {TaskStatus.SUCCESSFUL}
+
+
 RATED = (
     TASKS
     + """

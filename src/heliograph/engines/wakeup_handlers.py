@@ -36,6 +36,11 @@ class WakeupHandlers:
         self._turns[num] = run
         return True
 
+    def numbers_for(self, target: str) -> tuple[int, ...]:
+        """Return the numbers that wake a target. For an unknown one, all: one of them looks after its tasks."""
+        num = self.numbers.get(target)
+        return tuple(self.numbers.values()) if num is None else (num,)
+
     def target_of(self, num: int) -> str | None:
         """Return the target that the number wakes. None if it is an ordinary signal."""
         return next((target for target, known in self.numbers.items() if known == num), None)

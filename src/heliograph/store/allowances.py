@@ -22,6 +22,8 @@ class Choice:
 
     more: bool = False
     next_at: int | None = None
+    others: set[str] = field(default_factory=set[str])
+    """Other targets that have waiting tasks."""
 
     def later(self, at: int) -> None:
         """Note a time for another look."""

@@ -125,7 +125,10 @@ class Chooser:
     def _is_wanted(self, kind: int, paused: set[str]) -> bool:
         name, target = self._kinds.pair(self._connection, kind)
         request = self._request
-        return target == request.target and name in request.known and name not in paused and target not in paused
+        if target != request.target:
+            self.choice.others.add(target)
+            return False
+        return name in request.known and name not in paused and target not in paused
 
     def _is_of_target(self, kind: int) -> bool:
         return self._kinds.pair(self._connection, kind)[1] == self._request.target

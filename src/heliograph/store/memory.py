@@ -213,6 +213,10 @@ class MemoryStore:
         """Return the tasks of a target that wait."""
         return [row for row in self._live(TaskStatus.READY) if row.new.target == target]
 
+    def waiting_targets(self) -> frozenset[str]:
+        """Return the targets of all tasks that wait."""
+        return frozenset(row.new.target for row in self._live(TaskStatus.READY))
+
     def running(self) -> list[Row]:
         """Return the claimed tasks."""
         return list(self._live(TaskStatus.RUNNING))

@@ -79,7 +79,7 @@ class MemoryOwner:
             store.last_token += 1
             claims.append(row.claim(self.number, store.last_token, request.worker, request.now))
             store.begun.setdefault(name, []).append((request.now, 1))
-        return Batch(tuple(claims), more, self._next_at(request))
+        return Batch(tuple(claims), more, self._next_at(request), store.waiting_targets() - {request.target})
 
     def _allowed(self, name: str, limits: TaskLimits, now: int) -> int:
         running = sum(1 for row in self._store.running() if row.new.name == name)

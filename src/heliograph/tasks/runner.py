@@ -48,8 +48,6 @@ class _Claimer:
     busy: bool = False
     missed: set[str] = field(default_factory=set[str])
     """Targets that were woken while this thread ran a task."""
-    strays: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Targets without a function that the processes of a target look after."""
 
 
 class Runner:
@@ -104,22 +102,24 @@ class Runner:
         self._interrupted = False
 
     def _take_turns(self, claimer: _Claimer, target: str) -> None:
-        """Run tasks of a target, and of those that no process is woken for."""
+        """Run tasks of a target, and of those for which the server has no process."""
         claimer.busy = True
         try:
-            if target not in claimer.strays:
-                claimer.strays[target] = stray_targets(claimer.store, target)
-            self._take_turn(claimer, target, target)
-            for stray in claimer.strays[target]:
-                self._take_turn(claimer, stray, target)
+            others = self._take_turn(claimer, target, target)
+            for stray in stray_targets(target, others) if others else ():
+                if not self._interrupted:
+                    self._take_turn(claimer, stray, target)
         finally:
             claimer.busy = False
             for missed in claimer.missed:
                 wake(missed)
             claimer.missed.clear()
 
-    def _take_turn(self, claimer: _Claimer, target: str, woken: str) -> None:
-        """Run tasks of a target in a process that is woken for another one, or for the same."""
+    def _take_turn(self, claimer: _Claimer, target: str, woken: str) -> frozenset[str]:
+        """Run tasks of a target in a process that is woken for another one, or for the same.
+
+        Return the other targets that have tasks.
+        """
         until = time.monotonic() + _TURN
         limit = self._speeds.batch()
         while True:
@@ -130,11 +130,11 @@ class Runner:
                 wake(woken, batch.next_at)
             if not batch.claims:
                 tidy(claimer.store, woken)
-                return
+                return batch.others
             self._run_batch(claimer, batch, woken)
             if self._interrupted:
                 self._give_up(claimer, woken)
-                return
+                return batch.others
             limit = self._speeds.batch() if time.monotonic() < until else 0
 
     def _request(self, target: str, limit: int) -> ClaimRequest:

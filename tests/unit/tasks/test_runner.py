@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from heliograph import Signal, TaskStatus, task
-from heliograph._core.tasks.values import ClaimRequest
+from heliograph import Signal, TaskStatus, get_result, task
+from heliograph._core.tasks.values import ClaimRequest, NewTask
 from heliograph.exceptions import StoreError
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.runtime.task_hosting import RUNNER
@@ -153,3 +153,36 @@ def test_a_limit_that_comes_too_late_changes_nothing(engine, monkeypatch):
     assert kept[0]() is False
     result.refresh()
     assert result.status is TaskStatus.SUCCESSFUL
+
+
+def test_a_target_without_a_function_is_looked_after(engine):
+    """Also if the task comes, or is resumed, long after the start of the processes."""
+    store, seen = engine.task_store(), []
+
+    def one(number):
+        seen.append((number, str(engine.identity)))
+
+    task(name="shop:one", target="mule1")(one)
+    task(name="shop:two", target="mule2")(lambda: None).enqueue()
+    engine.wake("mule1")
+    for number, target in enumerate(("farm_gone", "mule9"), 1):
+        store.enqueue([NewTask("shop:one", target, b"[[%d],{}]" % number)], int(engine.clock.time() * 1e6))
+        engine.wake(target)
+    assert seen == [(1, "mule1"), (2, "mule1")]
+    store.pause("mule9", "test", 0)
+    store.enqueue([NewTask("shop:one", "mule9", b"[[3],{}]")], int(engine.clock.time() * 1e6))
+    engine.wake("mule9")
+    assert len(seen) == 2
+    store.resume("mule9")
+    engine.wake("mule9")
+    assert seen[2:] == [(3, "mule1")]
+
+
+def test_a_deferred_task_of_a_target_without_a_function_runs_in_time(engine):
+    task(name="shop:one", target="mule1")(lambda: 1)
+    time = engine.clock.time()
+    (stored,) = engine.task_store().enqueue([NewTask("shop:one", "mule9", run_after=int((time + 60) * 1e6))], 0)
+    engine.wake_at("mule9", time + 60)
+    engine.clock.sleep(59)
+    assert get_result(stored.id).status is TaskStatus.READY
+    assert get_result(stored.id).wait(2).status is TaskStatus.SUCCESSFUL

@@ -144,6 +144,9 @@ class Batch:
     next_at: int | None = None
     """The next time at which one could be claimed without another event: due, refilled or expired. None: never."""
 
+    others: frozenset[str] = frozenset()
+    """The other targets that have waiting tasks, paused ones included."""
+
 
 @record
 class Outcome:
