@@ -239,6 +239,43 @@ def test_an_exit_without_cleaning_up_is_a_killed_process(server, client):
     assert len({line[4] for line in client.lines("leave")}) == 3
 
 
+ENDINGS = (
+    TASKS
+    + """
+import sys
+
+@task(target="spooler", retries=1, backoff=0)
+def failing(context, what):
+    note(context, what)
+    if what == "descriptors":
+        os.close(1)
+        os.close(2)
+    if what == "streams":
+        sys.stdout.close()
+        sys.stderr.close()
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt}.get(what, ValueError)(3)
+
+@task(target="mule")
+def closing(context):
+    os.close(1)
+    sys.stderr.close()
+"""
+)
+
+
+def test_what_a_task_closes_or_raises_does_not_end_its_process(server, client):
+    """Each failure is one of the function, and is retried like any other."""
+    server.start(ENDINGS, *OPTIONS)
+    causes = ("exit", "interrupt", "descriptors", "streams")
+    ids = [client.put("failing", cause, target="spooler")[0] for cause in causes]
+    results = client.finish(*ids, *client.put("closing"))
+    assert [result.status for result in results] == [TaskStatus.FAILED] * 4 + [TaskStatus.SUCCESSFUL]
+    kinds = ["SystemExit", "KeyboardInterrupt", "ValueError", "ValueError"]
+    assert [len(result.errors) for result in results] == [2, 2, 2, 2, 0]
+    assert [result.errors[0].exception_class_path for result in results[:4]] == [f"builtins.{kind}" for kind in kinds]
+    assert len({line[4] for cause in causes for line in client.lines(cause)}) == 1
+
+
 LIMITED = (
     TASKS
     + """

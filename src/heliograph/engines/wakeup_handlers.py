@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import AlreadyRegistered
 from heliograph.interfaces import Handler
 
-_LOG = logging.getLogger("heliograph.tasks")
+_LOG = tolerant_logger("heliograph.tasks")
 
 Turn = Callable[[], object]
 """Lets this process look for tasks, and run them."""

@@ -7,15 +7,15 @@ of a task by its name. It is only a note. Without it, or with an old one, no tas
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.ipc.private_files import replace_private_file
 
-_LOG = logging.getLogger("heliograph.tasks")
+_LOG = tolerant_logger("heliograph.tasks")
 
 FUNCTIONS = "functions"
 

@@ -12,7 +12,6 @@ How it works
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 
 from heliograph import engines
 from heliograph._core.tasks.values import Batch, Claim, ClaimRequest
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import StoreError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.models import MICROSECONDS
@@ -30,7 +30,7 @@ from heliograph.tasks.speeds import Speeds
 from heliograph.tasks.strays import stray_targets
 from heliograph.tasks.tidying import tidy
 
-_LOG = logging.getLogger("heliograph.tasks")
+_LOG = tolerant_logger("heliograph.tasks")
 
 _TURN = 0.05
 """Seconds of a turn, as long as tasks wait."""

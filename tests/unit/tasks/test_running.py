@@ -527,6 +527,32 @@ def test_a_keyboard_interrupt_is_not_the_tasks_failure(engine):
     assert (found.status, found.attempts) == (TaskStatus.SUCCESSFUL, 2)
 
 
+def test_a_keyboard_interrupt_in_a_process_of_the_server_is_a_failure(engine, monkeypatch):
+    """Its processes ignore SIGINT, so only the function can have raised it."""
+    monkeypatch.setattr(engine, "name", "local")
+    result = make(lambda: (_ for _ in ()).throw(KeyboardInterrupt)).enqueue()
+    assert result.wait().status is TaskStatus.FAILED
+    assert result.errors[0].exception_class_path == "builtins.KeyboardInterrupt"
+
+
+class Raising(logging.Handler):
+    """A handler that raises, as `StreamHandler` does if `sys.stderr` is closed too."""
+
+    def emit(self, record):
+        raise ValueError(f"I/O operation on closed file: {record.name}")
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_failure_that_cannot_be_logged_is_one_all_the_same(engine, retries):
+    handler = Raising()
+    logging.getLogger("heliograph").addHandler(handler)
+    try:
+        result = run(raise_two, retries=retries)
+    finally:
+        logging.getLogger("heliograph").removeHandler(handler)
+    assert (result.status, len(result.errors)) == (TaskStatus.FAILED, retries + 1)
+
+
 class Encodes(dict):
     """A dict whose items raise."""
 
