@@ -247,6 +247,9 @@ class StoreError(UwsgiconfException, OSError):
     `path` is the directory of the store.
     """
 
+    is_damaged = False
+    """The files were damaged, removed or replaced, so that a further attempt is of no use."""
+
     def __init__(self, message: str, path: str) -> None:
         super().__init__(message)
         self.path = path

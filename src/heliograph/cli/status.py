@@ -18,6 +18,11 @@ from heliograph.insights import read_state
 from heliograph.ipc.control_client import ServerNotRunning
 from heliograph.ipc.instance import find_control_socket
 
+_LOST = (
+    "the directory of tasks was removed or replaced: {}. Put it back, or leave it away to begin without tasks, then "
+    "run `heliograph reload`."
+)
+
 _LARGE_LOG = 64 << 20
 """Bytes of a write-ahead log that has not been shrunk for long."""
 
@@ -40,6 +45,8 @@ def status(as_json: bool) -> None:
     else:
         for line in [*_server_lines(server), *_task_lines(tasks, directory)]:
             click.echo(line)
+    if server is not None and server.get("tasks_lost"):
+        raise Rejected(_LOST.format(directory))
     if server is None and (tasks is None or tasks["server"] is None):
         raise Rejected("no server runs. Start one with `heliograph run APP`, or pass --name or --control.")
 

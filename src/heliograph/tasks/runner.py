@@ -62,6 +62,8 @@ class Runner:
         self._interrupted = False
         self._failures = 0
         """Number of turns in a row that the store has failed."""
+        self._damage = ""
+        """The damage of the store that was logged last. It stays until somebody repairs it."""
 
     def turn(self, target: str) -> None:
         """Run tasks of a target, for about 50 ms if more wait.
@@ -74,11 +76,13 @@ class Runner:
                 claimer.missed.add(target)
             else:
                 self._take_turns(claimer, target)
-                self._failures = 0
+                self._failures, self._damage = 0, ""
         except StoreError as error:
             delay = min(2.0 ** min(self._failures, 10), _MAX_RETRY)
             self._failures += 1
-            _LOG.error("Cannot run tasks for %s, trying again in %g s: %s", target, delay, error)
+            if not error.is_damaged or str(error) != self._damage:
+                _LOG.error("Cannot run tasks for %s, trying again in %g s: %s", target, delay, error)
+            self._damage = str(error) if error.is_damaged else ""
             wake(target, now() + int(delay * MICROSECONDS))
 
     def interrupt(self) -> None:

@@ -12,6 +12,7 @@ from heliograph._core.tasks.values import ClaimRequest, NewTask
 from heliograph.exceptions import StoreError
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.runtime.task_hosting import RUNNER
+from heliograph.store.faults import damaged
 from heliograph.store.memory_owner import MemoryOwner
 from heliograph.tasks import attempts
 from heliograph.tasks.speeds import Speeds
@@ -34,6 +35,22 @@ def test_a_store_that_fails_is_tried_again(engine, monkeypatch, caplog):
     pauses = [round(later - earlier) for earlier, later in itertools.pairwise(calls[:9])]
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
     assert len([record for record in caplog.records if "the disk is full" in record.getMessage()]) == 8
+
+
+def test_damage_of_the_store_is_logged_once(engine, monkeypatch, caplog):
+    """Until it is repaired, each attempt fails in the same way."""
+    real, texts = MemoryOwner.turn, ["x is damaged: a"] * 3 + ["x is damaged: b"] * 2
+
+    def turn(self, request):
+        if texts:
+            raise damaged("x", texts.pop(0))
+        return real(self, request)
+
+    monkeypatch.setattr(MemoryOwner, "turn", turn)
+    result = task(name="shop:one")(lambda: 1).enqueue()
+    assert result.wait(200).return_value == 1
+    logged = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
+    assert ["damaged: a" in text for text in logged] == [True, False]
 
 
 def test_a_process_that_has_to_exit_gives_back_what_has_not_begun(engine):
