@@ -4,6 +4,7 @@
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from heliograph._core.tasks.values import NewTask
 from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
 from heliograph.models import DEFAULT_TASK_BYTES, MICROSECONDS
 from heliograph.runtime.tasks import get_tasks
+from heliograph.tasks.context import TaskContext
 from heliograph.tasks.outcomes import MAX_TRACEBACK_CHARACTERS
 from heliograph.tasks.registry import TASKS
 from heliograph.tasks.sizes import max_bytes
@@ -636,6 +638,32 @@ def test_unknown_functions_wait(engine):
     engine.wake("default")
     assert seen == ["new2", "back", "back", "back"]
     assert results[0].wait(0).attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((math.nan,), "invalid progress: nan. Pass numbers from 0"),
+        ((1, math.nan), "invalid progress: nan"),
+        ((math.inf,), "invalid progress: inf"),
+        ((1, math.inf), "invalid progress: inf"),
+        ((-1,), "invalid progress: -1"),
+        ((0, -1.5), "invalid progress: -1.5"),
+        ((10**400, 10**401), "invalid progress: 1000"),
+        ((5, 4), "invalid progress: 5 of 4. Pass a larger total, or none"),
+    ],
+)
+def test_a_progress_that_is_none_is_a_clear_error(engine, numbers, message):
+    """Also in a call of the function itself, whose progress goes nowhere."""
+    result = run(lambda: progress(*numbers))
+    assert f"ValueError: {message}" in result.errors[0].traceback
+    with pytest.raises(ValueError, match="invalid progress"):
+        TaskContext("shop:one").progress(*numbers)
+
+
+@pytest.mark.parametrize("numbers", [(0,), (0, 0), (4, 4), (0.5, 1), (2**63 - 1,)])
+def test_a_progress_at_the_edge(engine, numbers):
+    assert run(lambda: progress(*numbers)).status is TaskStatus.SUCCESSFUL
 
 
 def test_progress(engine):
