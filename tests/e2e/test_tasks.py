@@ -239,6 +239,21 @@ def test_an_exit_without_cleaning_up_is_a_killed_process(server, client):
     assert len({line[4] for line in client.lines("leave")}) == 3
 
 
+def test_no_task_begins_after_the_whole_server_got_sigterm(server, client):
+    """A service manager may send it to each process. What was queued is handled by a successor, but no task is."""
+    server.start(TASKS, *OPTIONS)
+    ids = client.put("blocking", "gate", target="spooler", count=5)
+    client.expect(1, "begin")
+    for pid in (server.master(), *server.pids().values()):
+        os.kill(pid, signal.SIGTERM)
+    server.await_log("Stopping: ")
+    server.release("gate")
+    server.wait()
+    assert len(client.lines("begin")) == len(client.lines("end")) == 1
+    statuses = [get_result(task_id).status for task_id in ids]
+    assert statuses == [TaskStatus.SUCCESSFUL] + [TaskStatus.READY] * 4
+
+
 ENDINGS = (
     TASKS
     + """

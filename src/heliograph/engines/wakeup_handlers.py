@@ -17,7 +17,9 @@ Turn = Callable[[], object]
 class WakeupHandlers:
     """The targets of tasks that this process knows, each with its signal number."""
 
-    def __init__(self) -> None:
+    def __init__(self, closed: Callable[[], bool] = lambda: False) -> None:
+        """`closed()` returns True while the server stops. Then a wake-up that was queued earlier runs nothing."""
+        self._closed = closed
         self.numbers: dict[str, int] = {}
         """Target -> signal number."""
         self._turns: dict[int, Turn] = {}
@@ -57,6 +59,8 @@ class WakeupHandlers:
 
     def run(self, num: int) -> Exception | None:
         """Run the turn of that number. Log and return its exception."""
+        if self._closed():
+            return None
         try:
             self._turns[num]()
         except Exception as failure:  # noqa: BLE001 - a failing turn must not end its process
