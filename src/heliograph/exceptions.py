@@ -57,6 +57,10 @@ def _rebuild(kind: type[UwsgiconfException], args: tuple[Any, ...], facts: dict[
     return error
 
 
+class HeliographWarning(UserWarning):
+    """The application does something that it hardly wants, such as storing the tasks of its tests in a real server."""
+
+
 class SignalNumberError(UwsgiconfException, ValueError):
     """A signal number outside 0-255."""
 
