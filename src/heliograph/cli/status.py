@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from heliograph.cli.errors import CommandError, Rejected
-from heliograph.cli.server_commands import json_option
+from heliograph.cli.server_commands import json_option, title
 from heliograph.cli.tables import size
 from heliograph.cli.tasks.finding import check_access, find_directory, has_store, now, place, store_options, using
 from heliograph.cli.tasks.listing import headline, notes
@@ -73,7 +73,7 @@ def _tasks(directory: Path) -> dict[str, Any]:
 def _server_lines(server: dict[str, Any] | None) -> list[str]:
     if server is None:
         return []
-    processes = ", ".join(f"{process} {pid}" for process, pid in server["processes"].items())
+    processes = ", ".join(f"{title(process)} {pid}" for process, pid in server["processes"].items())
     return [
         f"{server['name']}: {server['app']}, master {server['pid']}, {processes}",
         f"signals: {server['queued']} queued, {server['rejected']} sends rejected",
@@ -90,5 +90,5 @@ def _task_lines(tasks: dict[str, Any] | None, directory: Path) -> list[str]:
     if tasks["server"] is not None:
         lines.append(f"run by the server {tasks['server']}")
     lines.append(f"files: {size(tasks['bytes'])}, {log}")
-    lines.append(f"SQLite {tasks['sqlite']}")
-    return [*lines, f"warning: {tasks['warning']}"] if tasks["warning"] else lines
+    lines.append(f"warning: {tasks['warning']}" if tasks["warning"] else f"SQLite {tasks['sqlite']}")
+    return lines
