@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import inspect
 import warnings
 from collections.abc import Iterator
 from types import FrameType
@@ -19,7 +19,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 def warn_in_tests(directory: str) -> None:
     """Warn if a test uses the tasks of a server that runs now."""
-    modules = [frame.f_globals.get("__name__", "") for frame in _with_callers(sys._getframe())]  # noqa: SLF001 - as `logging`
+    modules = [frame.f_globals.get("__name__", "") for frame in _with_callers(inspect.currentframe())]
     if not any(module in _FRAMEWORKS for module in modules):
         return
     with contextlib.suppress(OSError):
