@@ -139,6 +139,8 @@ class Chooser:
             if expires <= now and self._is_of_target(kind):
                 rows = self._connection.execute(_EXPIRE, (now, kind, now, _PROMOTED)).fetchall()
                 self._writing.ended += [number for (number,) in rows]
+                name = self._name(kind)
+                self.choice.expired[name] = self.choice.expired.get(name, 0) + len(rows)
 
     def _promote(self, paused: set[str]) -> None:
         """Let the tasks become due whose time has come."""

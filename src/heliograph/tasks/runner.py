@@ -25,6 +25,7 @@ from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.models import MICROSECONDS
 from heliograph.tasks.attempts import Attempt, Call
 from heliograph.tasks.hosting import now, store, wake
+from heliograph.tasks.notices import Notices
 from heliograph.tasks.registry import TASKS
 from heliograph.tasks.speeds import Speeds
 from heliograph.tasks.strays import stray_targets
@@ -59,6 +60,7 @@ class Runner:
         self._claimers = threading.local()
         self._all: list[_Claimer] = []
         self._speeds = Speeds(_TURN)
+        self._notices = Notices()
         self._interrupted = False
         self._failures = 0
         """Number of turns in a row that the store has failed."""
@@ -128,6 +130,8 @@ class Runner:
         limit = self._speeds.batch()
         while True:
             batch = claimer.owner.turn(self._request(target, limit))
+            if batch.held or batch.expired:
+                self._notices.note(batch)
             if batch.more:
                 wake(woken)
             if batch.next_at is not None:
@@ -185,7 +189,8 @@ class Runner:
                 self._interrupted = False
             found = self._claimers.current = _Claimer(current, current.own(now()))
             self._all.append(found)
-            current.note_functions({name: task.options.target for name, task in TASKS.definitions.items()})
+            targets = {name: task.options.target for name, task in TASKS.definitions.items()}
+            current.note_functions(targets, TASKS.limits)
         return found
 
 

@@ -12,7 +12,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
+from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, Rate, TaskLimits, TaskStatus
 from heliograph.cli import main
 from heliograph.cli.status import _server_lines
 from heliograph.cli.tables import duration, size
@@ -134,8 +134,26 @@ def test_tasks_of_functions_that_the_server_lacks_are_unknown(store):
     assert listed()["unknown"] == {}
     store.note_functions({"shop:send": "mule"})
     assert listed()["unknown"] == {"shop:old": 2}
-    assert [row["waits_for"] for row in listed()["tasks"]] == [None, "unknown function", "unknown function"]
+    assert [row["waits_for"] for row in listed()["tasks"]] == ["no server runs", "unknown function", "unknown function"]
     assert "unknown: 2 waiting for shop:old, which the code" in invoke("tasks").stdout
+
+
+def test_what_a_limit_or_a_rate_holds_back_is_shown(store):
+    """In the list, in `show` and in `status`."""
+    limits = {"shop:send": TaskLimits(limit=1), "shop:rated": TaskLimits(rate=Rate(1, 3_600_000_000))}
+    store.note_functions(dict.fromkeys(limits, "mule"), limits)
+    put(store, count=2)
+    put(store, "shop:rated", count=2)
+    owner = store.own(now())
+    for _ in range(2):
+        owner = store.own(now())
+        owner.turn(ClaimRequest("mule", now(), 16, limits, "mule1 (1)"))
+    waiting = {row["task"]: row["waits_for"] for row in listed("--status", "ready")["tasks"]}
+    assert waiting == {"shop:send": "limit reached", "shop:rated": "rate reached"}
+    assert listed()["held_back"] == {"shop:send": "limit", "shop:rated": "rate"}
+    assert "\nheld back: shop:rated (rate reached)\nheld back: shop:send (limit reached)\n" in invoke("status").stdout
+    (task_id, *_) = [row["id"] for row in listed("--status", "ready", "--task", "shop:send")["tasks"]]
+    assert re.search(r"status: +READY \(limit reached\)", invoke("tasks", "show", task_id).stdout)
 
 
 def test_show_prints_all_facts(store):

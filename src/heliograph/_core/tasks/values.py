@@ -147,6 +147,12 @@ class Batch:
     others: frozenset[str] = frozenset()
     """The other targets that have waiting tasks, paused ones included."""
 
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Functions whose due tasks have to wait for their limit or rate -> `limit` or `rate`."""
+
+    expired: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Functions -> number of tasks that expired in this turn."""
+
 
 @record
 class Outcome:
