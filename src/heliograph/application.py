@@ -92,11 +92,30 @@ def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
 
 def explain(error: BaseException, app: str) -> str:
     """Return the traceback of an application that failed to load, from its own code on."""
+    if advice := _django_advice(error):
+        return advice
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_LOADERS):
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace)).strip()
     return f"{text}. Check that you can import it from {Path.cwd()}." if is_missing(error, app) else text
+
+
+def _django_advice(error: BaseException) -> str:
+    """Return the error for a project of Django that was not set up, in one line. Empty: it is another error."""
+    kind = f"{type(error).__module__}.{type(error).__name__}"
+    text = " ".join(str(error).split())
+    if kind == "django.core.exceptions.ImproperlyConfigured" and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        return (
+            f"Django has no settings: {text.partition(', but')[0]}. Set DJANGO_SETTINGS_MODULE, for example to "
+            "project.settings, or use `python manage.py heliograph run`."
+        )
+    if kind == "django.core.exceptions.AppRegistryNotReady":
+        return (
+            f"Django is not set up: {text} Load the project with `heliograph run heliograph.contrib.django.project` "
+            "and DJANGO_SETTINGS_MODULE, or use `python manage.py heliograph run`."
+        )
+    return ""
 
 
 def is_missing(error: BaseException, app: str) -> bool:

@@ -57,6 +57,10 @@ def _rebuild(kind: type[UwsgiconfException], args: tuple[Any, ...], facts: dict[
     return error
 
 
+class HeliographWarning(UserWarning):
+    """The application does something that it hardly wants, such as storing the tasks of its tests in a real server."""
+
+
 class SignalNumberError(UwsgiconfException, ValueError):
     """A signal number outside 0-255."""
 
@@ -246,6 +250,9 @@ class StoreError(UwsgiconfException, OSError):
 
     `path` is the directory of the store.
     """
+
+    is_damaged = False
+    """The files were damaged, removed or replaced, so that a further attempt is of no use."""
 
     def __init__(self, message: str, path: str) -> None:
         super().__init__(message)

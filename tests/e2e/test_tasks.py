@@ -246,6 +246,58 @@ def test_an_exit_without_cleaning_up_is_a_killed_process(server, client):
     assert len({line[4] for line in client.lines("leave")}) == 3
 
 
+def test_no_task_begins_after_the_whole_server_got_sigterm(server, client):
+    """A service manager may send it to each process. What was queued is handled by a successor, but no task is."""
+    server.start(TASKS, *OPTIONS)
+    ids = client.put("blocking", "gate", target="spooler", count=5)
+    client.expect(1, "begin")
+    for pid in (server.master(), *server.pids().values()):
+        os.kill(pid, signal.SIGTERM)
+    server.await_log("Stopping: ")
+    server.release("gate")
+    server.wait()
+    assert len(client.lines("begin")) == len(client.lines("end")) == 1
+    statuses = [get_result(task_id).status for task_id in ids]
+    assert statuses == [TaskStatus.SUCCESSFUL] + [TaskStatus.READY] * 4
+
+
+ENDINGS = (
+    TASKS
+    + """
+import sys
+
+@task(target="spooler", retries=1, backoff=0)
+def failing(context, what):
+    note(context, what)
+    if what == "descriptors":
+        os.close(1)
+        os.close(2)
+    if what == "streams":
+        sys.stdout.close()
+        sys.stderr.close()
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt}.get(what, ValueError)(3)
+
+@task(target="mule")
+def closing(context):
+    os.close(1)
+    sys.stderr.close()
+"""
+)
+
+
+def test_what_a_task_closes_or_raises_does_not_end_its_process(server, client):
+    """Each failure is one of the function, and is retried like any other."""
+    server.start(ENDINGS, *OPTIONS)
+    causes = ("exit", "interrupt", "descriptors", "streams")
+    ids = [client.put("failing", cause, target="spooler")[0] for cause in causes]
+    results = client.finish(*ids, *client.put("closing"))
+    assert [result.status for result in results] == [TaskStatus.FAILED] * 4 + [TaskStatus.SUCCESSFUL]
+    kinds = ["SystemExit", "KeyboardInterrupt", "ValueError", "ValueError"]
+    assert [len(result.errors) for result in results] == [2, 2, 2, 2, 0]
+    assert [result.errors[0].exception_class_path for result in results[:4]] == [f"builtins.{kind}" for kind in kinds]
+    assert len({line[4] for cause in causes for line in client.lines(cause)}) == 1
+
+
 LIMITED = (
     TASKS
     + """
@@ -402,6 +454,20 @@ def test_a_pause_survives_everything(server, client):
     assert [line for line in client.lines() if line[0] in ids] == []
     assert client.store.resume("mule")
     client.engine.wake("mule")
+    assert {result.status for result in client.finish(*ids)} == {TaskStatus.SUCCESSFUL}
+
+
+def test_tasks_of_a_target_that_the_code_does_not_have_any_longer(server, client):
+    """The task was paused when its function got another target. A shell may name a target that never was, too."""
+    server.start(TASKS, *OPTIONS)
+    client.finish(*client.put("quick", target="mule9"))
+    client.store.pause("tasks:in_spooler", "e2e", now())
+    ids = client.put("in_spooler", target="spooler", count=2)
+    server.write(TASKS.replace('target="spooler"', 'target="mule"'))
+    reload(server)
+    client.finish(*client.put("quick"))
+    assert client.store.resume("tasks:in_spooler")
+    client.engine.wake("spooler")
     assert {result.status for result in client.finish(*ids)} == {TaskStatus.SUCCESSFUL}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,3 +115,26 @@ def test_a_backup_of_a_busy_server_has_no_faults(server, command):
     command("tasks", "restore", "copy.db", code=2)
     command("tasks", "restore", "copy.db", "--spooler", "elsewhere")
     assert len(json.loads(command("tasks", "--json", "--spooler", "elsewhere").stdout)["tasks"]) == 3
+
+
+def test_a_directory_of_tasks_that_is_removed_is_noticed_at_once(server, command):
+    """The log says so once, and `status`. Put back, it is used again. Left away, a reload begins without tasks."""
+    server.start(TASKS, *OPTIONS)
+    command("enqueue", "tasks:greet", '["Ann"]')
+    wait_for(server, "greet:Ann:1")
+    spool, text = server.directory / "spool", "The directory of tasks was removed or replaced: .*spool"
+    spool.rename(server.directory / "away")
+    server.await_log(text)
+    assert "was removed or replaced" in command("status", code=1).stderr
+    (server.directory / "away").rename(spool)
+    command("status")
+    command("enqueue", "tasks:greet", '["Bob"]')
+    wait_for(server, "greet:Bob:1")
+    shutil.rmtree(spool)
+    server.await_log(text, 2)
+    assert json.loads(command("status", "--json", code=1).stdout)["server"]["tasks_lost"] is True
+    assert command("reload", "--wait").returncode == 0
+    command("status")
+    command("enqueue", "tasks:greet", '["Cid"]')
+    wait_for(server, "greet:Cid:1")
+    assert server.log.count("was removed or replaced") == 2

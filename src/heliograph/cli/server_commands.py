@@ -106,7 +106,7 @@ def signals(name: str | None, verbose: bool, as_json: bool, count: int | None) -
     if as_json:
         click.echo(json.dumps(state, indent=2))
         return
-    processes = ", ".join(f"{_title(process)} {pid}" for process, pid in state["processes"].items())
+    processes = ", ".join(f"{title(process)} {pid}" for process, pid in state["processes"].items())
     click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
     rows = state["signals"]
     columns = [name for name in _COLUMNS if name not in _ONLY_IF_USED or any(row[name] for row in rows)]
@@ -249,5 +249,6 @@ def _failure(traceback: str) -> str:
     return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
 
 
-def _title(process: str) -> str:
+def title(process: str) -> str:
+    """Return the name of a process for people."""
     return "web server" if process == "webserver" else process

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from heliograph.cli.errors import CommandError, Rejected
-from heliograph.cli.server_commands import json_option
+from heliograph.cli.server_commands import json_option, title
 from heliograph.cli.tables import size
 from heliograph.cli.tasks.finding import check_access, find_directory, has_store, now, place, store_options, using
 from heliograph.cli.tasks.listing import headline, notes
@@ -17,6 +17,11 @@ from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
 from heliograph.ipc.control_client import ServerNotRunning
 from heliograph.ipc.instance import find_control_socket
+
+_LOST = (
+    "the directory of tasks was removed or replaced: {}. Put it back, or leave it away to begin without tasks, then "
+    "run `heliograph reload`."
+)
 
 _LARGE_LOG = 64 << 20
 """Bytes of a write-ahead log that has not been shrunk for long."""
@@ -40,6 +45,8 @@ def status(as_json: bool) -> None:
     else:
         for line in [*_server_lines(server), *_task_lines(tasks, directory)]:
             click.echo(line)
+    if server is not None and server.get("tasks_lost"):
+        raise Rejected(_LOST.format(directory))
     if server is None and (tasks is None or tasks["server"] is None):
         raise Rejected("no server runs. Start one with `heliograph run APP`, or pass --name or --control.")
 
@@ -66,7 +73,7 @@ def _tasks(directory: Path) -> dict[str, Any]:
 def _server_lines(server: dict[str, Any] | None) -> list[str]:
     if server is None:
         return []
-    processes = ", ".join(f"{process} {pid}" for process, pid in server["processes"].items())
+    processes = ", ".join(f"{title(process)} {pid}" for process, pid in server["processes"].items())
     return [
         f"{server['name']}: {server['app']}, master {server['pid']}, {processes}",
         f"signals: {server['queued']} queued, {server['rejected']} sends rejected",
@@ -83,5 +90,5 @@ def _task_lines(tasks: dict[str, Any] | None, directory: Path) -> list[str]:
     if tasks["server"] is not None:
         lines.append(f"run by the server {tasks['server']}")
     lines.append(f"files: {size(tasks['bytes'])}, {log}")
-    lines.append(f"SQLite {tasks['sqlite']}")
-    return [*lines, f"warning: {tasks['warning']}"] if tasks["warning"] else lines
+    lines.append(f"warning: {tasks['warning']}" if tasks["warning"] else f"SQLite {tasks['sqlite']}")
+    return lines

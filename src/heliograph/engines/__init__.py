@@ -137,7 +137,7 @@ def _inline() -> Engine:
 def _detached(reason: str = "") -> Engine:
     from heliograph.engines.detached import DetachedEngine  # noqa: PLC0415
 
-    return DetachedEngine(reason) if reason else DetachedEngine()
+    return DetachedEngine(reason, selected=True) if reason else DetachedEngine(selected=True)
 
 
 _ENGINES: dict[str, Callable[[], Engine]] = {"uwsgi": _uwsgi, "inline": _inline, "local": _local, "detached": _detached}

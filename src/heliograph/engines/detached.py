@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
+from heliograph.engines.running_tests import warn_in_tests
 from heliograph.engines.task_stores import LazyStore
 from heliograph.exceptions import NoEngine
 from heliograph.interfaces import Clock, Handler
@@ -32,14 +33,18 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
     name = "detached"
     can_change_target = True
 
-    def __init__(self, reason: str = _REASON, server: str | None = None, directory: Path | None = None) -> None:
+    def __init__(
+        self, reason: str = _REASON, server: str | None = None, directory: Path | None = None, *, selected: bool = False
+    ) -> None:
         """Create an engine.
 
         Args:
             reason: Completes the sentences of `NoEngine`: why there is no server, and what to do.
             server: Name of the server whose tasks this process stores. None: see `find_store`.
             directory: Directory of these tasks, if it is known.
+            selected: heliograph selected this engine, so the first use of tasks in a test of the application warns.
         """
+        self._may_warn = selected
         self._reason = reason
         self._store = LazyStore(lambda: (directory or find_store(server), os.environ.get(SYNC_ENV, "disk")))
         self.clock: Clock = SystemClock()
@@ -83,6 +88,9 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
         ring(str(self._store.directory), target, when)
 
     def task_store(self) -> TaskStore:
+        if self._may_warn:
+            self._may_warn = False
+            warn_in_tests(str(self._store.directory))
         return self._store.get()
 
     def on_drain(self, hook: Callable[[], None]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import AlreadyRegistered
 from heliograph.interfaces import Handler
 
-_LOG = logging.getLogger("heliograph.tasks")
+_LOG = tolerant_logger("heliograph.tasks")
 
 Turn = Callable[[], object]
 """Lets this process look for tasks, and run them."""
@@ -17,7 +17,9 @@ Turn = Callable[[], object]
 class WakeupHandlers:
     """The targets of tasks that this process knows, each with its signal number."""
 
-    def __init__(self) -> None:
+    def __init__(self, closed: Callable[[], bool] = lambda: False) -> None:
+        """`closed()` returns True while the server stops. Then a wake-up that was queued earlier runs nothing."""
+        self._closed = closed
         self.numbers: dict[str, int] = {}
         """Target -> signal number."""
         self._turns: dict[int, Turn] = {}
@@ -36,6 +38,11 @@ class WakeupHandlers:
         self._turns[num] = run
         return True
 
+    def numbers_for(self, target: str) -> tuple[int, ...]:
+        """Return the numbers that wake a target. For an unknown one, all: one of them looks after its tasks."""
+        num = self.numbers.get(target)
+        return tuple(self.numbers.values()) if num is None else (num,)
+
     def target_of(self, num: int) -> str | None:
         """Return the target that the number wakes. None if it is an ordinary signal."""
         return next((target for target, known in self.numbers.items() if known == num), None)
@@ -52,6 +59,8 @@ class WakeupHandlers:
 
     def run(self, num: int) -> Exception | None:
         """Run the turn of that number. Log and return its exception."""
+        if self._closed():
+            return None
         try:
             self._turns[num]()
         except Exception as failure:  # noqa: BLE001 - a failing turn must not end its process

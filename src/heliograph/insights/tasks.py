@@ -8,18 +8,23 @@ from typing import Any
 
 import msgspec
 
+from heliograph._core.tasks.limits import LIMIT, RATE
 from heliograph._core.tasks.times import moment
 from heliograph._core.tasks.values import MESSAGE, TaskRow, TaskStatus
 from heliograph.interfaces.store import TaskStore
 
-PAUSED, UNKNOWN, LATER = "paused", "unknown function", "its time"
+PAUSED, UNKNOWN, LATER, NO_SERVER = "paused", "unknown function", "its time", "no server runs"
+HELD = {LIMIT: "limit reached", RATE: "rate reached"}
 """The reasons for which a task waits, besides that it waits for a process."""
 
 
 class StoreView:
     """The state of a store at one moment: numbers, pauses, and the functions that its server has."""
 
-    def __init__(self, store: TaskStore, now: int) -> None:
+    def __init__(self, store: TaskStore, now: int, *, is_served: bool = True) -> None:
+        """`is_served`: a server runs the tasks."""
+        self._is_served = is_served
+        self._held = store.held_back(now)
         self._store = store
         self._now = now
         self._counts = store.counts(now)
@@ -45,6 +50,7 @@ class StoreView:
                 {"name": paused.name, "since": time_text(paused.since), "by": paused.by} for paused in self._paused
             ],
             "unknown": self._unknown(found),
+            "held_back": self._held_back(found),
         }
 
     def _unknown(self, counts: Mapping[tuple[str, str, TaskStatus], int]) -> dict[str, int]:
@@ -53,6 +59,10 @@ class StoreView:
             if status is TaskStatus.READY and self._is_unknown(name):
                 unknown[name] += count
         return dict(sorted(unknown.items()))
+
+    def _held_back(self, counts: Mapping[tuple[str, str, TaskStatus], int]) -> dict[str, str]:
+        waiting = {name for (name, _, status) in counts if status is TaskStatus.READY}
+        return {name: reason for name, reason in sorted(self._held.items()) if name in waiting}
 
     def _is_unknown(self, name: str) -> bool:
         return self._functions is not None and name not in self._functions and name != MESSAGE
@@ -65,7 +75,11 @@ class StoreView:
             return PAUSED
         if self._is_unknown(row.name):
             return UNKNOWN
-        return LATER if row.run_after > self._now else None
+        if row.run_after > self._now:
+            return LATER
+        if row.name in self._held:
+            return HELD[self._held[row.name]]
+        return None if self._is_served else NO_SERVER
 
     def describe(self, row: TaskRow) -> dict[str, Any]:
         """Return all facts of a task. The names are those of `TaskResult`, times are text in UTC."""

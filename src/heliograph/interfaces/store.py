@@ -21,6 +21,7 @@ from heliograph._core.tasks.values import (
     Outcome,
     Paused,
     Stored,
+    TaskLimits,
     TaskRow,
     TaskStatus,
 )
@@ -138,8 +139,12 @@ class TaskStore(Protocol):
         """Return the paused functions and targets."""
         ...
 
-    def note_functions(self, targets: Mapping[str, str]) -> None:
-        """Note the functions that the processes of the server have now, each with its target. Failures are logged."""
+    def note_functions(self, targets: Mapping[str, str], limits: Mapping[str, TaskLimits] = ...) -> None:
+        """Note the functions that the processes of the server have now, with target and limits. Failures are logged."""
+        ...
+
+    def held_back(self, now: int) -> Mapping[str, str]:
+        """Return the functions whose noted limit or rate lets no attempt begin now -> `limit` or `rate`."""
         ...
 
     def functions(self) -> Mapping[str, str] | None:

@@ -66,7 +66,8 @@ class ServerLock:
         """Take the lock. Raises: StoreError: another server has the directory."""
         # A record lock, since children do not inherit it: a `flock` would stay as long as any of them. No other code
         # of the master may open the file, because closing any descriptor of it frees the lock.
-        self._fd = os.open(os.path.join(directory, SERVER), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # noqa: PTH118
+        self._path = os.path.join(directory, SERVER)  # noqa: PTH118
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._pid = os.getpid()
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,6 +84,15 @@ class ServerLock:
             ) from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{name}\n".encode(), 0)
+
+    def is_in_place(self) -> bool:
+        """Return True if the locked file is still where another server looks for it."""
+        try:
+            found = os.stat(self._path)  # noqa: PTH116
+        except OSError:
+            return False
+        own = os.fstat(self._fd)
+        return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
 
     def release(self) -> None:
         """Free the directory. A child of the master only closes its copy of the descriptor."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +10,13 @@ from heliograph import engines
 from heliograph._core.signals.handlers import adapt, describe
 from heliograph._core.signals.registry import SignalRegistry
 from heliograph._core.signals.targets import parse
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import AlreadyRegistered
 from heliograph.interfaces import Processes, SignalRouting
 from heliograph.models import HandlerOptions, Identity, SignalDescription
 from heliograph.runtime import async_handlers
 
-_LOG = logging.getLogger("heliograph.signals")
+_LOG = tolerant_logger("heliograph.signals")
 
 REGISTRY = SignalRegistry()
 """The numbers that this process has claimed, named and registered."""

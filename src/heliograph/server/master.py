@@ -105,7 +105,7 @@ class Master:
         doorbell = loop.open("doorbell of tasks", lambda s: TaskDoorbell(s, settings, scheduler.wake))
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
         listeners = _open_uwsgi_listener(settings, loop, queues)
-        operations = ServerOperations(settings, dispatcher, queues, scheduler)
+        operations = ServerOperations(settings, dispatcher, queues, scheduler, doorbell)
         changes = Changes(operations.status)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
         listeners.append(loop.open("control socket", lambda s: ControlServer(self._control, s, verbs)))

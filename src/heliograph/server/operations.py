@@ -16,6 +16,7 @@ from heliograph.server.services.changes import STOPPING, Status
 from heliograph.server.services.control import Refused
 from heliograph.server.services.master_queues import LOADING, MasterQueues
 from heliograph.server.services.scheduler import SchedulerService
+from heliograph.server.services.task_doorbell import TaskDoorbell
 from heliograph.server.services.verbs import Operations
 from heliograph.settings.options import ServerSettings
 
@@ -24,12 +25,18 @@ class ServerOperations:
     """Carries out the verbs, and describes the server."""
 
     def __init__(
-        self, settings: ServerSettings, dispatcher: Dispatcher, queues: MasterQueues, scheduler: SchedulerService
+        self,
+        settings: ServerSettings,
+        dispatcher: Dispatcher,
+        queues: MasterQueues,
+        scheduler: SchedulerService,
+        doorbell: TaskDoorbell,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
         self._queues = queues
         self._scheduler = scheduler
+        self._doorbell = doorbell
 
     def for_verbs(
         self, inherited: Callable[[int], InheritedState], pipe_of: Callable[[int], tuple[int, ...]]
@@ -69,6 +76,7 @@ class ServerOperations:
             "app": str(self._settings.app),
             "pid": os.getpid(),
             "tasks": str(store_directory(self._settings.name, self._settings.spooler)),
+            "tasks_lost": self._doorbell.is_lost(),
             "queued": self._queues.in_pipes(),
             "triggers": self._scheduler.rows(),
         }

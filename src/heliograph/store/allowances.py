@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from heliograph._core.tasks.limits import UNLIMITED, Begun, allowance, refill_at
+from heliograph._core.tasks.limits import UNLIMITED, Begun, allowance, held_by, refill_at
 from heliograph._core.tasks.values import Claim, ClaimRequest, TaskLimits
 from heliograph.store.kinds import Kinds
 
@@ -22,6 +22,12 @@ class Choice:
 
     more: bool = False
     next_at: int | None = None
+    others: set[str] = field(default_factory=set[str])
+    """Other targets that have waiting tasks."""
+
+    held: dict[str, str] = field(default_factory=dict[str, str])
+    expired: dict[str, int] = field(default_factory=dict[str, int])
+    """Number of tasks of each function that have expired."""
 
     def later(self, at: int) -> None:
         """Note a time for another look."""
@@ -47,7 +53,10 @@ class Allowances:
                 continue
             running = self._running() if running is None else running
             count = sum(running.get(name, {}).values())
-            left[name] = allowance(limits, count, self._begun(name, limits), self._request.now)
+            begun = self._begun(name, limits)
+            left[name] = allowance(limits, count, begun, self._request.now)
+            if not left[name]:
+                self._choice.held[name] = held_by(limits, count, begun, self._request.now)
         return left
 
     def look_again(self, due: list[int]) -> None:

@@ -125,7 +125,10 @@ class Chooser:
     def _is_wanted(self, kind: int, paused: set[str]) -> bool:
         name, target = self._kinds.pair(self._connection, kind)
         request = self._request
-        return target == request.target and name in request.known and name not in paused and target not in paused
+        if target != request.target:
+            self.choice.others.add(target)
+            return False
+        return name in request.known and name not in paused and target not in paused
 
     def _is_of_target(self, kind: int) -> bool:
         return self._kinds.pair(self._connection, kind)[1] == self._request.target
@@ -136,6 +139,8 @@ class Chooser:
             if expires <= now and self._is_of_target(kind):
                 rows = self._connection.execute(_EXPIRE, (now, kind, now, _PROMOTED)).fetchall()
                 self._writing.ended += [number for (number,) in rows]
+                name = self._name(kind)
+                self.choice.expired[name] = self.choice.expired.get(name, 0) + len(rows)
 
     def _promote(self, paused: set[str]) -> None:
         """Let the tasks become due whose time has come."""

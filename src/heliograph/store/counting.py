@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from heliograph._core.tasks.values import Paused, TaskStatus
+from heliograph._core.tasks.limits import held_by
+from heliograph._core.tasks.values import Paused, TaskLimits, TaskStatus
 from heliograph.store.database import Database
 from heliograph.store.schema import REMOVAL, STATUS
 
@@ -54,3 +55,15 @@ def next_removal(database: Database) -> int | None:
     rows = database.read(f"SELECT {REMOVAL} FROM task WHERE state > 2 ORDER BY {REMOVAL} LIMIT 1")
     found: int | None = rows[0][0] if rows else None
     return found
+
+
+def held_back(database: Database, limits: Mapping[str, TaskLimits], now: int) -> Mapping[str, str]:
+    """Return the functions, of those with limits, of which no attempt may begin now, with the reason."""
+    held: dict[str, str] = {}
+    for name, found in limits.items():
+        sql = "SELECT count(*) FROM task WHERE state = 2 AND kind IN (SELECT id FROM kind WHERE name = ?)"
+        [(running,)] = database.read(sql, (name,))
+        begun = database.read("SELECT at, count FROM begun WHERE name = ?", (name,))
+        if reason := held_by(found, running, [(at, count) for at, count in begun], now):
+            held[name] = reason
+    return held

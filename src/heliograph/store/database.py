@@ -20,7 +20,7 @@ from heliograph.exceptions import StoreError
 from heliograph.ipc.store_directory import DATABASE, OWNERS, make_directory
 from heliograph.store import forks, identity
 from heliograph.store.connections import Connections, check_not_abandoned
-from heliograph.store.faults import damaged, store_error
+from heliograph.store.faults import damaged, removed, store_error
 from heliograph.store.gate import GATE_TIMEOUT, Gate
 from heliograph.store.identity import Identity
 from heliograph.store.kinds import Kinds
@@ -54,6 +54,8 @@ class Database:
         self._log_inode = 0
         self.opening = threading.RLock()
         self.kinds = Kinds()
+        self._was_lost = False
+        """The files were found removed or replaced. This process does not make a store in their place."""
         self.unreachable: list[str] = []
         """Addresses of processes that waited for a task and are gone. The next transaction removes them."""
         forks.register(self)
@@ -67,6 +69,8 @@ class Database:
                     self._open()
 
     def _open(self) -> None:
+        if self._was_lost and not os.path.exists(self.path):
+            raise self._removal("its database was removed")
         try:
             make_directory(self.directory, allow_any=True)  # the server has checked that already
             self.gate = Gate(self.directory, self.timeout)
@@ -133,7 +137,11 @@ class Database:
 
     def _lost(self, reason: str) -> os.stat_result:
         self.abandon()
-        raise damaged(self.directory, reason)
+        self._was_lost = True
+        raise self._removal(reason)
+
+    def _removal(self, reason: str) -> StoreError:
+        return damaged(self.directory, reason) if os.path.isdir(self.directory) else removed(self.directory)
 
     def enter(self) -> Gate:
         """Open the store if need be, enter the gate, and return it. The caller leaves it."""

@@ -52,6 +52,19 @@ def damaged(directory: str, reason: str) -> StoreError:
         directory,
     )
     made.errno = errno.EIO
+    made.is_damaged = True
+    return made
+
+
+def removed(directory: str) -> StoreError:
+    """Return the error for a store whose directory was removed while it was in use."""
+    made = StoreError(
+        f"the store of tasks in {directory} is damaged: its directory was removed. Put it back, or leave it away to "
+        "begin without tasks, then run `heliograph reload`, or start the program again.",
+        directory,
+    )
+    made.errno = errno.EIO
+    made.is_damaged = True
     return made
 
 

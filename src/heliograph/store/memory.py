@@ -6,12 +6,13 @@ Everything is as plain as possible. It is slow with many tasks.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from heliograph._core.tasks.ids import KEY_BYTES, TaskIds
 from heliograph._core.tasks.life import LARGE_JUMP, SLACK, check_new
-from heliograph._core.tasks.limits import Begun
-from heliograph._core.tasks.values import Claim, NewTask, Paused, Stored, TaskRow, TaskStatus
+from heliograph._core.tasks.limits import NO_LIMITS, Begun, held_by
+from heliograph._core.tasks.values import Claim, NewTask, Paused, Stored, TaskLimits, TaskRow, TaskStatus
 from heliograph.exceptions import StoreError
 from heliograph.store.memory_owner import MemoryOwner
 from heliograph.store.memory_rows import Row
@@ -32,6 +33,7 @@ class MemoryStore:
         self._last_now = 0
         self._paused: dict[str, Paused] = {}
         self._functions: Mapping[str, str] | None = None
+        self._limits: Mapping[str, TaskLimits] = {}
 
     @property
     def directory(self) -> None:
@@ -168,13 +170,19 @@ class MemoryStore:
         with self.changed:
             return sorted(self._paused.values(), key=lambda paused: paused.name)
 
-    def note_functions(self, targets: Mapping[str, str]) -> None:
-        """Note the functions that processes have, with their targets."""
-        self._functions = dict(targets)
+    def note_functions(self, targets: Mapping[str, str], limits: Mapping[str, TaskLimits] = NO_LIMITS) -> None:
+        """Note the functions that processes have, with their targets and limits."""
+        self._functions, self._limits = dict(targets), dict(limits)
 
     def functions(self) -> Mapping[str, str] | None:
         """Return the functions that were noted last."""
         return self._functions
+
+    def held_back(self, now: int) -> Mapping[str, str]:
+        """Return the functions whose limit or rate lets no attempt begin now."""
+        with self.changed:
+            found = {name: self.held_by(name, limits, now) for name, limits in self._limits.items()}
+        return {name: reason for name, reason in found.items() if reason}
 
     def next_removal(self) -> int | None:
         """Return when the next finished task is to be removed."""
@@ -212,6 +220,10 @@ class MemoryStore:
     def waiting(self, target: str) -> list[Row]:
         """Return the tasks of a target that wait."""
         return [row for row in self._live(TaskStatus.READY) if row.new.target == target]
+
+    def waiting_targets(self) -> frozenset[str]:
+        """Return the targets of all tasks that wait."""
+        return frozenset(row.new.target for row in self._live(TaskStatus.READY))
 
     def running(self) -> list[Row]:
         """Return the claimed tasks."""
@@ -260,12 +272,20 @@ class MemoryStore:
         for begun in self.begun.values():
             begun[:] = [(min(at, now), count) for at, count in begun]
 
-    def expire(self, target: str, now: int) -> None:
-        """Finish the tasks whose time to begin has passed."""
+    def expire(self, target: str, now: int) -> Mapping[str, int]:
+        """Finish the tasks whose time to begin has passed. Return their numbers by function."""
+        expired = Counter[str]()
         for row in self.waiting(target):
             if row.expires and row.expires <= now:
                 row.end(TaskStatus.EXPIRED, now)
+                expired[row.new.name] += 1
                 self.changed.notify_all()
+        return expired
+
+    def held_by(self, name: str, limits: TaskLimits, now: int) -> str:
+        """Return what holds attempts of a function back."""
+        running = sum(1 for row in self.running() if row.new.name == name)
+        return held_by(limits, running, self.begun.get(name, []), now)
 
     def _live(self, *statuses: TaskStatus) -> Iterator[Row]:
         wanted = statuses or (TaskStatus.READY, TaskStatus.RUNNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heliograph._core.tasks.limits import allowance, refill_at
@@ -29,8 +30,8 @@ class MemoryOwner:
             self._store.release(self, request.now)
             self._store.release_gone(request.now)
             self._store.look_at_clock(request.now)
-            self._store.expire(request.target, request.now)
-            return self._claim(request)
+            expired = self._store.expire(request.target, request.now)
+            return replace(self._claim(request), expired=expired)
 
     def begin(self, claim: Claim, now: int) -> bool:
         """Note that the attempt begins. False: the claim does not hold any longer."""
@@ -68,6 +69,8 @@ class MemoryOwner:
         store, claims, more = self._store, list[Claim](), False
         waiting = sorted(store.waiting(request.target), key=lambda row: row.order)
         free = {name: self._allowed(name, limits, request.now) for name, limits in request.known.items()}
+        due = {row.new.name for row in waiting if row.run_after <= request.now and not store.is_paused(row)}
+        held = {name: store.held_by(name, request.known[name], request.now) for name in due if free.get(name) == 0}
         for row in waiting:
             name = row.new.name
             if row.run_after > request.now or store.is_paused(row) or not free.get(name):
@@ -79,7 +82,8 @@ class MemoryOwner:
             store.last_token += 1
             claims.append(row.claim(self.number, store.last_token, request.worker, request.now))
             store.begun.setdefault(name, []).append((request.now, 1))
-        return Batch(tuple(claims), more, self._next_at(request))
+        others = store.waiting_targets() - {request.target}
+        return Batch(tuple(claims), more, self._next_at(request), others, held)
 
     def _allowed(self, name: str, limits: TaskLimits, now: int) -> int:
         running = sum(1 for row in self._store.running() if row.new.name == name)

@@ -78,7 +78,8 @@ class SqliteOwner:
         self._batch = {claim.id: (index, claim) for index, (_, claim) in enumerate(choice.claims)}
         if not choice.claims:
             self._shrink_log(choice, request.now)
-        return Batch(tuple(claim for _, claim in choice.claims), choice.more, choice.next_at)
+        claims = tuple(claim for _, claim in choice.claims)
+        return Batch(claims, choice.more, choice.next_at, frozenset(choice.others), choice.held, choice.expired)
 
     def begin(self, claim: Claim, now: int) -> bool:
         """Note that the attempt begins. False: the claim does not hold any longer."""

@@ -11,7 +11,8 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from heliograph._core.tasks.values import NewTask, Paused, Stored, TaskRow, TaskStatus
+from heliograph._core.tasks.limits import NO_LIMITS
+from heliograph._core.tasks.values import NewTask, Paused, Stored, TaskLimits, TaskRow, TaskStatus
 from heliograph.exceptions import StoreError
 from heliograph.store import (
     cancelling,
@@ -121,14 +122,18 @@ class SqliteStore:
         """Return the paused functions and targets."""
         return counting.get_paused(self.database)
 
-    def note_functions(self, targets: Mapping[str, str]) -> None:
-        """Note the functions that processes have, with their targets."""
+    def note_functions(self, targets: Mapping[str, str], limits: Mapping[str, TaskLimits] = NO_LIMITS) -> None:
+        """Note the functions that processes have, with their targets and limits."""
         self.database.ready()
-        function_notes.write(self.database.directory, targets)
+        function_notes.write(self.database.directory, targets, limits)
 
     def functions(self) -> Mapping[str, str] | None:
         """Return the functions that were noted last."""
         return function_notes.read(self.database.directory)
+
+    def held_back(self, now: int) -> Mapping[str, str]:
+        """Return the functions whose limit or rate lets no attempt begin now."""
+        return counting.held_back(self.database, function_notes.read_limits(self.database.directory), now)
 
     def next_removal(self) -> int | None:
         """Return when the next finished task is to be removed."""

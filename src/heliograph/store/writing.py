@@ -7,6 +7,7 @@ import sqlite3
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.store import identity
 from heliograph.store.faults import CORRUPT, store_error
 from heliograph.store.waiting import find_waiters, remove_waiters, tell
@@ -14,7 +15,7 @@ from heliograph.store.waiting import find_waiters, remove_waiters, tell
 if TYPE_CHECKING:
     from heliograph.store.database import Database
 
-_LOG = logging.getLogger("heliograph.tasks")
+_LOG = tolerant_logger("heliograph.tasks")
 
 
 class Writing:

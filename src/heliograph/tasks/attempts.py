@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from heliograph import engines
 from heliograph._core.tasks.values import Claim, Outcome, TaskStatus
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import TaskArgumentError
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
@@ -20,7 +22,7 @@ from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.retrying import failure, options_with
 from heliograph.tasks.time_limits import TimeLimits
 
-_LOG = logging.getLogger("heliograph.tasks")
+_LOG = tolerant_logger("heliograph.tasks")
 
 Call = Callable[[TaskDefinition, TaskContext, tuple[Any, ...], dict[str, Any]], object]
 """Calls the function of a task, and returns its final value. Awaitables are run to their end."""
@@ -47,7 +49,7 @@ class Attempt:
 
         Raises:
             HandlerInterrupted: The process exits, so the attempt does not count.
-            KeyboardInterrupt: The function, or somebody at the terminal, has raised it. The task is left as it is.
+            KeyboardInterrupt: uWSGI, or somebody at the terminal, ends the process. The task is left as it is.
         """
         if not self._owner.begin(self._claim, now()):
             return
@@ -70,10 +72,10 @@ class Attempt:
             return Outcome(TaskStatus.FAILED, error=encode_error(error))
         try:
             value = self._value_of_call(call, args, kwargs)
-        except (HandlerInterrupted, KeyboardInterrupt):
+        except HandlerInterrupted:
             raise
         except BaseException as error:
-            if os.getpid() != self._pid:
+            if os.getpid() != self._pid or (isinstance(error, KeyboardInterrupt) and _ends_processes()):
                 raise
             self._error = error
             text = traceback_text(error)
@@ -140,11 +142,17 @@ class Attempt:
         return f"{self._claim.name} ({self._claim.id})"
 
 
+def _ends_processes() -> bool:
+    """Return True if a `KeyboardInterrupt` may come from outside. The heliograph server's processes ignore SIGINT."""
+    return engines.current().name != "local"
+
+
 def _log_traceback(error: BaseException, text: str, message: str, *facts: object) -> None:
     """Log an exception. Handlers get it as it is, and its traceback as bounded text, which every encoding has."""
     if _LOG.isEnabledFor(logging.ERROR):
         exc_info = (type(error), error, error.__traceback__)
-        record = _LOG.makeRecord(_LOG.name, logging.ERROR, __file__, 0, message, facts, exc_info, "_log_traceback")
+        logger = _LOG.logger
+        record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, facts, exc_info, "_log_traceback")
         record.exc_text = text.rstrip("\n")
         _LOG.handle(record)
 

@@ -54,6 +54,9 @@ class ArgumentCodec:
         signature = signature_of(func)
         parameters = list(signature.parameters.values())
         self._signature = signature.replace(parameters=parameters[1:]) if takes_context else signature
+        first = parameters[0] if takes_context else None
+        self._own = first.name if first is not None and first.kind is not first.POSITIONAL_ONLY else None
+        """The name of the parameter that gets the context. No argument may have it, even if there is `**options`."""
         self._shapes: dict[tuple[int, tuple[str, ...]], _Shape] = {}
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], limit: int = DEFAULT_TASK_BYTES) -> bytes:
@@ -104,6 +107,9 @@ class ArgumentCodec:
         return found
 
     def _new_shape(self, count: int, names: tuple[str, ...]) -> _Shape:
+        if self._own is not None and self._own in names:
+            text = f"{self._own!r} is not for callers: heliograph passes the context of the attempt"
+            raise TaskArgumentError(f"cannot call {self._name}: {text}. It takes {self._signature}.", self._own)
         try:
             bound = self._signature.bind(*range(count), **dict.fromkeys(names))
         except TypeError as error:

@@ -13,6 +13,7 @@ from heliograph.tasks.sameness import ENCODER
 Report = Callable[[bytes], bool]
 """Keeps a progress. False: the attempt does not run any longer."""
 
+_MAX_NUMBER = 2**63 - 1
 MAX_PROGRESS_CHARACTERS = 1000
 """Characters of the text of a progress that are kept."""
 
@@ -40,10 +41,9 @@ class TaskContext:
 
         Raises:
             TypeError: A number or the text has another type.
+            ValueError: A number is negative, infinite or NaN, or `done` is larger than `total`.
         """
-        for number in (done, total):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"invalid progress: {number!r}. Pass numbers and a text.")
+        _check(done, total)
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"invalid text of a progress: {text!r}. Pass a str.")
         if self._report is not None:
@@ -52,6 +52,19 @@ class TaskContext:
 
     def __repr__(self) -> str:
         return f"TaskContext({self.name!r}, id={self.id!r}, attempt={self.attempt})"
+
+
+def _check(done: object, total: object) -> None:
+    """Check the numbers of a progress. Raises: TypeError, ValueError."""
+    for number in (done, total):
+        if number is None and number is total:
+            continue
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise TypeError(f"invalid progress: {number!r}. Pass numbers and a text.")
+        if not 0 <= number <= _MAX_NUMBER:
+            raise ValueError(f"invalid progress: {number!r:.100}. Pass numbers from 0 to {_MAX_NUMBER}.")
+    if isinstance(total, int | float) and isinstance(done, int | float) and done > total:
+        raise ValueError(f"invalid progress: {done!r} of {total!r}. Pass a larger total, or none.")
 
 
 RUNNING: ContextVar[TaskContext | None] = ContextVar("heliograph_task", default=None)
@@ -63,6 +76,7 @@ def progress(done: float, total: float | None = None, text: str = "") -> None:
 
     Raises:
         TypeError: A number or the text has another type.
+        ValueError: A number is negative, infinite or NaN, or `done` is larger than `total`.
     """
     context = RUNNING.get()
     if context is not None:

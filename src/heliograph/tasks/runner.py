@@ -12,7 +12,6 @@ How it works
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -20,17 +19,19 @@ from dataclasses import dataclass, field
 
 from heliograph import engines
 from heliograph._core.tasks.values import Batch, Claim, ClaimRequest
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import StoreError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.models import MICROSECONDS
 from heliograph.tasks.attempts import Attempt, Call
 from heliograph.tasks.hosting import now, store, wake
+from heliograph.tasks.notices import Notices
 from heliograph.tasks.registry import TASKS
 from heliograph.tasks.speeds import Speeds
 from heliograph.tasks.strays import stray_targets
 from heliograph.tasks.tidying import tidy
 
-_LOG = logging.getLogger("heliograph.tasks")
+_LOG = tolerant_logger("heliograph.tasks")
 
 _TURN = 0.05
 """Seconds of a turn, as long as tasks wait."""
@@ -48,8 +49,6 @@ class _Claimer:
     busy: bool = False
     missed: set[str] = field(default_factory=set[str])
     """Targets that were woken while this thread ran a task."""
-    strays: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Targets without a function that the processes of a target look after."""
 
 
 class Runner:
@@ -61,9 +60,12 @@ class Runner:
         self._claimers = threading.local()
         self._all: list[_Claimer] = []
         self._speeds = Speeds(_TURN)
+        self._notices = Notices()
         self._interrupted = False
         self._failures = 0
         """Number of turns in a row that the store has failed."""
+        self._damage = ""
+        """The damage of the store that was logged last. It stays until somebody repairs it."""
 
     def turn(self, target: str) -> None:
         """Run tasks of a target, for about 50 ms if more wait.
@@ -76,11 +78,13 @@ class Runner:
                 claimer.missed.add(target)
             else:
                 self._take_turns(claimer, target)
-                self._failures = 0
+                self._failures, self._damage = 0, ""
         except StoreError as error:
             delay = min(2.0 ** min(self._failures, 10), _MAX_RETRY)
             self._failures += 1
-            _LOG.error("Cannot run tasks for %s, trying again in %g s: %s", target, delay, error)
+            if not error.is_damaged or str(error) != self._damage:
+                _LOG.error("Cannot run tasks for %s, trying again in %g s: %s", target, delay, error)
+            self._damage = str(error) if error.is_damaged else ""
             wake(target, now() + int(delay * MICROSECONDS))
 
     def interrupt(self) -> None:
@@ -104,37 +108,41 @@ class Runner:
         self._interrupted = False
 
     def _take_turns(self, claimer: _Claimer, target: str) -> None:
-        """Run tasks of a target, and of those that no process is woken for."""
+        """Run tasks of a target, and of those for which the server has no process."""
         claimer.busy = True
         try:
-            if target not in claimer.strays:
-                claimer.strays[target] = stray_targets(claimer.store, target)
-            self._take_turn(claimer, target, target)
-            for stray in claimer.strays[target]:
-                self._take_turn(claimer, stray, target)
+            others = self._take_turn(claimer, target, target)
+            for stray in stray_targets(target, others) if others else ():
+                if not self._interrupted:
+                    self._take_turn(claimer, stray, target)
         finally:
             claimer.busy = False
             for missed in claimer.missed:
                 wake(missed)
             claimer.missed.clear()
 
-    def _take_turn(self, claimer: _Claimer, target: str, woken: str) -> None:
-        """Run tasks of a target in a process that is woken for another one, or for the same."""
+    def _take_turn(self, claimer: _Claimer, target: str, woken: str) -> frozenset[str]:
+        """Run tasks of a target in a process that is woken for another one, or for the same.
+
+        Return the other targets that have tasks.
+        """
         until = time.monotonic() + _TURN
         limit = self._speeds.batch()
         while True:
             batch = claimer.owner.turn(self._request(target, limit))
+            if batch.held or batch.expired:
+                self._notices.note(batch)
             if batch.more:
                 wake(woken)
             if batch.next_at is not None:
                 wake(woken, batch.next_at)
             if not batch.claims:
                 tidy(claimer.store, woken)
-                return
+                return batch.others
             self._run_batch(claimer, batch, woken)
             if self._interrupted:
                 self._give_up(claimer, woken)
-                return
+                return batch.others
             limit = self._speeds.batch() if time.monotonic() < until else 0
 
     def _request(self, target: str, limit: int) -> ClaimRequest:
@@ -181,7 +189,8 @@ class Runner:
                 self._interrupted = False
             found = self._claimers.current = _Claimer(current, current.own(now()))
             self._all.append(found)
-            current.note_functions({name: task.options.target for name, task in TASKS.definitions.items()})
+            targets = {name: task.options.target for name, task in TASKS.definitions.items()}
+            current.note_functions(targets, TASKS.limits)
         return found
 
 

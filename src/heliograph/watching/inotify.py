@@ -16,6 +16,9 @@ ENTRIES = flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO
 ITSELF = flags.DELETE_SELF | flags.MOVE_SELF | flags.UNMOUNT
 """The watched inode was removed, moved or unmounted."""
 
+UNLINKED = ITSELF | flags.ATTRIB
+"""A file may have been removed. While it is open, the kernel reports only that it has a link less."""
+
 CONTENT = flags.MODIFY | flags.CLOSE_WRITE | flags.ATTRIB
 """Content, times or permissions changed. Opening and reading do not count."""
 

@@ -218,6 +218,34 @@ def test_an_error_in_an_application_is_one_line_with_its_place(project, text, sa
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "from django.conf import settings\nsettings.TASKS",
+            "Django has no settings: Requested setting TASKS. Set DJANGO_SETTINGS_MODULE, for example to",
+        ),
+        (
+            "from django.conf import settings\nsettings.configure()\nfrom django.contrib.auth.models import User",
+            "Django is not set up: Apps aren't loaded yet. Load the project with",
+        ),
+    ],
+)
+def test_a_project_of_django_that_is_not_set_up_is_one_line(project, text, says):
+    """In a process of its own, since Django is set up once in a process."""
+    pytest.importorskip("django")
+    project("bad.py", text)
+    code = (
+        "from heliograph.application import AppSpec, explain, load\n"
+        "try: load(AppSpec('bad'))\n"
+        "except Exception as error: print(explain(error, 'bad'))"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(says)
+    assert done.stdout.count("\n") == 1
+
+
 def test_the_check_names_the_directory_of_a_missing_module(project, tmp_path):
     """A name that cannot be imported gives the directory from which it must be importable."""
     project("shop/__init__.py", "")

@@ -12,8 +12,9 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
+from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, Rate, TaskLimits, TaskStatus
 from heliograph.cli import main
+from heliograph.cli.status import _server_lines
 from heliograph.cli.tables import duration, size
 from heliograph.exceptions import StoreError
 from heliograph.store.sqlite import SqliteStore
@@ -133,8 +134,26 @@ def test_tasks_of_functions_that_the_server_lacks_are_unknown(store):
     assert listed()["unknown"] == {}
     store.note_functions({"shop:send": "mule"})
     assert listed()["unknown"] == {"shop:old": 2}
-    assert [row["waits_for"] for row in listed()["tasks"]] == [None, "unknown function", "unknown function"]
+    assert [row["waits_for"] for row in listed()["tasks"]] == ["no server runs", "unknown function", "unknown function"]
     assert "unknown: 2 waiting for shop:old, which the code" in invoke("tasks").stdout
+
+
+def test_what_a_limit_or_a_rate_holds_back_is_shown(store):
+    """In the list, in `show` and in `status`."""
+    limits = {"shop:send": TaskLimits(limit=1), "shop:rated": TaskLimits(rate=Rate(1, 3_600_000_000))}
+    store.note_functions(dict.fromkeys(limits, "mule"), limits)
+    put(store, count=2)
+    put(store, "shop:rated", count=2)
+    owner = store.own(now())
+    for _ in range(2):
+        owner = store.own(now())
+        owner.turn(ClaimRequest("mule", now(), 16, limits, "mule1 (1)"))
+    waiting = {row["task"]: row["waits_for"] for row in listed("--status", "ready")["tasks"]}
+    assert waiting == {"shop:send": "limit reached", "shop:rated": "rate reached"}
+    assert listed()["held_back"] == {"shop:send": "limit", "shop:rated": "rate"}
+    assert "\nheld back: shop:rated (rate reached)\nheld back: shop:send (limit reached)\n" in invoke("status").stdout
+    (task_id, *_) = [row["id"] for row in listed("--status", "ready", "--task", "shop:send")["tasks"]]
+    assert re.search(r"status: +READY \(limit reached\)", invoke("tasks", "show", task_id).stdout)
 
 
 def test_show_prints_all_facts(store):
@@ -220,12 +239,15 @@ def test_cancel_names_what_it_cannot_cancel(store):
 
 def test_pause_and_resume(store):
     put(store)
+    store.note_functions({"shop:other": "spooler"})
     done = invoke("tasks", "pause", "shop:send", "shop:sendd")
-    assert (done.exit_code, [paused.name for paused in store.paused()]) == (0, ["shop:send", "shop:sendd"])
-    assert "no task or target is named shop:sendd so far. Known are: mule, shop:send." in done.stderr
+    assert (done.exit_code, store.paused()) == (2, [])
+    assert "no task or target has the name: shop:sendd. Did you mean shop:send? Known are: mule, shop:" in done.stderr
+    done = invoke("tasks", "pause", "shop:send", "spooler")
+    assert (done.exit_code, [paused.name for paused in store.paused()]) == (0, ["shop:send", "spooler"])
     assert listed()["tasks"][0]["waits_for"] == "paused"
     assert re.search(r"paused: shop:send since \d{4}-.* by \w+ \(process \d+\)", invoke("tasks").stdout)
-    assert invoke("tasks", "resume", "shop:send", "shop:sendd").exit_code == 0
+    assert invoke("tasks", "resume", "shop:send", "spooler").exit_code == 0
     done = invoke("tasks", "resume", "shop:send")
     assert (done.exit_code, done.stderr) == (1, "Error: not paused: shop:send. Nothing is paused.\n")
 
@@ -317,11 +339,16 @@ def test_faults_are_printed_and_the_exit_code_says_so(store, spool):
 def test_without_a_store_the_command_names_the_others_and_makes_none(spool, monkeypatch):
     done = invoke("tasks")
     assert done.exit_code == 2
-    assert f"no tasks are stored in {spool}. Start a server with `heliograph run APP`" in done.stderr
+    assert f"no tasks are stored in {spool}. Pass --spooler with the directory that a server has" in done.stderr
     assert not spool.exists()
     monkeypatch.delenv("HELIOGRAPH_SPOOLER")
+    assert "No server has tasks. Start one with `heliograph run APP`, or pass --spooler" in invoke("tasks").stderr
+    done = invoke("tasks", "--name", "other")
+    assert "No server has tasks. Start it with `heliograph run APP --name other`, or pass --spooler" in done.stderr
     assert invoke("enqueue", "a:b", "--unchecked", "--name", "shop").exit_code == 0
-    assert "Pass --name with one of those that are: shop" in invoke("tasks", "--name", "other").stderr
+    for command in (["tasks"], ["tasks", "restore", "--as-it-is"]):
+        done = invoke(*command, "--name", "other")
+        assert "Servers with tasks are: shop. Pass one of them as --name, or pass --spooler." in done.stderr
     assert listed("--name", "shop")["counts"][0]["task"] == "a:b"
 
 
@@ -455,6 +482,24 @@ def test_a_module_that_ends_the_process_does_not_end_the_command(spool, tmp_path
     assert (done.exit_code, "cannot import broken_application: SystemExit: 3" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["shopping:send_male", '["a"]'],
+        ["shopping:send_mail", "[]"],
+        ["shopping:send_mail", '["a"]', "--priority", "101"],
+        ["nowhere:f"],
+        ["a:b", "--unchecked", "--target", "mules"],
+        ["a:b", "--unchecked", "--priority", "101"],
+        ["a\0b", "--unchecked"],
+        ["a:b", "--unchecked", "--unique", ""],
+    ],
+)
+def test_an_enqueue_that_fails_makes_no_store(spool, application, arguments):
+    assert invoke("enqueue", *arguments).exit_code == 2
+    assert not spool.exists()
+
+
 def test_enqueue_makes_no_store_on_a_file_system_that_cannot_lock(spool, monkeypatch):
     monkeypatch.setattr("heliograph.ipc.store_directory.check_filesystem", refuse_nfs)
     done = invoke("enqueue", "a:b", "--unchecked")
@@ -491,8 +536,11 @@ def test_status_has_the_facts_of_the_store(store, monkeypatch):
     assert done.exit_code == 1
     assert "no server runs. Start one with `heliograph run APP`" in done.stderr
     assert re.search(r"tasks in .*/spool: 1 READY\npaused: shop:send since .* by ", done.stdout)
-    assert re.search(r"files: [\d.]+ KiB, write-ahead log [\d.]+ (KiB|B)\nSQLite \d+\.", done.stdout)
-    assert done.stdout.endswith("warning: SQLite 3.40.1 has a fault.\n")
+    assert re.search(r"files: [\d.]+ KiB, write-ahead log [\d.]+ (KiB|B)\n", done.stdout)
+    assert done.stdout.endswith("\nwarning: SQLite 3.40.1 has a fault.\n")
+    assert (done.stdout + done.stderr).count("SQLite") == 1
+    monkeypatch.setattr("heliograph.store.sqlite.sqlite_warning", lambda: None)
+    assert re.search(r"\nSQLite \d+\.\d+\.\d+\n$", invoke("status").stdout)
     facts = json.loads(invoke("status", "--json").stdout)
     assert (facts["server"], facts["tasks"]["counts"][0]["count"]) == (None, 1)
     assert facts["tasks"]["paused"][0]["name"] == "shop:send"
@@ -554,3 +602,9 @@ def test_the_commands_of_a_server_import_neither_sqlite_nor_msgspec():
     program = "import heliograph.cli, sys; print([m for m in ('sqlite3', 'msgspec') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_status_names_processes_as_signals_does():
+    state = {"name": "shop", "app": "shop", "pid": 1, "queued": 0, "rejected": 0}
+    state["processes"] = {"mule1": 2, "webserver": 3}
+    assert _server_lines(state)[0] == "shop: shop, master 1, mule1 2, web server 3"

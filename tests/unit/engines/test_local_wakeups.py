@@ -308,11 +308,17 @@ def test_nobody_is_woken_while_the_server_stops(server):
     assert server.queued() == 0
 
 
-def test_an_unknown_target_is_no_error(server):
-    """The task waits for a server that has the target."""
-    server.wakeups.wake("spooler")
-    server.wakeups.wake_at("nonsense", 1.0)
-    assert (server.queued(), server.reported()) == (0, [])
+def test_for_an_unknown_target_the_master_wakes_all(server):
+    """The processes of one of them look after its tasks."""
+    server.memory.live[NUM - 1] = Route("spooler", "tasks for spooler", wakeup=True)
+    server.wakeups.wake("mule9")
+    server.wakeups.wake_at("farm_gone", 12.5)
+    assert [(report["wake"], report["at"]) for report in server.reported()] == [
+        (NUM - 1, 0),
+        (NUM, 0),
+        (NUM - 1, 12_500_000),
+        (NUM, 12_500_000),
+    ]
 
 
 def test_a_target_that_comes_with_a_reload_is_found(server):

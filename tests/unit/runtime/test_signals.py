@@ -717,3 +717,15 @@ def test_invalid_handler_is_rejected_before_it_is_wrapped() -> None:
         with pytest.raises(SignalTypeError):
             Signal(99).register_handler("mule1")(wrong)  # type: ignore[type-var]
     assert everything() == before
+
+
+def test_a_failure_that_cannot_be_logged_does_not_end_the_process(heliograph_engine, monkeypatch):
+    """A handler may have closed `sys.stderr`. Then `logging` raises."""
+    monkeypatch.setattr(logging.getLogger("heliograph.signals"), "handle", lambda _record: 1 // 0)
+
+    @Signal(1).register_handler("mule1")
+    def failing():
+        raise LookupError
+
+    Signal(1).send()
+    assert [type(failed.failure) for failed in heliograph_engine.take_failures()] == [LookupError]

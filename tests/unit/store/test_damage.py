@@ -269,9 +269,14 @@ def test_a_database_that_was_removed_in_use_is_noticed(opened, directory):
 
 
 def test_a_directory_that_was_removed_in_use_is_noticed(opened, directory):
+    """No process that has used the store makes another one in its place."""
     shutil.rmtree(directory)
-    with pytest.raises(StoreError):
-        opened.enqueue([TASK], NOW)
+    for call in (lambda: opened.enqueue([TASK], NOW), lambda: opened.own(NOW), opened.find):
+        with pytest.raises(StoreError, match="its directory was removed"):
+            call()
+    assert not Path(directory).exists()
+    fill(directory, 3)
+    assert len(opened.find()) == 3
 
 
 def test_a_database_that_was_replaced_in_use_is_noticed(opened, directory, tmp_path):

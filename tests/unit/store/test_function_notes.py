@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from heliograph._core.tasks.values import Rate, TaskLimits
 from heliograph.store import function_notes
 
 
@@ -18,10 +19,22 @@ def test_an_equal_note_is_not_written_again(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["functions"]
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"7", b"\xff", b"null"])
+def test_limits_are_kept_of_functions_that_have_some(tmp_path):
+    limits = {"a:b": TaskLimits(limit=2), "a:c": TaskLimits(rate=Rate(5, 60)), "a:d": TaskLimits()}
+    function_notes.write(str(tmp_path), dict.fromkeys(limits, "mule"), limits)
+    assert function_notes.read(str(tmp_path)) == dict.fromkeys(limits, "mule")
+    del limits["a:d"]
+    assert function_notes.read_limits(str(tmp_path)) == limits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'{"a:b": "mule"}', b'{"targets": 7}', b'{"limits": {"a:b": [[]]}}', b"", b"{", b"[1]", b"7", b"\xff", b"null"],
+)
 def test_a_damaged_note_is_none(tmp_path, text):
     (tmp_path / "functions").write_bytes(text)
     assert function_notes.read(str(tmp_path)) is None
+    assert function_notes.read_limits(str(tmp_path)) == {}
 
 
 def test_a_failure_is_logged(tmp_path, caplog):

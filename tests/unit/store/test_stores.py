@@ -812,3 +812,41 @@ def test_the_functions_that_were_noted_last_are_kept(scene):
     assert scene.store.functions() == {NAME: "mule", "shop:old": "farm_x"}
     scene.store.note_functions({NAME: "spooler"})
     assert scene.store.functions() == {NAME: "spooler"}
+
+
+def test_a_turn_names_what_a_limit_or_a_rate_holds_back(scene):
+    """Of its target, and only functions with due tasks. `held_back` knows the limits from the note."""
+    limits = {NAME: TaskLimits(limit=1), OTHER: TaskLimits(rate=Rate(2, 60 * SECOND)), "shop:idle": TaskLimits(limit=1)}
+    scene.store.note_functions(dict.fromkeys(limits, "mule"), limits)
+    for name in (NAME, NAME, OTHER, OTHER, OTHER):
+        scene.enqueue(name)
+    scene.enqueue("shop:idle", run_after=scene.now + SECOND)
+    assert (scene.store.held_back(scene.now), scene.turn(scene.own(), limits=limits).held) == ({}, {})
+    assert scene.turn(scene.own(), limits=limits).held == {NAME: "limit", OTHER: "rate"}
+    assert scene.turn(scene.own(), limits=limits, target="spooler").held == {}
+    assert scene.store.held_back(scene.now) == {NAME: "limit", OTHER: "rate"}
+    scene.pass_time(61)
+    assert scene.store.held_back(scene.now) == {NAME: "limit"}
+    scene.store.note_functions({NAME: "mule"})
+    assert scene.store.held_back(scene.now) == {}
+
+
+def test_a_turn_counts_what_has_expired(scene):
+    for name in (NAME, NAME, OTHER):
+        scene.enqueue(name, expires=scene.now + SECOND)
+    scene.enqueue(target="spooler", expires=scene.now + SECOND)
+    scene.pass_time(2)
+    owner = scene.own()
+    assert scene.turn(owner).expired == {NAME: 2, OTHER: 1}
+    assert scene.turn(owner).expired == {}
+
+
+def test_a_turn_names_the_other_targets_that_have_tasks(scene):
+    """Due, deferred and paused ones, but no finished ones."""
+    scene.enqueue()
+    scene.enqueue(target="spooler")
+    scene.enqueue(target="mule2", run_after=scene.now + SECOND)
+    scene.enqueue("shop:paused", target="farm_x")
+    scene.store.pause("farm_x", "test", scene.now)
+    scene.store.cancel(scene.enqueue(target="mule9"), scene.now)
+    assert scene.turn(scene.own()).others == {"spooler", "mule2", "farm_x"}

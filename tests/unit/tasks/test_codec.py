@@ -314,3 +314,22 @@ def test_a_value_comes_back_equal_or_is_refused(value):
         assert "nan" in repr(value) or "inf" in repr(value) or "\\ud" in repr(value)
     else:
         assert one.decode(data) == ((value,), {})
+
+
+def test_the_name_of_the_context_is_not_for_callers():
+    """`**options` would take it, and each attempt would fail."""
+
+    def named(context, *args, **options): ...
+
+    def positional(context, /, **options): ...
+
+    codec = ArgumentCodec(named, "shop:named", takes_context=True)
+    with pytest.raises(TaskArgumentError, match="'context' is not for callers") as caught:
+        codec.encode((1,), {"context": 2})
+    assert caught.value.argument == "context"
+    with pytest.raises(TaskArgumentError):
+        codec.decode(b'[[],{"context":2}]')
+    codec = ArgumentCodec(positional, "shop:positional", takes_context=True)
+    assert codec.decode(codec.encode((), {"context": 2})) == ((), {"context": 2})
+    codec = ArgumentCodec(named, "shop:named", takes_context=False)
+    assert codec.decode(codec.encode((), {"context": 2})) == ((), {"context": 2})

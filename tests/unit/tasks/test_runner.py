@@ -7,11 +7,12 @@ import time
 
 import pytest
 
-from heliograph import Signal, TaskStatus, task
-from heliograph._core.tasks.values import ClaimRequest
+from heliograph import Signal, TaskStatus, get_result, task
+from heliograph._core.tasks.values import ClaimRequest, NewTask
 from heliograph.exceptions import StoreError
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.runtime.task_hosting import RUNNER
+from heliograph.store.faults import damaged
 from heliograph.store.memory_owner import MemoryOwner
 from heliograph.tasks import attempts
 from heliograph.tasks.speeds import Speeds
@@ -34,6 +35,22 @@ def test_a_store_that_fails_is_tried_again(engine, monkeypatch, caplog):
     pauses = [round(later - earlier) for earlier, later in itertools.pairwise(calls[:9])]
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
     assert len([record for record in caplog.records if "the disk is full" in record.getMessage()]) == 8
+
+
+def test_damage_of_the_store_is_logged_once(engine, monkeypatch, caplog):
+    """Until it is repaired, each attempt fails in the same way."""
+    real, texts = MemoryOwner.turn, ["x is damaged: a"] * 3 + ["x is damaged: b"] * 2
+
+    def turn(self, request):
+        if texts:
+            raise damaged("x", texts.pop(0))
+        return real(self, request)
+
+    monkeypatch.setattr(MemoryOwner, "turn", turn)
+    result = task(name="shop:one")(lambda: 1).enqueue()
+    assert result.wait(200).return_value == 1
+    logged = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
+    assert ["damaged: a" in text for text in logged] == [True, False]
 
 
 def test_a_process_that_has_to_exit_gives_back_what_has_not_begun(engine):
@@ -153,3 +170,36 @@ def test_a_limit_that_comes_too_late_changes_nothing(engine, monkeypatch):
     assert kept[0]() is False
     result.refresh()
     assert result.status is TaskStatus.SUCCESSFUL
+
+
+def test_a_target_without_a_function_is_looked_after(engine):
+    """Also if the task comes, or is resumed, long after the start of the processes."""
+    store, seen = engine.task_store(), []
+
+    def one(number):
+        seen.append((number, str(engine.identity)))
+
+    task(name="shop:one", target="mule1")(one)
+    task(name="shop:two", target="mule2")(lambda: None).enqueue()
+    engine.wake("mule1")
+    for number, target in enumerate(("farm_gone", "mule9"), 1):
+        store.enqueue([NewTask("shop:one", target, b"[[%d],{}]" % number)], int(engine.clock.time() * 1e6))
+        engine.wake(target)
+    assert seen == [(1, "mule1"), (2, "mule1")]
+    store.pause("mule9", "test", 0)
+    store.enqueue([NewTask("shop:one", "mule9", b"[[3],{}]")], int(engine.clock.time() * 1e6))
+    engine.wake("mule9")
+    assert len(seen) == 2
+    store.resume("mule9")
+    engine.wake("mule9")
+    assert seen[2:] == [(3, "mule1")]
+
+
+def test_a_deferred_task_of_a_target_without_a_function_runs_in_time(engine):
+    task(name="shop:one", target="mule1")(lambda: 1)
+    time = engine.clock.time()
+    (stored,) = engine.task_store().enqueue([NewTask("shop:one", "mule9", run_after=int((time + 60) * 1e6))], 0)
+    engine.wake_at("mule9", time + 60)
+    engine.clock.sleep(59)
+    assert get_result(stored.id).status is TaskStatus.READY
+    assert get_result(stored.id).wait(2).status is TaskStatus.SUCCESSFUL

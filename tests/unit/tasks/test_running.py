@@ -4,6 +4,7 @@
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from heliograph._core.tasks.values import NewTask
 from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
 from heliograph.models import DEFAULT_TASK_BYTES, MICROSECONDS
 from heliograph.runtime.tasks import get_tasks
+from heliograph.tasks.context import TaskContext
 from heliograph.tasks.outcomes import MAX_TRACEBACK_CHARACTERS
 from heliograph.tasks.registry import TASKS
 from heliograph.tasks.sizes import max_bytes
@@ -528,6 +530,32 @@ def test_a_keyboard_interrupt_is_not_the_tasks_failure(engine):
     assert (found.status, found.attempts) == (TaskStatus.SUCCESSFUL, 2)
 
 
+def test_a_keyboard_interrupt_in_a_process_of_the_server_is_a_failure(engine, monkeypatch):
+    """Its processes ignore SIGINT, so only the function can have raised it."""
+    monkeypatch.setattr(engine, "name", "local")
+    result = make(lambda: (_ for _ in ()).throw(KeyboardInterrupt)).enqueue()
+    assert result.wait().status is TaskStatus.FAILED
+    assert result.errors[0].exception_class_path == "builtins.KeyboardInterrupt"
+
+
+class Raising(logging.Handler):
+    """A handler that raises, as `StreamHandler` does if `sys.stderr` is closed too."""
+
+    def emit(self, record):
+        raise ValueError(f"I/O operation on closed file: {record.name}")
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_failure_that_cannot_be_logged_is_one_all_the_same(engine, retries):
+    handler = Raising()
+    logging.getLogger("heliograph").addHandler(handler)
+    try:
+        result = run(raise_two, retries=retries)
+    finally:
+        logging.getLogger("heliograph").removeHandler(handler)
+    assert (result.status, len(result.errors)) == (TaskStatus.FAILED, retries + 1)
+
+
 class Encodes(dict):
     """A dict whose items raise."""
 
@@ -611,6 +639,32 @@ def test_unknown_functions_wait(engine):
     engine.wake("default")
     assert seen == ["new2", "back", "back", "back"]
     assert results[0].wait(0).attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((math.nan,), "invalid progress: nan. Pass numbers from 0"),
+        ((1, math.nan), "invalid progress: nan"),
+        ((math.inf,), "invalid progress: inf"),
+        ((1, math.inf), "invalid progress: inf"),
+        ((-1,), "invalid progress: -1"),
+        ((0, -1.5), "invalid progress: -1.5"),
+        ((10**400, 10**401), "invalid progress: 1000"),
+        ((5, 4), "invalid progress: 5 of 4. Pass a larger total, or none"),
+    ],
+)
+def test_a_progress_that_is_none_is_a_clear_error(engine, numbers, message):
+    """Also in a call of the function itself, whose progress goes nowhere."""
+    result = run(lambda: progress(*numbers))
+    assert f"ValueError: {message}" in result.errors[0].traceback
+    with pytest.raises(ValueError, match="invalid progress"):
+        TaskContext("shop:one").progress(*numbers)
+
+
+@pytest.mark.parametrize("numbers", [(0,), (0, 0), (4, 4), (0.5, 1), (2**63 - 1,)])
+def test_a_progress_at_the_edge(engine, numbers):
+    assert run(lambda: progress(*numbers)).status is TaskStatus.SUCCESSFUL
 
 
 def test_progress(engine):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from heliograph._core.tasks.values import Rate, TaskLimits
 
 UNLIMITED = 1 << 30
+
+LIMIT, RATE = "limit", "rate"
+"""The reasons for which no attempt of a function may begin."""
+
+NO_LIMITS: Mapping[str, TaskLimits] = {}
 
 Begun = tuple[int, int]
 """A time, and the number of attempts that began at it."""
@@ -24,6 +29,13 @@ def allowance(limits: TaskLimits, running: int, begun: Iterable[Begun], now: int
         used = sum(count for at, count in begun if at > now - limits.rate.period)
         free = min(free, max(0, limits.rate.count - used))
     return free
+
+
+def held_by(limits: TaskLimits, running: int, begun: Iterable[Begun], now: int) -> str:
+    """Return what holds attempts of a function back: `LIMIT`, `RATE`, or an empty text."""
+    if limits.limit and running >= limits.limit:
+        return LIMIT
+    return "" if allowance(limits, running, begun, now) else RATE
 
 
 def refill_at(rate: Rate, begun: Sequence[Begun]) -> int | None:

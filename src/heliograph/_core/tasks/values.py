@@ -144,6 +144,15 @@ class Batch:
     next_at: int | None = None
     """The next time at which one could be claimed without another event: due, refilled or expired. None: never."""
 
+    others: frozenset[str] = frozenset()
+    """The other targets that have waiting tasks, paused ones included."""
+
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Functions whose due tasks have to wait for their limit or rate -> `limit` or `rate`."""
+
+    expired: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Functions -> number of tasks that expired in this turn."""
+
 
 @record
 class Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import getpass
 import os
 from collections.abc import Iterator, Sequence
@@ -55,10 +56,13 @@ def pause(names: Sequence[str]) -> None:
     with open_store() as opened:
         known = _known_names(opened)
         for name in names:
+            if name not in known:
+                similar = difflib.get_close_matches(name, known, 1)
+                hint = f" Did you mean {similar[0]}?" if similar else ""
+                raise CommandError(f"no task or target has the name: {name}.{hint} Known are: {_some(known)}.")
+        for name in names:
             opened.store.pause(name, f"{_user()} (process {os.getpid()})", now())
             click.echo(f"Paused {name}. Tasks that run now finish.", err=True)
-            if name not in known:
-                click.echo(f"Note: no task or target is named {name} so far. Known are: {_some(known)}.", err=True)
 
 
 def resume(names: Sequence[str]) -> None:

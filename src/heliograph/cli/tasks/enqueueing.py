@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from heliograph._core.tasks.life import check_new
 from heliograph._core.tasks.values import NewTask
 from heliograph.cli.errors import CommandError
 from heliograph.cli.tasks.finding import OpenStore, now, open_store, store_options
@@ -116,11 +117,17 @@ def _store(
         from heliograph.runtime.task_type import Task  # noqa: PLC0415 - it needs msgspec
 
         began = now()
-        args, kwargs = function.definition.codec.decode(payload)
-        result = Task[..., Any](function.definition).using(**wishes.given()).enqueue(*args, **kwargs)
+        codec = function.definition.codec
+        args, kwargs = codec.decode(payload)
+        task = Task[..., Any](function.definition).using(**wishes.given())
+        codec.encode(args, kwargs)
+        opened.make()
+        result = task.enqueue(*args, **kwargs)
         row = opened.store.get(result.id)
         return result.id, row is None or row.enqueued_at >= began
     new = _new_task(function.name, payload, wishes, known_target)
+    check_new(new)
+    opened.make()
     (stored,) = opened.store.enqueue([new], now())
     if new.run_after > now():
         opened.wake_at(new.target, new.run_after)

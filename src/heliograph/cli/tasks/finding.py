@@ -74,6 +74,11 @@ class OpenStore:
         """Name of the server that runs the tasks now. None: none does."""
         return running_server(str(self.directory))
 
+    def make(self) -> None:
+        """Make the directory of the store if there is none. Raises: StoreError: it cannot keep a store."""
+        if not has_store(self.directory):
+            make_directory(str(self.directory), allow_any=bool(os.environ.get(ANY_FILESYSTEM_ENV)))
+
     def wake(self, *targets: str) -> None:
         """Let the server look for tasks with these targets. Without a server, they wait for its start."""
         for target in dict.fromkeys(targets):
@@ -141,15 +146,13 @@ def open_store(*, create: bool = False) -> Generator[OpenStore]:
     """Yield the store that the options name. Errors become those of a command.
 
     Args:
-        create: Make the store if there is none.
+        create: There need not be a store. The caller makes it before it stores anything.
     """
     directory = find_directory()
     check_access(directory)
     if not create and not has_store(directory):
-        raise CommandError(_missing(directory))
+        raise CommandError(missing(directory))
     with using(directory) as found:
-        if not has_store(directory):
-            make_directory(str(directory), allow_any=bool(os.environ.get(ANY_FILESYSTEM_ENV)))
         yield found
 
 
@@ -225,10 +228,20 @@ def has_store(directory: Path) -> bool:
     return any(os.path.lexists(directory / name) for name in (DATABASE, IDENTITY))
 
 
-def _missing(directory: Path) -> str:
-    stores = sorted({path.stem for path in _stores()})
-    other = f"Pass --name with one of those that are: {', '.join(stores)}, or --spooler." if stores else ""
-    advice = other or "Start a server with `heliograph run APP`, or pass --name or --spooler."
+def missing(directory: Path) -> str:
+    """Return the error for a directory without a store: it names the other servers that have tasks."""
+    found = place()
+    others = sorted({path.stem for path in _stores()} - {found.name})
+    if found.spooler is not None:
+        advice = (
+            "Pass --spooler with the directory that a server has, or start one with `heliograph run APP --spooler`."
+        )
+    elif others:
+        advice = f"Servers with tasks are: {', '.join(others)}. Pass one of them as --name, or pass --spooler."
+    elif found.name is not None:
+        advice = f"No server has tasks. Start it with `heliograph run APP --name {found.name}`, or pass --spooler."
+    else:
+        advice = "No server has tasks. Start one with `heliograph run APP`, or pass --spooler."
     return f"no tasks are stored in {directory}. {advice}"
 
 

@@ -9,7 +9,7 @@ import click
 
 from heliograph.cli.errors import CommandError, Rejected
 from heliograph.cli.tables import size
-from heliograph.cli.tasks.finding import check_access, errors_of_store, find_directory, open_store
+from heliograph.cli.tasks.finding import check_access, errors_of_store, find_directory, missing, open_store
 from heliograph.cli.tasks.progress import elapsed_time, shown_progress
 from heliograph.ipc.store_directory import make_directory
 
@@ -42,7 +42,7 @@ def restore(file: str | None) -> None:
     directory = find_directory()
     check_access(directory)
     if file is None and not directory.is_dir():
-        raise CommandError(f"no tasks are stored in {directory}. Pass --name or --spooler.")
+        raise CommandError(missing(directory))
     with errors_of_store(), elapsed_time("Restoring the tasks"):
         make_directory(str(directory), allow_any=True)
         count = restore_store(str(directory), file)

@@ -50,7 +50,7 @@ def show_list(
     from heliograph.insights.tasks import StoreView  # noqa: PLC0415 - it needs msgspec
 
     with open_store() as opened:
-        view = StoreView(opened.store, now())
+        view = StoreView(opened.store, now(), is_served=opened.server is not None)
         state = view.state(statuses=statuses, name=name, target=target)
         rows = [] if summary else opened.store.find(statuses=statuses, name=name, target=target, limit=limit)
         if as_json:
@@ -75,7 +75,7 @@ def show_tasks(task_ids: tuple[str, ...], *, as_json: bool) -> None:
     from heliograph.insights.tasks import StoreView  # noqa: PLC0415 - it needs msgspec
 
     with open_store() as opened:
-        view = StoreView(opened.store, now())
+        view = StoreView(opened.store, now(), is_served=opened.server is not None)
         found = [view.describe(row) for row in map(opened.store.get, task_ids) if row is not None]
         if as_json:
             click.echo(json.dumps(found, indent=2))
@@ -112,6 +112,7 @@ def notes(state: Any) -> list[str]:
         f"unknown: {count} waiting for {name}, which the code of the server does not have"
         for name, count in state["unknown"].items()
     ]
+    lines += [f"held back: {name} ({reason} reached)" for name, reason in state["held_back"].items()]
     return lines
 
 

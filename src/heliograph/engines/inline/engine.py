@@ -162,17 +162,14 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
             self._routes[num] = (parsed, self._wakeups.add(target, num, run))
 
     def wake(self, target: str) -> None:
-        num = self._wakeups.numbers.get(target)
-        if num is None:
-            return
         with self._changed:
-            if not self._is_queued(num):
-                self._queues.put(num, self._destination(num)[1])
+            for num in self._wakeups.numbers_for(target):
+                if not self._is_queued(num):
+                    self._queues.put(num, self._destination(num)[1])
         self._deliver_all()
 
     def wake_at(self, target: str, when: float) -> None:
-        num = self._wakeups.numbers.get(target)
-        if num is not None:
+        for num in self._wakeups.numbers_for(target):
             self._scheduler.wake_at(num, when)
 
     def task_store(self) -> TaskStore:

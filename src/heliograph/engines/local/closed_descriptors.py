@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import select
 from typing import NoReturn
 
-_LOG = logging.getLogger("heliograph.local")
+from heliograph._core.tolerant_logging import tolerant_logger
+
+_LOG = tolerant_logger("heliograph.local")
 
 _CLOSED = frozenset({errno.EBADF, errno.EINVAL})
 """Errors of a poll whose descriptor was closed, or is another file now."""

@@ -65,7 +65,7 @@ class LocalEngine(LocalProcess):
         self._broadcast: dict[int, list[Delivery]] = {}
         self._coalesced = CoalescedSignals(self.memory.parked)
         self._use(self._slot_of(process) if process == _LOADER else self._sender_only_slot())
-        self._wakeups = WakeupHandlers()
+        self._wakeups = WakeupHandlers(lambda: self.memory.wakeups.closed)
         self._unknown_targets: list[str] = []
         """Targets of tasks for which the server wakes no process."""
         self._store = LazyStore(lambda: (Path(inherited.settings.tasks), inherited.settings.task_sync))

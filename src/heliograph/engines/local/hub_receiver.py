@@ -7,14 +7,14 @@ waits on the hub.
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import Any
 
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.engines.local.greenlets import gevent_module, is_patched
 from heliograph.engines.local.receiver import Receiver
 from heliograph.engines.local.thread_receiver import ThreadReceiver
 
-_LOG = logging.getLogger("heliograph.local")
+_LOG = tolerant_logger("heliograph.local")
 
 _READ = 1
 """The event of a watcher: its descriptor can be read."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -10,10 +9,11 @@ import time
 from typing import Any
 
 from heliograph._core.signals.records import DONE
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.engines.local.receiver import Receiver
 from heliograph.interfaces import Handler, HandlerInterrupted
 
-_LOG = logging.getLogger("heliograph.local")
+_LOG = tolerant_logger("heliograph.local")
 
 _EXIT_GRACE = 1.0
 """Seconds that a process has to exit by itself after its event loop has stopped."""

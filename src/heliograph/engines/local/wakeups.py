@@ -51,7 +51,10 @@ class LocalWakeups:
     def wake(self, target: str, *, again: bool = False) -> None:
         """Send a wake-up unless one is queued. `again`: also if one is."""
         bell = self._bells.get(target) or self._make_bell(target)
-        if bell is None or self._words.closed:
+        if self._words.closed:
+            return
+        if bell is None:
+            self._wake_others(0)
             return
         num, rung = bell.num, self._words.rung
         begun = begun_turns(bell.started, num)  # before the record is written, else it could count its own turn
@@ -69,13 +72,19 @@ class LocalWakeups:
     def wake_at(self, target: str, when: float) -> None:
         """Let the master wake the target at that time, unless it will do so earlier."""
         bell = self._bells.get(target) or self._make_bell(target)
-        if bell is None:
-            return
         due = max(1, int(when * MICROSECONDS))
+        if bell is None:
+            self._wake_others(due)
+            return
         planned = self._words.deadlines[bell.num]
         # The master clears the word before it sends the wake-up, so an earlier time is one that is still to come.
         if not 0 < planned <= due:
             self._ask_master(wake=bell.num, at=due)
+
+    def _wake_others(self, due: int) -> None:
+        """Let the master wake all targets, for one that the server does not have: one of them looks after its tasks."""
+        for num in self._memory.live.wakeups():
+            self._ask_master(wake=num, at=due)
 
     def _make_bell(self, text: str) -> _Bell | None:
         num = self._memory.find_wakeup(text)

@@ -82,7 +82,10 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
 
     def wake(self, target: str) -> None:
         num = self._wakeups.numbers.get(target)
-        if num is None or self.identity.role == "master":
+        if self.identity.role == "master":
+            return
+        if num is None:
+            self._wake_all()  # one of them looks after the tasks of a target that the server does not have
             return
         begun = begun_turns(self._started[num], num)
         if self._words.rung[num] == begun + 1 and self._now() < self._words.deadlines[num]:
@@ -90,10 +93,10 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
         self._wake_now(num, target, begun)
 
     def wake_at(self, target: str, when: float) -> None:
-        num = self._wakeups.numbers.get(target)
-        if num is None or self.identity.role == "master":
+        if self.identity.role == "master":
             return
-        if self._identity == SCHEDULER_PROCESS and self._scheduler is not None:
+        num = self._wakeups.numbers.get(target)
+        if num is not None and self._identity == SCHEDULER_PROCESS and self._scheduler is not None:
             self._scheduler.wake_at(num, when)
         else:
             ring(str(self._store.directory), target, when)
@@ -138,8 +141,7 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
             self._wake_now(num, target, begun_turns(self._started[num], num))
 
     def _answer(self, ring: Ring) -> None:
-        num = self._wakeups.numbers.get(ring.target)
-        if num is not None:
+        for num in self._wakeups.numbers_for(ring.target):
             self._scheduler_thread().wake_at(num, ring.when)
 
 

@@ -80,10 +80,13 @@ class SchedulerService(Service):
         self._scheduler.close()
 
     def wake(self, ring: Ring) -> None:
-        """Wake a target, as a datagram at the doorbell asks. A target that is not registered is ignored."""
+        """Wake a target, as a datagram at the doorbell asks.
+
+        For a target that is not registered, wake all: the processes of one of them look after its tasks.
+        """
         num = self._queues.find_wakeup(ring.target)
-        if num is not None:
-            self._wake_at(num, int(ring.when * MICROSECONDS))
+        for found in self._queues.wakeup_numbers() if num is None else (num,):
+            self._wake_at(found, int(ring.when * MICROSECONDS))
 
     def on_event(self, event: Event) -> None:
         """Wake all targets if a process was killed, perhaps after it had stored a task and before it woke anybody."""

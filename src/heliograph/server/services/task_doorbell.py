@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import selectors
 from collections.abc import Callable
 
-from heliograph.exceptions import ConfigError, StoreError
+from heliograph.exceptions import ConfigError, ScheduleError, StoreError
 from heliograph.ipc.doorbell import Doorbell, Ring
 from heliograph.ipc.state_directory import note_store, store_directory
-from heliograph.ipc.store_directory import ServerLock, make_directory
+from heliograph.ipc.store_directory import DOORBELL, SERVER, ServerLock, make_directory
 from heliograph.ipc.task_owners import note_kill
 from heliograph.loop import Selector, Service
 from heliograph.settings.options import ServerSettings
+from heliograph.watching.inotify import ITSELF, UNLINKED, Inotify
 
 _LOG = logging.getLogger("heliograph.master")
+
+_LOST = (
+    "The directory of tasks was removed or replaced: %s. Tasks are not run. Put it back, or leave it away to begin "
+    "without tasks, then run `heliograph reload`"
+)
 
 
 class TaskDoorbell(Service):
@@ -36,6 +43,8 @@ class TaskDoorbell(Service):
         self._wake = wake
         self._lock: ServerLock | None = None
         self._doorbell: Doorbell | None = None
+        self._watch: Inotify | None = None
+        self._was_lost = False
         note_store(settings.name, settings.spooler)
         if settings.spooler is not None:
             try:
@@ -50,7 +59,7 @@ class TaskDoorbell(Service):
         A failure is logged: tasks cannot be stored there either.
         """
         if self._doorbell is not None:
-            if self._doorbell.is_reachable():
+            if not self.is_lost():
                 return
             _LOG.error("The directory of tasks has changed, opening it again: %s", self._directory)
             self.close()
@@ -61,6 +70,16 @@ class TaskDoorbell(Service):
         except OSError as error:
             self.close()
             _LOG.error("%s", self._explain(error))
+
+    def is_lost(self) -> bool:
+        """Return True if the directory is not the one that this server has opened any more. Log it the first time."""
+        if self._doorbell is None or self._lock is None:
+            return False
+        lost = not (self._doorbell.is_reachable() and self._lock.is_in_place())
+        if lost and not self._was_lost:
+            _LOG.error(_LOST, self._directory)
+        self._was_lost = lost
+        return lost
 
     def note_kill(self, pid: int) -> None:
         """Note that the server kills a process, so that its running task does not count that."""
@@ -74,6 +93,10 @@ class TaskDoorbell(Service):
             self._open()
 
     def close(self) -> None:
+        if self._watch is not None:
+            self._selector.unregister(self._watch.fileno())
+            self._watch.close()
+            self._watch = None
         if self._doorbell is not None:
             self._selector.unregister(self._doorbell.fileno())
             self._doorbell.close()
@@ -97,6 +120,23 @@ class TaskDoorbell(Service):
         self._lock = ServerLock(self._directory, self._name)
         self._doorbell = Doorbell(self._directory)
         self._selector.register(self._doorbell.fileno(), selectors.EVENT_READ, self._read)
+        self._was_lost = False
+        self._watch_files()
+
+    def _watch_files(self) -> None:
+        """Notice the removal of the directory at once. Without a watch, the next enqueued task or reload finds it."""
+        with contextlib.suppress(ScheduleError, OSError):
+            self._watch = watch = Inotify()
+            self._selector.register(watch.fileno(), selectors.EVENT_READ, self._look)
+            place = os.path.realpath(self._directory)
+            watch.add(place, ITSELF)
+            for name in SERVER, DOORBELL:
+                watch.add(os.path.join(place, name), UNLINKED)  # noqa: PTH118
+
+    def _look(self, _now: float) -> None:
+        if self._watch is not None:
+            self._watch.read()
+        self.is_lost()
 
     def _read(self, _now: float) -> None:
         for ring in self._doorbell.read() if self._doorbell is not None else ():

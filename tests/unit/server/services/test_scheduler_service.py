@@ -137,12 +137,17 @@ def test_the_word_is_cleared_before_the_wakeup_is_sent(scheduler, queues):
     assert seen == [0]
 
 
-def test_rings_wake_known_targets(loop, scheduler, queues):
-    """Others are ignored: no process of this server could run their tasks."""
-    scheduler.wake(Ring("nonsense"))
+def test_a_ring_wakes_its_target(loop, scheduler, queues):
     scheduler.wake(Ring("spooler"))
     run_until(loop, lambda: queues.sent)
     assert queues.sent == [255]
+
+
+def test_a_ring_for_an_unknown_target_wakes_all(loop, scheduler, queues):
+    """The processes of one of them look after its tasks."""
+    scheduler.wake(Ring("mule9"))
+    run_until(loop, lambda: len(queues.sent) == 2)
+    assert sorted(queues.sent) == [254, 255]
 
 
 @pytest.mark.parametrize(
