@@ -14,11 +14,17 @@ settings.register_profile("heliograph", deadline=None, max_examples=100, print_b
 settings.load_profile("heliograph")
 
 ROOT = Path(__file__).parent
+SLOW = {
+    *("test_damage", "test_disk_full", "test_forks", "test_kills", "test_upkeep", "test_gate"),
+    *("test_fork_server", "test_fork_servers", "test_master", "test_inline_without_pytest", "test_plugin"),
+    *("test_cron_next", "test_other_systems", "test_words"),
+}
+"""Modules of unit tests that are not quick: they start processes, damage files, or read all texts."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker of `make quick`. pytest-xdist registers its own, if it is installed."""
-    config.addinivalue_line("markers", "quick: run by make quick. All unit tests and the inline engine have it.")
+    config.addinivalue_line("markers", "quick: run by make quick. Most unit tests and the inline engine have it.")
     config.addinivalue_line("markers", "needs(*names): skip the test if a service is missing. In CI it fails.")
     config.addinivalue_line(
         "markers", "django_suite: run by make test-django only. It downloads two versions of Django."
@@ -58,7 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         group = _group(item)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
-        if item.path.is_relative_to(ROOT / "unit") or item.path.name == "test_inline.py":
+        if (
+            item.path.is_relative_to(ROOT / "unit") and item.path.stem not in SLOW
+        ) or item.path.name == "test_inline.py":
             item.add_marker(pytest.mark.quick)
     items.sort(key=_is_early, reverse=True)
 

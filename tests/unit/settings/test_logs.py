@@ -89,7 +89,7 @@ def test_all_loggers_are_protected():
     names = {
         name
         for path in source.rglob("*.py")
-        for name in re.findall(r'getLogger\("heliograph([^"{]*)"\)', path.read_text())
+        for name in re.findall(r'(?:getLogger|tolerant_logger)\("heliograph([^"{]*)"\)', path.read_text())
     }
     assert names == set(logs.LOGGERS)
 
