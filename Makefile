@@ -27,7 +27,7 @@ demo-fastapi: .venv/ready  ## run FastAPI with uvicorn: handlers on the event lo
 test: .venv/ready  ## run all tests: unit, conformance on every engine, end to end
 	$(BIN)/pytest $(PARALLEL)
 
-quick: .venv/ready  ## run the unit tests, the inline engine and a few servers, in less than a minute
+quick: .venv/ready  ## run most unit tests, the inline engine and a few servers, in about a minute
 	$(BIN)/pytest $(PARALLEL) -m quick
 
 test-pythons:  ## run the tests on each of python3.11 to python3.15 that is installed

@@ -64,9 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         group = _group(item)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
-        if (
-            item.path.is_relative_to(ROOT / "unit") and item.path.stem not in SLOW
-        ) or item.path.name == "test_inline.py":
+        is_unit_test = item.path.is_relative_to(ROOT / "unit") and item.path.stem not in SLOW
+        if is_unit_test or item.path.name == "test_inline.py":
             item.add_marker(pytest.mark.quick)
     items.sort(key=_is_early, reverse=True)
 
