@@ -3,7 +3,6 @@
 import pytest
 
 for module in (
-    "calls",
     "call_actions",
     "coalescing",
     "delivery",
@@ -14,6 +13,7 @@ for module in (
     "task_actions",
     "tasks",
     "triggers",
+    "uwsgiconf_names",
     "waiting",
 ):
     pytest.register_assert_rewrite(f"heliograph.testing.conformance.{module}")
