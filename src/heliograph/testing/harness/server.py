@@ -13,11 +13,13 @@ from typing import Any
 
 from heliograph.testing.harness.agent import KEY, LOG, SOCKET, Job
 from heliograph.testing.harness.capabilities import HARNESSES
-from heliograph.testing.harness.harness import TIMEOUT, Harness, eventually, result_of
+from heliograph.testing.harness.harness import Harness, eventually, result_of
 
 SERVER_NAME = "harness"
 """Name of a heliograph server under test."""
 
+_SERVER_TIMEOUT = 60.0
+"""Seconds in which a server has to start, and to stop. A busy machine needs many."""
 _JOB_TIMEOUT = 40.0
 """Seconds that a job may take."""
 
@@ -41,7 +43,11 @@ class ServerHarness(Harness):
         with self.output.open("wb") as output:
             self.server = Popen(command, stdout=output, stderr=output, env=env)  # noqa: S603 - a server under test
         try:
-            eventually(f"agents in {processes}", lambda: self._check_running() and set(processes) <= set(self._agents))
+            eventually(
+                f"agents in {processes}",
+                lambda: self._check_running() and set(processes) <= set(self._agents),
+                _SERVER_TIMEOUT,
+            )
         except AssertionError as error:
             raise AssertionError(f"{error} Output of the server:\n{self.output_text()}") from None
 
@@ -66,7 +72,7 @@ class ServerHarness(Harness):
             self.server.send_signal(signal.SIGTERM)
         with contextlib.suppress(Exception):
             self._listener.close()
-        return self.server.wait(timeout=TIMEOUT)
+        return self.server.wait(timeout=_SERVER_TIMEOUT)
 
     def pid(self, process: str) -> int:
         """Return the process id that the agent of a process reported last. Wait for a report after `kill`."""
