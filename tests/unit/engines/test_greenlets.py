@@ -4,6 +4,8 @@ import sys
 import threading
 from types import SimpleNamespace
 
+from heliograph._core.signals.records import IN_FLIGHT_BYTES
+from heliograph._core.stats.counters import SLOT_BYTES, Counters
 from heliograph.engines.local import greenlets, hub_receiver
 from heliograph.engines.local.receiver import Receiver
 from heliograph.engines.local.thread_receiver import ThreadReceiver
@@ -76,3 +78,14 @@ def test_a_preloaded_application_in_a_new_gevent_worker_uses_a_greenlet(monkeypa
     spawned = fake_gevent(monkeypatch)
     run, _ = started_within("gunicorn.arbiter", "spawn_worker", worker=worker_of("gunicorn.workers.ggevent"))
     assert spawned == [run]
+
+
+def test_a_receiver_on_the_hub_pauses_without_stopping_the_other_greenlets(monkeypatch):
+    """It sleeps by gevent, also if gevent has not replaced `time.sleep`."""
+    fake_gevent(monkeypatch, "threading")
+    gevent = sys.modules["gevent"]
+    gevent.sleep = lambda _: None
+    gevent.get_hub = lambda: SimpleNamespace(loop=SimpleNamespace(io=lambda _fd, _events: None))
+    slot = Counters(memoryview(bytearray(SLOT_BYTES)), 1).slots[0]
+    receiver = hub_receiver.receiver_class(ThreadReceiver)([], [], memoryview(bytearray(IN_FLIGHT_BYTES)), slot, {})
+    assert receiver._sleep is gevent.sleep

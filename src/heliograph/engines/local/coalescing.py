@@ -14,7 +14,6 @@ How it works
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import Any
 from heliograph._core.signals.records import ATTEMPTS_BYTE, DONE, FETCHED, RECORD_BYTES, queue_of
 from heliograph.engines.local.delivery import Delivery
 from heliograph.engines.local.receiver import Receiver
-from heliograph.engines.local.sigterm import catch_sigterm, handler_of
+from heliograph.engines.local.sigterm import SIGTERM, catch_sigterm, handler_of
 from heliograph.models import Identity
 
 MIN_INTERVAL = 0.05
@@ -181,6 +180,6 @@ class CoalescingReceiver(Receiver):
             for later in range(self._next * RECORD_BYTES, self._end * RECORD_BYTES, RECORD_BYTES):
                 if self._in_flight[later] == FETCHED and self._in_flight[later + 1] == num:
                     self._include(num, later)
-            if self._drain_on_sigterm is not None and handler_of(signal.SIGTERM) is not self._drain_on_sigterm:
+            if self._drain_on_sigterm is not None and handler_of(SIGTERM) is not self._drain_on_sigterm:
                 catch_sigterm(self._drain_on_sigterm, self._wake_write)
             super()._handle(offset)

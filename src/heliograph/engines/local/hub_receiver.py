@@ -62,3 +62,7 @@ class HubReceiver(Receiver):
 
 class GreenletReceiver(HubReceiver, ThreadReceiver):
     """Waits on the hub of a web worker."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._sleep = self._gevent.sleep

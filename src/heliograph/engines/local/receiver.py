@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from os import readv
 
 from heliograph._core.signals.records import (
     DONE,
@@ -35,7 +36,7 @@ from heliograph._core.signals.records import (
 from heliograph._core.stats.counters import ProcessCounters
 from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.greenlets import make_epoll
-from heliograph.engines.local.sigterm import catch_sigterm, handler_of, keep_sigterm
+from heliograph.engines.local.sigterm import SIGTERM, catch_sigterm, handler_of, keep_sigterm
 from heliograph.engines.local.time_limits import TimeLimits
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
@@ -78,7 +79,7 @@ class Receiver:
         self._depth = 0
         self._limits = TimeLimits(in_flight)
         self._next = self._end = 0
-        self._free: dict[tuple[int, int], list[memoryview]] = {}
+        self._free: dict[int, list[memoryview]] = {}
         self._arrived = threading.Condition()
         self._arrivals = [0] * SIGNALS
         self._thread_waiters = 0
@@ -235,23 +236,26 @@ class Receiver:
             if not self._read(fd, RECORD_BYTES):
                 return
             self._run_in_flight(only)
-            if self._done() and not self._depth:
+            if (self._draining or not self._left) and not self._depth:  # `_done`, without the call
                 return
 
     def _read(self, fd: int, most: int) -> bool:
         """Let the kernel read up to `most` bytes into the free part of the buffer. Return False if there is none."""
-        free = self._free.get((self._end, most))
-        if free is None:  # made once, since it takes as long as the rest of this function
-            start = self._end * RECORD_BYTES
-            free = self._free[self._end, most] = [self._in_flight[start : start + most]]
-        if not free[0]:
-            raise WaitFailed("too many handlers of this process wait for signals within each other")
+        free = self._free.get(self._end * IN_FLIGHT_BYTES + most) or self._make_free(most)
         try:
-            count = os.readv(fd, free)
+            count = readv(fd, free)
         except BlockingIOError:  # another process was faster
             return False
         self._end += count // RECORD_BYTES
         return count > 0
+
+    def _make_free(self, most: int) -> list[memoryview]:
+        """Make the argument of `readv`. This is done once, since it takes as long as the read itself."""
+        start = self._end * RECORD_BYTES
+        if start >= IN_FLIGHT_BYTES:
+            raise WaitFailed("too many handlers of this process wait for signals within each other")
+        free = self._free[self._end * IN_FLIGHT_BYTES + most] = [self._in_flight[start : start + most]]
+        return free
 
     def _run_in_flight(self, most: int = 0) -> None:
         """Run the records that are fetched and not started: at most `most` of them, or all if it is 0."""
@@ -262,7 +266,7 @@ class Receiver:
             self._next += 1
             if in_flight[offset] != DONE:  # a predecessor may have left gaps
                 # asyncio removes our handler for SIGTERM if a handler's loop had one of its own.
-                if self._drain_on_sigterm is not None and handler_of(signal.SIGTERM) is not self._drain_on_sigterm:
+                if self._drain_on_sigterm is not None and handler_of(SIGTERM) is not self._drain_on_sigterm:
                     catch_sigterm(self._drain_on_sigterm, self._wake_write)
                 self._handle(offset)
                 run += 1
