@@ -14,6 +14,9 @@ MAX_OWNERS = 512
 PAGE_BYTES = 9 * 4096
 """Bytes of the page of an owner: two halves and a header."""
 
+LAYOUT_VERSION = 1
+"""Version of the layout of the file and its pages. Increase it when the meaning of a byte changes."""
+
 INTERRUPTED = 1
 """Offset in a page of the byte that is 1 if the server ends the process."""
 

@@ -32,7 +32,7 @@ def ticking(task: Task[..., Any], trigger: str, spec: Timer | CronRule | FileMon
         order = task.order
         if isinstance(spec, CronRule):
             order = replace(order, tick=f"{trigger} {last_run(spec, now() / MICROSECONDS):.0f}")
-        enqueue(task.definition, order, [((), {})])
+        enqueue(task.definition, order, [((), {})], task.definition.enqueued)
 
     del enqueue_tick.__wrapped__  # its signature is that of the handler
     return enqueue_tick

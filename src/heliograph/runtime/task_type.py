@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast
@@ -167,6 +167,17 @@ class Task(Generic[_P, _R_co]):
 
     def __reduce__(self) -> str:
         return cast("str", self.func.__qualname__)
+
+
+ADAPTERS: list[Callable[[object], Task[..., Any] | None]] = []
+"""Functions that turn a task of another library into one of this class. None: it is no such task."""
+
+
+def as_task(value: object) -> Task[..., Any] | None:
+    """Return a task, also for one of another library. None: it is no task."""
+    if isinstance(value, Task):
+        return cast("Task[..., Any]", value)
+    return next((found for adapt in ADAPTERS if (found := adapt(value)) is not None), None)
 
 
 def _call_of(call: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from heliograph import engines
 from heliograph._core.schedule.trigger_codec import describe_trigger
@@ -305,9 +305,9 @@ def _as_task(value: object) -> Task[..., Any] | None:
     """Return a task, None for anything else. A process without tasks does not import their module."""
     if "heliograph.runtime.task_type" not in sys.modules:
         return None
-    from heliograph.runtime.task_type import Task  # noqa: PLC0415 - it is there, and cheap
+    from heliograph.runtime.task_type import as_task  # noqa: PLC0415 - it is there, and cheap
 
-    return cast("Task[..., Any]", value) if isinstance(value, Task) else None
+    return as_task(value)
 
 
 def _is_plain_function(checker: object) -> bool:

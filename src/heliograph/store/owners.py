@@ -10,13 +10,18 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from heliograph.exceptions import StoreError
 from heliograph.ipc.store_directory import lock_holder
-from heliograph.ipc.task_owners import MAX_OWNERS, PAGE_BYTES
+from heliograph.ipc.task_owners import LAYOUT_VERSION, MAX_OWNERS, PAGE_BYTES
 from heliograph.store.owner_page import OwnerPage
+
+_HEADER = struct.Struct("<8sQ")
+"""The beginning of the file: a mark, and the version of the layout. No owner has the number 0."""
+_MARK = b"HGOWNERS"
 
 _FIRST_BEGIN_LOCK = 1 << 20
 """Offset of the bytes that owners lock for a moment while they begin a task. The file does not reach so far."""
@@ -38,7 +43,11 @@ class OwnersFile:
 
     @classmethod
     def get(cls, path: str) -> OwnersFile:
-        """Open the file, or use the object that this process has."""
+        """Open the file, or use the object that this process has. The caller holds the gate.
+
+        Raises:
+            StoreError: The file has a layout that this version of heliograph does not know. Nothing has changed.
+        """
         if cls._pid != os.getpid():
             cls.forget_all()
         if os.path.exists(path):
@@ -47,8 +56,13 @@ class OwnersFile:
             if opened is not None:
                 return opened.share()
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.fstat(fd).st_size < MAX_OWNERS * PAGE_BYTES:
-            os.ftruncate(fd, MAX_OWNERS * PAGE_BYTES)
+        try:
+            if os.fstat(fd).st_size < MAX_OWNERS * PAGE_BYTES:
+                os.ftruncate(fd, MAX_OWNERS * PAGE_BYTES)
+            _check_layout(fd, path)
+        except BaseException:
+            os.close(fd)
+            raise
         found = os.fstat(fd)
         opened = cls._opened[found.st_dev, found.st_ino] = cls(fd)
         opened.share()
@@ -138,3 +152,20 @@ class OwnersFile:
             yield
         finally:
             self.begin_unlock(number)
+
+
+def _check_layout(fd: int, path: str) -> None:
+    """Check the version of the layout, and note it in a new file."""
+    found = os.pread(fd, _HEADER.size, 0)
+    if not any(found):  # a new file, or one without a version, whose layout is that of version 1
+        os.pwrite(fd, _HEADER.pack(_MARK, LAYOUT_VERSION), 0)
+        return
+    mark, version = _HEADER.unpack(found)
+    if (mark, version) == (_MARK, LAYOUT_VERSION):
+        return
+    reason = f"version {version}, this one knows {LAYOUT_VERSION}" if mark == _MARK else "no version"
+    raise StoreError(
+        f"the file of running tasks is of another heliograph: {path} (layout {reason}). Install that version, or "
+        "remove the file while no process uses the store. Tasks that were running then run again.",
+        os.path.dirname(path),
+    )

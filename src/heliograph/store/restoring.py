@@ -47,6 +47,7 @@ def _restore(directory: str, backup_file: str | None) -> int:
             text = f"cannot restore the tasks: {backup_file or path} is no store of tasks. Use a backup of one."
             raise StoreError(text, directory)
         copy(source, new, None)
+    _check(new, backup_file or path, directory)
     epoch = _last_epoch(directory) + 1
     with contextlib.closing(connect(new, sync=True)) as connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -63,6 +64,21 @@ def _restore(directory: str, backup_file: str | None) -> int:
     os.rename(new, path)
     _new_identity(directory, key)
     return int(count)
+
+
+def _check(new: str, source: str, directory: str) -> None:
+    """Check the copy, before it replaces anything. Raises: StoreError: it is damaged."""
+    with contextlib.closing(connect_to_read(new)) as connection:
+        try:
+            faults = [line for (line,) in connection.execute("PRAGMA integrity_check(1)").fetchall() if line != "ok"]
+        except sqlite3.DatabaseError as error:
+            faults = [str(error)]
+    if faults:
+        os.unlink(new)
+        fault = " ".join(faults[0].split())
+        advice = "Use another backup, or move the directory away."
+        text = f"cannot restore the tasks: {source} is damaged ({fault}). {advice}"
+        raise StoreError(text, directory)
 
 
 def _is_store(source: sqlite3.Connection) -> bool:

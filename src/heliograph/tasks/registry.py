@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph._core.signals.handlers import describe, is_coroutine_function, is_generator_function
 from heliograph._core.tasks.options import TaskOptions
@@ -16,6 +16,9 @@ from heliograph.exceptions import InvalidTask
 from heliograph.tasks.codec import ArgumentCodec
 from heliograph.tasks.context import TaskContext, takes_context
 from heliograph.tasks.outcomes import encode_value
+
+if TYPE_CHECKING:
+    from heliograph.tasks.results import TaskResult
 
 MAX_NAME_LENGTH = 250
 
@@ -58,6 +61,9 @@ class TaskDefinition:
     def encode_value(self, value: object) -> bytes:
         """Return a return value as JSON. Raises: TypeError, ValueError: it has no JSON, or is too large."""
         return encode_value(value)
+
+    def enqueued(self, result: TaskResult) -> None:
+        """Do what is to be done after a trigger has stored a task, before a process is woken."""
 
     def ended(self, claim: Claim, outcome: Outcome, error: BaseException | None) -> None:
         """Do what is to be done after an attempt. Its outcome was noted before. It must not raise."""

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from heliograph import register_cron, register_file_monitor, register_timer
 from heliograph import task as heliograph_task
 from heliograph._core.tasks.values import TaskStatus
-from heliograph.exceptions import ProcessEnded, TaskCancelled, TaskExpired
+from heliograph.exceptions import ProcessEnded, SignalTypeError, TaskCancelled, TaskExpired
+from heliograph.runtime.triggers import get_triggers
 from heliograph.tasks.registry import TASKS
 
 django = pytest.importorskip("django")
@@ -548,3 +550,41 @@ def test_deployment_check_of_the_server(tmp_path):
     )
     done = program(tmp_path, code, HELIOGRAPH_SPOOLER=str(tmp_path / "tasks"))
     assert done.stdout == "[]\n['heliograph.W002']\n", done.stderr
+
+
+@pytest.mark.parametrize("kind", ["target", "decorator"])
+def test_a_trigger_enqueues_a_task(api, sent, tmp_path, kind):
+    """A timer, a cron rule and a file monitor, with the task as their target, or over it."""
+    declared = api.task(keep)
+    watched = tmp_path / "file"
+    watched.touch()
+    declarations = (
+        lambda **options: register_timer(100, name="timer", **options),
+        lambda **options: register_cron(minute=7, name="cron", **options),
+        lambda **options: register_file_monitor(watched, name="file", **options),
+    )
+    for declare in declarations:
+        declare(target=declared) if kind == "target" else declare()(declared)
+    assert {trigger.name for trigger in get_triggers()} >= {"timer", "cron", "file"}
+    api.engine.clock.sleep(3600)
+    assert len(CALLS) == 36 + 1  # those of the timer, and that of the cron rule
+    assert [name for name, *_ in sent] == ["task_enqueued", "task_started", "task_finished"] * 37
+    api.engine.changed(str(watched))
+    assert len(CALLS) == 36 + 2
+
+
+def test_a_trigger_enqueues_with_the_options_of_the_task(api):
+    register_timer(10, target=api.task(priority=7)(keep))
+    api.engine.clock.sleep(10)
+    assert [row.priority for row in api.engine.enqueued] == [7]
+
+
+def test_a_trigger_does_not_enqueue_a_task_that_needs_arguments(api):
+    with pytest.raises(TypeError, match="missing a required argument: 'a'"):
+        register_timer(10, target=api.task(add))
+
+
+def test_a_task_of_another_backend_is_no_target(api, use):
+    use(BACKEND=f"{PACKAGE}.backends.dummy.DummyBackend")
+    with pytest.raises(SignalTypeError, match=r"is a task of .*DummyBackend\. Use the backend heliograph"):
+        register_timer(10, target=api.task(keep))

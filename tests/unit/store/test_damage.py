@@ -399,3 +399,84 @@ def test_only_a_store_can_be_restored(opened, directory, tmp_path):
     with pytest.raises(StoreError):
         restore(directory, str(tmp_path / "missing"))
     assert len(SqliteStore(directory).find()) == 3
+
+
+def spoil(path):
+    """Overwrite the middle of a database, and keep its times."""
+    found = path.stat()
+    with path.open("r+b") as file:
+        file.seek(found.st_size // 8192 * 4096)
+        file.write(b"\xa5" * 8192)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def test_a_damaged_backup_is_not_restored(opened, directory, tmp_path):
+    for _ in range(300):
+        opened.enqueue([TASK], NOW)
+    backup = tmp_path / "backup.db"
+    opened.backup(str(backup))
+    opened.close()
+    spoil(backup)
+    before = {path.name: path.read_bytes() for path in Path(directory).iterdir() if path.is_file()}
+    with pytest.raises(StoreError, match=r"cannot restore the tasks: .*backup\.db is damaged .*Use another backup"):
+        restore(directory, str(backup))
+    assert {path.name: path.read_bytes() for path in Path(directory).iterdir() if path.is_file()} == before
+
+
+def test_what_is_left_is_not_accepted_if_it_cannot_be_read(stopped):
+    spoil(database(stopped))
+    with pytest.raises(StoreError, match=r"cannot restore the tasks: .*tasks\.db is damaged"):
+        restore(stopped, None)
+    assert not Path(stopped, "tasks.db.old").exists()
+
+
+def test_a_restored_store_is_checked_when_it_is_opened(opened, directory, tmp_path):
+    """By the first process that claims tasks, too."""
+    for _ in range(300):
+        opened.enqueue([TASK], NOW)
+    opened.backup(str(tmp_path / "backup.db"))
+    opened.close()
+    restore(directory, str(tmp_path / "backup.db"))
+    spoil(database(directory))
+    with pytest.raises(StoreError, match="damaged"):
+        SqliteStore(directory).own(NOW)
+
+
+# The file of owners.
+
+
+def test_the_layout_of_the_owners_has_a_version(opened, directory):
+    opened.own(NOW)
+    assert Path(directory, "owners").read_bytes()[:16] == b"HGOWNERS" + (1).to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"HGOWNERS" + (2).to_bytes(8, "little"), r"\(layout version 2, this one knows 1\)"),
+        (b"something else..", r"\(layout no version\)"),
+    ],
+)
+def test_another_layout_of_the_owners_is_refused(stopped, header, reason):
+    """Nothing changes. Without the file, tasks that were running run again."""
+    owners = Path(stopped, "owners")
+    with owners.open("r+b") as file:
+        file.write(header)
+    before = owners.read_bytes()
+    with pytest.raises(StoreError, match=f"of another heliograph: .*owners {reason}. Install that version, or remove"):
+        SqliteStore(stopped).find()
+    assert owners.read_bytes() == before
+    owners.unlink()
+    store = SqliteStore(stopped)
+    assert len(store.find(limit=500)) == 200
+    store.close()
+
+
+def test_owners_without_a_version_get_one(stopped):
+    """The layout was that of version 1 before it had a version."""
+    with Path(stopped, "owners").open("r+b") as file:
+        file.write(bytes(16))
+    store = SqliteStore(stopped)
+    store.own(NOW)
+    assert Path(stopped, "owners").read_bytes()[:8] == b"HGOWNERS"
+    store.close()

@@ -116,7 +116,7 @@ def test_two_functions_cannot_have_one_name(engine):
     task(name="shop:send")(lambda: 1)
     with pytest.raises(InvalidTask, match=r"duplicate task name: 'shop:send' belongs to .*test_names.py:\d+"):
         task(name="shop:send")(lambda: 2)
-    assert [found.name for found in get_tasks()] == ["shop:send"]
+    assert [found.name for found in get_tasks() if found.name.startswith("shop:")] == ["shop:send"]
 
 
 SCRIPT = """

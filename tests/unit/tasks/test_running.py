@@ -12,7 +12,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from heliograph import Retry, TaskStatus, get_result, progress, register_cron, task
+from heliograph import (
+    Retry,
+    TaskStatus,
+    get_result,
+    progress,
+    register_cron,
+    register_file_monitor,
+    register_timer,
+    task,
+)
 from heliograph._core.tasks.values import NewTask
 from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
 from heliograph.models import DEFAULT_TASK_BYTES, MICROSECONDS
@@ -833,3 +842,17 @@ def test_the_size_is_a_setting(engine, monkeypatch):
             double.enqueue("x" * 2001)
     finally:
         max_bytes.cache_clear()
+
+
+def test_each_kind_of_trigger_enqueues_a_task(engine, tmp_path):
+    """Once for each of its runs."""
+    seen = []
+    declared = make(lambda: seen.append(str(engine.identity)), target="mule2")
+    register_timer(100, target=declared, name="timer")
+    register_cron(minute=7, target=declared, name="cron")
+    register_file_monitor(tmp_path, target=declared, name="file")
+    engine.clock.sleep(3600)
+    assert len(seen) == 36 + 1
+    engine.changed(str(tmp_path))
+    assert seen == ["mule2"] * 38
+    assert len(engine.enqueued) == 38

@@ -25,6 +25,7 @@ from heliograph.runtime.task_hosting import register
 from heliograph.tasks.context import TaskContext
 from heliograph.tasks.hosting import now, store
 from heliograph.tasks.registry import TASKS, TaskDefinition, define
+from heliograph.tasks.results import TaskResult
 
 _LOG = logging.getLogger("heliograph.tasks")
 
@@ -65,6 +66,10 @@ class DjangoDefinition(TaskDefinition):
 
     def encode_value(self, value: object) -> bytes:
         return encode_return_value(value)
+
+    def enqueued(self, result: TaskResult) -> None:
+        found = self.result_of(result.row)
+        task_api.task_enqueued.send_robust(sender_of(found), task_result=found)
 
     def ended(self, claim: Claim, outcome: Outcome, error: BaseException | None) -> None:
         result = self.running.pop(claim.id, None)

@@ -22,7 +22,9 @@ from heliograph.contrib.django.task_class import Task
 from heliograph.contrib.django.task_definitions import declare, result_of_row
 from heliograph.contrib.django.task_options import Settings
 from heliograph.contrib.django.task_results import overrides_of, result_of
-from heliograph.exceptions import UwsgiconfException
+from heliograph.exceptions import SignalTypeError, UwsgiconfException
+from heliograph.runtime.task_type import ADAPTERS
+from heliograph.runtime.task_type import Task as HeliographTask
 from heliograph.tasks.enqueueing import Order, enqueue
 from heliograph.tasks.hosting import store
 from heliograph.tasks.registry import TASKS, TaskDefinition
@@ -93,6 +95,10 @@ class Backend(task_api.BaseTaskBackend):
         """Return the messages of Django's system checks. They make no store."""
         return check_backend(self._settings, self.queues)
 
+    def adapt(self, task: task_api.Task) -> HeliographTask[..., Any]:
+        """Return a task of this backend as one of heliograph, for a trigger to enqueue."""
+        return HeliographTask(*self._order(task))
+
     def _order(self, task: task_api.Task) -> tuple[TaskDefinition, Order]:
         """Return the definition of the function, and the options to enqueue with."""
         known = self._known.get(task)
@@ -139,4 +145,16 @@ def _for_django(error: UwsgiconfException) -> Exception:
     return error
 
 
+def _adapt(value: object) -> HeliographTask[..., Any] | None:
+    if not isinstance(value, task_api.Task):
+        return None
+    backend = task_api.task_backends[value.backend]
+    if not isinstance(backend, Backend):
+        kind = f"{type(backend).__module__}.{type(backend).__qualname__}"
+        text = f"invalid target: {value.module_path} is a task of {kind}."
+        raise SignalTypeError(f"{text} Use the backend heliograph.contrib.django.tasks.Backend.", value)
+    return backend.adapt(value)
+
+
+ADAPTERS.append(_adapt)
 manage_connections()
