@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 
+from heliograph._core.durations import check_seconds
 from heliograph._core.signals.packet import PACKET_SIZE, NotUwsgi, decode_answer, encode_signal
 from heliograph._core.signals.registry import check_num
 from heliograph.exceptions import RemoteRejected, RemoteUnreachable
@@ -106,8 +107,8 @@ def send_to(
 
 
 def _check_timeout(timeout: float) -> None:
-    if isinstance(timeout, str) or not (math.isfinite(timeout) and timeout > 0):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"not a timeout: {timeout!r}. Use seconds, more than 0")
+    if not check_seconds("timeout", timeout, sys.float_info.max):
+        raise ValueError(f"invalid timeout: {timeout!r}. Pass seconds, more than 0.")
 
 
 def _control_of(server: str | None, control: str | Path | None) -> Path:

@@ -1,5 +1,8 @@
 """Values of a wrong type get an error that names the value and the way out."""
 
+from datetime import timedelta
+from decimal import Decimal
+
 import pytest
 
 import heliograph
@@ -17,8 +20,13 @@ pytestmark = pytest.mark.usefixtures("heliograph_engine")
         (lambda: Signal(1).send(42), RemoteUnreachable, r"42.*Use HOST:PORT"),
         (lambda: Signal(1).send(timeout="5"), ValueError, r"invalid timeout: '5'\. Pass seconds"),
         (lambda: Signal(1).wait(timeout="5"), ValueError, r"invalid timeout: '5'\. Pass seconds"),
-        (lambda: send_signal(1, "a:1", timeout="5"), ValueError, r"not a timeout: '5'\. Use seconds"),
-        (lambda: send_to(1, timeout="5"), ValueError, r"not a timeout: '5'\. Use seconds"),
+        (lambda: Signal(1).wait(timeout=timedelta(5)), ValueError, r"invalid timeout: datetime\.timedelta"),
+        (lambda: Signal(1).send(timeout=Decimal("NaN")), ValueError, r"invalid timeout: Decimal"),
+        (lambda: Signal(1).register_handler(time_limit="5"), ValueError, r"invalid time_limit: '5'\. Pass seconds"),
+        (lambda: Signal(1).register_handler(time_limit=timedelta(5)), ValueError, r"invalid time_limit: datetime"),
+        (lambda: send_signal(1, "a:1", timeout="5"), ValueError, r"invalid timeout: '5'\. Pass seconds"),
+        (lambda: send_signal(1, "a:1", timeout=0), ValueError, r"invalid timeout: 0\. Pass seconds, more than 0"),
+        (lambda: send_to(1, timeout="5"), ValueError, r"invalid timeout: '5'\. Pass seconds"),
         (lambda: send_to(1, 42), ConfigError, r"invalid --name: 42\. Use letters"),
         (lambda: heliograph.serve(42), ConfigError, r"invalid application: 42\. Pass its name"),
         (lambda: heliograph.serve("tasks", command="gunicorn web"), ConfigError, r"command='gunicorn web'.*Use \["),

@@ -23,6 +23,7 @@ from heliograph.ipc.control import (
     parse_answer,
     take_frame,
 )
+from heliograph.models import MAX_WAIT
 
 MAX_DESCRIPTORS = 253
 """Descriptors that the kernel passes in one message (`SCM_MAX_FD`)."""
@@ -131,7 +132,7 @@ class ControlClient:
     def _connect(self, deadline: float) -> None:
         while True:
             try:
-                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+                self._socket.settimeout(_seconds_until(deadline))
                 self._socket.connect(str(self._path))
             except BlockingIOError:  # the backlog is full, and for a Unix socket the kernel says so at once
                 if time.monotonic() >= deadline:
@@ -146,7 +147,7 @@ class ControlClient:
 
     def _send(self, verb: str, arguments: dict[str, object], deadline: float) -> int:
         self._last_id += 1
-        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+        self._socket.settimeout(_seconds_until(deadline))
         try:
             self._socket.sendall(encode_request(Request(self._last_id, verb, arguments)))
         except TimeoutError:
@@ -165,11 +166,13 @@ class ControlClient:
             raise ConfigError(f"bad answer of the server at {self._path}: {error}") from error
 
     def _read(self, deadline: float | None) -> None:
-        self._socket.settimeout(None if deadline is None else max(0.001, deadline - time.monotonic()))
+        self._socket.settimeout(None if deadline is None else _seconds_until(deadline))
         try:
             # Not `socket.recv_fds`: in Python 3.11 it ignores the flags, so programs would inherit the descriptors.
             chunk, ancillary, flags, _ = self._socket.recvmsg(_CHUNK_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         except TimeoutError:
+            if deadline is not None and time.monotonic() < deadline:
+                return  # a part of a long wait is over
             raise self._timed_out() from None
         except OSError as error:
             raise self._lost() from error
@@ -211,6 +214,11 @@ def request_with_fds(
     """Send one request and return its result and its descriptors, which the caller closes."""
     with ControlClient(path, timeout) as client:
         return client.request_with_fds(verb, timeout=None, **arguments)
+
+
+def _seconds_until(deadline: float) -> float:
+    """Return the timeout of the next call to the kernel, which takes no longer ones."""
+    return min(max(0.001, deadline - time.monotonic()), MAX_WAIT)
 
 
 def _result_of(message: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from heliograph._core.tasks.values import (
 from heliograph.exceptions import SignalTypeError, TaskArgumentError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.ipc.mailboxes import Mailbox, ring_readers, wait_for_ring
-from heliograph.models import MICROSECONDS
+from heliograph.models import MAX_WAIT, MICROSECONDS
 from heliograph.tasks.hosting import now, store
 from heliograph.tasks.sizes import max_bytes
 
@@ -76,7 +76,7 @@ def receive(targets: Sequence[str], longest: int, timeout: float) -> str | None:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             return None
-        reader.wait(left)
+        reader.wait(None if left is None else min(left, MAX_WAIT))
 
 
 class _Reader:

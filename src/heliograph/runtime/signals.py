@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from heliograph import engines
+from heliograph._core.durations import check_seconds
 from heliograph._core.signals.handlers import describe
 from heliograph._core.signals.names import check_name
 from heliograph._core.signals.registry import check_num
@@ -194,11 +196,10 @@ class Signal:
         if callable(target) and not isinstance(target, Signal):
             return self(target)
         text = target_text(target)
-        if time_limit is not None and not 0 <= time_limit < float("inf"):
-            raise ValueError(f"invalid time_limit: {time_limit!r}. Pass seconds, 0 or more.")
+        limit = None if time_limit is None else check_seconds("time_limit", time_limit, sys.float_info.max)
 
         def decorate(func: _F) -> _F:
-            options = HandlerOptions(describe(func), redeliver, remote, time_limit, coalesce=coalesce)
+            options = HandlerOptions(describe(func), redeliver, remote, limit, coalesce=coalesce)
             register(self.num, text, func, options)
             if callback is not None:
                 callback(self)
@@ -225,7 +226,7 @@ class Signal:
             ValueError: The timeout is negative.
         """
         if timeout is not DEFAULT_TIMEOUT:
-            _check_timeout(timeout)
+            timeout = check_seconds("timeout", timeout)
         if remote is None:
             (engines.active or engines.current()).signal(self.num, timeout)
         else:
@@ -248,14 +249,14 @@ class Signal:
             ValueError: The timeout is negative.
         """
         if timeout is not None:
-            _check_timeout(timeout)
+            timeout = check_seconds("timeout", timeout)
         STATE.waited = _wait(self.num, timeout)
 
     @staticmethod
     def wait_any(timeout: float | None = None) -> Signal:
         """Block until any signal arrives in this process, and return it. See `wait` for arguments and exceptions."""
         if timeout is not None:
-            _check_timeout(timeout)
+            timeout = check_seconds("timeout", timeout)
         STATE.waited = _wait(None, timeout)
         return Signal(STATE.waited)
 
@@ -287,11 +288,6 @@ def _number_of(name: str, given: int | None) -> int:
 def _wait(num: int | None, timeout: float | None) -> int:
     engine: SignalWaiting = engines.current()
     return engine.signal_wait(num, None if timeout == math.inf else timeout)
-
-
-def _check_timeout(timeout: float) -> None:
-    if isinstance(timeout, str) or not timeout >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"invalid timeout: {timeout!r}. Pass seconds, 0 or more.")
 
 
 def target_text(target: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from heliograph._core.durations import check_seconds
 from heliograph._core.tasks.times import moment
 from heliograph._core.tasks.values import TaskRow, TaskStatus
 from heliograph.exceptions import TaskNotFinished, TaskNotFound
@@ -223,8 +224,8 @@ class TaskResult:
             raise
 
     def _wait(self, timeout: float | None, given_up: threading.Event | None) -> TaskResult:
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"invalid timeout: {timeout!r}. Pass seconds, 0 or more.")
+        if timeout is not None:
+            timeout = check_seconds("timeout", timeout)
         if not self.is_finished:
             found = wait_for_end(self.id, timeout, given_up)
             if found is None:

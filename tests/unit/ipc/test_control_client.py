@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.exceptions import ConfigError
+from heliograph.ipc import control_client
 from heliograph.ipc.control import MAX_ANSWER_BYTES, encode_error, encode_event, encode_result
 from heliograph.ipc.control_client import (
     ConnectionLost,
@@ -22,6 +23,7 @@ from heliograph.ipc.control_client import (
     request,
     request_with_fds,
 )
+from heliograph.testing.harness.harness import eventually
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def serve(path):
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(path))
         listener.listen()
+        listener.settimeout(20)  # a client that fails before it connects must not block the end of the test
 
         def start(script):
             def run():
@@ -210,6 +213,30 @@ def test_a_server_that_sends_a_byte_now_and_then(serve, path):
     serve(script)
     with pytest.raises(RequestTimeout):
         request(path, "state", timeout=0.1)
+
+
+@pytest.mark.parametrize("timeout", [2**31 / 1000, 2**31, 1e12, 1e300, float("inf")])
+def test_a_timeout_may_be_longer_than_the_kernel_takes(serve, path, timeout):
+    """The client waits for the answer, piece by piece."""
+    serve(lambda peer: peer.recv(4096) and peer.sendall(encode_result(1, {"a": 1})))
+    assert request(path, "state", timeout=timeout) == {"a": 1}
+
+
+def test_a_part_of_a_long_wait(serve, path, monkeypatch):
+    """Its end is not that of the whole."""
+    monkeypatch.setattr(control_client, "MAX_WAIT", 0.01)
+    parts = []
+
+    def script(peer):
+        peer.recv(4096)
+        eventually("three parts", lambda: len(parts) > 2)
+        peer.sendall(encode_result(1, {"a": 1}))
+
+    serve(script)
+    with ControlClient(path, 1e12) as client:
+        read = client._read
+        monkeypatch.setattr(client, "_read", lambda deadline: parts.append(deadline) or read(deadline))
+        assert client.request("state", timeout=None) == {"a": 1}
 
 
 def test_a_full_backlog(path):

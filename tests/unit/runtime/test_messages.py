@@ -12,7 +12,8 @@ from heliograph import engines
 from heliograph._core.tasks.values import TaskStatus
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import InvalidTask, SignalTypeError, TargetError, TaskArgumentError
-from heliograph.models import Identity
+from heliograph.models import MAX_WAIT, Identity
+from heliograph.runtime import messages
 from heliograph.runtime.mules import Farm, Mule, mule_offload
 
 CALLS: list[object] = []
@@ -88,6 +89,22 @@ def test_messages_of_a_farm(engine):
         assert Farm.get_message() == "hello"
         Farm("crunchers").send("again")
         assert Mule.get_message(farms=True, timeout=0) == "again"
+
+
+@pytest.mark.parametrize("timeout", [2**31 / 1000, 1e12, 1e300, float("inf")])
+def test_a_timeout_may_be_longer_than_the_kernel_takes(engine, monkeypatch, timeout):
+    """The wait is cut, and looked at again."""
+    waits = []
+
+    def wait(_reader, seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            Mule(1).send("hello")
+
+    monkeypatch.setattr(messages._Reader, "wait", wait)
+    with engine.as_process("mule1"):
+        assert Mule.get_message(timeout=timeout) == "hello"
+    assert max(waits) <= MAX_WAIT
 
 
 def test_only_mules_get_messages(engine):

@@ -155,8 +155,9 @@ def test_a_wait_ends_in_time(engine):
     assert result.status is TaskStatus.READY
     with pytest.raises(ValueError, match="Task has not finished yet"):
         result.return_value  # noqa: B018 - the property raises
-    with pytest.raises(ValueError, match="invalid timeout: -1"):
-        result.wait(-1)
+    for wrong in (-1, "5", math.nan):
+        with pytest.raises(ValueError, match=f"invalid timeout: {wrong!r}"):
+            result.wait(wrong)
     assert result.wait(30) is result
 
 
