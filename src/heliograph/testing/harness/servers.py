@@ -22,6 +22,10 @@ raise SystemExit(serve({app!r}, name={name!r}, **{options!r}))
 """
 
 
+_MERCY = 5
+"""Seconds after which the master of uWSGI kills a process that does not exit. uWSGI's default is 60."""
+
+
 @contextmanager
 def uwsgi_harness(directory: Path, mode: str, *flags: str) -> Generator[ServerHarness]:
     """Run a uWSGI server. `mode` is `plain`, `lazy` or `threads`. The server gets the extra `flags`."""
@@ -30,6 +34,9 @@ def uwsgi_harness(directory: Path, mode: str, *flags: str) -> Generator[ServerHa
     spool.mkdir()
     command = [str(Path(sys.executable).with_name("uwsgi")), "--master", "--need-app", "--die-on-term"]
     command += ["--module", _APP, "--socket", str(harness.remote), "--processes", "2"]
+    # uWSGI's processes call exit() in a signal handler (`core/uwsgi.c: end_me`), which blocks for ever if the signal
+    # came while the C library or the interpreter held a lock.
+    command += ["--worker-reload-mercy", str(_MERCY), "--mule-reload-mercy", str(_MERCY)]
     command += ["--mules", "2", "--farm", "crunchers:1,2", "--spooler", str(spool), "--enable-threads", *flags]
     try:
         harness.start(command, ALL_PROCESSES[:2] if mode == "lazy" else ALL_PROCESSES)
