@@ -72,14 +72,14 @@ class HeliographServer:
         self.process = self.popen(sys.executable, "-m", "heliograph", "run", "tasks", "--name", self.name, *arguments)
         return self.process
 
-    def popen(self, *command: str) -> subprocess.Popen[bytes]:
+    def popen(self, *command: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         """Start a program in the directory. Its output goes to the log."""
         with (self.directory / "log").open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.directory,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+
+import pytest
 
 from heliograph.testing.harness.harness import eventually
 
@@ -100,3 +104,33 @@ def test_a_fork_server_that_exits_after_each_load_is_started_with_growing_delays
     eventually("good code", lambda: server.state()["complete"] and server.send(1) is None and server.events("good"))
     assert "Traceback" not in server.log
     assert server.end() == 0
+
+
+GOES_ON = """
+import heliograph, logging
+logging.basicConfig(level=logging.INFO)
+heliograph.serve("tasks", name="e2e", mules=1, graceful_timeout=1)
+print("served", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("hangs", ["in a hook", "stopped"])
+def test_a_fork_that_hangs_at_the_stop_leaves_no_process(server, hangs):
+    """The program that called `serve()` goes on, so the kernel does not end the processes of the server."""
+    server.write(HANGS_IN_FORK + CODE.replace("VERSION", "done"))
+    server.process = server.popen(sys.executable, "-c", GOES_ON, stdin=subprocess.PIPE)
+    server.await_log("Server ready")
+    fork_server = server.fork_server()
+    if hangs == "stopped":
+        os.kill(fork_server, signal.SIGSTOP)
+    else:
+        server.release("hang")
+    server.kill("mule1")
+    if hangs != "stopped":
+        eventually("the fork", (server.directory / "hangs").exists)
+    os.kill(server.master(), signal.SIGTERM)
+    server.await_log("served")
+    eventually("no process of the server", lambda: server.session() == [server.master()])
+    server.process.communicate(b"\n")
+    assert server.wait() == 0
