@@ -292,5 +292,29 @@ def test_a_process_whose_handler_closes_all_descriptors_is_replaced(server):
     assert "signal 1 was not sent: this process has closed a descriptor" in server.log
     server.await_row(1, sent=300, failed=0, redelivered=1)
     assert len(server.events("work")) == 300
-    assert f"Process {pid} ends and is replaced: a handler has closed descriptors that heliograph uses" in server.log
+    assert (
+        f"Process {pid} ends and is replaced: a handler or a hook has closed descriptors that heliograph uses"
+        in server.log
+    )
+    assert server.end() == 0
+
+
+def test_a_process_whose_hook_closes_all_descriptors_is_replaced(server):
+    """A line in the log says so. Its successor works."""
+    server.start(
+        CLOSES.replace("os.closerange(3, 1024)", "pass")
+        + """
+@uwsgi.postfork_hooks.add()
+def hook():
+    if str(engines.current().identity) == "mule1" and not Path("hooked").exists():
+        Path("hooked").touch()
+        os.closerange(3, 1024)
+""",
+        "--mules",
+        "1",
+    )
+    server.send(1)
+    server.expect(1, "work")
+    assert server.log.count("ends and is replaced: a handler or a hook has closed descriptors") == 1
+    assert "Traceback" not in server.log
     assert server.end() == 0

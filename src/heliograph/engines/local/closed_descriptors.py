@@ -1,4 +1,4 @@
-"""Handlers that close descriptors that heliograph uses, as `os.closerange(3, 1024)` does."""
+"""Handlers and hooks that close descriptors that heliograph uses, as `os.closerange(3, 1024)` does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOG = tolerant_logger("heliograph.local")
 _CLOSED = frozenset({errno.EBADF, errno.EINVAL})
 """Errors of a poll whose descriptor was closed, or is another file now."""
 _TEXT = (
-    "Process %d ends and is replaced: a handler has closed descriptors that heliograph uses (%s). "
+    "Process %d ends and is replaced: a handler or a hook has closed descriptors that heliograph uses (%s). "
     "Close only what your code has opened"
 )
 

@@ -23,6 +23,7 @@ from heliograph import engines
 from heliograph._core.layout import IncompatibleServer
 from heliograph._core.supervision.children import EXIT_RECYCLED
 from heliograph.application import AppSpec, explain, load, run_in_child
+from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.sigterm import let_sigterm_arrive
 from heliograph.engines.task_stores import import_store
@@ -127,7 +128,10 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     engine.start()
     let_sigterm_arrive()
     set_parent_death_signal(inherited.master, signal.SIGKILL)  # A hook that calls `os.setuid` has cleared it.
-    report_to_master(inherited, up=[process.role, process.number])
+    try:
+        report_to_master(inherited, up=[process.role, process.number])
+    except OSError as error:
+        closed_descriptors.end(error)
     receiver.run()
     raise SystemExit(EXIT_RECYCLED)
 
