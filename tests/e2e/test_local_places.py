@@ -110,6 +110,19 @@ def test_too_few_descriptors_are_one_line(tmp_path, limit, runtime):
     assert not list((runtime / "heliograph").iterdir())
 
 
+def test_a_limit_for_the_size_of_files_is_one_line(tmp_path, runtime):
+    """It holds for shared memory too."""
+    (tmp_path / "tasks.py").write_text("")
+    shell = f"ulimit -f 16; exec {sys.executable} -m heliograph run tasks --log-level warning"
+    done = run("bash", "-c", shell, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: the server cannot run: File too large. The limit is 16384 bytes, also for shared memory: raise it "
+        "(ulimit -f).\n"
+    )
+    assert not list((runtime / "heliograph").iterdir())
+
+
 @pytest.mark.parametrize("name", [b"caf\xe9", "あ".encode() * 80])
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}], ids=["", "C"])
 def test_a_directory_with_any_name_works(tmp_path, name, locale, runtime):

@@ -96,6 +96,9 @@ def serve_settings(settings: ServerSettings) -> int:
 
 def _cannot_run(error: OSError) -> str:
     text = f"the server cannot run: {error.strerror or error}."
+    if error.errno == errno.EFBIG:
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        return f"{text} The limit is {limit} bytes, also for shared memory: raise it (ulimit -f)."
     if error.errno != errno.EMFILE:
         return text
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
