@@ -14,6 +14,7 @@ The number of signals sent is at least `accepted` and at most `attempted`. A kil
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import time
@@ -66,7 +67,8 @@ def open_counts(directory: Path, process: str, pid: int, loaded: int) -> Counts:
         with path.open("r+b") as file:
             return _rows(mmap.mmap(file.fileno(), _BYTES))
     except OSError:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # The disk of the log may be full too.
+            traceback.print_exc()
         os._exit(1)
 
 

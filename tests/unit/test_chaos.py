@@ -2,6 +2,8 @@
 
 import fcntl
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,14 @@ def test_a_lock_that_a_process_has_lost_is_missing(chaos, tmp_path, monkeypatch)
         assert locks.missing_locks(tmp_path, ("store",)) == ["store"]
     monkeypatch.setattr(locks, "_locked_inodes", lambda _pid: set())
     assert locks.are_shown(tmp_path) is False
+
+
+def test_a_process_that_cannot_count_ends_while_the_disk_of_its_log_is_full(tmp_path):
+    """Its handlers would fail otherwise, and their signals look lost."""
+    program = "from chaos.history import open_counts\n"
+    program += f"try:\n    open_counts(Path({str(tmp_path)!r}), 'mule1', 1, 2)\nexcept OSError:\n    sys.exit(5)\n"
+    limit = "import resource, sys\nfrom pathlib import Path\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    with (tmp_path / "log").open("wb") as log:
+        done = subprocess.run([sys.executable, "-c", limit + program], stderr=log, cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 1
