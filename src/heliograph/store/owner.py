@@ -11,7 +11,7 @@ from heliograph._core.tasks.values import Batch, Claim, ClaimRequest, Outcome
 from heliograph.exceptions import StoreError
 from heliograph.store import clock, identity
 from heliograph.store.allowances import Choice
-from heliograph.store.claiming import Chooser
+from heliograph.store.claiming import Chooser, present
 from heliograph.store.database import MAX_LOG, Database
 from heliograph.store.outcomes import Ends, apply_death, apply_entry, is_plain
 from heliograph.store.owner_page import BEGUN, DONE
@@ -68,9 +68,11 @@ class SqliteOwner:
         writing = self._database.write("claim tasks")
         with writing:
             self._write_batch(writing, request.now)
-            self._release_gone(writing, request.now)
+            found = present(writing)
+            if found.running and self._release_gone(writing, request.now):
+                found = present(writing)
             clock.check(self._database, writing, request.now)
-            choice = Chooser(self._database, writing, request).choose(self.number)
+            choice = Chooser(self._database, writing, request, found).choose(self.number)
             token = writing.token
             self._page.prepare(token, [(number, claim.attempt) for number, claim in choice.claims])
         self._page.turn()
@@ -151,11 +153,13 @@ class SqliteOwner:
                 apply_death(writing, entry, interrupted=page.is_interrupted, now=now)
         ends.write(writing)
 
-    def _release_gone(self, writing: Writing, now: int) -> None:
+    def _release_gone(self, writing: Writing, now: int) -> bool:
+        """Release the tasks of owners that are gone. Return True if there was one."""
         at = time.monotonic()
-        if not self._batch or at - self._looked > _LOOK_FOR_GONE:
-            self._looked = at
-            release_gone(writing, self._owners, now)
+        if self._batch and at - self._looked <= _LOOK_FOR_GONE:
+            return False
+        self._looked = at
+        return release_gone(writing, self._owners, now)
 
     def _shrink_log(self, choice: Choice, now: int) -> None:
         """Shrink a long log while there is nothing to run."""
