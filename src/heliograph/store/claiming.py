@@ -56,7 +56,7 @@ _CLAIMS = {count: _CLAIM.format(", ".join("?" * count)) for count in (1, 4, MAX_
 
 
 class Present(NamedTuple):
-    """What the database has. Most turns have to look at nothing of it."""
+    """The kinds of rows that the database has. Most turns have to look at none of them."""
 
     paused: int
     deferred: int
@@ -65,7 +65,7 @@ class Present(NamedTuple):
 
 
 def present(writing: Writing) -> Present:
-    """Return what the database has now."""
+    """Return the kinds of rows that the database has now."""
     return Present(*writing.connection.execute(_PRESENT).fetchall()[0])
 
 
