@@ -181,25 +181,28 @@ class Chooser:
         claimed = {row[0]: row for row in rows}  # RETURNING has an order of its own
         if len(claimed) < len(numbers):
             self.choice.more = True  # So many have expired that this turn could not write it of all.
-        for number in filter(claimed.__contains__, numbers):
-            self.choice.claims.append((number, self._made(claimed[number])))
+        self.choice.rows = [claimed[number] for number in numbers if number in claimed]
 
-    def _made(self, row: tuple[Any, ...]) -> Claim:
+    def claims(self) -> list[Claim]:
+        """Return the claims. Others may use the store meanwhile: it takes as long as the statement that claims."""
+        return [self._claim_of(row) for row in self.choice.rows]
+
+    def _claim_of(self, row: tuple[Any, ...]) -> Claim:
         number, kind, arguments, attempts, enqueued, first, priority, run_after, redeliver, overrides, key, expires = (
             row
         )
         return Claim(
-            id=self._database.ids.make(number),
-            token=self._writing.token,
-            name=self._name(kind),
-            arguments=arguments,
-            attempt=attempts,
-            enqueued_at=enqueued,
-            first_attempt_at=first,
-            priority=priority,
-            run_after=run_after,
-            redeliver=bool(redeliver),
-            overrides=overrides or b"",
-            unique=key if key is None else key.partition("\n")[2],
-            expires=expires,
+            self._database.ids.make(number),
+            self._writing.token,
+            self._name(kind),
+            arguments,
+            attempts,
+            enqueued,
+            first,
+            priority,
+            run_after,
+            bool(redeliver),
+            overrides or b"",
+            key if key is None else key.partition("\n")[2],
+            expires,
         )

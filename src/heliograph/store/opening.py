@@ -27,6 +27,11 @@ The file of the log stays that long. It is below `database.MAX_LOG`: each idle m
 commit that makes the file grow again waits several times as long for the disk.
 """
 
+CACHE_KB = 1000
+"""Memory for pages, in each of the two connections of a process. The kernel has them too, and with 8 times as much, no
+task is stored or run faster.
+"""
+
 EPOCH_BITS = 40
 """A sequence number has the epoch above these bits, so that each epoch has numbers of its own."""
 
@@ -41,7 +46,7 @@ def connect(path: str, *, sync: bool) -> sqlite3.Connection:
         f"synchronous = {'FULL' if sync else 'NORMAL'}",
         f"journal_size_limit = {LOG_BYTES}",
         f"wal_autocheckpoint = {LOG_BYTES // page_bytes}",
-        "cache_size = -8000",
+        f"cache_size = -{CACHE_KB}",
         "secure_delete = OFF",
         "temp_store = MEMORY",
         "trusted_schema = OFF",
