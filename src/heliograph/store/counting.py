@@ -9,7 +9,6 @@ from heliograph._core.tasks.values import Paused, TaskLimits, TaskStatus
 from heliograph.store.database import Database
 from heliograph.store.schema import REMOVAL, STATUS
 
-
 _NEXT_TIMES = (
     "SELECT name, target, EXISTS (SELECT 1 FROM task WHERE state = 0 AND kind = kind.id),"
     " (SELECT min(run_after) FROM task WHERE state = 1 AND kind = kind.id) FROM kind"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.exceptions import ConfigError
-from heliograph.ipc import control_sockets, instance
+from heliograph.ipc import instance
 from heliograph.ipc.instance import InstanceLock, control_socket, server_name
 
 BOUND = 108
