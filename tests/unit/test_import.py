@@ -50,3 +50,10 @@ def test_a_task_does_not_load_the_store() -> None:
     loaded = modules_after("heliograph.task(name='shop:add')(lambda: None)")
     assert "heliograph.tasks.runner" in loaded
     assert not loaded & {"sqlite3", "asyncio", "heliograph.store.sqlite"}
+
+
+def test_a_server_does_not_load_what_only_errors_and_other_programs_need() -> None:
+    """These modules take three megabytes in the master, and as much in the processes of an application."""
+    loaded = modules_after("import heliograph.cli, heliograph.server.master, heliograph.store.sqlite")
+    assert "heliograph.store.owner" in loaded
+    assert not loaded & {"importlib.metadata", "difflib", "secrets"}

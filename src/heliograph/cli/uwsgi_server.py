@@ -6,10 +6,8 @@ The process id stays (exec), so Unix signals reach uWSGI's master, and the exit 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +43,9 @@ def find(python: str = sys.executable, path: str | None = None) -> Installation:
         # The script of the wheel. At a reload (SIGHUP) uWSGI executes the binary behind the interpreter's symlinks.
         # That one is outside of the virtualenv. With --binary-path it executes the interpreter.
         return Installation((python, str(script)), ("--binary-path", python))
-    found = shutil.which("uwsgi", path=path)
+    from shutil import which  # noqa: PLC0415 - the master of the other engine imports this module too
+
+    found = which("uwsgi", path=path)
     if found is None:
         raise ConfigError('uWSGI is not installed. Install it with: pip install "heliograph[uwsgi]"')
     return Installation((found,))
@@ -115,7 +115,9 @@ def _processes(settings: ServerSettings) -> list[str]:
 
 def _unreachable_socket() -> int:
     """Return a listening socket whose file is removed, so that no program can connect."""
-    with tempfile.TemporaryDirectory(prefix="heliograph-") as directory:
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - as above
+
+    with TemporaryDirectory(prefix="heliograph-") as directory:
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(f"{directory}/idle")
         sock.listen(1)

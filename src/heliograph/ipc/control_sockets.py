@@ -11,7 +11,6 @@ import contextlib
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +91,13 @@ def _primary() -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and not _belongs_to_another_user(Path(base)):
         return Path(base) / "heliograph"
-    return Path(tempfile.gettempdir()) / f"heliograph-{os.getuid()}"
+    return _temporary_directory() / f"heliograph-{os.getuid()}"
+
+
+def _temporary_directory() -> Path:
+    from tempfile import gettempdir  # noqa: PLC0415 - it takes a megabyte
+
+    return Path(gettempdir())
 
 
 def _belongs_to_another_user(base: Path) -> bool:
@@ -106,7 +111,7 @@ def _belongs_to_another_user(base: Path) -> bool:
 def _directories() -> dict[Path, int]:
     """Return the directories that exist and are private to a user whose servers this user may use, with that user."""
     uid = os.getuid()
-    temporary = dict.fromkeys((Path(tempfile.gettempdir()), _TEMPORARY))
+    temporary = dict.fromkeys((_temporary_directory(), _TEMPORARY))
     own = (_primary(), _RUN_USER / str(uid) / "heliograph", *(base / f"heliograph-{uid}" for base in temporary))
     found = _private(own, uid)
     if uid == _ROOT:

@@ -53,12 +53,35 @@ def ring(directory: str, target: str, when: float = 0.0) -> bool:
 
 
 def _send(data: bytes, path: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sender:
-        try:
-            sender.sendto(data, path)
-        except BlockingIOError:
+    try:
+        _ringer().sendto(data, path)
+    except BlockingIOError:
+        with _new_socket() as sender:
             sender.settimeout(_RING_TIMEOUT)
             sender.sendto(data, path)
+
+
+def _new_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+
+_ringers: list[tuple[socket.socket, int, int]] = []
+"""The socket with which this process rings, its descriptor and its inode. A new one for each ring takes longer."""
+
+
+def _ringer() -> socket.socket:
+    for sender, fd, inode in _ringers:
+        try:
+            if os.fstat(fd).st_ino == inode:
+                return sender
+        except OSError:
+            pass
+        sender.detach()  # the program has closed the descriptor, which may be another file now
+        _ringers.clear()
+    sender = _new_socket()
+    fd = sender.fileno()
+    _ringers[:] = [(sender, fd, os.fstat(fd).st_ino)]
+    return sender
 
 
 class Doorbell:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -31,7 +30,9 @@ def server_name(name: str | None, directory: Path) -> str:
             raise ConfigError(f"invalid --name: {name!r}. Use letters, digits, dots and dashes, at most 64.")
         return name
     path = Path(os.path.abspath(directory))  # noqa: PTH100 - `resolve` follows links, and a link may change
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
+    from hashlib import sha256  # noqa: PLC0415 - it loads OpenSSL
+
+    digest = sha256(os.fsencode(path)).hexdigest()[:10]
     readable = os.fsencode(path.name).decode(errors="replace")  # the bytes are the same in every locale
     slug = re.sub(r"[^\w.-]+", "-", readable).encode()[:_MAX_SLUG_BYTES].decode(errors="ignore").lstrip(".-")
     return f"{os.fsdecode((slug or 'root').encode())}-{digest}"

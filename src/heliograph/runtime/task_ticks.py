@@ -11,7 +11,7 @@ from heliograph import engines
 from heliograph._core.signals.wakeups import wakeup_target
 from heliograph.models import MICROSECONDS, CronRule, FileMonitor, Timer
 from heliograph.runtime.task_type import Task
-from heliograph.tasks.enqueueing import enqueue
+from heliograph.tasks.enqueueing import enqueue_one
 from heliograph.tasks.hosting import now
 from heliograph.timing.zones import next_fire
 
@@ -32,7 +32,7 @@ def ticking(task: Task[..., Any], trigger: str, spec: Timer | CronRule | FileMon
         order = task.order
         if isinstance(spec, CronRule):
             order = replace(order, tick=f"{trigger} {last_run(spec, now() / MICROSECONDS):.0f}")
-        enqueue(task.definition, order, [((), {})], task.definition.enqueued)
+        enqueue_one(task.definition, order, (), {}, task.definition.enqueued)
 
     del enqueue_tick.__wrapped__  # its signature is that of the handler
     return enqueue_tick

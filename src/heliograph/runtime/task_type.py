@@ -17,7 +17,7 @@ from heliograph.runtime.signals import TypeTarget
 from heliograph.runtime.task_hosting import check_woken
 from heliograph.runtime.task_options import checked_options
 from heliograph.tasks.context import TaskContext
-from heliograph.tasks.enqueueing import Order, enqueue
+from heliograph.tasks.enqueueing import Order, enqueue, enqueue_one
 from heliograph.tasks.hosting import now
 from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.results import TaskResult, get_result
@@ -99,7 +99,7 @@ class Task(Generic[_P, _R_co]):
             ServerNotReady: The server is still loading the application.
             StoreError: The task could not be stored: the disk is full, or the store was damaged or removed.
         """
-        return enqueue(self.definition, self._order, [(args, kwargs)])[0]
+        return enqueue_one(self.definition, self._order, args, kwargs)
 
     async def aenqueue(self, *args: _P.args, **kwargs: _P.kwargs) -> TaskResult:
         """Do what `enqueue` does, without blocking the event loop."""

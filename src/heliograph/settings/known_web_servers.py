@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 import sys
 from collections.abc import Sequence
@@ -43,9 +42,11 @@ def _version(name: str, program: str) -> str:
     path = find_command(program)
     if path is None or Path(path).parent != Path(sys.executable).parent:
         return ""
+    from importlib import metadata  # noqa: PLC0415 - it takes more than a megabyte
+
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return ""
 
 

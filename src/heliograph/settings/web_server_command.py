@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -39,7 +38,9 @@ def find_command(command: str) -> str | None:
 
     The directory of this Python comes first: another `python` or `gunicorn` may not have heliograph.
     """
-    return shutil.which(command, path=str(Path(sys.executable).parent)) or shutil.which(command, path=search_path())
+    from shutil import which  # noqa: PLC0415 - it loads all compressions
+
+    return which(command, path=str(Path(sys.executable).parent)) or which(command, path=search_path())
 
 
 def count_workers(command: Sequence[str], environment: Mapping[str, str]) -> int:

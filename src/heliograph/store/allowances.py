@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
+from typing import Any
 
 from heliograph._core.tasks.limits import UNLIMITED, Begun, allowance, held_by, refill_at
-from heliograph._core.tasks.values import Claim, ClaimRequest, TaskLimits
+from heliograph._core.tasks.values import ClaimRequest, TaskLimits
 from heliograph.store.kinds import Kinds
 
 RECHECK = 1_000_000
@@ -17,8 +18,8 @@ RECHECK = 1_000_000
 class Choice:
     """The result of looking at the rows."""
 
-    claims: list[tuple[int, Claim]] = field(default_factory=list[tuple[int, Claim]])
-    """(sequence number, claim) in the order in which they are to run."""
+    rows: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    """The claimed tasks, in the order in which they are to run: sequence number, kind, and what a claim has."""
 
     more: bool = False
     next_at: int | None = None
@@ -73,8 +74,10 @@ class Allowances:
                     self._choice.later(now + RECHECK)
 
     def _limits(self, due: list[int]) -> dict[str, TaskLimits]:
-        names = (self._kinds.pair(self._connection, kind)[0] for kind in due)
-        return {name: self._request.known[name] for name in names}
+        return {name: self._request.known[name] for name in map(self._name, due)}
+
+    def _name(self, kind: int) -> str:
+        return self._kinds.pair(self._connection, kind)[0]
 
     def _running(self) -> dict[str, dict[str, int]]:
         """Return the number of claimed tasks by function and target."""
@@ -97,7 +100,7 @@ class Allowances:
         now = self._request.now
         for name, limits in self._request.known.items():
             if limits.rate is not None:
-                count = sum(1 for _, claim in self._choice.claims if claim.name == name)
+                count = sum(1 for _, kind, *_ in self._choice.rows if self._name(kind) == name)
                 if count:
                     self._connection.execute(
                         "DELETE FROM begun WHERE name = ? AND at <= ?", (name, now - limits.rate.period)

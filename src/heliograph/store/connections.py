@@ -13,7 +13,7 @@ import sqlite3
 import weakref
 
 from heliograph.store.faults import damaged
-from heliograph.store.opening import connect, connect_to_read
+from heliograph.store.opening import CACHE_KB, connect, connect_to_read
 
 _abandoned: set[tuple[int, int]] = set()
 """Databases (device, inode) of which this process keeps connections that it must not use. SQLite shares what it knows
@@ -26,6 +26,7 @@ class Connections:
     def __init__(self, path: str, *, sync: bool) -> None:
         self.writer = connect(path, sync=sync)
         self.reader = connect_to_read(path)
+        self.reader.execute(f"PRAGMA cache_size = -{CACHE_KB}").fetchall()
         self.reader.execute("SELECT 1 FROM meta").fetchall()  # takes its locks
         self.close = weakref.finalize(self, _close, self.writer, self.reader)
 

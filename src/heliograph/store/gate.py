@@ -6,18 +6,16 @@ process meets a commit of another. So each commit and each checkpoint happens wh
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found] # pyright: ignore[reportMissingImports]
 import fcntl
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
 
 from heliograph.exceptions import StoreError
+from heliograph.store.signal_mask import SignalMask
 
 GATE_TIMEOUT = 30.0
 """Seconds until a process gives up to wait for the one that holds the gate."""
@@ -28,11 +26,6 @@ _SLEEPS = (0.0, 0.0, 0.00002, 0.00002, 0.00005, 0.00005, 0.0001, 0.0002, 0.0005)
 _MAX_SLEEP = 0.002
 
 _MAIN_THREAD = threading.main_thread().ident
-_SIG_BLOCK, _SIG_SETMASK = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
-_SIGNALS = [int(number) for number in signal.valid_signals()]
-
-_block_signals: Callable[[int, Iterable[int]], set[int]] = vars(_signal)["pthread_sigmask"]
-"""`signal.pthread_sigmask` without its enumerations, which take longer than the call."""
 
 
 class Gate:
@@ -44,7 +37,7 @@ class Gate:
         self.lock = threading.RLock()
         self.timeout = timeout
         self.depth = 0
-        self._mask: set[int] | None = None
+        self._mask = SignalMask()
         self._directory = directory
 
     def __enter__(self) -> None:
@@ -55,9 +48,8 @@ class Gate:
                 self._lock()
                 if get_ident() == _MAIN_THREAD:
                     # The handler of a signal may raise an exception here, which would leave the gate locked. Other
-                    # threads run no handlers. The call itself may raise it too, after it has blocked the signals.
-                    self._mask = _block_signals(_SIG_BLOCK, ())
-                    _block_signals(_SIG_BLOCK, _SIGNALS)
+                    # threads run no handlers.
+                    self._mask.block()
             self.depth += 1
         except BaseException:
             self._unlock()
@@ -73,18 +65,19 @@ class Gate:
             self._unlock()
 
     def _unlock(self) -> None:
-        mask, self._mask = self._mask, None
+        mask = self._mask
+        was_blocking = mask.release()  # before another thread may enter
         try:
             fcntl.flock(self.fd, fcntl.LOCK_UN)
         finally:
             self.lock.release()
-            if mask is not None:
-                _block_signals(_SIG_SETMASK, mask)
+            if was_blocking:
+                mask.restore()
 
     def forget(self) -> None:
         """Leave the gate in a forked child, which does not hold it, and close it."""
-        if self._mask is not None:
-            _block_signals(_SIG_SETMASK, self._mask)
+        if self._mask.release():
+            self._mask.restore()
         self.close()
 
     def _lock(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import secrets
 from pathlib import Path
 
 from heliograph._core.tasks.ids import KEY_BYTES
@@ -77,7 +76,7 @@ class Identity:
         fd = os.open(path + ".new", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(fd, 0, _BYTES)
-            os.pwrite(fd, _MAGIC + (key or secrets.token_bytes(KEY_BYTES)) + boot_id(), 0)
+            os.pwrite(fd, _MAGIC + (key or os.urandom(KEY_BYTES)) + boot_id(), 0)
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -17,15 +17,20 @@ from heliograph.store.verifying import verify
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another program that writes. The processes of heliograph wait at the gate."""
 
-LOG_PAGES = 1800
-"""Pages in the write-ahead log that make a commit write them into the database. That costs as much as many commits.
+PAGE_BYTES = 2048
+"""Bytes of a page of a new database. Each commit writes a page of the table and a page of an index to the log."""
 
-The log stays below `database.MAX_LOG` by it: each idle moment would empty a longer one, and a commit that makes the
-file grow again waits several times as long for the disk.
+LOG_BYTES = 1800 * 4096
+"""Bytes in the write-ahead log that make a commit write them into the database. That costs as much as many commits.
+
+The file of the log stays that long. It is below `database.MAX_LOG`: each idle moment would empty a longer one, and a
+commit that makes the file grow again waits several times as long for the disk.
 """
 
-LOG_BYTES = LOG_PAGES * 4096
-"""Bytes of the log that stay after that. With fewer, it would be made anew each time."""
+CACHE_KB = 1000
+"""Memory for pages, in each of the two connections of a process. The kernel has them too, and with 8 times as much, no
+task is stored or run faster.
+"""
 
 EPOCH_BITS = 40
 """A sequence number has the epoch above these bits, so that each epoch has numbers of its own."""
@@ -36,11 +41,12 @@ def connect(path: str, *, sync: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=256
     )
+    [(page_bytes,)] = connection.execute("PRAGMA page_size").fetchall()
     for pragma in (
         f"synchronous = {'FULL' if sync else 'NORMAL'}",
         f"journal_size_limit = {LOG_BYTES}",
-        f"wal_autocheckpoint = {LOG_PAGES}",
-        "cache_size = -8000",
+        f"wal_autocheckpoint = {LOG_BYTES // page_bytes}",
+        f"cache_size = -{CACHE_KB}",
         "secure_delete = OFF",
         "temp_store = MEMORY",
         "trusted_schema = OFF",
@@ -87,6 +93,7 @@ def _create(path: str, opened: Identity) -> None:
             os.unlink(path + suffix)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # no connection exists yet
     with contextlib.closing(connect(path, sync=True)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}").fetchall()
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL").fetchall()
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("BEGIN IMMEDIATE")

@@ -11,7 +11,7 @@ from heliograph._core.tasks.values import Batch, Claim, ClaimRequest, Outcome
 from heliograph.exceptions import StoreError
 from heliograph.store import clock, identity
 from heliograph.store.allowances import Choice
-from heliograph.store.claiming import Chooser
+from heliograph.store.claiming import Chooser, present
 from heliograph.store.database import MAX_LOG, Database
 from heliograph.store.outcomes import Ends, apply_death, apply_entry, is_plain
 from heliograph.store.owner_page import BEGUN, DONE
@@ -65,21 +65,23 @@ class SqliteOwner:
     def turn(self, request: ClaimRequest) -> Batch:
         """Write the outcomes of the last batch, release the tasks of owners that are gone, and claim tasks."""
         self._check()
-        writing = self._database.write("claim tasks")
-        with writing:
-            self._write_batch(writing, request.now)
-            self._release_gone(writing, request.now)
+        ends = self._ends()
+        with self._database.write("claim tasks") as writing:
+            self._write_batch(writing, ends, request.now)
+            found = present(writing)
+            if found.running and self._release_gone(writing, request.now):
+                found = present(writing)
             clock.check(self._database, writing, request.now)
-            choice = Chooser(self._database, writing, request).choose(self.number)
-            token = writing.token
-            self._page.prepare(token, [(number, claim.attempt) for number, claim in choice.claims])
+            chooser = Chooser(self._database, writing, request, found)
+            choice = chooser.choose(self.number)
+            self._page.prepare(writing.token, [(row[0], row[3]) for row in choice.rows])  # number, attempt
         self._page.turn()
         self._unwritten.clear()
-        self._batch = {claim.id: (index, claim) for index, (_, claim) in enumerate(choice.claims)}
-        if not choice.claims:
+        claims = chooser.claims()
+        self._batch = {claim.id: (index, claim) for index, claim in enumerate(claims)}
+        if not claims:
             self._shrink_log(choice, request.now)
-        claims = tuple(claim for _, claim in choice.claims)
-        return Batch(claims, choice.more, choice.next_at, frozenset(choice.others), choice.held, choice.expired)
+        return Batch(tuple(claims), choice.more, choice.next_at, frozenset(choice.others), choice.held, choice.expired)
 
     def begin(self, claim: Claim, now: int) -> bool:
         """Note that the attempt begins. False: the claim does not hold any longer."""
@@ -121,8 +123,9 @@ class SqliteOwner:
         """Write all outcomes, and give back the claims that have not begun."""
         if self._pid != os.getpid() or self.number == 0:
             return
+        ends = self._ends()
         with self._database.write("write outcomes") as writing:
-            self._write_batch(writing, now)
+            self._write_batch(writing, ends, now)
         self._batch, self._unwritten = {}, {}
         self._page.clear()
         self._give_up()
@@ -137,13 +140,22 @@ class SqliteOwner:
         index, own = self._batch.get(claim.id, (0, None))
         return index if own is not None and own.token == claim.token else None
 
-    def _write_batch(self, writing: Writing, now: int) -> None:
-        page, ends = self._page, Ends()
+    def _ends(self) -> tuple[Ends, list[tuple[str, int]]]:
+        """Return the plain ends of the last batch, and the other tasks of it. No other process waits meanwhile."""
+        ends = Ends()
+        others: list[tuple[str, int]] = []
         for task_id, (index, claim) in self._batch.items():
-            plain = page.plain_end(index)
-            if plain is not None:
+            plain = self._page.plain_end(index)
+            if plain is None:
+                others.append((task_id, index))
+            else:
                 ends.add(claim.token, *plain)
-                continue
+        return ends, others
+
+    def _write_batch(self, writing: Writing, batch: tuple[Ends, list[tuple[str, int]]], now: int) -> None:
+        page = self._page
+        ends, others = batch
+        for task_id, index in others:
             entry = page.active(index)
             if entry.state == DONE:
                 apply_entry(writing, entry, self._unwritten.get(task_id, entry.outcome))
@@ -151,11 +163,13 @@ class SqliteOwner:
                 apply_death(writing, entry, interrupted=page.is_interrupted, now=now)
         ends.write(writing)
 
-    def _release_gone(self, writing: Writing, now: int) -> None:
+    def _release_gone(self, writing: Writing, now: int) -> bool:
+        """Release the tasks of owners that are gone. Return True if there was one."""
         at = time.monotonic()
-        if not self._batch or at - self._looked > _LOOK_FOR_GONE:
-            self._looked = at
-            release_gone(writing, self._owners, now)
+        if self._batch and at - self._looked <= _LOOK_FOR_GONE:
+            return False
+        self._looked = at
+        return release_gone(writing, self._owners, now)
 
     def _shrink_log(self, choice: Choice, now: int) -> None:
         """Shrink a long log while there is nothing to run."""

@@ -10,14 +10,15 @@ from heliograph.store.waiting import forgotten_waiters
 from heliograph.store.writing import Writing
 
 
-def release_gone(writing: Writing, owners: OwnersFile, now: int) -> None:
-    """Release the tasks of each owner whose process has ended. The kernel says so, and no clock."""
+def release_gone(writing: Writing, owners: OwnersFile, now: int) -> bool:
+    """Release the tasks of each owner whose process has ended. The kernel says so, and no clock. Return True if any."""
     rows = writing.connection.execute("SELECT DISTINCT owner FROM task WHERE state = 2").fetchall()
     gone = [owner for (owner,) in rows if not owners.is_alive(owner)]
     for owner in gone:
         release(writing, owners, owner, now)
     if gone:
         writing.ended += forgotten_waiters(writing.connection)
+    return bool(gone)
 
 
 def release(writing: Writing, owners: OwnersFile, number: int, now: int) -> None:

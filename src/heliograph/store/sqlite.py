@@ -175,10 +175,11 @@ class SqliteStore:
         """Return what people want to know about the store: its place, sizes in bytes, and the version of SQLite."""
         self.database.ready()
         [(pages,)] = self.database.read("PRAGMA page_count")
+        [(page_bytes,)] = self.database.read("PRAGMA page_size")
         return {
             "directory": self.database.directory,
             "sync": "disk" if self.database.sync else "process",
-            "bytes": pages * 4096,
+            "bytes": pages * page_bytes,
             "log_bytes": self.database.log_size(),
             "sqlite": sqlite3.sqlite_version,
             "warning": sqlite_warning(),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import socket
 import sqlite3
@@ -62,7 +61,7 @@ class Waiter:
     """A socket on which this process hears of ends."""
 
     def __init__(self, directory: str) -> None:
-        self.address = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self.address = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._directory = directory
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:

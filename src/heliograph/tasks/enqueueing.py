@@ -33,11 +33,31 @@ class Order:
     tick: str = ""
 
 
-def enqueue(
+def enqueue_one(
     definition: TaskDefinition,
     order: Order,
-    calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
-    announce: Callable[[TaskResult], object] = lambda _: None,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    announce: Callable[[TaskResult], object] | None = None,
+) -> TaskResult:
+    """Store one task, and wake the processes that may run it. See `enqueue`."""
+    _check(definition)
+    time = now()
+    task = _new(definition, order, args, kwargs, time)
+    stored = store().enqueue((task,), time)[0]
+    try:
+        result = _result(task, stored, time)
+        if announce is not None and stored.is_new:
+            announce(result)
+    finally:
+        wake(task.target, task.run_after if task.run_after > time else 0)
+    if _LOG.isEnabledFor(logging.DEBUG):
+        _LOG.debug("Enqueued %s: %s", definition.name, stored.id)
+    return result
+
+
+def enqueue(
+    definition: TaskDefinition, order: Order, calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]]
 ) -> list[TaskResult]:
     """Store one task for each call, all or none, and wake the processes that may run them.
 
@@ -45,31 +65,29 @@ def enqueue(
         definition: The function.
         order: The options of these tasks.
         calls: The arguments of each call.
-        announce: It is called with each new task after it was stored, before a process is woken.
 
     Raises:
         TaskArgumentError: An argument cannot be kept.
         InvalidTask: Other processes would not find the function, or a time is invalid.
         StoreError: The store cannot be written.
     """
-    if definition.unfindable:
-        raise InvalidTask(f"cannot enqueue {definition.name}: {definition.unfindable}. Move it into a module.", "name")
+    _check(definition)
     time = now()
-    options = order.options
     new = [_new(definition, order, args, kwargs, time) for args, kwargs in calls]
-    tasks = store()
-    stored = tasks.enqueue(new, time)
+    stored = store().enqueue(new, time)
     try:
         results = [_result(task, known, time) for task, known in zip(new, stored, strict=True)]
-        for result, known in zip(results, stored, strict=True):
-            if known.is_new:
-                announce(result)
     finally:
         if new:
-            wake(options.target, new[0].run_after if new[0].run_after > time else 0)
+            wake(order.options.target, new[0].run_after if new[0].run_after > time else 0)
     if _LOG.isEnabledFor(logging.DEBUG):
         _LOG.debug("Enqueued %s: %s", definition.name, ", ".join(result.id for result in results))
     return results
+
+
+def _check(definition: TaskDefinition) -> None:
+    if definition.unfindable:
+        raise InvalidTask(f"cannot enqueue {definition.name}: {definition.unfindable}. Move it into a module.", "name")
 
 
 def _new(

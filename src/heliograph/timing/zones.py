@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import struct
 from datetime import tzinfo
@@ -126,7 +125,9 @@ def _advice(tz: str) -> str:
         return "This machine has no time zone data: install the package tzdata."
     if str(tz).partition("/")[0] in _LEGACY_AREAS or str(tz) in _LEGACY_NAMES:
         return "Debian and Ubuntu have this name in the package tzdata-legacy: install it, or tzdata with pip."
-    close = difflib.get_close_matches(str(tz).lower(), names, n=1)
+    from difflib import get_close_matches  # noqa: PLC0415 - for errors only
+
+    close = get_close_matches(str(tz).lower(), names, n=1)
     return f"Did you mean {names[close[0]]!r}?" if close else "Use an IANA name such as 'Europe/Berlin'."
 
 

@@ -21,7 +21,7 @@ def places(directory, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory / "login"))
     monkeypatch.setattr(control_sockets, "_RUN_USER", directory / "users")
     monkeypatch.setattr(control_sockets, "_TEMPORARY", directory / "tmp")
-    monkeypatch.setattr(control_sockets.tempfile, "gettempdir", lambda: str(directory / "private"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(directory / "private"))
     return directory
 
 

@@ -38,6 +38,20 @@ def test_a_ring_is_heard(place, bell):
     assert bell.read() == []
 
 
+def test_a_ring_goes_to_no_file_that_has_got_the_descriptor_of_the_socket(place, bell, tmp_path):
+    """A program that closes all its descriptors, as daemons do, closes the one with which this process rings."""
+    assert ring(place, "spooler")
+    [(_, fd, _)] = module._ringers
+    other = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    os.dup2(other, fd)
+    assert ring(place, "mule")
+    os.close(fd)
+    assert ring(place, "worker")
+    assert [heard.target for heard in bell.read()] == ["spooler", "mule", "worker"]
+    assert os.fstat(other).st_size == 0
+    os.close(other)
+
+
 def test_nobody_is_there(place):
     """Without a directory, without a socket, and with the socket of a server that was killed."""
     assert not ring(place + "/none", "spooler")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.exceptions import ConfigError
-from heliograph.ipc import control_sockets, instance
+from heliograph.ipc import instance
 from heliograph.ipc.instance import InstanceLock, control_socket, server_name
 
 BOUND = 108
@@ -99,7 +99,7 @@ def test_the_directory_of_the_sockets_is_private(runtime):
 def test_without_a_runtime_directory_a_temporary_one_is_used(runtime, monkeypatch):
     """One for each user."""
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr(control_sockets.tempfile, "gettempdir", lambda: str(runtime))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(runtime))
     assert control_socket("shop") == runtime / f"heliograph-{os.getuid()}" / "shop.sock"
 
 

@@ -327,3 +327,15 @@ def test_the_package_opens_the_database_by_sqlite_only():
     }
     assert not any("database" in line.lower() for _, line in found)
     assert len(found) > 5
+
+
+def test_next_times_look_into_the_indexes_and_read_no_list_of_waiting_tasks(store):
+    store.enqueue([TASK], NOW)
+    statements = []
+    reader = store.database._connections.reader
+    reader.set_trace_callback(statements.append)
+    assert store.next_times(NOW) == {"mule": NOW}
+    reader.set_trace_callback(None)
+    plans = [row[3] for sql in statements for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
+    assert any("task_due" in plan for plan in plans)
+    assert [plan for plan in plans if plan.startswith("SCAN task") and "task_running" not in plan] == []

@@ -6,7 +6,7 @@ ids, and makes an id of another store an unknown one. The store does not have to
 
 from __future__ import annotations
 
-from hashlib import blake2s
+from _blake2 import blake2s  # `hashlib` has the same one, and loads OpenSSL for its other functions
 
 KEY_BYTES = 16
 _CODE_BYTES = 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import getpass
 import os
 from collections.abc import Iterator, Sequence
@@ -57,7 +56,9 @@ def pause(names: Sequence[str]) -> None:
         known = _known_names(opened)
         for name in names:
             if name not in known:
-                similar = difflib.get_close_matches(name, known, 1)
+                from difflib import get_close_matches  # noqa: PLC0415 - for errors only
+
+                similar = get_close_matches(name, known, 1)
                 hint = f" Did you mean {similar[0]}?" if similar else ""
                 raise CommandError(f"no task or target has the name: {name}.{hint} Known are: {_some(known)}.")
         for name in names:

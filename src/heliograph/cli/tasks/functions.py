@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import sys
 from collections.abc import Mapping
@@ -75,7 +74,9 @@ def _attribute(module: str, path: str) -> TaskDefinition | None:
 
 
 def _unknown(name: str, reason: str, known: list[str]) -> str:
-    similar = difflib.get_close_matches(name, known, 1)
+    from difflib import get_close_matches  # noqa: PLC0415 - for errors only
+
+    similar = get_close_matches(name, known, 1)
     hint = f" Did you mean {similar[0]}?" if similar else ""
     why = f" ({reason})" if reason else ""
     known_text = f"Known are: {', '.join(sorted(set(known))[:10])}." if known else "No task is known here."

@@ -25,7 +25,7 @@ from heliograph.contrib.django.task_results import overrides_of, result_of
 from heliograph.exceptions import SignalTypeError, UwsgiconfException
 from heliograph.runtime.task_type import ADAPTERS
 from heliograph.runtime.task_type import Task as HeliographTask
-from heliograph.tasks.enqueueing import Order, enqueue
+from heliograph.tasks.enqueueing import Order, enqueue_one
 from heliograph.tasks.hosting import store
 from heliograph.tasks.registry import TASKS, TaskDefinition
 from heliograph.tasks.results import TaskResult
@@ -78,7 +78,7 @@ class Backend(task_api.BaseTaskBackend):
             task_api.task_enqueued.send_robust(type(self), task_result=result_of(stored.row, task))
 
         try:
-            found = enqueue(definition, order, [(args, kwargs)], announce)[0]
+            found = enqueue_one(definition, order, args, kwargs, announce)
         except UwsgiconfException as error:
             raise _for_django(error) from error
         return result_of(found.row, task)

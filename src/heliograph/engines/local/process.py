@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -67,7 +66,9 @@ class LocalProcess(NoWebServer):
         }
 
     def version(self) -> str:
-        return importlib.metadata.version("heliograph")
+        from importlib.metadata import version  # noqa: PLC0415 - it takes more than a megabyte
+
+        return version("heliograph")
 
     def on_drain(self, hook: Callable[[], None]) -> None:
         self._drain_hooks.append(hook)
