@@ -138,11 +138,11 @@ def test_deferred_tasks_run_once_at_their_time(server, client):
     server.kill("mule2")
     crash(server)
     restart(server)
-    assert client.lines() == [], "a task began too early"
+    latest = max(due / MICROSECONDS, time.time()) + 5
     lines = client.expect(30)
     client.finish(*ids)
     assert sorted(line[0] for line in lines) == sorted(ids)
-    assert all(due / MICROSECONDS - 0.001 <= line[2] < due / MICROSECONDS + 1 for line in lines)
+    assert all(due / MICROSECONDS - 0.001 <= line[2] < latest for line in lines)
 
 
 def test_a_stopped_process_keeps_its_task(server, client):
@@ -374,7 +374,7 @@ SLOW = (
 @task(target="mule")
 def slow(context):
     note(context, "slow")
-    time.sleep(2.5)
+    block_on("go")
     return "done"
 """
 )
@@ -392,6 +392,7 @@ def test_a_deploy_is_no_failure(server, client):
     client.expect(5, "slow")
     assert server.end() == 0
     restart(server, *options)
+    server.release("go")
     (result,) = client.finish(task_id)
     assert (result.status, result.attempts, result.errors) == (TaskStatus.SUCCESSFUL, 1, [])
     assert {line[1] for line in client.lines("slow")} == {1}
