@@ -33,6 +33,7 @@ from heliograph.server.services.changes import Changes
 from heliograph.server.services.control import ControlServer
 from heliograph.server.services.idle_poll import IdlePoll
 from heliograph.server.services.master_queues import MasterQueues
+from heliograph.server.services.notify import open_notifier
 from heliograph.server.services.reports import Reports
 from heliograph.server.services.scheduler import SchedulerService
 from heliograph.server.services.task_doorbell import TaskDoorbell
@@ -127,6 +128,7 @@ class Master:
         dispatcher.observe(lambda _: changes.publish())
         dispatcher.observe(scheduler.on_event)
         dispatcher.observe(UnusedNames(server, supervisor, queues.forget).observe)
+        open_notifier(loop, dispatcher)
         log_progress(dispatcher, settings)
         return dispatcher
 

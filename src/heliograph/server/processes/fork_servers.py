@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 from heliograph.ipc.inherited import INHERITED_ENV, InheritedState
 from heliograph.ipc.state_directory import MAX_BYTES_ENV
 from heliograph.models import Identity
+from heliograph.server.processes.child_environment import child_environment
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -75,7 +76,7 @@ class ForkServers:
                 [sys.executable, *_interpreter_flags(), "-c", _PROGRAM.format(path=self._import_path)],
                 cwd=self._directory,
                 env={
-                    **os.environ,
+                    **child_environment(),
                     "PWD": str(self._directory),
                     INHERITED_ENV: inherited.to_json(),
                     MAX_BYTES_ENV: str(inherited.settings.task_bytes),

@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from heliograph.engines import MASTER_ENV
 from heliograph.ipc.prctl import set_parent_death_signal
+from heliograph.server.processes.child_environment import child_environment
 from heliograph.server.processes.process_tree import descendants_in_group
 from heliograph.settings.web_server_command import find_command, search_path
 
@@ -59,7 +60,7 @@ class WebServerProcess:
         process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
             (*(_SET_LISTEN_PID if sockets else ()), program, *self.command[1:]),
             cwd=self._directory,
-            env={**os.environ, **self._environment, **own},
+            env={**child_environment(), **self._environment, **own},
             pass_fds=sockets,
             process_group=None if self._shares_group else 0,
             preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads
