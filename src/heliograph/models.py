@@ -18,6 +18,9 @@ MICROSECONDS = 1_000_000
 DEFAULT_TASK_BYTES = 1024 * 1024
 """Bytes that the arguments or the return value of a task may take as JSON, unless `--task-bytes` sets another limit."""
 
+DEFAULT_SETTLE = 0.05
+"""Seconds for which a path must not change before a file monitor sends its signal."""
+
 Kind = Literal["worker", "mule", "farm", "spooler"]
 """The kinds of queues."""
 
@@ -157,12 +160,14 @@ class CronRule:
 class FileMonitor:
     """Sends a signal when the file or directory at `path` is created, changed, replaced or removed.
 
-    `recursive` includes all directories below. With `missing_ok` the path need not exist.
+    `recursive` includes all directories below. With `missing_ok` the path need not exist. The signal is sent when the
+    path has not changed for `settle` seconds.
     """
 
     path: str
     recursive: bool = False
     missing_ok: bool = False
+    settle: float = DEFAULT_SETTLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def stacked() -> list[int]:
     return []
 
 
-@register_file_monitor("prices.csv", target=Signal(5), recursive=True, missing_ok=True)
+@register_file_monitor("prices.csv", target=Signal(5), recursive=True, missing_ok=True, settle=0.5)
 @register_file_monitor(Path("prices.csv"), target=2)
 def watching(num: int = 0) -> int:
     return num

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Unpack
 
 from heliograph.exceptions import ScheduleError
-from heliograph.models import FileMonitor
-from heliograph.runtime.triggers import TriggerDecorator, TriggerOptions, check_options
+from heliograph.models import DEFAULT_SETTLE, FileMonitor
+from heliograph.runtime.triggers import TriggerDecorator, TriggerOptions, check_options, check_seconds
 
 __all__ = ["register_file_monitor"]
 
@@ -18,6 +18,7 @@ def register_file_monitor(
     *,
     recursive: bool = False,
     missing_ok: bool = False,
+    settle: float = DEFAULT_SETTLE,
     **options: Unpack[TriggerOptions],
 ) -> TriggerDecorator:
     """Decorator: run the function when the file or directory at `path` is created, changed, replaced or removed.
@@ -28,19 +29,22 @@ def register_file_monitor(
         path: File or directory to watch.
         recursive: Also watch all directories below `path`.
         missing_ok: Allow a path that does not exist yet.
+        settle: Seconds for which nothing must change before the function runs, so that one save is one run. If the path
+            changes all the time, the function runs after 20 times as long. 0: run at each change.
         **options: See `TriggerOptions`.
 
     Raises:
-        ScheduleError: The path does not exist, or an option is invalid.
+        ScheduleError: The path does not exist, or `settle` or an option is invalid.
 
     >>> @register_file_monitor("prices.csv", target="workers", missing_ok=True)
     ... def reload_prices() -> None: ...
     """
     text = _text_of(path)
+    check_seconds("settle", settle)
     absolute = str(Path(text).absolute())
     if not missing_ok and not os.path.exists(absolute):  # noqa: PTH110 - Path.exists raises PermissionError
         raise ScheduleError(f"path to watch is missing: {absolute}. Create it, or pass missing_ok=True.", path)
-    return TriggerDecorator(FileMonitor(absolute, recursive, missing_ok), check_options(options))
+    return TriggerDecorator(FileMonitor(absolute, recursive, missing_ok, float(settle)), check_options(options))
 
 
 def _text_of(path: str | os.PathLike[str]) -> str:

@@ -122,10 +122,13 @@ class Scheduler:
         self._record([trigger for trigger in listed if trigger.name not in last_runs])
         monitors = {trigger.name: trigger for trigger in listed if isinstance(trigger.spec, FileMonitor)}
         known = self._watched | self._unwatched
-        for name in [name for name, trigger in known.items() if monitors.get(name) != trigger]:
-            self._unwatch(name)
+        for name, trigger in known.items():
+            if name not in monitors or monitors[name].spec != trigger.spec:
+                self._unwatch(name)
         for trigger in monitors.values():
-            if trigger.name not in self._watched:
+            if trigger.name in self._watched:
+                self._watched[trigger.name] = trigger
+            else:
                 self._watch(trigger)
 
     def add(self, trigger: Trigger) -> None:
@@ -173,6 +176,8 @@ class Scheduler:
     def tick(self) -> None:
         """Send the deferred runs, then the runs that are due. Continue with large trees of files."""
         now = self._host.now()
+        if self._runs.settling:
+            self.read_changes()  # they may be unread because the host is late, and belong to the same change
         self._check_localtime(now)
         self._record(self._runs.tick(now))
         if self._retry_at <= now.monotonic:
@@ -198,10 +203,17 @@ class Scheduler:
         """Return True if the wall clock was set."""
         return self._clock_watch is not None and self._clock_watch.read()
 
-    def read_changes(self) -> None:
-        """Send the signals of the file monitors whose path changed."""
+    def read_changes(self, *, settled: bool = False) -> None:
+        """Note which paths changed. `tick` sends the signals of their file monitors when nothing more changes.
+
+        `settled`: nothing more will change, so send the signals now.
+        """
+        now = self._host.now()
         for name in self._watcher.changed() if self._watcher is not None else ():
-            self._runs.add(str(name))
+            if settled:
+                self._runs.add(str(name))
+            else:
+                self._runs.change(str(name), now)
 
     @property
     def deferred(self) -> tuple[str, ...]:
@@ -278,10 +290,11 @@ class Scheduler:
             if name in self._watched:
                 del self._unwatched[name]
                 self._host.log.info("Watching %s again", describe_trigger(trigger.spec))
-                self._runs.add(name)
+                self._runs.change(name, self._host.now())
 
     def _unwatch(self, name: str) -> None:
         self._unwatched.pop(name, None)
+        self._runs.forget_change(name)
         if self._watched.pop(name, None) is not None and self._watcher is not None:
             self._watcher.unwatch(name)
 

@@ -225,6 +225,19 @@ def test_file_change_runs_the_monitor(
     assert counts(heliograph_engine) == (sum(expected.values()), 0)
 
 
+@pytest.mark.parametrize("settle", [0, 0.05, 3600])
+def test_a_reported_change_runs_at_once(
+    heliograph_engine: InlineEngine, clock: FakeClock, runs: Runs, tmp_path: Path, settle
+):
+    """The report stands for a whole change. Time neither passes nor brings another run."""
+    register_file_monitor(tmp_path, settle=settle)(runs)
+    before = clock.monotonic()
+    heliograph_engine.changed(str(tmp_path / "file"))
+    assert (len(runs.processes), clock.monotonic()) == (1, before)
+    clock.sleep(7200)
+    assert (len(runs.processes), counts(heliograph_engine)) == (1, (1, 0))
+
+
 def test_changes_coalesce_and_are_counted(heliograph_engine: InlineEngine, runs: Runs, tmp_path: Path):
     """While one run is queued, another counts as missed. A removed monitor does not run."""
     from heliograph.runtime.scheduling import unregister_trigger

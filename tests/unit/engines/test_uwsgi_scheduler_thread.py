@@ -82,7 +82,7 @@ def test_one_run_is_deferred_if_runs_coalesce(server):
 def test_file_change_that_finds_a_full_queue_is_deferred(server, tmp_path):
     """File monitors follow the same rule as timers."""
     path = tmp_path / "file"
-    server.scheduler.add(Trigger(7, FileMonitor(str(path), missing_ok=True), "m"))
+    server.scheduler.add(Trigger(7, FileMonitor(str(path), missing_ok=True, settle=0.0), "m"))
     server.full = True
     path.touch()
     server.scheduler.tick()
@@ -94,7 +94,7 @@ def test_file_change_that_finds_a_full_queue_is_deferred(server, tmp_path):
 def test_path_may_be_missing_when_worker_1_restarts(server, tmp_path, caplog):
     """It was there when the application registered the monitor, and it may come back."""
     path = tmp_path / "file"
-    server.scheduler.add(Trigger(7, FileMonitor(str(path)), "m"))
+    server.scheduler.add(Trigger(7, FileMonitor(str(path), settle=0.0), "m"))
     assert caplog.records == []
     path.touch()
     server.scheduler.tick()

@@ -65,6 +65,23 @@ def test_path_that_is_too_long_is_missing(tmp_path):
         register_file_monitor(tmp_path / ("x" * 300))
 
 
+@pytest.mark.parametrize("settle", [0, 2, 0.5])
+def test_the_time_to_settle_is_stored(tmp_path, settle):
+    """As a float. The default is 50 ms."""
+    register_file_monitor(tmp_path, settle=settle)(handler)
+    assert monitored() == FileMonitor(str(tmp_path), settle=settle)
+    assert isinstance(monitored().settle, float)
+    assert FileMonitor("/").settle == 0.05
+
+
+@pytest.mark.parametrize("settle", [-1, float("inf"), float("nan"), "1", None, True])
+def test_an_invalid_time_to_settle_is_rejected(tmp_path, settle):
+    """The message names the option."""
+    with pytest.raises(ScheduleError, match="invalid settle"):
+        register_file_monitor(tmp_path, settle=settle)
+    assert get_triggers() == ()
+
+
 @pytest.mark.parametrize("path", ["", "a\0b", b"/", Named(b"/"), Named(""), None, 5, True])
 @pytest.mark.parametrize("missing_ok", [False, True])
 def test_invalid_path_is_rejected(path, missing_ok):

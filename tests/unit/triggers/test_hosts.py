@@ -179,13 +179,27 @@ def counts(host):
     return {row["name"]: (row["fired"], row["missed"]) for row in host.inner().rows()}
 
 
+@pytest.mark.parametrize("host", [MasterHost, ThreadHost], indirect=True)
+def test_a_file_settles_on_hosts_that_watch(host, tmp_path):
+    """Each host waits until the path is quiet, without an event to wake it, and counts one run."""
+    host.add(Trigger(7, FileMonitor(str(tmp_path / "file"), missing_ok=True, settle=0.5), "file"))
+    for _ in range(3):
+        host.change_file(str(tmp_path / "file"))
+        host.pass_time(0.25)
+    assert (host.handled(), counts(host)) == ([], {"file": (0, 0)})
+    host.pass_time(0.5)
+    assert (host.handled(), counts(host)) == ([7], {"file": (1, 0)})
+    host.pass_time(100)
+    assert host.handled() == [7]
+
+
 def test_history_is_the_same_on_every_host(host, tmp_path):
     """Fixed rate, full queues, late ticks, cron rules, file monitors, changed and removed timers."""
     for trigger in (
         timer("coalescing", 1),
         timer("all", 2, coalesce=False),
         Trigger(3, CronRule("*", "*", "*", "*", "*", "UTC"), "cron"),
-        Trigger(7, FileMonitor(str(tmp_path / "file"), missing_ok=True), "file"),
+        Trigger(7, FileMonitor(str(tmp_path / "file"), missing_ok=True, settle=0.0), "file"),
     ):
         host.add(trigger)
     host.pass_time(3)

@@ -70,8 +70,8 @@ def timer(name="a", period=1.0, repeat=0, num=1, **facts):
     return Trigger(num, Timer(period, repeat), name, **facts)
 
 
-def monitor(path, name="m", num=7, **facts):
-    return Trigger(num, FileMonitor(str(path), **facts), name)
+def monitor(path, name="m", num=7, settle=0.0, **facts):
+    return Trigger(num, FileMonitor(str(path), settle=settle, **facts), name)
 
 
 def test_due_triggers_send_their_signals(server):

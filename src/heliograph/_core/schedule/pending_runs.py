@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 
 from heliograph._core.schedule.schedule import MAX_CATCH_UP_RUNS, ClockReading, Schedule
-from heliograph.models import Trigger
+from heliograph._core.schedule.settling import Settling
+from heliograph.models import FileMonitor, Trigger
 
 RETRY_INTERVAL = 0.05
 """Seconds until a deferred run is tried again."""
@@ -37,6 +38,7 @@ class PendingRuns:
         self._send = send_signal
         self._is_queued = is_queued
         self._has_receivers = has_receivers
+        self._settling = Settling()
         self._deferred: dict[str, int] = {}
         self._retry_at = math.inf
 
@@ -45,31 +47,52 @@ class PendingRuns:
         """Names of the triggers that have deferred runs."""
         return tuple(self._deferred)
 
+    @property
+    def settling(self) -> bool:
+        """True if a path has changed and its run waits until it is quiet: see `change`."""
+        return bool(self._settling)
+
     def wait(self, now: ClockReading) -> float:
         """Return the seconds until `tick` is due. Infinite if there is nothing to wait for."""
         if self._deferred:
             interval = RETRY_INTERVAL if self._may_succeed() else ABSENT_RETRY_INTERVAL
             self._retry_at = min(self._retry_at, now.monotonic + interval)
-        return min(self._schedule.wait(now), max(0.0, self._retry_at - now.monotonic))
+        settling = self._settling.wait(now.monotonic)
+        return min(self._schedule.wait(now), settling, max(0.0, self._retry_at - now.monotonic))
 
     def tick(self, now: ClockReading) -> list[Trigger]:
-        """Send the deferred runs, then the runs that are due. Return the triggers that were due."""
+        """Send the deferred runs, those of changed files, then the due runs. Return the triggers that were due."""
         deferred, self._deferred, self._retry_at = self._deferred, {}, math.inf
         for name, times in deferred.items():
             entry = self._schedule.entry(name)
             if entry is not None:
                 self._fire(entry.trigger, times)
+        for name in self._settling.take(now.monotonic):
+            self.add(name)
         due = self._schedule.due(now)
         for firing in due:
             self._fire(firing.trigger, firing.times)
         return [firing.trigger for firing in due]
 
+    def change(self, name: str, now: ClockReading) -> None:
+        """Note that the path of a file monitor has changed. Its run is added when nothing more changes (`Settling`)."""
+        entry = self._schedule.entry(name)
+        settle = entry.trigger.spec.settle if entry is not None and isinstance(entry.trigger.spec, FileMonitor) else 0.0
+        if settle:
+            self._settling.add(name, settle, now.monotonic)
+        else:
+            self.add(name)
+
     def add(self, name: str) -> None:
-        """Add one run now, outside the schedule: the path of a file monitor changed."""
+        """Add one run now, outside the schedule: the path of a file monitor has changed."""
         entry = self._schedule.entry(name)
         if entry is not None:
             entry.fired += 1
             self._fire(entry.trigger, 1)
+
+    def forget_change(self, name: str) -> None:
+        """Drop the change of a file monitor that waits."""
+        self._settling.forget(name)
 
     def forget(self, name: str) -> None:
         """Drop the deferred runs of a trigger."""

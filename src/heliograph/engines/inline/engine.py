@@ -219,9 +219,12 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         self._scheduler.change_period(name, period)
 
     def changed(self, path: str) -> None:
-        """Report that the file or directory at `path` changed. File monitors that cover it send their signals."""
+        """Report that the file or directory at `path` changed. File monitors that cover it send their signals.
+
+        The report stands for a whole change, so they do so at once, whatever their `settle` is.
+        """
         self._watcher.report(path)
-        self._scheduler.read_changes()
+        self._scheduler.read_changes(settled=True)
 
     # Triggers.
 

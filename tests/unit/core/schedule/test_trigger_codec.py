@@ -14,7 +14,7 @@ texts = st.text(max_size=30)
 whats = st.one_of(
     st.builds(Timer, times, st.integers(0, 2**40)),
     st.builds(CronRule, texts, texts, texts, texts, texts, texts),
-    st.builds(FileMonitor, texts, st.booleans(), st.booleans()),
+    st.builds(FileMonitor, texts, st.booleans(), st.booleans(), st.just(0.0) | times),
 )
 triggers = st.builds(
     Trigger, st.integers(0, 255), whats, texts, st.just(0.0) | times, st.booleans(), st.none() | st.just(0.0) | times
