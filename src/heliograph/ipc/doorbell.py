@@ -6,6 +6,7 @@ target, or a target and the time to wake it (microseconds since 1970). With no s
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -71,17 +72,31 @@ _ringers: list[tuple[socket.socket, int, int]] = []
 
 def _ringer() -> socket.socket:
     for sender, fd, inode in _ringers:
-        try:
-            if os.fstat(fd).st_ino == inode:
-                return sender
-        except OSError:
-            pass
+        if _is_open(fd, inode):
+            return sender
         sender.detach()  # the program has closed the descriptor, which may be another file now
-        _ringers.clear()
     sender = _new_socket()
     fd = sender.fileno()
     _ringers[:] = [(sender, fd, os.fstat(fd).st_ino)]
+    atexit.unregister(_close_ringer)
+    atexit.register(_close_ringer)  # or else Python warns of a socket that is still open
     return sender
+
+
+def _is_open(fd: int, inode: int) -> bool:
+    try:
+        return os.fstat(fd).st_ino == inode
+    except OSError:
+        return False
+
+
+def _close_ringer() -> None:
+    for sender, fd, inode in _ringers:
+        if _is_open(fd, inode):
+            sender.close()
+        else:
+            sender.detach()
+    _ringers.clear()
 
 
 class Doorbell:

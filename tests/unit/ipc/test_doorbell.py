@@ -4,6 +4,8 @@ import logging
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -159,3 +161,11 @@ def test_a_directory_that_does_not_exist(place):
         with pytest.raises(FileNotFoundError):
             Doorbell(place + "/none")
     assert descriptors() == before
+
+
+def test_python_does_not_warn_at_the_end_of_a_process_that_rang(place, bell):
+    """The socket for rings stays open until then."""
+    code = f"from heliograph.ipc.doorbell import ring; assert ring({place!r}, 'mule1')"
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bell.read() == [Ring("mule1")]
