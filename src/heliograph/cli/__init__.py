@@ -3,6 +3,7 @@
 import click
 
 from heliograph import __version__
+from heliograph.cli.config import config
 from heliograph.cli.run import run
 from heliograph.cli.send import send
 from heliograph.cli.server_commands import list_servers, reload, schedule, signals, stop
@@ -26,7 +27,7 @@ Examples:
 
 main = click.Group(
     "heliograph",
-    commands=[run, send, signals, schedule, reload, stop, list_servers, status, tasks, enqueue],
+    commands=[run, config, send, signals, schedule, reload, stop, list_servers, status, tasks, enqueue],
     help=_HELP,
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},

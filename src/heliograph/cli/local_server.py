@@ -13,8 +13,6 @@ from heliograph.settings.web_server_command import find_command
 
 def start(settings: ServerSettings) -> NoReturn:
     """Run the server until it is stopped, and exit with its code. Raises `ConfigError` if it cannot start."""
-    if settings.command:
-        _check_command(settings.command[0])
     try:
         configure_logging(settings.log_level, settings.log_config)
     except ValueError as error:
@@ -22,7 +20,8 @@ def start(settings: ServerSettings) -> NoReturn:
     raise SystemExit(serve_settings(settings))
 
 
-def _check_command(command: str) -> None:
+def check_command(command: str) -> None:
+    """Check that the command of a web server exists. Raises: ConfigError: it does not."""
     if command.startswith("-"):
         raise ConfigError(f"not a command: {command!r}. Options after -- are for --engine uwsgi")
     if find_command(command) is None:

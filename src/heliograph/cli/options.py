@@ -7,54 +7,29 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from heliograph.cli.errors import CommandError
 from heliograph.settings.option_types import Flag
 from heliograph.settings.options import Option
 
 
-class _Value(click.ParamType[Any]):
-    """Reads a value as its type in the table does."""
-
-    def __init__(self, metavar: str) -> None:
-        self.name = metavar
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value. Raises `CommandError` with the flag or variable, the text and the reason if it is none."""
-        return _read(value, param, ctx)
-
-
-class _Flag(click.types.BoolParamType):
-    """A flag, whose variable is read as the type in the table does."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        """Return the value. Raises `CommandError` if the variable has another one."""
-        return value if isinstance(value, bool) else bool(_read(value, param, ctx))
-
-
-def _read(value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-    assert isinstance(param, TableOption)
-    assert ctx is not None
-    try:
-        return param.row.type.from_text(str(value))
-    except (ValueError, TypeError) as error:
-        label = param.label(ctx)
-        raise CommandError(f"{label}{' ' if label == param.row.flag else '='}{value}: {error}") from error
-
-
 class TableOption(click.Option):
-    """An option of a command, made from a row of the table. It has no default, since `ServerSettings` has it."""
+    """An option of a command, made from a row of a table. Its value is the text that was given.
 
-    def __init__(self, row: Option) -> None:
+    It has no variable and no default, since `settings.origins` looks there.
+    """
+
+    def __init__(self, row: Option, **attributes: Any) -> None:
         takes_value = not isinstance(row.type, Flag)
         self.row = row
+        spellings = [row.flag, *row.aliases] if takes_value else [f"{row.flag}/--no-{row.flag[2:]}"]
         super().__init__(
-            [row.flag, *row.aliases, row.name],
-            type=_Value(row.metavar) if takes_value else _Flag(),
+            [*spellings, row.name],
+            type=str if takes_value else None,
             is_flag=None if takes_value else True,
+            default=None,
             multiple=row.repeatable,
             metavar=row.metavar or None,
-            envvar=row.variable,
             help=help_line(row),
+            **attributes,
         )
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
@@ -62,10 +37,12 @@ class TableOption(click.Option):
         del ctx
         return f"{self.row.flag} {self.row.metavar}".strip(), help_line(self.row)
 
-    def label(self, ctx: click.Context) -> str:
-        """Return the spelling that the user sees: the flag or the environment variable."""
-        from_variable = ctx.get_parameter_source(self.row.name) is ParameterSource.ENVIRONMENT
-        return self.row.variable if from_variable else self.row.flag
+
+def given_flags(ctx: click.Context) -> dict[str, Any]:
+    """Return the options of a table that stand on the command line, by their names."""
+    options = [param for param in ctx.command.params if isinstance(param, TableOption)]
+    names = [option.row.name for option in options]
+    return {name: ctx.params[name] for name in names if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
 
 
 def help_line(row: Option) -> str:

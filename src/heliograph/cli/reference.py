@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from heliograph.settings.arguments import ARGUMENTS, FILES
+from heliograph.settings.config_file import key_of
+from heliograph.settings.file_values import description
 from heliograph.settings.option_types import Flag
 from heliograph.settings.options import ENGINES, OPTIONS, Option
 
@@ -30,8 +33,24 @@ def variables_table(options: Sequence[Option]) -> str:
     return _table(("variable", "option", "value"), rows)
 
 
-PAGES: dict[str, Callable[[Sequence[Option]], str]] = {"command.md": options_table, "environment.md": variables_table}
-"""Page -> the function that makes its part."""
+def keys_table(options: Sequence[Option]) -> str:
+    """Return the table of the keys of the configuration file."""
+    rows = [(f"`{key_of(row)}`", description(row), _key_meaning(row)) for row in options]
+    return _table(("key", "value", "meaning"), rows)
+
+
+PAGES: dict[str, tuple[Callable[[Sequence[Option]], str], Sequence[Option]]] = {
+    "command.md": (options_table, (*FILES, *OPTIONS)),
+    "environment.md": (variables_table, (*ARGUMENTS, *FILES, *OPTIONS)),
+    "configuration.md": (keys_table, (*ARGUMENTS, *OPTIONS)),
+}
+"""Page -> the function that makes its part, and the options in it."""
+
+
+def part(name: str) -> str:
+    """Return the part of a page."""
+    make, options = PAGES[name]
+    return make(options)
 
 
 def replaced(page: str, part: str) -> str:
@@ -45,9 +64,9 @@ def replaced(page: str, part: str) -> str:
 
 def main(directory: Path) -> None:
     """Write the pages of a directory."""
-    for name, make in PAGES.items():
+    for name in PAGES:
         path = directory / name
-        path.write_text(replaced(path.read_text(), make(OPTIONS)))
+        path.write_text(replaced(path.read_text(), part(name)))
 
 
 def _spelling(row: Option) -> str:
@@ -65,6 +84,11 @@ def _none(row: Option) -> str:
 def _meaning(row: Option) -> str:
     aliases = " ".join(f"`{flag}` is an alias." for flag in row.aliases)
     return " ".join(filter(None, (f"{row.help}.", row.details, aliases)))
+
+
+def _key_meaning(row: Option) -> str:
+    engine = f" Engine {row.engines[0]} only." if row.engines != ENGINES else ""
+    return f"{row.help}.{engine}"
 
 
 def _value(row: Option) -> str:

@@ -40,10 +40,10 @@ Exit codes:
 @click.argument("remote", required=False)
 @click.option("--timeout", type=float, default=5.0, show_default=True, metavar="S", help="Seconds for the exchange.")
 @server_options
-def send(signal: str, remote: str | None, timeout: float, name: str | None, verbose: bool) -> None:
+def send(signal: str, remote: str | None, timeout: float, verbose: bool) -> None:
     """Send a signal, and exit with the code that says how it went."""
     if remote is None:
-        _send_by_name(signal, name, timeout, verbose=verbose)
+        _send_by_name(signal, timeout, verbose=verbose)
         return
     try:
         send_signal(_number(signal), remote, timeout)
@@ -54,8 +54,8 @@ def send(signal: str, remote: str | None, timeout: float, name: str | None, verb
     click.echo(f"{remote} accepted signal {signal}", err=True)
 
 
-def _send_by_name(signal: str, name: str | None, timeout: float, *, verbose: bool) -> None:
-    with find_server(name, verbose=verbose) as path:
+def _send_by_name(signal: str, timeout: float, *, verbose: bool) -> None:
+    with find_server(verbose=verbose) as path:
         try:
             number = send_to(signal, timeout=timeout, control=path)
         except RequestFailed as error:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-from click.core import ParameterSource
 
 import heliograph
 from heliograph.cli.errors import CommandError
+from heliograph.cli.selection import selection, selection_options
 from heliograph.cli.tables import table
 from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
@@ -34,8 +34,6 @@ _TRIGGER_COLUMNS = ("num", "name", "trigger", "fired", "missed")
 _MAX_RUNS = 1000
 _PACKAGE = f"{Path(heliograph.__file__).parent}/"
 _PLACE = re.compile(r'^ *File "(.+?)", line (\d+)', re.MULTILINE)
-_CONTROL = "heliograph.control"
-"""Key of the path given with --control in the `meta` of click's context."""
 _NO_WAIT_TIMEOUT = 10.0
 """Seconds for an answer that the server gives at once."""
 
@@ -52,29 +50,8 @@ timeout_option = click.option(
 
 def server_options(command: _F) -> _F:
     """Add the options that select the server."""
-    name = click.option(
-        "--name",
-        envvar="HELIOGRAPH_NAME",
-        metavar="NAME",
-        help="Server name. Default: the server started in this directory.",
-    )
-    control = click.option(
-        "--control",
-        envvar="HELIOGRAPH_CONTROL",
-        metavar="PATH",
-        expose_value=False,
-        callback=_keep_control,
-        help="Control socket of the server, if it was started with --control.",
-    )
     verbose = click.option("-v", "--verbose", is_flag=True, help="Name the control socket in errors.")
-    return name(control(verbose(command)))
-
-
-def _keep_control(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    """Keep the path for `find_server`. `--name` on the command line wins over the variable."""
-    by_variable = ctx.get_parameter_source("control") is ParameterSource.ENVIRONMENT
-    by_name = ctx.get_parameter_source("name") is ParameterSource.COMMANDLINE
-    ctx.meta[_CONTROL] = Path(value) if value and not (by_variable and by_name) else None
+    return selection_options("name", "control")(verbose(command))
 
 
 def next_option(default: int | None) -> Callable[[_F], _F]:
@@ -96,12 +73,12 @@ def next_option(default: int | None) -> Callable[[_F], _F]:
 @server_options
 @json_option
 @next_option(None)
-def signals(name: str | None, verbose: bool, as_json: bool, count: int | None) -> None:
+def signals(verbose: bool, as_json: bool, count: int | None) -> None:
     """Show the signals of a running server: target, handler, and how many were sent, done, failed and are queued."""
     if count is not None:
-        _show_schedule(name, count, as_json=as_json, verbose=verbose)
+        _show_schedule(count, as_json=as_json, verbose=verbose)
         return
-    with find_server(name, verbose=verbose) as path:
+    with find_server(verbose=verbose) as path:
         state = read_state(path)
     if as_json:
         click.echo(json.dumps(state, indent=2))
@@ -123,13 +100,13 @@ def signals(name: str | None, verbose: bool, as_json: bool, count: int | None) -
 @server_options
 @json_option
 @next_option(10)
-def schedule(name: str | None, verbose: bool, as_json: bool, count: int) -> None:
+def schedule(verbose: bool, as_json: bool, count: int) -> None:
     """Show the next runs of the timers and cron rules of a running server."""
-    _show_schedule(name, count, as_json=as_json, verbose=verbose)
+    _show_schedule(count, as_json=as_json, verbose=verbose)
 
 
-def _show_schedule(name: str | None, count: int, *, as_json: bool, verbose: bool) -> None:
-    with find_server(name, verbose=verbose) as path:
+def _show_schedule(count: int, *, as_json: bool, verbose: bool) -> None:
+    with find_server(verbose=verbose) as path:
         runs = request(path, "schedule", count=count)["runs"]
     if as_json:
         click.echo(json.dumps(runs, indent=2))
@@ -154,9 +131,9 @@ def _show_schedule(name: str | None, count: int, *, as_json: bool, verbose: bool
     help="Wait until the new code runs everywhere, or fails to load.",
 )
 @timeout_option
-def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
+def reload(verbose: bool, wait: bool, timeout: float) -> None:
     """Load the application again and replace all processes. No signal is lost."""
-    with find_server(name, verbose=verbose) as path:
+    with find_server(verbose=verbose) as path:
         try:
             result = request(path, "reload", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
         except RequestFailed as error:
@@ -180,9 +157,9 @@ def reload(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
 @server_options
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the server has stopped.")
 @timeout_option
-def stop(name: str | None, verbose: bool, wait: bool, timeout: float) -> None:
+def stop(verbose: bool, wait: bool, timeout: float) -> None:
     """Stop a running server. Queued signals are processed first, up to the graceful timeout."""
-    with find_server(name, verbose=verbose) as path:
+    with find_server(verbose=verbose) as path:
         try:
             request(path, "stop", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
         except RequestTimeout as error:
@@ -216,19 +193,19 @@ class _ReloadFailed(CommandError):
 
 
 @contextmanager
-def find_server(name: str | None, *, verbose: bool) -> Generator[Path]:
+def find_server(*, verbose: bool) -> Generator[Path]:
     """Return the control socket of the server that is meant. Errors become those of a command."""
-    control: Path | None = click.get_current_context().meta.get(_CONTROL)
+    selected = selection()
     try:
-        path = control or find_control_socket(name)
+        path = Path(selected.control) if selected.control else find_control_socket(selected.name)
     except ConfigError as error:
         raise CommandError(str(error)) from error
     try:
         yield path
     except ServerNotRunning as error:
-        if is_served(path) or control:
+        if is_served(path) or selected.control:
             raise CommandError(str(error)) from error
-        raise CommandError(_not_running(name) + (f" ({error})" if verbose else "")) from error
+        raise CommandError(_not_running(selected.name) + (f" ({error})" if verbose else "")) from error
     except ConfigError as error:
         raise CommandError(str(error)) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_TEXTS = frozenset({"target", "handler", "name", "trigger", "id", "status", "task", "note"})
+_TEXTS = frozenset({"target", "handler", "name", "trigger", "id", "status", "task", "note", "option", "value", "from"})
 """Columns that are aligned to the left."""
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))

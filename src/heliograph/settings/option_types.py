@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,22 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """A command: its words, or a text that is split as a shell does."""
+
+    def from_text(self, text: str) -> tuple[str, ...]:
+        try:
+            return tuple(shlex.split(text))
+        except ValueError as error:
+            raise ValueError(f"it cannot be split into words ({error}). Use the quotes of a shell") from None
+
+    def from_value(self, value: Any) -> tuple[str, ...]:
+        if not all(isinstance(word, str) for word in value):
+            raise ValueError('not all of its words are texts. Use a list such as ["gunicorn", "-w", "4"]')
+        return tuple(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few words."""
 
@@ -190,9 +207,13 @@ class LogConfigFile:
 class ListenAddress:
     """An address that a server can listen at."""
 
+    is_free: bool = True
+    """True: check that the server can listen there now. False: check only that it is an address."""
+
     def from_text(self, text: str) -> Address:
         address = Address.parse(text)
-        address.check_listenable()
+        if self.is_free:
+            address.check_listenable()
         return address
 
     def from_value(self, value: Any) -> Address:
@@ -203,12 +224,16 @@ class ListenAddress:
 class ControlSocket:
     """The path of a Unix socket that a server can create. The value is absolute."""
 
+    is_free: bool = True
+    """True: check that the server can listen there now."""
+
     def from_text(self, text: str) -> Path:
         return self.from_value(text)
 
     def from_value(self, value: Any) -> Path:
         path = Path(value).absolute()
-        Address(path=str(path)).check_listenable()
+        if self.is_free:
+            Address(path=str(path)).check_listenable()
         return path
 
 

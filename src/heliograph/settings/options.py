@@ -6,7 +6,7 @@ environment variables, the checks of `serve()` and docs/reference/{command,envir
 To add an option, add one field here, use its value, and run `make reference`. If `serve()` is to have it too, add a
 keyword to its signature as well (a test compares them), otherwise write `keyword=False`.
 
-A flag wins over the environment variable, and the variable over the default.
+`settings.origins` decides which value of an option holds.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def option(type: OptionType, default: Any, help: str, metavar: str = "", **row: 
     return field(default=default, metadata={"option": Option(type, help, metavar, **row)})
 
 
-def options_of(settings: type[ServerSettings]) -> tuple[Option, ...]:
-    """Return the rows of the table, with the attributes that follow from the field's name."""
+def options_of(settings: type[Any]) -> tuple[Option, ...]:
+    """Return the rows of a table, with the attributes that follow from the field's name."""
     return tuple(
         _complete(found.metadata["option"], found.name, found.default)
         for found in fields(settings)

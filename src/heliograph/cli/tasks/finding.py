@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from heliograph import engines
 from heliograph.cli.errors import CommandError
+from heliograph.cli.selection import Selection, selection, selection_options
 from heliograph.exceptions import ConfigError, StoreError
 from heliograph.insights import read_state
 from heliograph.ipc.instance import find_control_socket
 from heliograph.ipc.state_directory import (
     ANY_FILESYSTEM_ENV,
-    SPOOLER_ENV,
     SYNC_ENV,
     find_store,
     state_directory,
@@ -36,30 +35,6 @@ if TYPE_CHECKING:
     from heliograph.store.sqlite import SqliteStore
 
 _F = TypeVar("_F", bound=Callable[..., object])
-
-_PLACE = "heliograph.tasks.place"
-"""Key of the place given by the options in the `meta` of click's context."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The values of the options that select a store."""
-
-    name: str | None
-    spooler: str | None
-    control: str | None
-
-    def find(self) -> Path:
-        """Return the directory of the store, which need not exist."""
-        if self.spooler is not None:
-            return store_directory("", Path(self.spooler))
-        if self.control is not None:
-            return Path(read_state(Path(self.control))["tasks"])
-        found = find_store(self.name)
-        if not has_store(found):
-            with contextlib.suppress(ConfigError, KeyError):  # a server of another user, or by another path of this one
-                return Path(read_state(find_control_socket(self.name))["tasks"])
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,49 +71,36 @@ def now() -> int:
 
 def store_options(command: _F) -> _F:
     """Add the options that select the store of tasks."""
-    for option in (_verbose, _control, _spooler, _name):
-        command = option(command)
-    return command
+    verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, hidden=True)
+    return selection_options("name", "spooler", "control")(verbose(command))
 
 
-def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Keep a value for `open_store`. An option on the command line wins over all variables."""
-    assert param.name is not None
-    by_flag = ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
-    if value is not None:
-        ctx.meta.setdefault(_PLACE, {})[param.name, by_flag] = value
-
-
-def _place_option(name: str, variable: str, metavar: str, text: str) -> Callable[[_F], _F]:
-    return click.option(
-        *(f"--{name}", name), envvar=variable, metavar=metavar, expose_value=False, callback=_keep, help=text
-    )
-
-
-_name = _place_option("name", "HELIOGRAPH_NAME", "NAME", "Server name. Default: the server started in this directory.")
-_spooler = _place_option("spooler", SPOOLER_ENV, "DIR", "Directory of the tasks, as given to `heliograph run`.")
-_control = _place_option(
-    "control", "HELIOGRAPH_CONTROL", "PATH", "Control socket of the server, if it was started with --control."
-)
-_verbose = click.option("-v", "--verbose", is_flag=True, expose_value=False, hidden=True)
-
-
-def place() -> _Place:
-    """Return the place that the options of this command name, else that of their variables."""
-    given: dict[tuple[str, bool], str] = click.get_current_context().meta.get(_PLACE, {})
-    if ("spooler", True) in given and not given["spooler", True]:
+def place() -> Selection:
+    """Return the place that the options of this command name, else that of the variables and the configuration file."""
+    found = selection()
+    if found.spooler == "":
         raise CommandError("--spooler is empty: ''. Pass the directory of the tasks.")
-    flags = {name: value for (name, by_flag), value in given.items() if by_flag}
-    found = flags or {name: value for (name, _), value in given.items()}
-    return _Place(found.get("name"), found.get("spooler"), found.get("control"))
+    return found
 
 
 def find_directory() -> Path:
     """Return the directory of the store that the options name. It need not exist."""
     try:
-        return place().find()
+        return _find(place())
     except ConfigError as error:
         raise CommandError(str(error)) from error
+
+
+def _find(selected: Selection) -> Path:
+    if selected.spooler is not None:
+        return store_directory("", Path(selected.spooler))
+    if selected.control is not None:
+        return Path(read_state(Path(selected.control))["tasks"])
+    found = find_store(selected.name)
+    if not has_store(found):
+        with contextlib.suppress(ConfigError, KeyError):  # a server of another user, or by another path of this one
+            return Path(read_state(find_control_socket(selected.name))["tasks"])
+    return found
 
 
 @contextmanager
