@@ -10,6 +10,7 @@ import click
 from heliograph.application import DEFAULT_CALLABLE
 from heliograph.cli import local_server, uwsgi_server
 from heliograph.cli.errors import CommandError
+from heliograph.cli.plan import plan
 from heliograph.cli.preflight import check_app
 from heliograph.cli.settings import ServerCommand, read_configuration
 from heliograph.exceptions import ConfigError
@@ -60,9 +61,13 @@ Exit codes:
 """
 
 
-def _run(**_params: object) -> None:
+def _run(*, print_plan: bool, **_params: object) -> None:
     try:
-        settings = read_configuration(click.get_current_context(), will_start=True).settings
+        found = read_configuration(click.get_current_context(), will_start=not print_plan)
+        settings = found.settings
+        if print_plan:
+            click.echo("\n".join(plan(settings, found.file)))
+            return
         if settings.engine == UWSGI:
             _check_app(settings)
         START[settings.engine](settings)
@@ -75,6 +80,7 @@ def make_run_command(table: type[ServerSettings]) -> click.Command:
     return ServerCommand(
         "run",
         table,
+        extra=(click.Option(["--print-plan"], is_flag=True, help="Show what would be started, and start nothing."),),
         callback=_run,
         help=_HELP,
         short_help="Start a server for an application.",
