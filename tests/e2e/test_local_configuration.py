@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
+
+import pytest
 
 from heliograph.ipc.instance import control_socket
 
@@ -52,3 +55,22 @@ def test_the_file_alone_starts_the_server_and_its_commands_find_it(server):
         heliograph("stop")
         assert server.wait() == 0
     assert not control_socket("e2e").exists()
+
+
+@pytest.mark.needs("dotenv")
+def test_the_variables_of_a_file_reach_the_application_and_the_web_server(server):
+    """And count as variables of the command."""
+    server.write(f"{APP}\nrecord(os.environ['WORD'])\n")
+    command = f'{sys.executable} -c \'import heliograph, os, signal; open(os.environ["WORD"], "w"); '
+    command += "heliograph.join_server(); signal.pause()'"
+    (server.directory / ".env").write_text("export WORD=hello\nHELIOGRAPH_MULES=2\n")
+    server.launch("--env-file", ".env", "--mules", "1", "--", *shlex.split(command))
+    server.await_log("Server ready: ")
+    assert "mule2" not in server.pids()
+    assert server.end() == 0
+    server.launch("--env-file", ".env", "--", *shlex.split(command))
+    server.await_log("Server ready: ", 2)
+    assert "mule2" in server.pids()
+    assert server.events("hello")
+    assert (server.directory / "hello").exists()
+    assert server.end() == 0

@@ -50,13 +50,17 @@ def _config(*, as_json: bool, **_params: object) -> None:
         rows = _rows(found)
     except ConfigError as error:
         raise CommandError(str(error)) from error
-    file = found.file.label if found.file else None
+    file, env_file = found.files.config.label if found.files.config else None, found.files.env_file or None
     if as_json:
         options = {row["option"]: {key: row[key] for key in ("value", "origin", "from")} for row in rows}
-        click.echo(json.dumps({"directory": directory, "file": file, "options": options}, indent=2))
+        click.echo(
+            json.dumps({"directory": directory, "file": file, "env_file": env_file, "options": options}, indent=2)
+        )
         return
     click.echo(f"directory: {directory}")
     click.echo(f"configuration file: {file or 'none'}")
+    if env_file:
+        click.echo(f"file of variables: {env_file}")
     click.echo(table(_COLUMNS, [{**row, "value": _text(row["option"], row["value"])} for row in rows]))
 
 

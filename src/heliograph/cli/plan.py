@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heliograph.cli import uwsgi_server
+from heliograph.cli.files import Files
 from heliograph.ipc.instance import control_socket, server_name, working_directory
 from heliograph.ipc.state_directory import state_directory, store_directory
 from heliograph.models import Topology
 from heliograph.server.processes.web_server import activated_sockets
-from heliograph.settings.config_file import ConfigFile
 from heliograph.settings.options import UWSGI, ServerSettings
 from heliograph.settings.web_server_command import find_command
 
 Row = tuple[str, str]
 
 
-def plan(settings: ServerSettings, file: ConfigFile | None) -> list[str]:
+def plan(settings: ServerSettings, files: Files) -> list[str]:
     """Return what the server would consist of, in aligned lines.
 
     Raises:
@@ -27,7 +27,8 @@ def plan(settings: ServerSettings, file: ConfigFile | None) -> list[str]:
     rows = [
         ("engine", settings.engine),
         ("directory", str(working_directory())),
-        ("configuration", file.label if file else "none"),
+        ("configuration", files.config.label if files.config else "none"),
+        *([("file of variables", files.env_file)] if files.env_file else []),
         ("application", str(settings.app)),
         *(_uwsgi(settings) if settings.engine == UWSGI else _local(settings)),
     ]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from heliograph.settings.arguments import ARGUMENTS, FILES
+from heliograph.settings.arguments import ARGUMENTS, ENV_FILE, FILES
 from heliograph.settings.config_file import key_of
 from heliograph.settings.file_values import description
 from heliograph.settings.option_types import Flag
@@ -42,7 +42,7 @@ def keys_table(options: Sequence[Option]) -> str:
 PAGES: dict[str, tuple[Callable[[Sequence[Option]], str], Sequence[Option]]] = {
     "command.md": (options_table, (*FILES, *OPTIONS)),
     "environment.md": (variables_table, (*ARGUMENTS, *FILES, *OPTIONS)),
-    "configuration.md": (keys_table, (*ARGUMENTS, *OPTIONS)),
+    "configuration.md": (keys_table, (*ARGUMENTS, ENV_FILE, *OPTIONS)),
 }
 """Page -> the function that makes its part, and the options in it."""
 

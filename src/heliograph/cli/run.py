@@ -66,7 +66,7 @@ def _run(*, print_plan: bool, **_params: object) -> None:
         found = read_configuration(click.get_current_context(), will_start=not print_plan)
         settings = found.settings
         if print_plan:
-            click.echo("\n".join(plan(settings, found.file)))
+            click.echo("\n".join(plan(settings, found.files)))
             return
         if settings.engine == UWSGI:
             _check_app(settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -10,13 +9,12 @@ from typing import TypeVar
 import click
 
 from heliograph.cli.errors import CommandError
-from heliograph.cli.files import enter_directory, open_config_file
+from heliograph.cli.files import enter, read_config
 from heliograph.cli.options import help_line
 from heliograph.exceptions import ConfigError
-from heliograph.settings.arguments import CHDIR, CONFIG
+from heliograph.settings.arguments import CHDIR, CONFIG, ENV_FILE
 from heliograph.settings.option_types import Text
 from heliograph.settings.options import OPTIONS
-from heliograph.settings.origins import Places
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -46,7 +44,7 @@ def selection_options(*names: str) -> Callable[[_F], _F]:
     """Add options that select the server, and those of the directory and the configuration file."""
 
     def decorate(command: _F) -> _F:
-        for row in reversed((*(_ROWS[name] for name in names), CONFIG, CHDIR)):
+        for row in reversed((*(_ROWS[name] for name in names), CONFIG, CHDIR, ENV_FILE)):
             command = click.option(
                 *(row.flag, row.name),
                 metavar=row.metavar,
@@ -76,10 +74,11 @@ def selection() -> Selection:
 
 
 def _selection(flags: dict[str, str]) -> Selection:
-    enter_directory(flags)
+    files = enter(flags)
     if given := {name: value for name, value in flags.items() if name in _HELP}:
         return Selection(**given)
-    places = Places({}, os.environ, open_config_file(flags))
+    read_config(files, flags)
+    places = files.places({})
     return Selection(**{name: places.hold(row).value for name, row in _ROWS.items()})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,15 @@ from typing import Any
 import click
 
 from heliograph.application import AppSpec, current_directory
-from heliograph.cli.files import enter_directory, open_config_file
+from heliograph.cli.files import Files, enter, read_config
 from heliograph.cli.local_server import check_command
 from heliograph.cli.options import TableOption, given_flags
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.instance import server_name
-from heliograph.settings.arguments import ARGUMENTS, FILES
-from heliograph.settings.config_file import ConfigFile
+from heliograph.settings.arguments import ARGUMENTS, ENV_FILE, FILES
 from heliograph.settings.make import completed
 from heliograph.settings.options import ENGINES, LOCAL, UWSGI, Option, ServerSettings, options_of
-from heliograph.settings.origins import Held, Origin, Places, without_listening
+from heliograph.settings.origins import Held, Origin, without_listening
 
 EXAMPLE = (
     "The command of a web server, or uWSGI's own options, stand after --: "
@@ -37,7 +35,7 @@ class Configuration:
 
     settings: ServerSettings
     held: dict[str, Held]
-    file: ConfigFile | None
+    files: Files
 
 
 class ServerCommand(click.Command):
@@ -97,17 +95,17 @@ def read_configuration(ctx: click.Context, *, will_start: bool) -> Configuration
     """
     assert isinstance(ctx.command, ServerCommand)
     flags = given_flags(ctx)
-    enter_directory(flags)
-    file = open_config_file(flags)
+    files = enter(flags)
+    read_config(files, flags)
     rows = options_of(ctx.command.table)
-    if file is not None:
-        file.check_keys((*ARGUMENTS, *rows))
+    if files.config is not None:
+        files.config.check_keys((*ARGUMENTS, ENV_FILE, *rows))
     words = {"app": ctx.params["app"], "command": ctx.meta.get(_COMMAND)}
-    places = Places({**flags, **{name: word for name, word in words.items() if word is not None}}, os.environ, file)
+    places = files.places({**flags, **{name: word for name, word in words.items() if word is not None}})
     held = places.hold_all((*ARGUMENTS, *(rows if will_start else map(without_listening, rows))))
     if not held["app"].value:
         raise click.UsageError(f"APP is missing. Pass it before --, or set `app` in heliograph.toml. {EXAMPLE}", ctx)
-    return Configuration(_settings(ctx.command.table, held), held, file)
+    return Configuration(_settings(ctx.command.table, held), held, files)
 
 
 def _settings(table: type[ServerSettings], held: dict[str, Held]) -> ServerSettings:

@@ -4,6 +4,7 @@ options             the table of options, which is also the frozen value that a 
 option_types        types of values: read and check them
 arguments           directory, files and arguments that settings are read from
 config_file         the configuration file
+env_file            the file of variables
 file_values         types of values in that file
 origins             the value that holds: flag, variable, file or default
 make                make that value from the given options, and check it

@@ -31,6 +31,14 @@ class Files:
         details="Without it, `heliograph.toml` in the working directory is read, else `[tool.heliograph]` in "
         "`pyproject.toml` there. See [configuration](configuration.md).",
     )
+    env_file: str = option(
+        Text(),
+        "",
+        "Set the variables in FILE that are not set",
+        "FILE",
+        details="It has lines `KEY=VALUE`. See [configuration](configuration.md#a-file-of-variables). The option needs "
+        "the extra `heliograph[dotenv]`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +52,5 @@ class Arguments:
 
 
 FILES: tuple[Option, ...] = options_of(Files)
-CHDIR, CONFIG = FILES
+CHDIR, CONFIG, ENV_FILE = FILES
 ARGUMENTS: tuple[Option, ...] = options_of(Arguments)

@@ -6,7 +6,7 @@ A flag wins over the environment variable, the variable over the configuration f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -53,6 +53,8 @@ class Places:
     options."""
     variables: Mapping[str, str]
     file: ConfigFile | None = None
+    variable_files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Variables that come from a file -> its path."""
 
     def hold(self, row: Option) -> Held:
         """Return the value of an option that holds. Raises: ConfigError: it is invalid. The error says where it is."""
@@ -80,11 +82,14 @@ class Places:
         if not text:
             return None
 
+        path = self.variable_files.get(row.variable)
+        label = f"{path}: {row.variable}" if path else row.variable
+
         def read_text(part: str) -> Any:
-            return _read(row.type.from_text, part, f"{row.variable}={part}")
+            return _read(row.type.from_text, part, f"{label}={part}")
 
         value = tuple(map(read_text, text.split())) if row.repeatable else read_text(text)
-        return Held(row, value, Origin.VARIABLE, row.variable, f"{row.variable}={text}")
+        return Held(row, value, Origin.VARIABLE, label, f"{label}={text}")
 
     def _from_file(self, row: Option) -> Held | None:
         found = self.file and self.file.find(row)

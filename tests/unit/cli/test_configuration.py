@@ -47,6 +47,12 @@ def started(monkeypatch, place):
     return settings
 
 
+@pytest.fixture
+def own_environment(monkeypatch):
+    """Variables that a command sets end with the test."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
 def invoke(*arguments: str, **variables: str):
     return CliRunner().invoke(main, arguments, env=variables)
 
@@ -151,7 +157,10 @@ def test_a_directory_that_does_not_exist_is_an_error(started):
     ("toml", "says"),
     [
         ("wrokers = 2", "heliograph.toml: unknown key: wrokers = 2. Did you mean workers?"),
-        ("chdir = 'x'", 'heliograph.toml: unknown key: chdir = "x". Use the name of an option: app, command, engine,'),
+        (
+            "chdir = 'x'",
+            'heliograph.toml: unknown key: chdir = "x". Use the name of an option: app, command, env-file,',
+        ),
         ("workers = 'many'", 'heliograph.toml: workers = "many": it is not an int. Use 0 or more'),
         ("threads = 2", "heliograph.toml: threads does not work with --engine local. A process runs one handler"),
         ("name = 'a/b'", "heliograph.toml: name = \"a/b\": invalid --name: 'a/b'. Use letters, digits"),
@@ -303,6 +312,70 @@ def test_a_broken_file_is_an_error_unless_a_flag_names_the_server(place, toml, s
     (place / "heliograph.toml").write_text(toml)
     assert says in refused("stop")
     assert "with the name 'no-shop'" in refused("stop", "--name", "no-shop")
+
+
+@pytest.mark.needs("dotenv")
+@pytest.mark.usefixtures("own_environment")
+def test_the_variables_of_a_file_count_and_reach_the_application(started, place):
+    """Those that are set already win. A flag wins over both."""
+    os.environ["SHOP_KEY"] = "from outside"
+    (place / ".env").write_text("SHOP_KEY=file\nexport SHOP_URL='a b'\nHELIOGRAPH_MULES=2\nHELIOGRAPH_MAX_SIGNALS=9\n")
+    assert invoke("run", "tasks", "--env-file", ".env", "--max-signals", "8").exit_code == 0
+    assert (started[0].mules, started[0].max_signals) == (2, 8)
+    assert (os.environ["SHOP_KEY"], os.environ["SHOP_URL"]) == ("from outside", "a b")
+
+
+@pytest.mark.needs("dotenv")
+@pytest.mark.usefixtures("own_environment")
+def test_the_file_of_variables_can_stand_in_the_configuration(place):
+    """A flag or a variable replaces it. `config` says that a value comes from it."""
+    (place / "heliograph.toml").write_text("app = 'tasks'\nenv_file = 'a.env'\nmules = 1\nname = 'shop'\n")
+    (place / "a.env").write_text("HELIOGRAPH_MULES=2\n")
+    (place / "b.env").write_text("HELIOGRAPH_TIME_LIMIT=5\n")
+    found = config("--env-file", "b.env")
+    assert found["env_file"] == "b.env"
+    assert found["options"]["mules"]["value"] == 1
+    assert found["options"]["time-limit"] == {
+        "value": 5.0,
+        "origin": "variable",
+        "from": "b.env: HELIOGRAPH_TIME_LIMIT",
+    }
+    found = config()
+    assert found["env_file"] == "a.env"
+    assert found["options"]["mules"] == {"value": 2, "origin": "variable", "from": "a.env: HELIOGRAPH_MULES"}
+    output = invoke("config").stdout
+    assert output.splitlines()[2] == "file of variables: a.env"
+    assert invoke("run", "--print-plan").stdout.splitlines()[3].split("  ")[0] == "file of variables"
+
+
+@pytest.mark.needs("dotenv")
+@pytest.mark.usefixtures("own_environment")
+def test_the_file_of_variables_can_name_the_configuration_and_the_server(place):
+    """It is read before the configuration if a flag or a variable names it."""
+    (place / "shop.toml").write_text("app = 'tasks'\n")
+    (place / ".env").write_text("HELIOGRAPH_CONFIG=shop.toml\nHELIOGRAPH_NAME=no-shop\n")
+    assert config("--env-file", ".env")["file"] == "shop.toml"
+    assert "with the name 'no-shop'" in refused("signals", HELIOGRAPH_ENV_FILE=".env")
+
+
+@pytest.mark.needs("dotenv")
+@pytest.mark.usefixtures("own_environment")
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("HELIOGRAPH_MULES=two", ".env: HELIOGRAPH_MULES=two: it is not a number. Use 0 or more"),
+        ("A=1\nnonsense\n", "--env-file .env: line 2 is not KEY=VALUE: 'nonsense'. Correct it"),
+        ("HELIOGRAPH_CHDIR=x", ".env: HELIOGRAPH_CHDIR=x: it has no effect there. Use --chdir"),
+        ("HELIOGRAPH_ENV_FILE=x", ".env: HELIOGRAPH_ENV_FILE=x: it has no effect there. Use --env-file"),
+        (None, "--env-file .env: it cannot be read (No such file or directory). Use another file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "config"])
+def test_an_error_in_the_file_of_variables_names_it(place, content, says, command):
+    """With exit code 2."""
+    if content is not None:
+        (place / ".env").write_text(content)
+    assert refused(command, "tasks", "--env-file", ".env") == f"Error: {says}\n"
 
 
 def test_uwsgi_s_own_options_can_stand_in_the_file(started, place):
