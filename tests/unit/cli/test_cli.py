@@ -183,6 +183,14 @@ def test_python_m_heliograph_is_the_command():
     assert done.stdout.strip() == f"heliograph, version {heliograph.__version__}"
 
 
+def test_the_command_needs_no_generic_types_of_click():
+    """Releases of click before 8.4 have none."""
+    program = "import click\ndef fail(*_): raise TypeError\nclick.ParamType.__class_getitem__ = fail\n"
+    program += "from heliograph.cli import main\nmain(['--version'])\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_run_starts_one_worker_by_default(started):
     """`heliograph run APP` has one worker and the defaults of the table."""
     result = invoke("run", "tasks")

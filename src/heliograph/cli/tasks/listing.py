@@ -23,7 +23,14 @@ _SUMMARY = ("task", "target", "status", "count")
 _MAX_NOTE = 60
 
 
-class Statuses(click.ParamType[TaskStatus]):
+# click has generic types of parameters from 8.4 on only.
+if TYPE_CHECKING:
+    _StatusType = click.ParamType[TaskStatus]
+else:
+    _StatusType = click.ParamType
+
+
+class Statuses(_StatusType):
     """Reads a status in any case."""
 
     name = "STATUS"

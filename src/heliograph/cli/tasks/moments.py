@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,14 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
 
 
-class MomentType(click.ParamType[Any]):
+# click has generic types of parameters from 8.4 on only.
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType
+
+
+class MomentType(_Type):
     """Reads a time from now (`90s`, `10m`, `1h30m`), or a time with a zone (`2026-12-01T09:00:00Z`)."""
 
     name = "WHEN"
