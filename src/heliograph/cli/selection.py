@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -15,6 +16,7 @@ from heliograph.exceptions import ConfigError
 from heliograph.settings.arguments import CHDIR, CONFIG, ENV_FILE
 from heliograph.settings.option_types import Text
 from heliograph.settings.options import OPTIONS
+from heliograph.settings.origins import Origin
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -29,6 +31,9 @@ _HELP = {
 
 # The server has checked the values when it started. A command takes them as they stand.
 _ROWS = {row.name: replace(row, type=Text(), default=None) for row in OPTIONS if row.name in _HELP}
+
+_FOR_TASKS = tuple(row for row in OPTIONS if row.name in {"any_filesystem", "task_sync", "task_bytes"})
+"""Options that also apply to processes without a server, which read their variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,9 @@ def _selection(flags: dict[str, str]) -> Selection:
         return Selection(**given)
     read_config(files, flags)
     places = files.places({})
+    for row in _FOR_TASKS:
+        if (held := places.hold(row)).origin is Origin.FILE and held.value:
+            os.environ[row.variable] = str(int(held.value) if isinstance(held.value, bool) else held.value)
     return Selection(**{name: places.hold(row).value for name, row in _ROWS.items()})
 
 

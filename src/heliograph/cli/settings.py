@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,17 +123,24 @@ def _settings(table: type[ServerSettings], held: dict[str, Held]) -> ServerSetti
 
 
 def _app(held: Held) -> AppSpec:
-    try:
+    with _naming(held):
         return AppSpec.parse(held.value, current_directory())
-    except ConfigError as error:
-        raise error if held.origin is Origin.FLAG else ConfigError(f"{held.given}: {error}") from error
 
 
 def _check_name(held: Held) -> None:
-    try:
+    with _naming(held):
         server_name(held.value or None, Path("/"))
+
+
+@contextmanager
+def _naming(held: Held) -> Generator[None]:
+    """Name the place of a value in errors, unless it is the command line."""
+    try:
+        yield
     except ConfigError as error:
-        raise error if held.origin is Origin.FLAG else ConfigError(f"{held.given}: {error}") from error
+        if held.origin is Origin.FLAG:
+            raise
+        raise ConfigError(f"{held.given}: {error}") from error
 
 
 def _label(row: Option, held: dict[str, Held]) -> str:

@@ -74,8 +74,10 @@ class Places:
 
         if isinstance(given, str):
             return Held(row, read_text(given), Origin.FLAG, row.flag, f"{row.flag} {given}")
-        value = tuple(map(read_text, given)) if row.repeatable else given
-        return Held(row, value, Origin.FLAG, row.flag, row.flag)
+        if row.repeatable:
+            return Held(row, tuple(map(read_text, given)), Origin.FLAG, row.flag, row.flag)
+        flag = f"--no-{row.flag[2:]}" if given is False else row.flag
+        return Held(row, given, Origin.FLAG, flag, flag)
 
     def _from_variable(self, row: Option) -> Held | None:
         text = self.variables.get(row.variable)

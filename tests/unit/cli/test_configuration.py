@@ -294,6 +294,20 @@ def test_commands_find_the_tasks_by_the_file(place, arguments):
     assert (result.exit_code, f"{place}/state/heliograph/no-other.tasks" in result.output) == (code, True)
 
 
+@pytest.mark.usefixtures("own_environment")
+def test_commands_for_tasks_take_their_options_from_the_file(place):
+    """As variables, which the store and the checks of arguments read. A variable that is set wins, and so does a flag."""
+    (place / "heliograph.toml").write_text(
+        "name = 'no-shop'\ntask-bytes = 1024\ntask-sync = 'process'\nany-fs = true\n"
+    )
+    names = ("HELIOGRAPH_TASK_BYTES", "HELIOGRAPH_TASK_SYNC", "HELIOGRAPH_ANY_FS")
+    assert invoke("tasks", "--name", "no-shop").exit_code == 2
+    assert [os.environ.get(name) for name in names] == [None, None, None]
+    os.environ["HELIOGRAPH_TASK_BYTES"] = "4096"
+    assert invoke("tasks").exit_code == 2
+    assert [os.environ.get(name) for name in names] == ["4096", "process", "1"]
+
+
 def test_a_group_and_its_subcommand_share_the_flags(place):
     """The directory is entered once."""
     (place / "inner").mkdir()

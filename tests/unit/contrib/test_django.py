@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -203,7 +204,14 @@ def test_run_with_an_application_is_refused():
     """It loads the project, so an application would be a second one."""
     done = python("manage.py", "heliograph", "run", "orders.tasks", "--mules", "1")
     assert done.returncode == 2
-    assert done.stderr == "Error: unexpected application: 'orders.tasks'. Leave it out: `run` loads this project.\n"
+    assert done.stderr == "Error: unexpected application: 'orders.tasks'. Leave it out: `run` is for this project.\n"
+
+
+def test_config_shows_the_settings_of_the_project():
+    """As `run` would start it."""
+    done = python("manage.py", "heliograph", "config", "--json", "--mules", "1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["options"]["app"]["value"] == "heliograph.contrib.django.project"
 
 
 def test_call_command_runs_the_command():

@@ -57,7 +57,8 @@ def test_a_repeatable_option_comes_from_one_place():
 def test_a_flag_without_a_value_can_be_taken_back(flag, expected):
     """`--no-lazy-apps` wins over the file, and `HELIOGRAPH_LAZY_APPS=0` does as well."""
     file = ConfigFile("f", {"lazy-apps": True})
-    assert Places(flag, {}, file).hold(ROWS["lazy_apps"]).value is expected
+    held = Places(flag, {}, file).hold(ROWS["lazy_apps"])
+    assert (held.value, held.place) == (expected, "f: lazy-apps" if expected else "--no-lazy-apps")
     assert Places({}, {"HELIOGRAPH_LAZY_APPS": "0"}, file).hold(ROWS["lazy_apps"]).value is False
 
 

@@ -14,6 +14,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 APPLICATION = "heliograph.contrib.django.project"
 """The application of `run`: the project of DJANGO_SETTINGS_MODULE."""
 
+_WITH_APPLICATION = ("run", "config")
+"""Commands that take an application."""
+
 WRONG_USAGE = 2
 """Exit code of `heliograph` for wrong usage."""
 
@@ -21,7 +24,9 @@ WRONG_USAGE = 2
 class Command(BaseCommand):
     """Passes its arguments to `heliograph`. On the command line, this process becomes that command."""
 
-    help = "Run heliograph with this project as the application: run, signals, reload, stop, send, tasks, enqueue."
+    help = (
+        "Run heliograph with this project as the application: run, config, signals, reload, stop, send, tasks, enqueue."
+    )
 
     def run_from_argv(self, argv: list[str]) -> NoReturn:
         # The master must not load the project, and it must get the Unix signals sent to this process.
@@ -51,13 +56,13 @@ class Command(BaseCommand):
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
-    if arguments[:1] == ["run"]:
+    if arguments and arguments[0] in _WITH_APPLICATION:
         if len(arguments) > 1 and not arguments[1].startswith("-"):
             raise CommandError(
-                f"unexpected application: {arguments[1]!r}. Leave it out: `run` loads this project.",
+                f"unexpected application: {arguments[1]!r}. Leave it out: `{arguments[0]}` is for this project.",
                 returncode=WRONG_USAGE,
             )
-        arguments = ["run", APPLICATION, *arguments[1:]]
+        arguments = [arguments[0], APPLICATION, *arguments[1:]]
     return [sys.executable, "-m", "heliograph", *arguments]
 
 
