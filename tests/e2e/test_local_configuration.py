@@ -35,7 +35,7 @@ def test_the_file_alone_starts_the_server_and_its_commands_find_it(server):
 
     def heliograph(*command: str) -> str:
         return subprocess.run(
-            [*HELIOGRAPH, *command], cwd=server.directory, capture_output=True, text=True, timeout=60, check=True
+            [*HELIOGRAPH, *command], cwd=server.directory, capture_output=True, text=True, timeout=120, check=True
         ).stdout
 
     for count, (start, mules) in enumerate(
@@ -43,7 +43,7 @@ def test_the_file_alone_starts_the_server_and_its_commands_find_it(server):
     ):
         flags = ("--mules", "3") if mules == 3 else ()
         server.process = server.popen(*start, "run", *flags)
-        server.await_log(r"Server ready: ", count)
+        server.await_log(r"Server ready: ", count, 60)
         state = json.loads(heliograph("signals", "--json"))
         assert state["pid"] == server.process.pid
         assert [name for name in state["processes"] if name.startswith("mule")] == [
@@ -65,11 +65,11 @@ def test_the_variables_of_a_file_reach_the_application_and_the_web_server(server
     command += "heliograph.join_server(); signal.pause()'"
     (server.directory / ".env").write_text("export WORD=hello\nHELIOGRAPH_MULES=2\n")
     server.launch("--env-file", ".env", "--mules", "1", "--", *shlex.split(command))
-    server.await_log("Server ready: ")
+    server.await_log("Server ready: ", timeout=60)
     assert "mule2" not in server.pids()
     assert server.end() == 0
     server.launch("--env-file", ".env", "--", *shlex.split(command))
-    server.await_log("Server ready: ", 2)
+    server.await_log("Server ready: ", 2, 60)
     assert "mule2" in server.pids()
     assert server.events("hello")
     assert (server.directory / "hello").exists()

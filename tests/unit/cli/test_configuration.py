@@ -296,7 +296,7 @@ def test_commands_find_the_tasks_by_the_file(place, arguments):
 
 @pytest.mark.usefixtures("own_environment")
 def test_commands_for_tasks_take_their_options_from_the_file(place):
-    """As variables, which the store and the checks of arguments read. A variable that is set wins, and so does a flag."""
+    """As variables. One that is set wins. A flag selects a server without the file."""
     (place / "heliograph.toml").write_text(
         "name = 'no-shop'\ntask-bytes = 1024\ntask-sync = 'process'\nany-fs = true\n"
     )
