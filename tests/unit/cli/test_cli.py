@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from heliograph.application import AppSpec
 from heliograph.cli import main, server_commands, uwsgi_server
 from heliograph.cli.run import START
 from heliograph.exceptions import ConfigError
+from heliograph.ipc import control_sockets
 from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
 from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, ServerSettings
@@ -341,6 +343,10 @@ def test_an_unknown_option_before_the_dashes_is_an_error_without_the_example(sta
 def test_without_a_server_a_command_says_how_to_start_or_name_it(monkeypatch, tmp_path, command):
     """Exit code 2, and which servers run. The path of the socket is shown on request only."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    # Other servers of the user may run on this machine.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(control_sockets, "_TEMPORARY", tmp_path / "tmp")
+    monkeypatch.setattr(control_sockets, "_RUN_USER", tmp_path / "user")
     text = "Error: no heliograph server is running for this directory. "
     text += "Start one with `heliograph run APP`, or pass --name."
     assert refused(command).strip() == text
