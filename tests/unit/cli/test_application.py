@@ -13,7 +13,8 @@ import pytest
 
 from heliograph import REGISTERED_SIGNALS
 from heliograph.application import AppSpec, explain, load, run_in_child
-from heliograph.cli.preflight import PreflightEngine, check_app
+from heliograph.cli.preflight import check_app
+from heliograph.engines.checking import CheckingEngine
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import ConfigError, ServerNotReady
 from heliograph.models import Topology
@@ -279,7 +280,7 @@ def test_the_check_accepts_unknown_targets_if_the_topology_is_not_final(project)
 
 def test_the_preflight_engine_is_a_master_that_cannot_send():
     """S13: while the application is loaded, sending and waiting raise ServerNotReady."""
-    engine = PreflightEngine(TOPOLOGY)
+    engine = CheckingEngine(TOPOLOGY)
     assert isinstance(engine, DetachedEngine)
     assert str(engine.identity) == "master"
     for call in (lambda: engine.signal(1, 5.0), lambda: engine.signal_wait(1, None)):

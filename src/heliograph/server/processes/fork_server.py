@@ -33,6 +33,7 @@ from heliograph.ipc.process_title import set_process_title
 from heliograph.models import Identity
 from heliograph.server.processes import early_sigterm, exit_functions
 from heliograph.server.processes.double_fork import fork_to_subreaper
+from heliograph.server.processes.web_check import check_web_application
 from heliograph.settings.logs import configure_logging
 
 _LOG = logging.getLogger("heliograph.local")
@@ -62,8 +63,9 @@ def main() -> None:
         report_to_master(inherited, failed=str(error))
         raise SystemExit(1) from error
     engine.memory.staged.clear()
+    failure = _check_web_application(inherited)
     with engines.using(engine):
-        failure = _check_load(engine) if inherited.settings.lazy else _load(engine)
+        failure = failure or (_check_load(engine) if inherited.settings.lazy else _load(engine))
         if failure is not None:
             report_to_master(inherited, failed=_end_of(failure))
             exit_functions.leave(1)
@@ -146,6 +148,14 @@ def _load(engine: LocalEngine) -> str | None:
     if engine.memory.staged.wakeups():
         import_store()
     return None
+
+
+def _check_web_application(inherited: InheritedState) -> str | None:
+    """Import the web application, unless the server starts: then its web server reports an error itself."""
+    command = inherited.settings.checked_command
+    if not command or inherited.generation == 1:
+        return None
+    return check_web_application(command, inherited.settings.topology)
 
 
 def _check_load(engine: LocalEngine) -> str | None:
