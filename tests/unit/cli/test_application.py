@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from heliograph import REGISTERED_SIGNALS
-from heliograph.application import AppSpec, explain, load, run_in_child
+from heliograph.application import AppSpec, explain, load, run_in_child, uncalled_factory
 from heliograph.cli.preflight import check_app
 from heliograph.engines.checking import CheckingEngine
 from heliograph.engines.detached import DetachedEngine
@@ -95,6 +95,37 @@ def test_a_named_callable_is_found_and_a_factory_called(project):
     ):
         with pytest.raises(ConfigError, match=says):
             load(AppSpec("web", name))
+
+
+FACTORIES = """
+def make(config=None, *more, debug=False): ...
+def wsgi(environ, start_response): ...
+def needs(*, config): ...
+class App:
+    def __call__(self): ...
+app = App()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("make", "shop:make()"), ("make()", ""), ("wsgi", ""), ("needs", ""), ("app", "")],
+)
+def test_a_factory_that_was_not_called_is_recognized(project, name, advice):
+    """It is a function that takes no arguments, unlike an application."""
+    path = project("shop.py", FACTORIES.replace("): ...", "): return print"))
+    load(AppSpec("shop", name))
+    assert uncalled_factory(AppSpec("shop", name)) == advice
+    del sys.modules["shop"]
+    spec = AppSpec(str(path), name)
+    load(spec)
+    assert uncalled_factory(spec) == (advice and f"shop.py:{name}()")
+
+
+def test_an_application_without_a_callable_has_no_factory(project):
+    project("shop.py", FACTORIES)
+    load(AppSpec("shop"))
+    assert uncalled_factory(AppSpec("shop")) == ""
 
 
 def test_a_file_can_import_modules_of_its_directory(project):

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from heliograph import engines
 from heliograph._core.layout import IncompatibleServer
 from heliograph._core.supervision.children import EXIT_RECYCLED
-from heliograph.application import AppSpec, explain, load, run_in_child
+from heliograph.application import AppSpec, explain, load, run_in_child, uncalled_factory
 from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.sigterm import let_sigterm_arrive
@@ -69,7 +69,7 @@ def main() -> None:
         if failure is not None:
             report_to_master(inherited, failed=_end_of(failure))
             exit_functions.leave(1)
-        report_to_master(inherited, ready=True)
+        report_to_master(inherited, ready=True, uncalled=uncalled_factory(_spec(inherited)))
         _fork_on_command(engine)
         exit_functions.leave(0)
 
@@ -138,10 +138,14 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     raise SystemExit(EXIT_RECYCLED)
 
 
+def _spec(inherited: InheritedState) -> AppSpec:
+    return AppSpec.parse(inherited.settings.app, Path.cwd())
+
+
 def _load(engine: LocalEngine) -> str | None:
     """Load the application. Return the reason if that fails, else None."""
     try:
-        load(AppSpec.parse(engine.inherited.settings.app, Path.cwd()))
+        load(_spec(engine.inherited))
     except BaseException as error:  # noqa: BLE001 - SystemExit too
         return explain(error, engine.inherited.settings.app)
     engine.freeze_registration()
