@@ -259,12 +259,18 @@ def headline(state: dict[str, Any]) -> str:
     """Return the line that names a server, its processes, and a web server that does not work."""
     processes = (f"{title(process)} {pid}" for process, pid in state["processes"].items())
     parts = [f"{state['name']}: {state['app']}", f"master {state['pid']}", *processes]
-    web_server: dict[str, Any] = state.get("web_server") or {}  # a server of an earlier version does not say
-    if failure := web_server.get("failure"):
+    web_server: dict[str, Any] = state.get("web_server") or {}
+    if failure := web_server_failure(state):
         parts.append(f"web server restarting ({failure})")
     if web_server and web_server["workers"] < web_server["expected"]:
         parts.append(f"workers {web_server['workers']} of {web_server['expected']}")
     return ", ".join(parts)
+
+
+def web_server_failure(state: dict[str, Any]) -> str:
+    """Return the exit of a web server that does not start. Empty if it works, or if there is none."""
+    web_server: dict[str, Any] = state.get("web_server") or {}  # a server of an earlier version does not say
+    return web_server.get("failure") or ""
 
 
 def title(process: str) -> str:

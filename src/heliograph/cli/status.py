@@ -10,7 +10,7 @@ import click
 
 from heliograph.cli.errors import CommandError, Rejected
 from heliograph.cli.server_commands import headline as server_line
-from heliograph.cli.server_commands import json_option
+from heliograph.cli.server_commands import json_option, web_server_failure
 from heliograph.cli.tables import size
 from heliograph.cli.tasks.finding import check_access, find_directory, has_store, now, place, store_options, using
 from heliograph.cli.tasks.listing import headline, notes
@@ -51,7 +51,7 @@ def status(as_json: bool) -> None:
     else:
         for line in [*_server_lines(server), *_task_lines(tasks, directory)]:
             click.echo(line)
-    if server is not None and (failure := (server.get("web_server") or {}).get("failure")):
+    if server is not None and (failure := web_server_failure(server)):
         raise Rejected(_NOT_SERVING.format(failure))
     if server is not None and server.get("tasks_lost"):
         raise Rejected(_LOST.format(directory))
