@@ -68,8 +68,9 @@ def test_a_reload_checks_the_views_of_django(make_web_server, tmp_path, require)
     web_server = make_web_server("gunicorn-sync")
     (tmp_path / "web.py").write_text(DJANGO)
     (tmp_path / "urls.py").write_text(URLS)
-    web_server.start()
+    before = web_server.start().await_workers(bool)
     (tmp_path / "urls.py").write_text(f"{URLS}\nthis is no code\n")
     done = web_server.server.command("reload")
     assert (done.returncode, "SyntaxError" in done.stderr) == (1, True), (done.stderr, web_server.server.log)
-    assert web_server.get().text == "it works"
+    # A process that has had no request would import the broken file now, so no request is sent.
+    assert web_server.workers() == before
