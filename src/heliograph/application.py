@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Self
 
 from heliograph.exceptions import ConfigError
@@ -88,6 +88,21 @@ def load(spec: AppSpec) -> tuple[ModuleType, Callable[..., Any] | None]:
     """
     module = _load_file(Path(spec.location)) if spec.is_file else importlib.import_module(spec.location)
     return module, _callable_of(module, spec)
+
+
+def uncalled_factory(spec: AppSpec) -> str:
+    """Return how to write an application that was loaded, if its callable is a function that makes one. Else empty.
+
+    That is a function that can be called without arguments. A WSGI or ASGI application cannot.
+    """
+    module = sys.modules.get(Path(spec.location).stem if spec.is_file else spec.location)
+    found = getattr(module, spec.callable or "", None)
+    if not isinstance(found, FunctionType):
+        return ""
+    required = found.__code__.co_argcount - len(found.__defaults__ or ())
+    required += found.__code__.co_kwonlyargcount - len(found.__kwdefaults__ or {})
+    location = Path(spec.location).name if spec.is_file else spec.location
+    return "" if required else f"{location}:{spec.callable}()"
 
 
 def explain(error: BaseException, app: str) -> str:

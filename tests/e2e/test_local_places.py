@@ -59,6 +59,9 @@ def test_the_control_socket_can_be_anywhere(server, tmp_path, monkeypatch):
     assert run(*HELIOGRAPH, "send", "refresh", "--control", str(path), cwd=elsewhere).returncode == 0
     monkeypatch.setenv("HELIOGRAPH_CONTROL", str(path))
     assert run(*HELIOGRAPH, "reload", cwd=elsewhere).returncode == 0
+    monkeypatch.delenv("HELIOGRAPH_CONTROL")
+    assert run(*HELIOGRAPH, "reload", "--name", "e2e", cwd=elsewhere).returncode == 0
+    monkeypatch.setenv("HELIOGRAPH_CONTROL", str(path))
     code = "from heliograph.remote import send_to; send_to('refresh')"
     assert run(sys.executable, "-c", code, cwd=elsewhere).returncode == 0
     assert server.expect(2, "done")

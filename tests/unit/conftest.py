@@ -59,8 +59,9 @@ def descriptors():
 
 
 @pytest.fixture
-def directory():
+def directory(tmp_path_factory):
     """Return a directory with a short path, since the path of a unix socket is limited."""
+    tmp_path_factory.getbasetemp()  # a test may set another temporary directory, which pytest must not use
     with tempfile.TemporaryDirectory(prefix="hg-") as name:
         yield Path(name)
 

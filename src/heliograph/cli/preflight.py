@@ -13,42 +13,15 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from heliograph import engines
 from heliograph.application import AppSpec, is_missing, load, run_in_child
-from heliograph.engines.detached import DetachedEngine
-from heliograph.exceptions import ConfigError, ServerNotReady, TargetError
-from heliograph.models import Identity, Topology
+from heliograph.engines.checking import CheckingEngine
+from heliograph.exceptions import ConfigError, TargetError
+from heliograph.models import Topology
 
-_NOT_YET = "the server is still loading the application. Send from a request, a handler or a post-fork hook"
 _HELIOGRAPH = str(Path(__file__).parents[1])
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-
-
-class PreflightEngine(DetachedEngine):
-    """The engine of the child: it has the topology of the server, and cannot send."""
-
-    name = "preflight"
-    can_change_target = False
-
-    def __init__(self, topology: Topology) -> None:
-        super().__init__()
-        self._topology = topology
-
-    @property
-    def identity(self) -> Identity:
-        return Identity("master")
-
-    @property
-    def topology(self) -> Topology:
-        return self._topology
-
-    def signal(self, num: int, timeout: float) -> NoReturn:  # noqa: ARG002 - the interface has it
-        raise ServerNotReady(f"signal {num} was not sent: {_NOT_YET}")
-
-    def signal_wait(self, num: int | None, timeout: float | None) -> NoReturn:  # noqa: ARG002
-        raise ServerNotReady(f"no signal can arrive: {_NOT_YET}")
 
 
 def check_app(app: AppSpec, topology: Topology, *, topology_is_final: bool = True) -> bool | None:
@@ -64,7 +37,7 @@ def check_app(app: AppSpec, topology: Topology, *, topology_is_final: bool = Tru
         _silence()
         sys.argv = ["uwsgi"]
         sys.path.insert(0, str(Path.cwd()))
-        return json.dumps(_outcome(PreflightEngine(topology), app, topology_is_final=topology_is_final))
+        return json.dumps(_outcome(CheckingEngine(topology), app, topology_is_final=topology_is_final))
 
     result = run_in_child(work)
     if not result.text:
@@ -75,7 +48,7 @@ def check_app(app: AppSpec, topology: Topology, *, topology_is_final: bool = Tru
     return None if found["serves"] is None else bool(found["serves"])
 
 
-def _outcome(engine: PreflightEngine, app: AppSpec, *, topology_is_final: bool) -> dict[str, object]:
+def _outcome(engine: CheckingEngine, app: AppSpec, *, topology_is_final: bool) -> dict[str, object]:
     try:
         with engines.using(engine):
             _, found = load(app)

@@ -60,7 +60,7 @@ def _send_by_name(signal: str, timeout: float, *, verbose: bool) -> None:
             number = send_to(signal, timeout=timeout, control=path)
         except RequestFailed as error:
             raise Rejected(str(error)) from error
-    click.echo(f"{path.stem} accepted signal {number}", err=True)
+    click.echo(f"{name or path.stem} accepted signal {number}", err=True)
 
 
 def _number(text: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -37,6 +37,11 @@ _PLACE = re.compile(r'^ *File "(.+?)", line (\d+)', re.MULTILINE)
 _NO_WAIT_TIMEOUT = 10.0
 """Seconds for an answer that the server gives at once."""
 
+_WEB_SERVER_FAILED = (
+    "the web server does not start with the new code: {}. Its last lines are in the log of the server, which goes on "
+    "starting it. Correct the code, and run `heliograph reload` again. To have the web application checked before a "
+    "reload, pass its module to `heliograph run` as APP."
+)
 _NOT_AWAITED = (
     "Note: the web server got SIGHUP. The command did not wait for {}: no process has joined so far, or it joins at "
     "its first request."
@@ -83,8 +88,7 @@ def signals(verbose: bool, as_json: bool, count: int | None) -> None:
     if as_json:
         click.echo(json.dumps(state, indent=2))
         return
-    processes = ", ".join(f"{title(process)} {pid}" for process, pid in state["processes"].items())
-    click.echo(f"{state['name']}: {state['app']}, master {state['pid']}, {processes}")
+    click.echo(headline(state))
     rows = state["signals"]
     columns = [name for name in _COLUMNS if name not in _ONLY_IF_USED or any(row[name] for row in rows)]
     click.echo(table(columns, rows))
@@ -137,6 +141,8 @@ def reload(verbose: bool, wait: bool, timeout: float) -> None:
         try:
             result = request(path, "reload", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
         except RequestFailed as error:
+            if error.code == "web_server_failed":
+                raise _ReloadFailed(_WEB_SERVER_FAILED.format(error)) from error
             if error.code != "load_failed":
                 raise
             raise _ReloadFailed(f"reload failed, keeping the old code: {_failure(str(error))}") from error
@@ -224,6 +230,24 @@ def _failure(traceback: str) -> str:
     exception = traceback.strip().rpartition("\n")[2]
     places = [(file, line) for file, line in _PLACE.findall(traceback) if not file.startswith(_PACKAGE)]
     return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
+
+
+def headline(state: dict[str, Any]) -> str:
+    """Return the line that names a server, its processes, and a web server that does not work."""
+    processes = (f"{title(process)} {pid}" for process, pid in state["processes"].items())
+    parts = [f"{state['name']}: {state['app']}", f"master {state['pid']}", *processes]
+    web_server: dict[str, Any] = state.get("web_server") or {}
+    if failure := web_server_failure(state):
+        parts.append(f"web server restarting ({failure})")
+    if web_server and web_server["workers"] < web_server["expected"]:
+        parts.append(f"workers {web_server['workers']} of {web_server['expected']}")
+    return ", ".join(parts)
+
+
+def web_server_failure(state: dict[str, Any]) -> str:
+    """Return the exit of a web server that does not start. Empty if it works, or if there is none."""
+    web_server: dict[str, Any] = state.get("web_server") or {}  # a server of an earlier version does not say
+    return web_server.get("failure") or ""
 
 
 def title(process: str) -> str:

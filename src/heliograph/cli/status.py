@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from heliograph.cli.errors import CommandError, Rejected
-from heliograph.cli.server_commands import json_option, title
+from heliograph.cli.server_commands import headline as server_line
+from heliograph.cli.server_commands import json_option, web_server_failure
 from heliograph.cli.tables import size
 from heliograph.cli.tasks.finding import check_access, find_directory, has_store, now, place, store_options, using
 from heliograph.cli.tasks.listing import headline, notes
@@ -21,6 +22,11 @@ from heliograph.ipc.instance import find_control_socket
 _LOST = (
     "the directory of tasks was removed or replaced: {}. Put it back, or leave it away to begin without tasks, then "
     "run `heliograph reload`."
+)
+
+_NOT_SERVING = (
+    "the web server does not start: {}. Its last lines are in the log of the server. Correct the code, and run "
+    "`heliograph reload`."
 )
 
 _LARGE_LOG = 64 << 20
@@ -45,6 +51,8 @@ def status(as_json: bool) -> None:
     else:
         for line in [*_server_lines(server), *_task_lines(tasks, directory)]:
             click.echo(line)
+    if server is not None and (failure := web_server_failure(server)):
+        raise Rejected(_NOT_SERVING.format(failure))
     if server is not None and server.get("tasks_lost"):
         raise Rejected(_LOST.format(directory))
     if server is None and (tasks is None or tasks["server"] is None):
@@ -73,9 +81,8 @@ def _tasks(directory: Path) -> dict[str, Any]:
 def _server_lines(server: dict[str, Any] | None) -> list[str]:
     if server is None:
         return []
-    processes = ", ".join(f"{title(process)} {pid}" for process, pid in server["processes"].items())
     return [
-        f"{server['name']}: {server['app']}, master {server['pid']}, {processes}",
+        server_line(server),
         f"signals: {server['queued']} queued, {server['rejected']} sends rejected",
     ]
 

@@ -32,7 +32,16 @@ _MAX_SHOWN = 80
 _EXAMPLE = '{"version": 1, "id": 1, "verb": "state"}'
 
 ErrorCode = Literal[
-    "malformed", "version", "unknown_verb", "bad_argument", "forbidden", "busy", "failed", "load_failed", "stopping"
+    "malformed",
+    "version",
+    "unknown_verb",
+    "bad_argument",
+    "forbidden",
+    "busy",
+    "failed",
+    "load_failed",
+    "web_server_failed",
+    "stopping",
 ]
 
 

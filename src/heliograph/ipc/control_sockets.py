@@ -64,14 +64,22 @@ def running() -> tuple[RunningServer, ...]:
         RunningServer(path, uid)
         for directory, uid in _directories().items()
         for path in sorted(directory.glob("*.sock"))
-        if is_served(path)
+        if _belongs_to(path, uid) and is_served(path)
     )
 
 
 def find(name: str) -> tuple[RunningServer, ...]:
     """Return the running servers with a name, as `running` does."""
     paths = {directory / f"{name}.sock": uid for directory, uid in _directories().items()}
-    return tuple(RunningServer(path, uid) for path, uid in paths.items() if is_served(path))
+    return tuple(RunningServer(path, uid) for path, uid in paths.items() if _belongs_to(path, uid) and is_served(path))
+
+
+def _belongs_to(path: Path, uid: int) -> bool:
+    """Return True if that user owns the socket. A link may lead to that of another user, which root must not use."""
+    try:
+        return not path.is_symlink() or path.stat().st_uid == uid
+    except OSError:
+        return False
 
 
 def is_served(path: Path) -> bool:

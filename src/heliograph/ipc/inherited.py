@@ -57,6 +57,8 @@ class ProcessSettings:
     """`disk` or `process`: where a task is when it counts as stored."""
     task_bytes: int = DEFAULT_TASK_BYTES
     """Longest arguments or return value of a task."""
+    checked_command: tuple[str, ...] = ()
+    """Command of the web server whose application a reload imports first. Empty: none."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class InheritedState:
             raise IncompatibleServer(f"protocol {found} instead of {PROTOCOL_VERSION} of the inherited state")
         settings = _checked(ProcessSettings, facts.get("settings"))
         settings["topology"] = topology_from_json(settings["topology"])
+        settings["checked_command"] = tuple(settings["checked_command"])
         values = _checked(cls, facts)
         values["settings"] = ProcessSettings(**settings)
         state = cls(**values)

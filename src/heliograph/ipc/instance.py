@@ -1,8 +1,8 @@
 """The name of a server, the path of its control socket, and the lock that allows one master per name.
 
-A server is found by its name, or by the directory in which it was started, or by the path of its socket. Only the owner
-can enter the directory of the sockets. The master holds a kernel lock as long as it runs, so the name of a master that
-was killed is free.
+A server is found by its name, or by the directory in which it was started, or by the path of its socket. If it has a
+path of its own (`--control`), a link leads from the name to the path. Only the owner can enter the directory of the
+sockets. The master holds a kernel lock as long as it runs, so the name of a master that was killed is free.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from heliograph.application import current_directory
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import control_sockets
+from heliograph.ipc.name_links import NameLink
 from heliograph.ipc.private_files import open_private_file
 
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
@@ -92,12 +93,16 @@ class InstanceLock:
         """Take the lock of a name, or that of a path. Raises: ConfigError: another master holds it."""
         own = control or control_socket(name)
         self._path = _lock_of(own)
+        self._link: NameLink | None = None
         self._fd = self._locked(name)
-        if control_sockets.is_served(own):  # A program that cleans up /tmp has removed the lock of a running master.
+        is_link = control is None and own.is_symlink()  # to a server with --control and the same name
+        if control_sockets.is_served(own) and not is_link:
+            # A program that cleans up /tmp has removed the lock of a running master.
             self.release()
             raise _already_running(name, "?")
         for other in control_sockets.find(name) if control is None else ():
-            if other.uid == os.getuid() and other.path.parent != self._path.parent:
+            is_elsewhere = other.path.parent != self._path.parent and not other.path.is_symlink()
+            if other.uid == os.getuid() and is_elsewhere:
                 self.release()
                 raise _already_running(name, _read_pid(_lock_of(other.path)))
         try:
@@ -106,6 +111,7 @@ class InstanceLock:
         except OSError:
             self.release()
             raise
+        self._link = NameLink(name, control) if control is not None else None
 
     def _locked(self, name: str) -> int:
         while True:
@@ -128,6 +134,8 @@ class InstanceLock:
         """Release the name. Releasing it again does nothing."""
         if self._fd < 0:
             return
+        if self._link is not None:
+            self._link.remove()
         with contextlib.suppress(FileNotFoundError):
             if self._path.stat().st_ino == os.fstat(self._fd).st_ino:  # else it is the lock of another master by now
                 self._path.unlink()

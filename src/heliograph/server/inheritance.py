@@ -33,6 +33,7 @@ def inherited_state(settings: ServerSettings, server: ServerQueues, generation: 
         tasks=str(store_directory(settings.name, settings.spooler)),
         task_sync=settings.task_sync,
         task_bytes=settings.task_bytes,
+        checked_command=() if settings.no_web_check else settings.command,
     )
     return InheritedState(generation, os.getpid(), {**shared, **own}, process_settings)
 

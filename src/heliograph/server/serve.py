@@ -29,6 +29,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     name: str | None = None,
     control: str | Path | None = None,
     lazy_apps: bool = False,
+    no_web_check: bool = False,
     graceful_timeout: float = 30.0,
     max_signals: int = 0,
     time_limit: float = 0.0,
@@ -57,6 +58,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
             directory.
         control: Path of the control socket. By default it is derived from the name.
         lazy_apps: Load the application in each process, after the fork.
+        no_web_check: Reload without importing the application of `command` first.
         graceful_timeout: Seconds in which processes can finish at a stop or reload, before SIGKILL.
         max_signals: Replace a process after so many signals. 0 disables this.
         time_limit: Seconds that a handler may take. 0 disables this.

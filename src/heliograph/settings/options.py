@@ -193,6 +193,16 @@ class ServerSettings:
         aliases=("--listen",),
     )
     lazy_apps: bool = option(Flag(), False, "Load the application in each process, after the fork")
+    no_web_check: bool = option(
+        Flag(),
+        False,
+        "Reload without importing the web application first",
+        details="Otherwise a reload imports the application that the command of gunicorn, uvicorn or granian names, "
+        "in a process that exits at once. If that fails, the old code keeps running. See "
+        "[web servers](../how-to/web-servers.md#reload).",
+        engines=(LOCAL,),
+        instead="uWSGI loads APP itself",
+    )
     allow_remote: frozenset[int] = option(
         SignalNumbers(),
         frozenset(),

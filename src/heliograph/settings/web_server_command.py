@@ -54,12 +54,17 @@ def count_workers(command: Sequence[str], environment: Mapping[str, str]) -> int
     counts = [_flag(_WORKERS_FLAG, command)]
     if program == "gunicorn":
         arguments = shlex.split(environment.get("GUNICORN_CMD_ARGS", ""))
-        config = _flag(_CONFIG_FLAG, command) or _flag(_CONFIG_FLAG, arguments) or gunicorn_config.DEFAULT
+        config = config_of(command) or config_of(arguments) or gunicorn_config.DEFAULT
         counts.append(_flag(_WORKERS_FLAG, arguments))
         if not any(map(str.isdecimal, counts)):
             counts.append(gunicorn_config.workers_in(config))
     counts += [environment.get(variable, "") for variable in _WORKERS_ENV.get(program, ())]
     return max(1, int(next(filter(str.isdecimal, counts), "1")))
+
+
+def config_of(words: Sequence[str]) -> str:
+    """Return the configuration file that a command of gunicorn names. Empty without one."""
+    return _flag(_CONFIG_FLAG, words)
 
 
 def _flag(flag: re.Pattern[str], words: Sequence[str]) -> str:

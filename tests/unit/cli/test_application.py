@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from heliograph import REGISTERED_SIGNALS
-from heliograph.application import AppSpec, explain, load, run_in_child
-from heliograph.cli.preflight import PreflightEngine, check_app
+from heliograph.application import AppSpec, explain, load, run_in_child, uncalled_factory
+from heliograph.cli.preflight import check_app
+from heliograph.engines.checking import CheckingEngine
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import ConfigError, ServerNotReady
 from heliograph.models import Topology
@@ -94,6 +95,37 @@ def test_a_named_callable_is_found_and_a_factory_called(project):
     ):
         with pytest.raises(ConfigError, match=says):
             load(AppSpec("web", name))
+
+
+FACTORIES = """
+def make(config=None, *more, debug=False): ...
+def wsgi(environ, start_response): ...
+def needs(*, config): ...
+class App:
+    def __call__(self): ...
+app = App()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("make", "shop:make()"), ("make()", ""), ("wsgi", ""), ("needs", ""), ("app", "")],
+)
+def test_a_factory_that_was_not_called_is_recognized(project, name, advice):
+    """It is a function that takes no arguments, unlike an application."""
+    path = project("shop.py", FACTORIES.replace("): ...", "): return print"))
+    load(AppSpec("shop", name))
+    assert uncalled_factory(AppSpec("shop", name)) == advice
+    del sys.modules["shop"]
+    spec = AppSpec(str(path), name)
+    load(spec)
+    assert uncalled_factory(spec) == (advice and f"shop.py:{name}()")
+
+
+def test_an_application_without_a_callable_has_no_factory(project):
+    project("shop.py", FACTORIES)
+    load(AppSpec("shop"))
+    assert uncalled_factory(AppSpec("shop")) == ""
 
 
 def test_a_file_can_import_modules_of_its_directory(project):
@@ -279,7 +311,7 @@ def test_the_check_accepts_unknown_targets_if_the_topology_is_not_final(project)
 
 def test_the_preflight_engine_is_a_master_that_cannot_send():
     """S13: while the application is loaded, sending and waiting raise ServerNotReady."""
-    engine = PreflightEngine(TOPOLOGY)
+    engine = CheckingEngine(TOPOLOGY)
     assert isinstance(engine, DetachedEngine)
     assert str(engine.identity) == "master"
     for call in (lambda: engine.signal(1, 5.0), lambda: engine.signal_wait(1, None)):

@@ -101,6 +101,34 @@ def test_a_reload_that_failed_names_the_last_place_in_the_application(asked, rea
     assert invoke("reload").stderr == f"Error: reload failed, keeping the old code: {printed}\n"
 
 
+def test_a_reload_whose_web_server_does_not_start_says_what_to_do(asked):
+    """Exit code 1, how it exited, and where its error is. The old code does not run any more."""
+    asked["answer"] = RequestFailed("web_server_failed", "exit code 3, once")
+    done = invoke("reload")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: the web server does not start with the new code: exit code 3, once. ")
+    assert done.stderr.count("\n") == 1
+    assert "the log" in done.stderr
+    assert "keeping the old code" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("web_server", "shown"),
+    [
+        (None, ""),
+        ({"failure": None, "workers": 2, "expected": 2}, ""),
+        ({"failure": None, "workers": 1, "expected": 2}, ", workers 1 of 2"),
+        (
+            {"failure": "exit code 3, 12 times", "workers": 0, "expected": 2},
+            ", web server restarting (exit code 3, 12 times), workers 0 of 2",
+        ),
+    ],
+)
+def test_the_headline_names_a_web_server_that_does_not_work(web_server, shown):
+    state = {"name": "shop", "app": "shop.tasks", "pid": 7, "processes": {"spooler1": 9}, "web_server": web_server}
+    assert server_commands.headline(state) == f"shop: shop.tasks, master 7, spooler1 9{shown}"
+
+
 def test_a_reload_that_is_refused(asked):
     """Exit code 2: it was not tried."""
     asked["answer"] = RequestFailed("stopping", "the server is stopping.")

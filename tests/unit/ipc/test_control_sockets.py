@@ -130,3 +130,85 @@ def test_what_a_server_makes_is_private_whatever_the_umask_is(places, umask, mon
     assert modes == [0o700] * 3
     assert stat.S_IMODE((places / "a/b/heliograph/shop.lock").stat().st_mode) == 0o600
     lock.release()
+
+
+# servers with a control socket of their own
+
+
+@pytest.fixture
+def own_path(places, serve):
+    """A server with the name shop that listens somewhere else, and its path."""
+    path = places / "run" / "control.sock"
+    path.parent.mkdir(mode=0o700)
+    lock = InstanceLock("shop", path)
+    serve(path)
+    yield path
+    lock.release()
+
+
+def test_a_server_with_a_path_of_its_own_is_found_by_its_name(own_path):
+    """`list` shows it, too."""
+    assert find_control_socket("shop").samefile(own_path)
+    assert running_servers() == ("shop",)
+
+
+def test_the_link_is_removed_with_the_server(places, serve):
+    """Its name is free again, and the link of a server that was killed is replaced."""
+    path = places / "run" / "control.sock"
+    path.parent.mkdir(mode=0o700)
+    link = control_socket("shop")
+    link.symlink_to(places / "nowhere")
+    lock = InstanceLock("shop", path)
+    serve(path)
+    assert link.samefile(path)
+    lock.release()
+    assert not os.path.lexists(link)
+
+
+def test_a_name_that_is_taken_is_not_linked(places, serve):
+    """The server is found by its path then, as before."""
+    path = places / "run" / "control.sock"
+    path.parent.mkdir(mode=0o700)
+    first = serve(control_socket("shop"))
+    InstanceLock("shop", path).release()
+    assert find_control_socket("shop") == first
+    assert not first.is_symlink()
+
+
+def test_a_server_without_a_path_can_take_the_name(own_path):
+    """It has its own socket. Only the commands cannot tell the two apart by name."""
+    InstanceLock("shop").release()
+    assert find_control_socket("shop").samefile(own_path)
+
+
+def test_a_link_of_another_server_stays(own_path, serve):
+    """Both have the same name, and the first one stops later."""
+    link = control_socket("shop")
+    second = own_path.with_name("second.sock")
+    lock = InstanceLock("shop", own_path.with_name("third.sock"))
+    link.unlink()
+    link.symlink_to(serve(second))
+    lock.release()
+    assert link.samefile(second)
+
+
+def test_without_a_directory_of_sockets_there_is_no_link(places):
+    """A path of its own is the way out if that directory is not usable."""
+    (places / "login" / "heliograph").mkdir(mode=0o755)
+    path = places / "run" / "control.sock"
+    path.parent.mkdir(mode=0o700)
+    InstanceLock("shop", path).release()
+    assert list((places / "login" / "heliograph").iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to another user")
+def test_a_link_to_the_socket_of_another_user_is_not_followed(places, serve):
+    """A user could lead a command of root to another socket."""
+    target = serve(places / "other" / "some.sock")
+    directory = places / "tmp" / f"heliograph-{USER}"
+    directory.mkdir(mode=0o700)
+    (directory / "shop.sock").symlink_to(target)
+    os.chown(directory, USER, USER)
+    assert running_servers() == ()
+    os.chown(target, USER, USER)
+    assert running_servers() == ("shop",)

@@ -20,6 +20,8 @@ INITIAL_BACKOFF, MAX_BACKOFF = 0.05, 10.0
 """Seconds before a process that exited early is restarted: the first delay, which doubles, and the longest."""
 EXIT_RECYCLED = 64
 """Exit code of a process that exits to be replaced: after SIGTERM, or after `--max-signals` signals."""
+_SIGHUP = 1
+"""Number of the Unix signal, on every system. The core imports no module of the operating system."""
 WEB_SERVER = Identity("webserver")
 """The command after `--`."""
 
@@ -84,6 +86,10 @@ class Child:
     """False if a reload does not wait for a process to join: none has joined in time, or it joins at a request."""
     hung_up: bool = False
     """True if it got SIGHUP. A command that has not installed its handler yet exits because of it."""
+    failures: int = 0
+    """Number of times in a row that a command exited with an error, without a process that joined in between."""
+    failure: str = ""
+    """Description of its last such exit."""
     deadline: float = NEVER
     """Time to start it (absent), or to stop waiting for it (forking, draining, killed)."""
 
@@ -155,6 +161,22 @@ class Children:
     def forking(self, generation: int) -> list[Child]:
         """Return the children that the fork server of that generation has to fork."""
         return [child for child in self if child.state == "forking" and child.generation == generation]
+
+    @property
+    def failing_command(self) -> Child | None:
+        """The command that exited with an error, until a process joins again. None if there is none."""
+        failed = (child for child in self if child.failures)
+        return next((c for c in failed if c.state == "absent" or not self.proven(c, c.since)), None)
+
+    def note_command_exit(self, child: Child, reason: str, code: int) -> None:
+        """Count the exits of a command with an error.
+
+        Exceptions: our SIGHUP ended it, it did not serve yet when it got SIGHUP, or it served and was killed.
+        """
+        proven = self.proven(child, child.since)
+        if not code or (code < 0 and proven) or (child.hung_up and (code == -_SIGHUP or not proven)):
+            return
+        child.failures, child.failure = (1 if proven else child.failures + 1), reason
 
     def have_joined(self, since: float) -> bool:
         """Return True if a process has joined since then."""

@@ -114,6 +114,22 @@ class ServerState:
         """Workers that no process is now, and that a reload does not wait for."""
         return self._children.not_awaited
 
+    @property
+    def web_server_failure(self) -> str:
+        """Exit of a web server that does not start, with the number in a row. Empty once one of its processes joins."""
+        if self.stopping or (failing := self._children.failing_command) is None:
+            return ""
+        times = "once" if failing.failures == 1 else f"{failing.failures} times"
+        return f"{failing.failure}, {times}"
+
+    @property
+    def web_workers(self) -> tuple[int, int] | None:
+        """Number of workers that run, and of those expected, if they are processes of a web server. Else None."""
+        if not self.with_web_server:
+            return None
+        expected = [child for child in self._children.joining if child.expected]
+        return sum(child.state == "running" for child in expected), len(expected)
+
     def _runs_newest(self, child: Child) -> bool:
         return child.state == "running" and child.generation == self.generation
 

@@ -114,7 +114,7 @@ class Supervisor(ServerState):
             if child.state == "running" and not self.stopping:
                 actions += self._reload_child(child, now)
             elif child.state == "absent" and child.expected and not self._stop.is_over_for(child, now):
-                child.early_exits = 0
+                child.early_exits = child.failures = 0
                 actions += self._start(child, now)
         return [*actions, *self._load_once_more(now)]
 
@@ -215,7 +215,7 @@ class Supervisor(ServerState):
         if child.policy.reload == "leave":
             return []
         if child.policy.reload == "hang_up":
-            child.generation, child.hung_up = self.generation, True
+            child.generation, child.hung_up, child.failures = self.generation, True, 0
             return [do.ReloadCommand(child.pid)]
         return self._drain(child, now)
 
@@ -230,6 +230,8 @@ class Supervisor(ServerState):
             if not (proven or child.hung_up):
                 return self._stop_with(child, event, now, proven=proven)
         was_told = child.state in ("draining", "killed")
+        if child.policy.origin == "command" and not was_told:
+            self._children.note_command_exit(child, event.reason, event.code)
         not_told = [] if was_told or event.expected else self._stop.explain_early_exit(child, now)
         # A web server may take long to notice that it cannot load its application, and serves nobody before.
         early = uptime < MIN_UPTIME or not self._children.proven(child, child.since)

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from heliograph import engines
 from heliograph._core.layout import IncompatibleServer
 from heliograph._core.supervision.children import EXIT_RECYCLED
-from heliograph.application import AppSpec, explain, load, run_in_child
+from heliograph.application import AppSpec, explain, load, run_in_child, uncalled_factory
 from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.sigterm import let_sigterm_arrive
@@ -33,6 +33,7 @@ from heliograph.ipc.process_title import set_process_title
 from heliograph.models import Identity
 from heliograph.server.processes import early_sigterm, exit_functions
 from heliograph.server.processes.double_fork import fork_to_subreaper
+from heliograph.server.processes.web_check import check_web_application
 from heliograph.settings.logs import configure_logging
 
 _LOG = logging.getLogger("heliograph.local")
@@ -62,12 +63,13 @@ def main() -> None:
         report_to_master(inherited, failed=str(error))
         raise SystemExit(1) from error
     engine.memory.staged.clear()
+    failure = _check_web_application(inherited)
     with engines.using(engine):
-        failure = _check_load(engine) if inherited.settings.lazy else _load(engine)
+        failure = failure or (_check_load(engine) if inherited.settings.lazy else _load(engine))
         if failure is not None:
             report_to_master(inherited, failed=_end_of(failure))
             exit_functions.leave(1)
-        report_to_master(inherited, ready=True)
+        report_to_master(inherited, ready=True, uncalled=uncalled_factory(_spec(inherited)))
         _fork_on_command(engine)
         exit_functions.leave(0)
 
@@ -136,16 +138,28 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     raise SystemExit(EXIT_RECYCLED)
 
 
+def _spec(inherited: InheritedState) -> AppSpec:
+    return AppSpec.parse(inherited.settings.app, Path.cwd())
+
+
 def _load(engine: LocalEngine) -> str | None:
     """Load the application. Return the reason if that fails, else None."""
     try:
-        load(AppSpec.parse(engine.inherited.settings.app, Path.cwd()))
+        load(_spec(engine.inherited))
     except BaseException as error:  # noqa: BLE001 - SystemExit too
         return explain(error, engine.inherited.settings.app)
     engine.freeze_registration()
     if engine.memory.staged.wakeups():
         import_store()
     return None
+
+
+def _check_web_application(inherited: InheritedState) -> str | None:
+    """Import the web application, unless the server starts: then its web server reports an error itself."""
+    command = inherited.settings.checked_command
+    if not command or inherited.generation == 1:
+        return None
+    return check_web_application(command, inherited.settings.topology)
 
 
 def _check_load(engine: LocalEngine) -> str | None:

@@ -46,6 +46,8 @@ class Processes:
         self._fork_servers = fork_servers
         self._web_server = web_server
         self._has_remarked = False
+        self._uncalled = ""
+        """The application with the call of its factory, if that was not called when it was loaded last."""
         self._unreported_exits: dict[int, int] = {}
         """Exit codes of children that no report has named yet: an exit may overtake the report of the fork."""
         self._foreign = children_of(os.getpid())
@@ -119,7 +121,7 @@ class Processes:
         scheduler.replace_all(triggers)
         routes = [route for num in range(SIGNALS) if (route := self._memory.live[num]) is not None]
         targets = sum(route.wakeup for route in routes)
-        _log_loaded(len(routes) - targets, Counter(type(trigger.spec) for trigger in triggers), targets)
+        _log_loaded(len(routes) - targets, Counter(type(trigger.spec) for trigger in triggers), targets, self._uncalled)
 
     # Reports
 
@@ -132,6 +134,7 @@ class Processes:
         reports.on("up", self._on_ready)
 
     def _on_loaded(self, report: Report, now: float) -> None:
+        self._uncalled = report.get("uncalled", "")
         self._dispatcher.handle(events.ForkServerReady(report["generation"]), now)
 
     def _on_load_failed(self, report: Report, now: float) -> None:
@@ -234,10 +237,14 @@ def _kill(pid: int, signum: int) -> None:
         os.kill(pid, signum)
 
 
-def _log_loaded(signals: int, triggers: Mapping[type, int], targets: int = 0) -> None:
-    """Log how many signals and triggers the application has registered. `targets` are those of its tasks."""
+def _log_loaded(signals: int, triggers: Mapping[type, int], targets: int = 0, uncalled: str = "") -> None:
+    """Log how many signals and triggers the application has registered. `targets` are those of its tasks.
+
+    `uncalled` is the application with the call of its factory, if it has one that was not called.
+    """
     counts = (triggers.get(kind, 0) for kind in (Timer, CronRule, FileMonitor))
     tasks = f", tasks for {targets} targets" if targets else ""
     _LOG.info("Loaded %d signals, %d timers, %d cron rules, %d file monitors%s", signals, *counts, tasks)
     if not signals and not targets:
-        _LOG.warning("Loaded no handlers: the application has registered none. Import the modules that register them.")
+        advice = f"To call its factory, write {uncalled!r}." if uncalled else "Import the modules that register them."
+        _LOG.warning("Loaded no handlers: the application has registered none. %s", advice)

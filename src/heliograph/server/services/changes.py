@@ -39,6 +39,10 @@ class Status:
     """True if `complete`, except for workers that a reload cannot wait for."""
     not_awaited: tuple[str, ...] = ()
     """Names of those workers."""
+    web_server_failure: str = ""
+    """Exit of a web server that does not start. Empty if it works."""
+    web_workers: tuple[int, int] | None = None
+    """Number of workers that run, and of those expected, if they are processes of a web server. Else None."""
 
     @classmethod
     def of(cls, supervisor: Supervisor) -> Status:
@@ -55,6 +59,8 @@ class Status:
             processes={str(process): pid for process, pid in supervisor.pids().items()},
             reloaded=supervisor.reloaded,
             not_awaited=tuple(map(str, supervisor.not_awaited)),
+            web_server_failure=supervisor.web_server_failure,
+            web_workers=supervisor.web_workers,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +71,14 @@ class Status:
             "complete": self.complete,
             "stopping": self.stopping,
             "processes": dict(self.processes),
+            "web_server": self._web_server(),
         }
+
+    def _web_server(self) -> dict[str, Any] | None:
+        if self.web_workers is None:
+            return None
+        running, expected = self.web_workers
+        return {"failure": self.web_server_failure or None, "workers": running, "expected": expected}
 
 
 def events_between(before: Status, after: Status) -> Iterator[dict[str, Any]]:
@@ -179,6 +192,8 @@ def _settle(call: Call, generation: int, status: Status) -> bool:
         call.fail("load_failed", status.reason)
     elif status.stopping:
         call.fail("stopping", STOPPING)
+    elif status.generation >= generation and status.web_server_failure:
+        call.fail("web_server_failed", status.web_server_failure)
     else:
         return False
     return True

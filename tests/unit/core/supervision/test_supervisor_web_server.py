@@ -222,6 +222,71 @@ def test_the_delay_doubles_while_no_process_joins(server):
         assert actions_of(server.handle(Due(), 25.0 + pause)) == [StartCommand(WEB_SERVER)]
 
 
+def reload_with_broken_code(server):
+    """Reload, and let the web server exit because its application does not load."""
+    server.handle(ReloadRequested(), 10.0)
+    server.handle(ForkServerReady(2), 10.1)
+    server.handle(Exited(WEB_SERVER, "exit code 3", code=3), 10.5)
+    for process in (FIRST, SECOND):
+        server.handle(Exited(process, "it left", expected=True), 10.6)
+
+
+def test_a_web_server_that_does_not_start_with_the_new_code_is_reported(server):
+    """Until one of its processes joins. Each further exit counts."""
+    assert (server.web_server_failure, server.web_workers) == ("", (2, 2))
+    reload_with_broken_code(server)
+    assert (server.web_server_failure, server.web_workers) == ("exit code 3, once", (0, 2))
+    server.handle(Started(WEB_SERVER, 11, 2), 10.7)
+    assert server.web_server_failure == "exit code 3, once"
+    server.handle(Exited(WEB_SERVER, "exit code 1", code=1), 11.0)
+    assert server.web_server_failure == "exit code 1, 2 times"
+    server.handle(Started(WEB_SERVER, 12, 2), 12.0)
+    join(server, 31, 13.0)
+    assert (server.web_server_failure, server.web_workers) == ("", (1, 2))
+    server.handle(Exited(WEB_SERVER, "exit code 3", code=3), 20.0)
+    assert server.web_server_failure == "exit code 3, once"
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_reload_with_corrected_code_begins_anew(server, is_running):
+    """Also if the web server still starts with the broken code: its exit says nothing about the new code."""
+    reload_with_broken_code(server)
+    if is_running:
+        server.handle(Started(WEB_SERVER, 11, 2), 10.7)
+    else:
+        server.handle(Started(WEB_SERVER, 11, 2), 10.7)
+        server.handle(Exited(WEB_SERVER, "exit code 3", code=3), 11.0)
+    server.handle(ReloadRequested(), 12.0)
+    server.handle(ForkServerReady(3), 12.1)
+    assert server.web_server_failure == ""
+    if is_running:
+        server.handle(Exited(WEB_SERVER, "exit code 3", code=3), 12.2)
+        assert server.web_server_failure == ""
+    server.handle(Started(WEB_SERVER, 12, 3), 12.3)
+    server.handle(Exited(WEB_SERVER, "exit code 4", code=4), 13.0)
+    assert server.web_server_failure == "exit code 4, once"
+
+
+@pytest.mark.parametrize("code", [0, -1, -9])
+def test_a_web_server_that_is_restarted_for_another_reason_has_not_failed(server, code):
+    """It exits to be restarted, our SIGHUP ends it, or someone kills it."""
+    server.handle(ReloadRequested(), 10.0)
+    server.handle(ForkServerReady(2), 10.1)
+    server.handle(Exited(WEB_SERVER, "its exit", code=code), 10.5)
+    server.handle(Started(WEB_SERVER, 11, 2), 10.7)
+    assert server.web_server_failure == ""
+
+
+def test_a_web_server_that_is_being_stopped_has_not_failed(server):
+    reload_with_broken_code(server)
+    server.handle(StopRequested(), 11.0)
+    assert server.web_server_failure == ""
+
+
+def test_a_server_without_a_web_server_has_no_web_workers():
+    assert Supervisor(Topology(workers=2)).web_workers is None
+
+
 def test_a_stop_drains_the_web_server_first(server):
     """When the queues are empty. The others drain when the workers have exited too."""
     assert actions_of(server.handle(StopRequested(), 5.0)) == []

@@ -13,3 +13,13 @@ def test_loaded_signals_and_triggers_are_counted(caplog, signals, levels):
         _log_loaded(signals, {Timer: 2, CronRule: 1})
     assert caplog.messages[0] == f"Loaded {signals} signals, 2 timers, 1 cron rules, 0 file monitors"
     assert [record.levelname for record in caplog.records] == levels
+
+
+@pytest.mark.parametrize(
+    ("uncalled", "advice"),
+    [("", "Import the modules that register them."), ("shop:make()", "To call its factory, write 'shop:make()'.")],
+)
+def test_an_application_without_handlers_gets_advice(caplog, uncalled, advice):
+    """Its factory, which registers them, was not called."""
+    _log_loaded(0, {}, uncalled=uncalled)
+    assert caplog.messages[-1].endswith(f"the application has registered none. {advice}")

@@ -183,6 +183,30 @@ def test_a_reload_is_answered_when_the_load_failed(server):
     assert (call.told, call.held) == ([("load_failed", "SyntaxError")], 0)
 
 
+def test_a_reload_is_answered_when_the_web_server_does_not_start(server):
+    """As soon as it has exited with the new code. An exit with the old code is not that of this reload."""
+    call = Call()
+    server.status = LOADING
+    server.changes.wait_for_reload(call, do_nothing)
+    server.become(replace(LOADING, web_server_failure="exit code 3, once", web_workers=(0, 2)))
+    assert (call.told, call.held) == ([], 1)
+    server.become(replace(DRAINING, web_server_failure="exit code 3, once", web_workers=(0, 2)))
+    assert (call.told, call.held) == ([("web_server_failed", "exit code 3, once")], 0)
+
+
+@pytest.mark.parametrize(
+    ("workers", "failure", "shown"),
+    [
+        (None, "", None),
+        ((2, 2), "", {"failure": None, "workers": 2, "expected": 2}),
+        ((0, 2), "exit code 3, once", {"failure": "exit code 3, once", "workers": 0, "expected": 2}),
+    ],
+)
+def test_the_state_describes_the_web_server(workers, failure, shown):
+    """None without one."""
+    assert replace(UP, web_workers=workers, web_server_failure=failure).to_json()["web_server"] == shown
+
+
 def test_a_later_load_that_fails_is_another_reload(server):
     """Generation 2 runs, and 3 cannot be loaded while the last process of 1 is replaced."""
     first, second = Call(), Call()
@@ -258,4 +282,5 @@ def test_the_state_is_that_of_the_supervisor():
         "complete": True,
         "stopping": True,
         "processes": {"worker1": 10},
+        "web_server": None,
     }

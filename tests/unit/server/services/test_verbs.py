@@ -138,6 +138,7 @@ def test_state_is_what_only_the_master_knows(server):
         "complete": True,
         "stopping": False,
         "processes": {"worker1": 10},
+        "web_server": None,
     }
 
 
