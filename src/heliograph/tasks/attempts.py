@@ -11,7 +11,7 @@ from typing import Any
 from heliograph import engines
 from heliograph._core.tasks.values import Claim, Outcome, TaskStatus
 from heliograph._core.tolerant_logging import tolerant_logger
-from heliograph.exceptions import TaskArgumentError
+from heliograph.exceptions import TaskArgumentError, TimeLimitExceeded
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.models import MICROSECONDS
@@ -118,7 +118,8 @@ class Attempt:
         if self._ending is None or not self._ending.acquire(blocking=False):
             return False
         text = f"time limit: the attempt took longer than {self._options.time_limit:g} s, so its process was killed."
-        outcome = failure(self._options, self._claim, error_of("heliograph.exceptions.TimeLimitExceeded", text), now())
+        error = error_of("heliograph.exceptions.TimeLimitExceeded", text)
+        outcome = failure(self._options, self._claim, error, now(), TimeLimitExceeded(text))
         _LOG.error("Killing process %d: task %s exceeded its time limit", self._pid, self)
         try:
             self._owner.finish(self._claim, outcome, now())

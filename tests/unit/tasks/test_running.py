@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from heliograph import (
+    NoRetry,
     Retry,
     TaskStatus,
     get_result,
@@ -23,7 +24,7 @@ from heliograph import (
     task,
 )
 from heliograph._core.tasks.values import NewTask
-from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
+from heliograph.exceptions import InvalidTask, TaskArgumentError, TaskNotFinished, TaskNotFound
 from heliograph.models import DEFAULT_TASK_BYTES, MICROSECONDS
 from heliograph.runtime.tasks import get_tasks
 from heliograph.tasks.context import TaskContext
@@ -251,6 +252,64 @@ def test_retry_says_when(engine):
     times.clear()
     assert again_.using(retries=1).enqueue(4).wait().status is TaskStatus.FAILED
     assert len(times) == 2
+
+
+@pytest.mark.parametrize(
+    ("retry_on", "error", "attempts"),
+    [
+        (OSError, ConnectionResetError, 3),
+        ((LookupError, ConnectionError), ConnectionResetError, 3),
+        ([LookupError], KeyError, 3),
+        (None, KeyError, 3),
+        (OSError, LookupError, 1),
+        ((LookupError, ConnectionError), TimeoutError, 1),
+        (OSError, SystemExit, 1),
+        (NoRetry, NoRetry, 1),
+        (None, NoRetry, 1),
+        (None, type("CardDeclined", (NoRetry,), {}), 1),
+    ],
+)
+def test_only_some_exceptions_have_a_further_attempt(engine, retry_on, error, attempts):
+    def fail():
+        raise error
+
+    result = run(fail, retries=2, retry_on=retry_on)
+    assert (result.status, result.attempts) == (TaskStatus.FAILED, attempts)
+
+
+def test_retry_is_followed_whatever_exceptions_have_a_further_attempt(engine):
+    def again():
+        raise Retry
+
+    assert run(again, retries=2, retry_on=OSError).attempts == 3
+
+
+def test_no_retry_ends_a_task_that_follows_every_retry(engine):
+    left = [Retry, NoRetry, Retry]
+
+    def again():
+        raise left.pop(0)
+
+    result = run(again)
+    assert (result.status, result.attempts, left) == (TaskStatus.FAILED, 2, [Retry])
+
+
+@pytest.mark.parametrize("retry_on", [(), "OSError", (OSError, "KeyError"), int, OSError()])
+def test_what_is_no_exception_cannot_have_a_further_attempt(engine, retry_on):
+    with pytest.raises(InvalidTask, match=r"invalid retry_on: .* Pass classes of exceptions"):
+        task(retries=2, retry_on=retry_on)
+
+
+def test_exceptions_without_retries_are_an_error(engine):
+    with pytest.raises(InvalidTask, match=r"retry_on without retries: .*OSError.* Pass retries= too"):
+        task(retry_on=OSError)
+
+
+@pytest.mark.parametrize("option", [{"retry_on": OSError}, {"limit": 2}, {"rate": "1/m"}])
+def test_options_of_a_function_cannot_be_those_of_one_task(engine, option):
+    """They would have no effect."""
+    with pytest.raises(TypeError, match=r"is an option of the function\. Pass it to @task"):
+        make(lambda: None, retries=1).using(**option)
 
 
 def test_options_of_one_task(engine):
