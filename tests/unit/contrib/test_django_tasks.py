@@ -298,7 +298,7 @@ def test_failed_attempt_is_repeated(api, use, sent):
     assert [event[0] for event in sent] == ["task_enqueued", "task_started", "task_started", "task_finished"]
 
 
-def test_signals_of_a_failed_task(api, sent):
+def test_signals_of_a_failed_task(api, sent, heliograph_engine):
     """The sender is the class of the backend. The exception is the current one for receivers of the end."""
     api.task(fail).enqueue()
     kinds = [
@@ -307,6 +307,7 @@ def test_signals_of_a_failed_task(api, sent):
         ("task_finished", "FAILED", LookupError),
     ]
     assert sent == [(name, api.Backend, status, error) for name, status, error in kinds]
+    assert len(heliograph_engine.take_failed_tasks()) == 1
 
 
 def test_receiver_that_fails_does_not_harm_the_task(api):

@@ -214,6 +214,41 @@ def test_a_task_that_fails_is_repeated(engine):
         result.return_value  # noqa: B018 - the property raises
 
 
+def test_failed_tasks_can_be_taken(engine):
+    """Those that failed since, and whose results nobody has read. Also those that wait for another attempt."""
+    errors = [LookupError, LookupError, Retry, None]
+
+    def fail():
+        error = errors.pop(0)
+        if error is not None:
+            raise error
+
+    assert engine.take_failed_tasks() == ()
+    failing = make(fail, retries=9, backoff=60, max_backoff=60)
+    result = failing.enqueue()
+    (first,) = engine.take_failed_tasks()
+    assert (first.id, first.status, first.attempts) == (result.id, TaskStatus.READY, 1)
+    assert first.error.endswith("LookupError\n")
+    assert engine.take_failed_tasks() == ()
+    engine.clock.sleep(61)
+    assert [task.attempts for task in engine.take_failed_tasks()] == [2]
+    engine.clock.sleep(61)
+    assert engine.take_failed_tasks() == ()  # it raised Retry
+    engine.clock.sleep(61)
+    assert (engine.take_failed_tasks(), engine.enqueued[0].status) == ((), TaskStatus.SUCCESSFUL)
+
+
+@pytest.mark.parametrize(
+    "read", [lambda result: result.refresh(), lambda result: result.wait(), lambda result: get_result(result.id)]
+)
+def test_a_failed_task_whose_result_was_read_is_taken(engine, read):
+    result = make(fail_now).enqueue()
+    read(result)
+    assert engine.take_failed_tasks() == ()
+    make(fail_now).enqueue()
+    assert len(engine.take_failed_tasks()) == 1
+
+
 def test_thousands_of_attempts(engine):
     """The delay stays at its maximum."""
     count = []
@@ -378,6 +413,7 @@ def test_a_unique_key_is_free_after_each_end(engine, end):
     first.refresh()
     assert first.status.name.lower() == end
     assert keyed.enqueue().id != first.id
+    engine.take_failed_tasks()
 
 
 def test_a_unique_key_is_held_between_attempts(engine):
@@ -387,6 +423,7 @@ def test_a_unique_key_is_held_between_attempts(engine):
     assert keyed.enqueue().id == first.id
     engine.clock.sleep(61)
     assert keyed.enqueue().id != first.id
+    engine.take_failed_tasks()
 
 
 def test_an_expired_task_does_not_run(engine):
