@@ -122,6 +122,7 @@ class Master:
         processes.carry_out_actions(watcher.watch)
         processes.listen_to(reports)
         scheduler.listen_to(reports)
+        dispatcher.on(actions.Activate, lambda _: doorbell.note_directory())
         dispatcher.on(actions.Activate, lambda action: processes.activate(action.generation, scheduler))
         dispatcher.on(actions.Activate, lambda _: doorbell.open_if(tasks=bool(queues.wakeup_numbers())))
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from heliograph.cli import main
 from heliograph.cli.status import _server_lines
 from heliograph.cli.tables import duration, size
 from heliograph.exceptions import StoreError
+from heliograph.ipc.state_directory import note_store, store_directory
 from heliograph.store.sqlite import SqliteStore
 from heliograph.tasks.registry import TASKS
 
@@ -608,3 +610,28 @@ def test_status_names_processes_as_signals_does():
     state = {"name": "shop", "app": "shop", "pid": 1, "queued": 0, "rejected": 0}
     state["processes"] = {"mule1": 2, "webserver": 3}
     assert _server_lines(state)[0] == "shop: shop, master 1, mule1 2, web server 3"
+
+
+def test_status_warns_of_tasks_that_wait_in_the_store_without_spooler(store, spool, tmp_path):
+    """Once a server has noted its directory of tasks, and while a task waits in the other one."""
+    put(store)
+    with closing(SqliteStore(str(store_directory("shop")), sync=False)) as other:
+        put(other, count=2)
+        assert "from a start without" not in invoke("status").stdout
+        note_store("shop", spool)
+        text = f"Tasks wait in {store_directory('shop')}, from a start without --spooler (number: 2)"
+        assert text in invoke("status").stdout
+        left = json.loads(invoke("status", "--json").stdout)["left_tasks"]
+        assert left == {"directory": str(store_directory("shop")), "count": 2}
+        assert "1 READY" in invoke("status").stdout
+        for row in other.find():
+            other.cancel(row.id, now())
+        assert "from a start without" not in invoke("status").stdout
+
+
+def test_status_ignores_a_store_without_spooler_that_is_damaged(store, spool):
+    note_store("shop", spool)
+    directory = store_directory("shop")
+    directory.mkdir(parents=True, mode=0o700)
+    (directory / "tasks.db").write_bytes(b"no database")
+    assert "without --spooler" not in invoke("status").stdout
