@@ -29,6 +29,9 @@ Call = Callable[[TaskDefinition, TaskContext, tuple[Any, ...], dict[str, Any]], 
 
 _LIMITS = TimeLimits()
 
+_MAX_SUMMARY = 200
+"""Characters of an exception's text in a line of the log."""
+
 
 class Attempt:
     """An attempt that begins now."""
@@ -158,10 +161,18 @@ def _log_traceback(error: BaseException, text: str, message: str, *facts: object
         _LOG.handle(record)
 
 
+def _shortened(text: str) -> str:
+    """Return a text of at most _MAX_SUMMARY characters, cut between two words if there are any."""
+    if len(text) <= _MAX_SUMMARY:
+        return text
+    cut = text[: _MAX_SUMMARY - 3]
+    return f"{cut.rpartition(' ')[0] or cut}..."
+
+
 def _summary(error: BaseException) -> str:
     """Return type and text of an exception, which may refuse to be shown, in one short line."""
     try:
-        text = f"{type(error).__name__}: {error!s:.200}"
+        text = f"{type(error).__name__}: {_shortened(str(error))}"
     except BaseException:  # noqa: BLE001 - the type has to do
         text = type_name(type(error))
     return text.encode("utf-8", "backslashreplace").decode().replace("\n", " ")

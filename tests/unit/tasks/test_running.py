@@ -884,6 +884,18 @@ def test_logs(engine, caplog):
     assert {record.name for record in caplog.records} == {"heliograph.tasks"}
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("word " * 50, "word " * 38 + "word..."), ("x" * 201, "x" * 197 + "..."), ("x" * 200, "x" * 200)],
+)
+def test_a_long_text_is_cut_between_words_in_the_log(engine, caplog, text, shown):
+    def fail():
+        raise ValueError(text)
+
+    run(fail)
+    assert caplog.messages[-1].endswith(f": ValueError: {shown}")
+
+
 def test_each_engine_has_a_store_of_its_own():
     """Without pytest: `inline_engine()` registers the tasks of the application, and forgets those of the test."""
     before = get_tasks()
