@@ -210,6 +210,19 @@ def test_argument_that_json_would_change_is_refused(api, value, text):
     assert api.engine.enqueued == ()
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "name"),
+    [((1, {2}), {}, "to"), ((), {"to": {2}, "value": 1}, "to"), ((1, 2, {3}), {}, "number 3")],
+)
+def test_the_error_names_the_argument_that_json_does_not_have(api, args, kwargs, name):
+    from heliograph.contrib.django.task_arguments import JsonCodec
+
+    def send(value=None, to=None): ...
+
+    with pytest.raises(TypeError, match=rf"Unsupported type: <class 'set'> in the argument '{name}'\. Pass text"):
+        JsonCodec(send, "send", takes_context=False).encode(args, kwargs)
+
+
 class Colour(enum.IntEnum):
     RED = 1
 
