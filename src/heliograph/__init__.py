@@ -48,6 +48,7 @@ from heliograph.server import serve
 
 if TYPE_CHECKING:
     from heliograph.runtime.tasks import (
+        NoRetry,
         Retry,
         Task,
         TaskContext,
@@ -65,6 +66,7 @@ __all__ = [
     "REGISTERED_SIGNALS",
     "Farm",
     "Mule",
+    "NoRetry",
     "Retry",
     "Signal",
     "SignalDescription",

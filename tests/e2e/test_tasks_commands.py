@@ -57,6 +57,11 @@ def wait_for(server, what, count=1):
     eventually(what, lambda: len(recorded(server, what)) >= count)
 
 
+def stop(server):
+    os.kill(server.master(), signal.SIGTERM)
+    server.wait()
+
+
 def statuses(command):
     return [task["status"] for task in json.loads(command("tasks", "--json").stdout)["tasks"]]
 
@@ -139,3 +144,27 @@ def test_a_directory_of_tasks_that_is_removed_is_noticed_at_once(server, command
     command("enqueue", "tasks:greet", '["Cid"]')
     wait_for(server, "greet:Cid:1")
     assert server.log.count("was removed or replaced") == 2
+
+
+def test_a_start_that_fails_leaves_the_place_of_the_tasks(server):
+    """A task that is enqueued afterwards runs when the server is started as before."""
+    server.start(TASKS, *OPTIONS)
+    stop(server)
+    server.write("1 / 0")
+    assert server.launch().wait(30) == 2
+    server.write(TASKS)
+    assert server.command("enqueue", "tasks:greet", '["Ann"]').returncode == 0
+    server.launch(*OPTIONS)
+    wait_for(server, "greet:Ann:1")
+
+
+def test_a_start_warns_of_tasks_that_wait_in_the_store_without_spooler(server):
+    server.start(TASKS, "--mules", "2")
+    stop(server)
+    assert server.command("enqueue", "tasks:greet", '["Ann"]').returncode == 0
+    server.launch(*OPTIONS)
+    server.await_log(r"Tasks wait in \S+\.tasks, from a start without --spooler \(number: 1\)")
+    assert "(number: 1)" in server.command("status").stdout
+    stop(server)
+    server.launch("--mules", "2")
+    wait_for(server, "greet:Ann:1")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import assert_type
 
+from heliograph import uwsgi
 from heliograph.runtime.mules import Farm, Mule, mule_offload
 from heliograph.runtime.spooler import ResultRescheduled, Spooler, SpoolerTask
 
@@ -25,6 +26,19 @@ def crunch(number: int) -> int:
     return number
 
 
+@mule_offload
+def tally(number: int) -> None: ...
+
+
+@Mule(1).offload
+def weigh(number: int) -> None: ...
+
+
+@Spooler.task
+def rotate(path: str) -> int:
+    return uwsgi.SPOOL_RETRY
+
+
 class Order(SpoolerTask):
     type_id = "order"
 
@@ -36,9 +50,13 @@ assert_type(resize("cat.png", width=200), str)
 assert_type(fetch("url"), str)
 assert_type(count(3), bool)
 assert_type(crunch(3), bool)
+assert_type(tally(3), bool)
+assert_type(weigh(3), bool)
+assert_type(rotate("cat.png"), str)
+tally("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 resize(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 count("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-Spooler.task(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Spooler.task(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 assert_type(Spooler.send_message_raw("hello", payload=[1]), str)
 assert_type(Spooler.send_message_raw(**Order.build_message(payload=[1])), str)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
 from heliograph import (
+    NoRetry,
     Retry,
     Task,
     TaskContext,
@@ -29,6 +30,15 @@ def report(context: TaskContext, day: datetime) -> int:
     if context.attempt < 2:
         raise Retry(after=timedelta(minutes=1))
     return day.year
+
+
+@task(retries=3, retry_on=(ConnectionError, TimeoutError))
+def pay(cents: int) -> None:
+    raise NoRetry("declined")
+
+
+@task(retries=3, retry_on=ConnectionError)
+def refund(cents: int) -> None: ...
 
 
 @task()

@@ -237,6 +237,58 @@ def test_several_exceptions_become_a_group(suite: pytest.Pytester) -> None:
     )
 
 
+FAILING = """
+import pytest
+from heliograph import task
+
+@pytest.fixture
+def sell(heliograph_engine):
+    def sell(what):
+        raise LookupError(f"no more {what}")
+    return task(name="shop:sell")(sell)
+"""
+
+
+def test_an_exception_in_a_task_fails_the_test(suite: pytest.Pytester) -> None:
+    """At its end. The report has name, status and traceback."""
+    source = f"{BROKEN}{FAILING}\ndef test_sell(sell, broken):\n    broken.send()\n    sell.enqueue('pears')\n"
+    result = outcomes(suite, source, passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*AssertionError: Handlers raised exceptions:*",
+            "*AssertionError: Tasks failed:*",
+            "*shop:sell, task *, FAILED after attempt 1:*",
+            "*raise LookupError(*",
+            "*LookupError: no more pears*",
+            "*take_failed_tasks()*",
+        ]
+    )
+
+
+def test_a_test_can_expect_that_a_task_fails(suite: pytest.Pytester) -> None:
+    """It reads the result, or takes the failed tasks. A later failure fails the test."""
+    outcomes(
+        suite,
+        f"""{FAILING}
+def test_reads(sell):
+    result = sell.enqueue("pears").wait()
+    assert "no more pears" in result.errors[0].traceback
+
+def test_takes(sell, heliograph_engine):
+    sell.enqueue("plums")
+    [failed] = heliograph_engine.take_failed_tasks()
+    assert (failed.args, failed.status.name) == (["plums"], "FAILED")
+
+def test_takes_too_early(sell, heliograph_engine):
+    sell.enqueue("plums").wait()
+    assert heliograph_engine.take_failed_tasks() == ()
+    sell.enqueue("pears")
+""",
+        passed=3,
+        errors=1,
+    )
+
+
 def test_a_test_can_take_the_exceptions(suite: pytest.Pytester) -> None:
     """`take_failures` returns each once. Later exceptions fail the test."""
     outcomes(

@@ -192,6 +192,8 @@ def list_servers(as_json: bool) -> None:
         return
     for name in names:
         click.echo(name)
+    if not names:
+        click.echo("No server runs.", err=True)
 
 
 class _ReloadFailed(CommandError):

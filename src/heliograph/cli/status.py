@@ -14,6 +14,7 @@ from heliograph.cli.server_commands import json_option, web_server_failure
 from heliograph.cli.tables import size
 from heliograph.cli.tasks.finding import check_access, find_directory, has_store, now, place, store_options, using
 from heliograph.cli.tasks.listing import headline, notes
+from heliograph.engines.left_tasks import LeftTasks, find_left_tasks, left_tasks_text
 from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
 from heliograph.ipc.control_client import ServerNotRunning
@@ -46,10 +47,12 @@ def status(as_json: bool) -> None:
     directory = Path(server["tasks"]) if server is not None and "tasks" in server else find_directory()
     check_access(directory)
     tasks = _tasks(directory) if has_store(directory) else None
+    left = find_left_tasks(directory)
     if as_json:
-        click.echo(json.dumps({"server": server, "tasks": tasks}, indent=2))
+        shown = None if left is None else {"directory": str(left.directory), "count": left.count}
+        click.echo(json.dumps({"server": server, "tasks": tasks, "left_tasks": shown}, indent=2))
     else:
-        for line in [*_server_lines(server), *_task_lines(tasks, directory)]:
+        for line in [*_server_lines(server), *_task_lines(tasks, directory), *_left_lines(left, directory)]:
             click.echo(line)
     if server is not None and (failure := web_server_failure(server)):
         raise Rejected(_NOT_SERVING.format(failure))
@@ -85,6 +88,10 @@ def _server_lines(server: dict[str, Any] | None) -> list[str]:
         server_line(server),
         f"signals: {server['queued']} queued, {server['rejected']} sends rejected",
     ]
+
+
+def _left_lines(left: LeftTasks | None, directory: Path) -> list[str]:
+    return [] if left is None else [left_tasks_text(left, directory)]
 
 
 def _task_lines(tasks: dict[str, Any] | None, directory: Path) -> list[str]:

@@ -70,6 +70,12 @@ def find_store(name: str | None = None) -> Path:
     return _read(_note(known)) or store_directory(known)
 
 
+def store_without_spooler(spooler: Path) -> Path | None:
+    """Return the store that the server of this `--spooler` has without it. None: no server has noted the directory."""
+    noted = (note for note in state_directory().glob("*.spooler") if _read(note) == spooler)
+    return next((store_directory(note.stem) for note in noted), None)
+
+
 def _note(name: str) -> Path:
     return state_directory() / f"{name}.spooler"
 

@@ -18,6 +18,7 @@ from heliograph.runtime.signals import (
 
 if TYPE_CHECKING:
     from heliograph.runtime.tasks import (
+        NoRetry,
         Retry,
         Task,
         TaskContext,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 TASK_NAMES = frozenset(
     {
-        *("Retry", "Task", "TaskContext", "TaskResult", "TaskStatus"),
+        *("NoRetry", "Retry", "Task", "TaskContext", "TaskResult", "TaskStatus"),
         *("aget_result", "get_result", "progress", "task"),
     }
 )
@@ -41,6 +42,7 @@ __all__ = [
     "REGISTERED_SIGNALS",
     "Farm",
     "Mule",
+    "NoRetry",
     "Retry",
     "Signal",
     "SignalDescription",

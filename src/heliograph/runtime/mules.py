@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, Self
+from typing import Any, ParamSpec, Self, overload
 
 from heliograph import engines
 from heliograph._core.signals.targets import parse
@@ -71,9 +71,16 @@ class Mule:
         number = cls.get_current_id()
         return cls(number) if number else None
 
-    def offload(self, *, allow_pickle: bool = False) -> Callable[[Callable[_P, object]], Callable[_P, bool]]:
+    @overload
+    def offload(self, func: Callable[_P, object], /) -> Callable[_P, bool]: ...
+    @overload
+    def offload(
+        self, func: None = None, /, *, allow_pickle: bool = False
+    ) -> Callable[[Callable[_P, object]], Callable[_P, bool]]: ...
+    def offload(self, func: Callable[_P, object] | None = None, /, *, allow_pickle: bool = False) -> Any:
         """Decorator: run calls of the function in this mule. See `mule_offload`."""
-        return mule_offload(self, allow_pickle=allow_pickle)
+        decorate = mule_offload(self, allow_pickle=allow_pickle)
+        return decorate if func is None else decorate(func)
 
     def send(self, message: str | bytes) -> bool:
         """Send a message to this mule. It waits until the mule calls `get_message`. Return True.
@@ -158,9 +165,16 @@ class Farm:
         server: Processes = engines.current()
         return server.in_farm(self.name)
 
-    def offload(self, *, allow_pickle: bool = False) -> Callable[[Callable[_P, object]], Callable[_P, bool]]:
+    @overload
+    def offload(self, func: Callable[_P, object], /) -> Callable[_P, bool]: ...
+    @overload
+    def offload(
+        self, func: None = None, /, *, allow_pickle: bool = False
+    ) -> Callable[[Callable[_P, object]], Callable[_P, bool]]: ...
+    def offload(self, func: Callable[_P, object] | None = None, /, *, allow_pickle: bool = False) -> Any:
         """Decorator: run calls of the function in a mule of this farm. See `mule_offload`."""
-        return mule_offload(self, allow_pickle=allow_pickle)
+        decorate = mule_offload(self, allow_pickle=allow_pickle)
+        return decorate if func is None else decorate(func)
 
     def send(self, message: str | bytes) -> bool:
         """Send a message to this farm. One of its mules takes it by `get_message`. See `Mule.send`."""
@@ -177,10 +191,16 @@ TypeMuleFarm = int | str | Mule | Farm
 """A mule or its number, a farm or its name."""
 
 
+@overload
+def mule_offload(func: Callable[_P, object], /) -> Callable[_P, bool]: ...
+@overload
 def mule_offload(
     mule_or_farm: TypeMuleFarm | None = None, *, allow_pickle: bool = False
-) -> Callable[[Callable[_P, object]], Callable[_P, bool]]:
+) -> Callable[[Callable[_P, object]], Callable[_P, bool]]: ...
+def mule_offload(mule_or_farm: Any = None, *, allow_pickle: bool = False) -> Any:
     """Decorator: run calls of the function in a mule. A call stores a task and returns True.
+
+    `@mule_offload` without parentheses means mule 1.
 
     Args:
         mule_or_farm: A mule or its number, a farm or its name. Default: mule 1.
@@ -192,7 +212,8 @@ def mule_offload(
         InvalidTask: The function cannot be a task.
         RegistrationError: This process cannot register for the other processes.
     """
-    target = _target(mule_or_farm)
+    is_bare = callable(mule_or_farm)
+    target = _target(None if is_bare else mule_or_farm)
 
     def decorate(func: Callable[_P, object]) -> Callable[_P, bool]:
         from heliograph.runtime.task_calls import enqueue_call, task_of_calls  # noqa: PLC0415 - it needs msgspec
@@ -206,7 +227,7 @@ def mule_offload(
 
         return offloaded
 
-    return decorate
+    return decorate(mule_or_farm) if is_bare else decorate
 
 
 def _target(mule_or_farm: Any) -> str:

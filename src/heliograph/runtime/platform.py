@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -15,6 +16,14 @@ from heliograph.runtime import async_handlers
 
 _LOG = logging.getLogger("heliograph.hooks")
 _Hook = TypeVar("_Hook", bound=Callable[[], object])
+
+
+class SpoolCode(enum.IntEnum):
+    """The numbers that a function of the spooler returns to uWSGI."""
+
+    OK = -2
+    RETRY = -1
+    IGNORE = 0
 
 
 class _PostForkHooks:
@@ -50,6 +59,15 @@ class _Platform:
     """The server of this process."""
 
     postfork_hooks = _PostForkHooks()
+
+    SPOOL_OK = SpoolCode.OK
+    """A function of `Spooler.task` returns it: the task has ended, as with `None`."""
+
+    SPOOL_RETRY = SpoolCode.RETRY
+    """A function of `Spooler.task` returns it: the task runs again after the period (`Spooler.set_period`)."""
+
+    SPOOL_IGNORE = SpoolCode.IGNORE
+    """A function of `Spooler.task` returns it: the task stays and runs again after the period, as on uWSGI."""
 
     @property
     def worker_id(self) -> int:

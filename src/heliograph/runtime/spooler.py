@@ -13,7 +13,7 @@ import functools
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, Self
+from typing import Any, ParamSpec, Self, overload
 
 import msgspec
 
@@ -76,17 +76,31 @@ class _Decorator:
     def __init__(self, spooler: Spooler | None) -> None:
         self._spooler = spooler
 
+    @overload
+    def __call__(self, func: Callable[_P, object], /) -> Callable[_P, str]: ...
+    @overload
     def __call__(
         self,
+        func: None = None,
+        /,
         *,
         priority: int | None = None,
         postpone: datetime | timedelta | None = None,
         allow_pickle: bool = False,
-    ) -> Callable[[Callable[_P, object]], Callable[_P, str]]:
+    ) -> Callable[[Callable[_P, object]], Callable[_P, str]]: ...
+    def __call__(
+        self,
+        func: Callable[_P, object] | None = None,
+        /,
+        *,
+        priority: int | None = None,
+        postpone: datetime | timedelta | None = None,
+        allow_pickle: bool = False,
+    ) -> Callable[_P, str] | Callable[[Callable[_P, object]], Callable[_P, str]]:
         """Decorator: run calls of the function in the spooler. A call stores a task and returns its id.
 
-        A return value of `None` or of another type than `TaskResult` ends the task. After an exception and after
-        `ResultRescheduled` it runs again, when the period has passed.
+        A return value ends the task. After an exception, `ResultRescheduled`, `uwsgi.SPOOL_RETRY` or
+        `uwsgi.SPOOL_IGNORE` it runs again, when the period has passed.
 
         Args:
             priority: -100 to 100. A larger one runs later. Default: 0.
@@ -112,7 +126,7 @@ class _Decorator:
 
             return spooled
 
-        return decorate
+        return decorate if func is None else decorate(func)
 
 
 class Spooler:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
+from heliograph.runtime.platform import SpoolCode
 from heliograph.runtime.task_calls import unpickled
 from heliograph.tasks.context import TaskContext
 from heliograph.tasks.retrying import Retry
@@ -36,7 +37,7 @@ class ResultRescheduled(TaskResult):
     """The task is to run again, when the period has passed (`Spooler.set_period`)."""
 
 
-TypeTaskResult = TaskResult | bool | None
+TypeTaskResult = TaskResult | SpoolCode | bool | None
 
 
 class SpoolerTask:
@@ -63,7 +64,8 @@ class SpoolerTask:
     def process(self) -> TypeTaskResult:
         """Process the message.
 
-        `ResultRescheduled` and an exception let it run again. Everything else ends it.
+        `ResultRescheduled`, `uwsgi.SPOOL_RETRY`, `uwsgi.SPOOL_IGNORE` and an exception let it run again. Everything
+        else ends it.
         """
         return True
 
@@ -106,3 +108,13 @@ def conclude(result: object) -> None:
     """End the attempt as its result says. Raises: Retry: it was rescheduled."""
     if isinstance(result, ResultRescheduled):
         raise Retry(reason=f"rescheduled: {result.exception or result.result}") from result.exception
+    if _is_code_to_run_again(result):
+        raise Retry(reason=f"rescheduled: the function returned SPOOL_{SpoolCode(result).name}")
+
+
+def _is_code_to_run_again(result: object) -> TypeGuard[int]:
+    """Return True for uWSGI's SPOOL_RETRY and SPOOL_IGNORE.
+
+    The raw module `uwsgi` has plain numbers. -1 is taken for SPOOL_RETRY, but 0 may be any value.
+    """
+    return result is SpoolCode.IGNORE or (type(result) in (int, SpoolCode) and result == SpoolCode.RETRY)

@@ -10,6 +10,7 @@ from heliograph import engines
 from heliograph._core.tasks.options import (
     TaskOptions,
     check_count,
+    check_exceptions,
     check_flag,
     check_priority,
     check_unique,
@@ -17,6 +18,7 @@ from heliograph._core.tasks.options import (
 )
 from heliograph._core.tasks.targets import DEFAULT_TARGET, check_target
 from heliograph._core.tasks.times import duration
+from heliograph.exceptions import InvalidTask
 from heliograph.models import MICROSECONDS
 from heliograph.runtime.signals import target_text
 
@@ -46,6 +48,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "target": _target,
     "priority": lambda _, value: check_priority(value),
     "retries": _retries,
+    "retry_on": check_exceptions,
     "backoff": _seconds,
     "max_backoff": _seconds,
     "time_limit": _seconds_or_none,
@@ -62,11 +65,14 @@ def checked_options(options: TaskOptions, given: Mapping[str, Any]) -> TaskOptio
     """Return the options with these changes.
 
     Raises:
-        InvalidTask: A value is invalid.
+        InvalidTask: A value is invalid, or `retry_on` has no `retries`.
         TargetError: The server does not have the target.
         TypeError: There is no such option.
     """
     unknown = sorted(given.keys() - _CHECKS.keys())
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}. Use one of {', '.join(sorted(_CHECKS))}, name.")
-    return replace(options, **{name: _CHECKS[name](name, value) for name, value in given.items()})
+    changed = replace(options, **{name: _CHECKS[name](name, value) for name, value in given.items()})
+    if "retry_on" in given and changed.retry_on is not None and changed.retries is None:
+        raise InvalidTask(f"retry_on without retries: {changed.retry_on!r}. Pass retries= too.", "retry_on")
+    return changed

@@ -27,6 +27,9 @@ from heliograph.tasks.waiting import in_pool
 _P = ParamSpec("_P")
 _R_co = TypeVar("_R_co", covariant=True)
 
+_OF_FUNCTION = ("limit", "rate", "retry_on")
+"""Options of the function, which hold for all of its tasks."""
+
 _OVERRIDABLE = ("retries", "backoff", "max_backoff", "time_limit")
 """Options of the function that a task keeps if `using()` changes them."""
 
@@ -127,9 +130,12 @@ class Task(Generic[_P, _R_co]):
         Raises:
             InvalidTask: A value is invalid: a datetime without a time zone, for example.
             TargetError: The server does not have the target, or no task was declared with it.
-            TypeError: There is no such option.
+            TypeError: There is no such option, or only the decorator has it.
         """
         given: dict[str, Any] = dict(options)
+        for name in _OF_FUNCTION:
+            if name in given:
+                raise TypeError(f"{name}={given[name]!r:.200} is an option of the function. Pass it to @task.")
         order = self._order
         for name in ("run_after", "expires"):
             if name in given and (value := given.pop(name)) is not None:

@@ -25,10 +25,11 @@ from heliograph.runtime.task_type import Task
 from heliograph.tasks.context import TaskContext, progress
 from heliograph.tasks.registry import TASKS, define
 from heliograph.tasks.results import Progress, TaskError, TaskResult, aget_result, get_result
-from heliograph.tasks.retrying import Retry
+from heliograph.tasks.retrying import NoRetry, Retry
 
 __all__ = [
     "RUNNER",
+    "NoRetry",
     "Progress",
     "Retry",
     "Task",
@@ -56,6 +57,7 @@ class TaskKeywords(TypedDict, total=False):
             Default: the spooler, else a mule, else a worker.
         priority: -100 to 100. A larger one runs earlier. Tasks of the same priority run in the order of enqueueing.
         retries: Number of further attempts after an exception. Default: none.
+        retry_on: Classes of exceptions. Only after these `retries` applies. Default: after each exception.
         backoff: Time from a failed attempt to the next one. It doubles each time. Default: 1 second.
         max_backoff: The longest such time. Default: 1 hour.
         time_limit: Time of an attempt, after which the server kills the process. It counts as a failed attempt.
@@ -71,6 +73,7 @@ class TaskKeywords(TypedDict, total=False):
     target: TypeTarget
     priority: int
     retries: int | None
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] | None
     backoff: float | timedelta
     max_backoff: float | timedelta
     time_limit: float | timedelta | None

@@ -93,9 +93,8 @@ class Master:
         A stop is answered when all processes have exited and the next server can take the name and the addresses.
         """
         settings, supervisor = self._settings, make_supervisor(self._settings)
-        queues = MasterQueues(server, lambda: not supervisor.generation)
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
-        _follow_capacity(dispatcher, queues)
+        queues = _master_queues(server, dispatcher)
         reports = loop.open("reports", Reports)
         inherited = partial(inherited_state, settings, server, reports=reports.write_fd, alive=open_alive_pipe(stack))
         web_server = WebServerProcess(settings.command, self._control, self._directory, task_environment(settings))
@@ -122,6 +121,7 @@ class Master:
         processes.carry_out_actions(watcher.watch)
         processes.listen_to(reports)
         scheduler.listen_to(reports)
+        dispatcher.on(actions.Activate, lambda _: doorbell.note_directory())
         dispatcher.on(actions.Activate, lambda action: processes.activate(action.generation, scheduler))
         dispatcher.on(actions.Activate, lambda _: doorbell.open_if(tasks=bool(queues.wakeup_numbers())))
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))
@@ -133,11 +133,13 @@ class Master:
         return dispatcher
 
 
-def _follow_capacity(dispatcher: Dispatcher, queues: MasterQueues) -> None:
-    """Include in `workers` the workers that the supervisor expects."""
+def _master_queues(server: ServerQueues, dispatcher: Dispatcher) -> MasterQueues:
+    """Return the queues. `workers` includes the workers that the supervisor expects."""
+    queues = MasterQueues(server, lambda: not dispatcher.supervisor.generation)
     queues.admit(*dispatcher.supervisor.present_processes)
     dispatcher.on(actions.Admit, lambda action: queues.admit(action.process))
     dispatcher.on(actions.Vacate, lambda action: queues.vacate(action.process))
+    return queues
 
 
 def _open_uwsgi_listener(settings: ServerSettings, loop: Loop, queues: MasterQueues) -> list[ConnectionServer]:

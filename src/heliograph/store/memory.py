@@ -26,6 +26,9 @@ class MemoryStore:
         self.rows: dict[str, Row] = {}
         self.begun: dict[str, list[Begun]] = {}
         self.gone: list[MemoryOwner] = []
+        self.read: set[tuple[str, int]] = set()
+        """The ids of tasks that were read by their id, each with the number of its errors then."""
+
         self.last_token = 0
         self._ids = TaskIds(key)
         self._last_number = 0
@@ -74,7 +77,10 @@ class MemoryStore:
         """Return a task."""
         with self.changed:
             row = self.rows.get(task_id)
-            return None if row is None else row.seen()
+            if row is None:
+                return None
+            self.read.add((task_id, len(row.errors)))
+            return row.seen()
 
     def find(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 from heliograph import engines
 from heliograph._core.tasks.values import Claim, Outcome, TaskStatus
 from heliograph._core.tolerant_logging import tolerant_logger
-from heliograph.exceptions import TaskArgumentError
+from heliograph.exceptions import TaskArgumentError, TimeLimitExceeded
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.models import MICROSECONDS
@@ -28,6 +28,9 @@ Call = Callable[[TaskDefinition, TaskContext, tuple[Any, ...], dict[str, Any]], 
 """Calls the function of a task, and returns its final value. Awaitables are run to their end."""
 
 _LIMITS = TimeLimits()
+
+_MAX_SUMMARY = 200
+"""Characters of an exception's text in a line of the log."""
 
 
 class Attempt:
@@ -118,7 +121,8 @@ class Attempt:
         if self._ending is None or not self._ending.acquire(blocking=False):
             return False
         text = f"time limit: the attempt took longer than {self._options.time_limit:g} s, so its process was killed."
-        outcome = failure(self._options, self._claim, error_of("heliograph.exceptions.TimeLimitExceeded", text), now())
+        error = error_of("heliograph.exceptions.TimeLimitExceeded", text)
+        outcome = failure(self._options, self._claim, error, now(), TimeLimitExceeded(text))
         _LOG.error("Killing process %d: task %s exceeded its time limit", self._pid, self)
         try:
             self._owner.finish(self._claim, outcome, now())
@@ -157,10 +161,18 @@ def _log_traceback(error: BaseException, text: str, message: str, *facts: object
         _LOG.handle(record)
 
 
+def _shortened(text: str) -> str:
+    """Return a text of at most _MAX_SUMMARY characters, cut between two words if there are any."""
+    if len(text) <= _MAX_SUMMARY:
+        return text
+    cut = text[: _MAX_SUMMARY - 3]
+    return f"{cut.rpartition(' ')[0] or cut}..."
+
+
 def _summary(error: BaseException) -> str:
     """Return type and text of an exception, which may refuse to be shown, in one short line."""
     try:
-        text = f"{type(error).__name__}: {error!s:.200}"
+        text = f"{type(error).__name__}: {_shortened(str(error))}"
     except BaseException:  # noqa: BLE001 - the type has to do
         text = type_name(type(error))
     return text.encode("utf-8", "backslashreplace").decode().replace("\n", " ")

@@ -37,6 +37,10 @@ class Retry(Exception):
         super().__init__(reason or ("Retry" if after is None else f"Retry after {after!r}"))
 
 
+class NoRetry(Exception):
+    """Raise it in a task, or a subclass of it, to end the task: it has FAILED, whatever `retries=` says."""
+
+
 class Overrides(msgspec.Struct, omit_defaults=True):
     """The options of a function that one task has changed, in seconds.
 
@@ -72,16 +76,23 @@ def options_with(options: TaskOptions, overrides: bytes) -> TaskOptions:
 
 def failure(options: TaskOptions, claim: Claim, error: bytes, now: int, cause: BaseException | None = None) -> Outcome:
     """Return the outcome of a failed attempt. `cause` is its exception, if it had one."""
-    may_repeat = claim.attempt <= (options.retries or 0)
-    if isinstance(cause, Retry) and options.retries is None:
-        may_repeat = True
-    if not may_repeat:
+    if not _may_repeat(options, claim, cause):
         return Outcome(TaskStatus.FAILED, error=error)
     if isinstance(cause, Retry) and cause.after is not None:
         delay = cause.after
     else:
         delay = int(backoff_delay(claim.attempt, options.backoff, options.max_backoff, _jitter()) * MICROSECONDS)
     return Outcome(TaskStatus.READY, error=error, run_after=now + delay)
+
+
+def _may_repeat(options: TaskOptions, claim: Claim, cause: BaseException | None) -> bool:
+    if isinstance(cause, NoRetry):
+        return False
+    if isinstance(cause, Retry):
+        return options.retries is None or claim.attempt <= options.retries
+    if options.retry_on is not None and not isinstance(cause, options.retry_on):
+        return False
+    return claim.attempt <= (options.retries or 0)
 
 
 def _jitter() -> float:

@@ -3,7 +3,8 @@
 How it works
     A test with the fixture runs on a new `InlineEngine`. The fixture registers the handlers that the application
     registered when it was imported. It removes the registrations of the test afterwards. If a handler raised an
-    exception, the test fails at its end, unless the test took it with `heliograph_engine.take_failures()`.
+    exception, the test fails at its end, unless the test took it with `heliograph_engine.take_failures()`. The same is
+    true of tasks, unless the test took them with `take_failed_tasks()`, or read their `TaskResult`.
 
         def test_refresh(heliograph_engine):
             with heliograph_engine.as_process("worker2"):
@@ -19,6 +20,7 @@ The plugin imports heliograph only when a test uses it, because pytest loads plu
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +28,7 @@ import pytest
 
 if TYPE_CHECKING:
     from heliograph.engines.inline import Handled, InlineEngine
+    from heliograph.engines.inline.enqueued import Enqueued
     from heliograph.models import Topology
 
 _MARKER = "heliograph(workers=1, mules=0, farms={}, spoolers=0): the topology of heliograph_engine"
@@ -55,7 +58,7 @@ def heliograph_engine(
     marker = node.get_closest_marker("heliograph")
     with inline_engine(heliograph_topology if marker is None else _topology(*marker.args, **marker.kwargs)) as engine:
         yield engine
-    _check(engine.take_failures())
+    _check(engine.take_failures(), engine.take_failed_tasks())
 
 
 def _topology(
@@ -68,7 +71,28 @@ def _topology(
     return Topology(workers, mules, specs, spoolers)
 
 
-def _check(failures: tuple[Handled, ...]) -> None:
+def _check(failures: tuple[Handled, ...], tasks: tuple[Enqueued, ...]) -> None:
+    try:
+        _check_handlers(failures)
+    finally:
+        _check_tasks(tasks)
+
+
+def _check_tasks(failed: tuple[Enqueued, ...]) -> None:
+    if not failed:
+        return
+    lines = "\n".join(
+        f"  {task.name}, task {task.id}, {task.status.value} after attempt {task.attempts}:\n"
+        f"{textwrap.indent(task.error.rstrip(), '    ')}"
+        for task in failed
+    )
+    raise AssertionError(
+        f"Tasks failed:\n{lines}\nIf the test expects them, read their results (wait, refresh), or call "
+        "heliograph_engine.take_failed_tasks()."
+    )
+
+
+def _check_handlers(failures: tuple[Handled, ...]) -> None:
     if not failures:
         return
     raised: list[Any] = [failed.failure for failed in failures]

@@ -175,3 +175,6 @@ def test_list_prints_the_running_servers(monkeypatch):
     monkeypatch.setattr(server_commands, "running_servers", lambda: ("news", "shop"))
     assert invoke("list").stdout == "news\nshop\n"
     assert json.loads(invoke("list", "--json").stdout) == ["news", "shop"]
+    monkeypatch.setattr(server_commands, "running_servers", tuple)
+    assert (invoke("list").stdout, invoke("list").stderr) == ("", "No server runs.\n")
+    assert json.loads(invoke("list", "--json").stdout) == []

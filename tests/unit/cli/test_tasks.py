@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -17,8 +18,11 @@ from heliograph.cli import main
 from heliograph.cli.status import _server_lines
 from heliograph.cli.tables import duration, size
 from heliograph.exceptions import StoreError
+from heliograph.ipc.state_directory import note_store, store_directory
 from heliograph.store.sqlite import SqliteStore
+from heliograph.tasks.outcomes import encode_error, error_of
 from heliograph.tasks.registry import TASKS
+from heliograph.testing.inline import _restored_registries
 
 MODULE = """
 from heliograph import task
@@ -169,6 +173,47 @@ def test_show_prints_all_facts(store):
     assert facts["enqueued_at"].endswith("+00:00")
 
 
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (ValueError("3 faults:\n- one\n- two"), "ValueError: 3 faults:"),
+        (StoreError("the disk is full", "spool"), "StoreError: the disk is full"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (ExceptionGroup("two", [OSError("a"), OSError("b")]), "ExceptionGroup: two (2 sub-exceptions)"),
+    ],
+)
+def test_the_note_has_the_type_and_the_first_line_of_an_exception(store, error, note):
+    put(store)
+    end(store, TaskStatus.FAILED, error=encode_error(error))
+    assert invoke("tasks").stdout.endswith(f"  {note}\n")
+
+
+def test_show_counts_the_attempts_before_a_retry(store):
+    (task_id,) = put(store)
+    end(store, TaskStatus.FAILED, error=error_of("E", "no"))
+    assert re.search(r"attempts: +1\n", invoke("tasks", "show", task_id).stdout)
+    invoke("tasks", "retry", task_id)
+    end(store, TaskStatus.SUCCESSFUL)
+    text = invoke("tasks", "show", task_id).stdout
+    assert re.search(r"attempts: +1 since the last `heliograph tasks retry`, 2 in all\n", text)
+
+
+def test_show_names_the_time_of_the_next_attempt(store):
+    (task_id,) = put(store, run_after=now() - 1)
+    owner = store.own(now())
+    assert re.search(r"\nrun after: ", invoke("tasks", "show", task_id).stdout)
+    for status in (TaskStatus.READY, TaskStatus.SUCCESSFUL):
+        (claim,) = owner.turn(ClaimRequest("mule", now(), 1, {"shop:send": TaskLimits()}, "mule1 (1)")).claims
+        owner.begin(claim, now())
+        owner.finish(
+            claim, Outcome(status, error=b"{}" if status is TaskStatus.READY else None, run_after=now()), now()
+        )
+        owner.turn(ClaimRequest("nobody", now(), 1, {}))
+        text = invoke("tasks", "show", task_id).stdout
+        assert ("next attempt: " in text, "run after: " in text) == (status is TaskStatus.READY, False)
+    owner.close(now())
+
+
 def test_show_of_an_unknown_id_shows_the_others(store):
     (task_id,) = put(store)
     done = invoke("tasks", "show", "77-ab", task_id)
@@ -209,6 +254,15 @@ def test_retry_by_id_names_what_has_not_finished(store):
     assert f"{waiting} was not retried: it is READY, and has not finished" in done.stderr
     assert "1-00 was not retried: there is no such task" in done.stderr
     assert store.get(ended).status is TaskStatus.READY
+    assert f"{ended} was CANCELLED, and runs again" in done.stderr
+
+
+def test_retry_by_id_of_a_failed_task_needs_no_words(store):
+    (failed,), (successful,) = put(store), put(store, "shop:b")
+    end(store, TaskStatus.FAILED)
+    end(store, TaskStatus.SUCCESSFUL, name="shop:b")
+    done = invoke("tasks", "retry", failed, successful)
+    assert done.stderr == f"{successful} was SUCCESSFUL, and runs again\nRetried 2 tasks\n"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--failed", "1-00"), ("--task", "a:b"), ("1-00", "--task", "a:b")])
@@ -452,6 +506,22 @@ def test_enqueue_of_an_unknown_function_suggests_another(application):
     assert "no such task: shopping:send_mial. Did you mean shopping:send_mail?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nightly", "no such task: shopping:nightly. nightly is the handler of signal 77: use `heliograph send`, or"),
+        ("plain", "no such task: shopping:plain. plain is no task: decorate it with @task."),
+    ],
+)
+def test_enqueue_of_a_function_that_is_no_task_says_so(application, spool, name, message):
+    code = "\nfrom heliograph import Signal\n\n@Signal(77)\ndef nightly(): ...\n\ndef plain(): ...\n"
+    with (spool.parent / "shopping.py").open("a") as module:
+        module.write(code)
+    with _restored_registries():
+        done = invoke("enqueue", f"shopping:{name}")
+    assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+
+
 def test_enqueue_of_a_function_that_nobody_knows_is_an_error(spool):
     """The place or the name may be mistyped, and the task would wait there for ever."""
     done = invoke("enqueue", "nowhere:f", "[1]")
@@ -608,3 +678,28 @@ def test_status_names_processes_as_signals_does():
     state = {"name": "shop", "app": "shop", "pid": 1, "queued": 0, "rejected": 0}
     state["processes"] = {"mule1": 2, "webserver": 3}
     assert _server_lines(state)[0] == "shop: shop, master 1, mule1 2, web server 3"
+
+
+def test_status_warns_of_tasks_that_wait_in_the_store_without_spooler(store, spool, tmp_path):
+    """Once a server has noted its directory of tasks, and while a task waits in the other one."""
+    put(store)
+    with closing(SqliteStore(str(store_directory("shop")), sync=False)) as other:
+        put(other, count=2)
+        assert "from a start without" not in invoke("status").stdout
+        note_store("shop", spool)
+        text = f"Tasks wait in {store_directory('shop')}, from a start without --spooler (number: 2)"
+        assert text in invoke("status").stdout
+        left = json.loads(invoke("status", "--json").stdout)["left_tasks"]
+        assert left == {"directory": str(store_directory("shop")), "count": 2}
+        assert "1 READY" in invoke("status").stdout
+        for row in other.find():
+            other.cancel(row.id, now())
+        assert "from a start without" not in invoke("status").stdout
+
+
+def test_status_ignores_a_store_without_spooler_that_is_damaged(store, spool):
+    note_store("shop", spool)
+    directory = store_directory("shop")
+    directory.mkdir(parents=True, mode=0o700)
+    (directory / "tasks.db").write_bytes(b"no database")
+    assert "without --spooler" not in invoke("status").stdout

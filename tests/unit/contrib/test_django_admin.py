@@ -132,7 +132,7 @@ def test_page_of_an_unknown_task(client, send_mail, task_id):
     assert client().get(f"{LIST}{task_id}/change/").status_code == 404
 
 
-def test_retry(client, send_mail, users):
+def test_retry(client, send_mail, users, heliograph_engine):
     """A failed task runs again, and the admin logs who wanted that."""
     from django.contrib.admin.models import LogEntry
 
@@ -143,6 +143,7 @@ def test_retry(client, send_mail, users):
     entry = LogEntry.objects.latest("action_time")
     assert (entry.user, entry.object_id) == (users["changer"], result.id)
     assert "Retried." in entry.change_message
+    assert len(heliograph_engine.take_failed_tasks()) == 1
 
 
 def test_cancel(client, send_mail):
@@ -164,11 +165,12 @@ def test_cancel_on_the_page_of_a_task(client, send_mail):
 
 
 @pytest.mark.parametrize("post", [{}, {"action": "delete", "task": ["1-0"]}, {"action": "retry"}])
-def test_incomplete_action_changes_nothing(client, send_mail, post):
+def test_incomplete_action_changes_nothing(client, send_mail, post, heliograph_engine):
     send_mail.enqueue("nobody")
     page = client().post(LIST, post, follow=True).content.decode()
     assert "Nothing was changed" in page
     assert RUNS == ["nobody"]
+    assert len(heliograph_engine.take_failed_tasks()) == 1
 
 
 @pytest.mark.parametrize(

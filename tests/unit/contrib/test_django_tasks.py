@@ -210,6 +210,19 @@ def test_argument_that_json_would_change_is_refused(api, value, text):
     assert api.engine.enqueued == ()
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "name"),
+    [((1, {2}), {}, "to"), ((), {"to": {2}, "value": 1}, "to"), ((1, 2, {3}), {}, "number 3")],
+)
+def test_the_error_names_the_argument_that_json_does_not_have(api, args, kwargs, name):
+    from heliograph.contrib.django.task_arguments import JsonCodec
+
+    def send(value=None, to=None): ...
+
+    with pytest.raises(TypeError, match=rf"Unsupported type: <class 'set'> in the argument '{name}'\. Pass text"):
+        JsonCodec(send, "send", takes_context=False).encode(args, kwargs)
+
+
 class Colour(enum.IntEnum):
     RED = 1
 
@@ -298,7 +311,7 @@ def test_failed_attempt_is_repeated(api, use, sent):
     assert [event[0] for event in sent] == ["task_enqueued", "task_started", "task_started", "task_finished"]
 
 
-def test_signals_of_a_failed_task(api, sent):
+def test_signals_of_a_failed_task(api, sent, heliograph_engine):
     """The sender is the class of the backend. The exception is the current one for receivers of the end."""
     api.task(fail).enqueue()
     kinds = [
@@ -307,6 +320,7 @@ def test_signals_of_a_failed_task(api, sent):
         ("task_finished", "FAILED", LookupError),
     ]
     assert sent == [(name, api.Backend, status, error) for name, status, error in kinds]
+    assert len(heliograph_engine.take_failed_tasks()) == 1
 
 
 def test_receiver_that_fails_does_not_harm_the_task(api):

@@ -47,6 +47,15 @@ def test_methods_that_offload(engine):
     assert len(CALLS) == 2
 
 
+@pytest.mark.parametrize(
+    ("decorator", "runs_in"), [(mule_offload, "mule1"), (Mule(2).offload, "mule2"), (Farm("crunchers").offload, "mule")]
+)
+def test_the_decorators_work_without_parentheses(engine, decorator, runs_in):
+    assert decorator(count)(5) is True
+    (call,) = CALLS
+    assert (call[0], call[1].startswith(runs_in)) == (5, True)
+
+
 def test_offloaded_arguments_are_checked(engine):
     def take(value) -> None:
         CALLS.append(value)

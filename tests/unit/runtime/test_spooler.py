@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from heliograph import engines, get_result
+from heliograph import engines, get_result, uwsgi
 from heliograph._core.tasks.values import TaskStatus
 from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import InvalidTask, NoEngine, TargetError, TaskArgumentError
@@ -82,7 +82,9 @@ def test_without_a_spooler_a_mule_runs_it():
     assert CALLS == [("cat.png", 100, "mule1")]
 
 
-@pytest.mark.parametrize("value", [None, True, 7, object(), ResultProcessed(1), ResultSkipped()])
+@pytest.mark.parametrize(
+    "value", [None, True, False, 0, 7, -1.0, -2, object(), ResultProcessed(1), ResultSkipped(), uwsgi.SPOOL_OK]
+)
 def test_what_is_returned_ends_the_task(value):
     """Also what uWSGI would run again and again, and what JSON cannot express."""
     task_id = Spooler.task()(results(value))()
@@ -99,6 +101,36 @@ def test_rescheduled_and_failed_ones_run_again_after_the_period(value):
     assert CALLS == ["call"] * 2
     engines.current().clock.sleep(30)
     assert (CALLS, status(task_id)) == (["call"] * 3, TaskStatus.SUCCESSFUL)
+
+
+@pytest.mark.parametrize("value", [uwsgi.SPOOL_RETRY, -1, uwsgi.SPOOL_IGNORE])
+def test_codes_of_uwsgi_that_keep_a_task_let_it_run_again(value):
+    """The raw module has plain numbers, so -1 counts too."""
+    task_id = Spooler.task()(results(value, value, uwsgi.SPOOL_OK))()
+    for number, seconds in enumerate((0, 30, 30), start=1):
+        engines.current().clock.sleep(seconds)
+        assert ["call"] * number == CALLS
+    engines.current().clock.sleep(3600)
+    assert (CALLS, status(task_id)) == (["call"] * 3, TaskStatus.SUCCESSFUL)
+    assert "returned SPOOL_" in get_result(task_id).errors[0].traceback
+
+
+def test_the_codes_are_those_of_uwsgi():
+    assert (uwsgi.SPOOL_OK, uwsgi.SPOOL_RETRY, uwsgi.SPOOL_IGNORE) == (-2, -1, 0)
+
+
+def test_a_message_may_return_the_codes():
+    results_of_process = [uwsgi.SPOOL_RETRY, uwsgi.SPOOL_OK]
+    kind = type("Bill", (SpoolerTask,), {"type_id": "bill", "process": lambda _: results_of_process.pop(0)})
+    task_id = Spooler.send_message_raw(**kind.build_message())
+    assert status(task_id) is TaskStatus.READY
+    engines.current().clock.sleep(30)
+    assert (status(task_id), results_of_process) == (TaskStatus.SUCCESSFUL, [])
+
+
+def test_the_decorator_works_without_parentheses():
+    assert isinstance(Spooler.task(resize)("cat.png"), str)
+    assert CALLS == [("cat.png", 100, "spooler1")]
 
 
 def test_the_period_can_be_set():

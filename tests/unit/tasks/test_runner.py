@@ -4,6 +4,7 @@ import itertools
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -170,6 +171,20 @@ def test_a_limit_that_comes_too_late_changes_nothing(engine, monkeypatch):
     assert kept[0]() is False
     result.refresh()
     assert result.status is TaskStatus.SUCCESSFUL
+
+
+@pytest.mark.parametrize(
+    ("retry_on", "status"),
+    [(TimeoutError, TaskStatus.READY), (OSError, TaskStatus.READY), (KeyError, TaskStatus.FAILED)],
+)
+def test_an_exceeded_limit_is_a_timeout_error(engine, retry_on, status):
+    """`retry_on` decides about it as about an exception that the function raises."""
+    definition = task(name="shop:limited", time_limit=60, retries=1, retry_on=retry_on)(os.getpid).definition
+    claim = SimpleNamespace(name=definition.name, id="1", attempt=1, overrides=b"")
+    outcomes = []
+    owner = SimpleNamespace(finish=lambda _claim, outcome, _now: outcomes.append(outcome))
+    assert attempts.Attempt(definition, claim, owner, engine.task_store())._exceed_limit()
+    assert [outcome.status for outcome in outcomes] == [status]
 
 
 def test_a_target_without_a_function_is_looked_after(engine):

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from heliograph import (
+    NoRetry,
     Retry,
     TaskStatus,
     get_result,
@@ -23,7 +24,7 @@ from heliograph import (
     task,
 )
 from heliograph._core.tasks.values import NewTask
-from heliograph.exceptions import TaskArgumentError, TaskNotFinished, TaskNotFound
+from heliograph.exceptions import InvalidTask, TaskArgumentError, TaskNotFinished, TaskNotFound
 from heliograph.models import DEFAULT_TASK_BYTES, MICROSECONDS
 from heliograph.runtime.tasks import get_tasks
 from heliograph.tasks.context import TaskContext
@@ -213,6 +214,41 @@ def test_a_task_that_fails_is_repeated(engine):
         result.return_value  # noqa: B018 - the property raises
 
 
+def test_failed_tasks_can_be_taken(engine):
+    """Those that failed since, and whose results nobody has read. Also those that wait for another attempt."""
+    errors = [LookupError, LookupError, Retry, None]
+
+    def fail():
+        error = errors.pop(0)
+        if error is not None:
+            raise error
+
+    assert engine.take_failed_tasks() == ()
+    failing = make(fail, retries=9, backoff=60, max_backoff=60)
+    result = failing.enqueue()
+    (first,) = engine.take_failed_tasks()
+    assert (first.id, first.status, first.attempts) == (result.id, TaskStatus.READY, 1)
+    assert first.error.endswith("LookupError\n")
+    assert engine.take_failed_tasks() == ()
+    engine.clock.sleep(61)
+    assert [task.attempts for task in engine.take_failed_tasks()] == [2]
+    engine.clock.sleep(61)
+    assert engine.take_failed_tasks() == ()  # it raised Retry
+    engine.clock.sleep(61)
+    assert (engine.take_failed_tasks(), engine.enqueued[0].status) == ((), TaskStatus.SUCCESSFUL)
+
+
+@pytest.mark.parametrize(
+    "read", [lambda result: result.refresh(), lambda result: result.wait(), lambda result: get_result(result.id)]
+)
+def test_a_failed_task_whose_result_was_read_is_taken(engine, read):
+    result = make(fail_now).enqueue()
+    read(result)
+    assert engine.take_failed_tasks() == ()
+    make(fail_now).enqueue()
+    assert len(engine.take_failed_tasks()) == 1
+
+
 def test_thousands_of_attempts(engine):
     """The delay stays at its maximum."""
     count = []
@@ -251,6 +287,64 @@ def test_retry_says_when(engine):
     times.clear()
     assert again_.using(retries=1).enqueue(4).wait().status is TaskStatus.FAILED
     assert len(times) == 2
+
+
+@pytest.mark.parametrize(
+    ("retry_on", "error", "attempts"),
+    [
+        (OSError, ConnectionResetError, 3),
+        ((LookupError, ConnectionError), ConnectionResetError, 3),
+        ([LookupError], KeyError, 3),
+        (None, KeyError, 3),
+        (OSError, LookupError, 1),
+        ((LookupError, ConnectionError), TimeoutError, 1),
+        (OSError, SystemExit, 1),
+        (NoRetry, NoRetry, 1),
+        (None, NoRetry, 1),
+        (None, type("CardDeclined", (NoRetry,), {}), 1),
+    ],
+)
+def test_only_some_exceptions_have_a_further_attempt(engine, retry_on, error, attempts):
+    def fail():
+        raise error
+
+    result = run(fail, retries=2, retry_on=retry_on)
+    assert (result.status, result.attempts) == (TaskStatus.FAILED, attempts)
+
+
+def test_retry_is_followed_whatever_exceptions_have_a_further_attempt(engine):
+    def again():
+        raise Retry
+
+    assert run(again, retries=2, retry_on=OSError).attempts == 3
+
+
+def test_no_retry_ends_a_task_that_follows_every_retry(engine):
+    left = [Retry, NoRetry, Retry]
+
+    def again():
+        raise left.pop(0)
+
+    result = run(again)
+    assert (result.status, result.attempts, left) == (TaskStatus.FAILED, 2, [Retry])
+
+
+@pytest.mark.parametrize("retry_on", [(), "OSError", (OSError, "KeyError"), int, OSError()])
+def test_what_is_no_exception_cannot_have_a_further_attempt(engine, retry_on):
+    with pytest.raises(InvalidTask, match=r"invalid retry_on: .* Pass classes of exceptions"):
+        task(retries=2, retry_on=retry_on)
+
+
+def test_exceptions_without_retries_are_an_error(engine):
+    with pytest.raises(InvalidTask, match=r"retry_on without retries: .*OSError.* Pass retries= too"):
+        task(retry_on=OSError)
+
+
+@pytest.mark.parametrize("option", [{"retry_on": OSError}, {"limit": 2}, {"rate": "1/m"}])
+def test_options_of_a_function_cannot_be_those_of_one_task(engine, option):
+    """They would have no effect."""
+    with pytest.raises(TypeError, match=r"is an option of the function\. Pass it to @task"):
+        make(lambda: None, retries=1).using(**option)
 
 
 def test_options_of_one_task(engine):
@@ -319,6 +413,7 @@ def test_a_unique_key_is_free_after_each_end(engine, end):
     first.refresh()
     assert first.status.name.lower() == end
     assert keyed.enqueue().id != first.id
+    engine.take_failed_tasks()
 
 
 def test_a_unique_key_is_held_between_attempts(engine):
@@ -328,6 +423,7 @@ def test_a_unique_key_is_held_between_attempts(engine):
     assert keyed.enqueue().id == first.id
     engine.clock.sleep(61)
     assert keyed.enqueue().id != first.id
+    engine.take_failed_tasks()
 
 
 def test_an_expired_task_does_not_run(engine):
@@ -786,6 +882,18 @@ def test_logs(engine, caplog):
     assert "next one in 2 s: LookupError: broken line" in failures[0].getMessage()
     assert failures[1].exc_info
     assert {record.name for record in caplog.records} == {"heliograph.tasks"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("word " * 50, "word " * 38 + "word..."), ("x" * 201, "x" * 197 + "..."), ("x" * 200, "x" * 200)],
+)
+def test_a_long_text_is_cut_between_words_in_the_log(engine, caplog, text, shown):
+    def fail():
+        raise ValueError(text)
+
+    run(fail)
+    assert caplog.messages[-1].endswith(f": ValueError: {shown}")
 
 
 def test_each_engine_has_a_store_of_its_own():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, cast
 
 from heliograph._core.tasks.targets import DEFAULT_TARGET
 from heliograph._core.tasks.values import Rate
@@ -28,6 +30,8 @@ class TaskOptions:
     target: str = DEFAULT_TARGET
     priority: int = 0
     retries: int | None = None
+    retry_on: tuple[type[BaseException], ...] | None = None
+    """The exceptions that `retries` are for. None: all."""
     backoff: float = 1.0
     max_backoff: float = 3600.0
     time_limit: float = 0.0
@@ -66,6 +70,19 @@ def check_priority(value: object) -> int:
 def check_count(argument: str, value: object, minimum: int = 0) -> int:
     """Return a number of tasks or attempts. Raises: InvalidTask: it is not a whole number, `minimum` or more."""
     return _whole(argument, value, minimum, MAX_COUNT)
+
+
+def check_exceptions(argument: str, value: Any) -> tuple[type[BaseException], ...] | None:
+    """Return classes of exceptions, also for a single one. Raises: InvalidTask: there is none, or other values."""
+    if value is None:
+        return None
+    found = tuple(cast("Iterable[Any]", value)) if isinstance(value, tuple | list) else (value,)
+    if not found or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in found):
+        raise InvalidTask(
+            f"invalid {argument}: {value!r:.200}. Pass classes of exceptions, such as (OSError, ValueError).",
+            argument,
+        )
+    return found
 
 
 def check_unique(value: object) -> str | None:

@@ -22,6 +22,7 @@ def retry(task_ids: Sequence[str], statuses: Sequence[TaskStatus], name: str | N
     with open_store() as opened:
         found = _by_status(opened, statuses, name) if statuses else _by_id(opened, task_ids)
         total = _number_of(opened, statuses, name) if statuses else len(task_ids)
+        done = {} if statuses else _done(opened, task_ids)
         retried, refused = 0, dict[str, str]()
         with shown_progress("Retrying tasks") as progress:
             for ids, targets in found:
@@ -30,6 +31,9 @@ def retry(task_ids: Sequence[str], statuses: Sequence[TaskStatus], name: str | N
                 retried += len(ids) - len(bad)
                 opened.wake(*targets)
                 progress.update(retried + len(refused), total)
+    for task_id, status in done.items():
+        if task_id not in refused:
+            click.echo(f"{task_id} was {status.value}, and runs again", err=True)
     for task_id, reason in refused.items():
         click.echo(f"{task_id} was not retried: {reason}", err=True)
     click.echo(f"Retried {_tasks(retried)}", err=True)
@@ -81,6 +85,12 @@ def resume(names: Sequence[str]) -> None:
     if missing:
         others = f"Paused are: {', '.join(paused)}." if paused else "Nothing is paused."
         raise Rejected(f"not paused: {', '.join(missing)}. {others}")
+
+
+def _done(opened: OpenStore, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
+    """Return the tasks that nobody would expect to run again."""
+    rows = [row for row in map(opened.store.get, task_ids) if row is not None]
+    return {row.id: row.status for row in rows if row.status in {TaskStatus.SUCCESSFUL, TaskStatus.CANCELLED}}
 
 
 def _by_id(opened: OpenStore, task_ids: Sequence[str]) -> Iterator[tuple[list[str], set[str]]]:

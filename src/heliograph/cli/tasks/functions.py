@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.application import current_directory
 from heliograph.cli.errors import CommandError
+from heliograph.cli.tasks.unknown_functions import find_object, not_a_task, unknown
 
 if TYPE_CHECKING:
     from heliograph.tasks.registry import TaskDefinition
@@ -45,7 +46,9 @@ def find_function(name: str, known: Mapping[str, str] | None) -> Function:
         return Function(definition.name, definition)
     if known is not None and name in known:
         return Function(name, None, reason or f"{module} has no such task")
-    raise CommandError(_unknown(name, reason, [*(known or ()), *TASKS.definitions]))
+    if colon and not reason and (other := not_a_task(module, path)):
+        raise CommandError(f"no such task: {name}. {other}")
+    raise CommandError(unknown(name, reason, [*(known or ()), *TASKS.definitions]))
 
 
 def _import(module: str) -> str:
@@ -67,17 +70,5 @@ def _attribute(module: str, path: str) -> TaskDefinition | None:
     """Return the task with this name in a module, which may have another name in the registry."""
     from heliograph.runtime.task_type import Task  # noqa: PLC0415 - it needs msgspec
 
-    found: object = sys.modules[module]
-    for part in path.split("."):
-        found = getattr(found, part, None)
+    found = find_object(module, path)
     return found.definition if isinstance(found, Task) else None
-
-
-def _unknown(name: str, reason: str, known: list[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - for errors only
-
-    similar = get_close_matches(name, known, 1)
-    hint = f" Did you mean {similar[0]}?" if similar else ""
-    why = f" ({reason})" if reason else ""
-    known_text = f"Known are: {', '.join(sorted(set(known))[:10])}." if known else "No task is known here."
-    return f"no such task: {name}{why}.{hint} {known_text} Use --unchecked to enqueue it by its name alone."

@@ -160,7 +160,7 @@ def _note(view: StoreView, row: TaskRow) -> str:
         case TaskStatus.RUNNING:
             return " ".join(filter(None, (facts["worker_ids"][-1] if row.workers else "", _progress(facts))))
         case TaskStatus.FAILED | TaskStatus.DEAD:
-            return _last_line(facts["errors"])
+            return _last_error(facts["errors"])
         case _:
             return ""
 
@@ -173,11 +173,19 @@ def _progress(facts: dict[str, Any]) -> str:
     return f"{found.get('done')}{f' of {total}' if total is not None else ''} {found.get('text', '')}".strip()
 
 
-def _last_line(errors: list[dict[str, Any]]) -> str:
+def _last_error(errors: list[dict[str, Any]]) -> str:
+    """Return the name of the last exception without its module, and the first line of its text."""
     if not errors:
         return ""
+    kind = str(errors[-1].get("type", ""))
+    name = kind.rpartition(".")[2]
     lines = str(errors[-1].get("traceback", "")).strip().splitlines()
-    return printable(lines[-1]) if lines else str(errors[-1].get("type", ""))
+    for line in reversed(lines):
+        for prefix in (kind, kind.removeprefix("builtins.")):
+            text = line.lstrip(" |+").removeprefix(prefix)
+            if text != line.lstrip(" |+") and text[:1] in {"", ":"}:
+                return printable(name + text)
+    return printable(lines[-1]) if lines else name
 
 
 def printable(text: str) -> str:
@@ -196,9 +204,9 @@ def _text(facts: dict[str, Any]) -> str:
         ("target", facts["target"]),
         ("arguments", _call(facts)),
         ("options", _options(facts)),
-        ("attempts", f"{facts['attempts']}" + (f", {facts['deaths']} killed processes" if facts["deaths"] else "")),
+        ("attempts", _attempts(facts)),
         ("processes", ", ".join(facts["worker_ids"])),
-        *((key.removesuffix("_at").replace("_", " "), _time(facts[key])) for key in _TIMES),
+        *((_time_label(facts, key), _time(facts[key])) for key in _TIMES if _is_shown(facts, key)),
         ("progress", _progress(facts)),
         ("value", json.dumps(facts["return_value"]) if facts["status"] == "SUCCESSFUL" else ""),
     ]
@@ -207,6 +215,25 @@ def _text(facts: dict[str, Any]) -> str:
 
 
 _TIMES = ("enqueued_at", "run_after", "expires", "started_at", "last_attempted_at", "finished_at")
+
+
+def _is_shown(facts: dict[str, Any], key: str) -> bool:
+    """Return False for the beginning that the last attempt was to wait for: that is over."""
+    return key != "run_after" or facts["status"] == "READY"
+
+
+def _time_label(facts: dict[str, Any], key: str) -> str:
+    if key == "run_after" and facts["attempts"]:
+        return "next attempt"
+    return key.removesuffix("_at").replace("_", " ")
+
+
+def _attempts(facts: dict[str, Any]) -> str:
+    """Return the number of attempts. `heliograph tasks retry` begins to count again."""
+    text, total = f"{facts['attempts']}", len(facts["worker_ids"])
+    if total > facts["attempts"]:
+        text += f" since the last `heliograph tasks retry`, {total} in all"
+    return text + (f", {facts['deaths']} killed processes" if facts["deaths"] else "")
 
 
 def _time(text: str | None) -> str:

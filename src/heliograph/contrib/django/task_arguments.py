@@ -22,8 +22,25 @@ class JsonCodec(ArgumentCodec):
             TypeError: The function does not take them, or one of them cannot be kept.
             ValueError: Bytes are no UTF-8.
         """
-        positional, named = plain(normalize_json(args)), plain(normalize_json(kwargs))
+        positional = [self._plain(self._name_of(index), value) for index, value in enumerate(args)]
+        named = {name: self._plain(name, value) for name, value in kwargs.items()}
         return super().encode(tuple(positional), named, limit)
+
+    def _plain(self, name: str, value: object) -> Any:
+        try:
+            return plain(normalize_json(value))
+        except TypeError as error:
+            advice = "Pass text, numbers, lists and dictionaries: a time as text, a model by its primary key"
+            raise TypeError(f"{str(error).rstrip('.')} in the argument {name!r}. {advice}.") from error
+
+    def _name_of(self, index: int) -> str:
+        """Return the name of the parameter of a positional argument, else its number."""
+        parameters = [
+            name
+            for name, parameter in self._signature.parameters.items()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        return parameters[index] if index < len(parameters) else f"number {index + 1}"
 
     def _type(self, parameter: inspect.Parameter) -> Any:  # noqa: ARG002 - Django does not look at annotations
         return Any

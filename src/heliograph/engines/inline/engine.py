@@ -18,17 +18,15 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from heliograph._core.schedule.schedule import ClockReading
 from heliograph._core.signals.targets import Target, parse, queues, queues_read_by, readers_of
 from heliograph._core.signals.wakeups import highest_free, wakeup_target
-from heliograph.engines.inline.enqueued import Enqueued, enqueued
+from heliograph.engines.inline.enqueued import EnqueuedTasks
 from heliograph.engines.inline.history import Handled, Sent
 from heliograph.engines.inline.processes import DEFAULT_TOPOLOGY, SimulatedProcesses
 from heliograph.engines.inline.queues import InlineQueues
@@ -47,9 +45,6 @@ from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Queue, Topol
 from heliograph.timing.clocks import FakeClock, SystemClock
 from heliograph.triggers.scheduler import Scheduler, SchedulerHost
 
-if TYPE_CHECKING:
-    from heliograph.interfaces.store import TaskStore
-
 _LOG = logging.getLogger("heliograph.inline")
 
 _MIN_WAIT = 1e-9
@@ -65,7 +60,7 @@ class _Waiter:
     received: int | None = None
 
 
-class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
+class InlineEngine(EnqueuedTasks, SimulatedProcesses, ProcessLocalNames, NoWebServer):
     """One process that simulates all processes of a server."""
 
     name = "inline"
@@ -93,7 +88,6 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         self._queues = InlineQueues(capacity)
         self.coalesced = self._queues.coalesced
         self._wakeups = WakeupHandlers()
-        self._store: TaskStore | None = None
         self._waiters: list[_Waiter] = []
         self._paused = 0
         self._running = 0
@@ -120,11 +114,6 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
         """Return the queued numbers of a queue, or of a target such as `"mule1"`, the oldest first."""
         wanted = (where,) if isinstance(where, Queue) else queues(parse(where, self._topology), self._topology)
         return self._queues.numbers(wanted)
-
-    @property
-    def enqueued(self) -> tuple[Enqueued, ...]:
-        """All tasks that were enqueued, the oldest first, with their status now."""
-        return tuple(enqueued(row) for row in reversed(self.task_store().find(limit=sys.maxsize)))
 
     def take_failures(self) -> tuple[Handled, ...]:
         """Return the runs that failed since the last call.
@@ -171,13 +160,6 @@ class InlineEngine(SimulatedProcesses, ProcessLocalNames, NoWebServer):
     def wake_at(self, target: str, when: float) -> None:
         for num in self._wakeups.numbers_for(target):
             self._scheduler.wake_at(num, when)
-
-    def task_store(self) -> TaskStore:
-        if self._store is None:
-            from heliograph.store.memory import MemoryStore  # noqa: PLC0415 - only tests of tasks need it
-
-            self._store = MemoryStore()
-        return self._store
 
     def signal_wait(self, num: int | None, timeout: float | None) -> int:
         """See `SignalWaiting`. Signals that `paused()` keeps for this process come first.

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph._core.tasks.times import moment
 from heliograph._core.tasks.values import TaskRow, TaskStatus
+
+if TYPE_CHECKING:
+    from heliograph.interfaces.store import TaskStore
+    from heliograph.store.memory import MemoryStore
+
+_RETRY = "heliograph.tasks.retrying.Retry"
+_FAILED = (TaskStatus.FAILED, TaskStatus.DEAD)
+_UNFINISHED = (TaskStatus.READY, TaskStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,49 @@ class Enqueued:
     run_after: datetime | None
     unique: str | None
     id: str
+    error: str
+    """Traceback of the last attempt that failed. Empty: none has failed."""
+
+
+class EnqueuedTasks:
+    """The part of an inline engine that shows its tasks to a test."""
+
+    _store: MemoryStore | None = None
+
+    def task_store(self) -> TaskStore:
+        """Return the store of this engine, which is in memory."""
+        if self._store is None:
+            from heliograph.store.memory import MemoryStore  # noqa: PLC0415 - only tests of tasks need it
+
+            self._store = MemoryStore()
+        return self._store
+
+    @property
+    def enqueued(self) -> tuple[Enqueued, ...]:
+        """All tasks that were enqueued, the oldest first, with their status now."""
+        return tuple(enqueued(row) for row in reversed(self.task_store().find(limit=sys.maxsize)))
+
+    def take_failed_tasks(self) -> tuple[Enqueued, ...]:
+        """Return the tasks that have failed since the last call, and that no `TaskResult` was read of since.
+
+        Tasks whose last attempt failed and that wait for another one are among them, unless they raised `Retry`.
+        The pytest fixture fails a test only for tasks that this method would return at its end.
+        """
+        if self._store is None:
+            return ()
+        read = self._store.read
+        found = [row for row in reversed(self._store.find(limit=sys.maxsize)) if _has_failed(row)]
+        new = [row for row in found if (row.id, len(row.errors)) not in read]
+        read.update((row.id, len(row.errors)) for row in new)
+        return tuple(map(enqueued, new))
+
+
+def _has_failed(row: TaskRow) -> bool:
+    if row.status in _FAILED:
+        return True
+    if row.status not in _UNFINISHED or not row.errors or not row.attempts:
+        return False
+    return bool(json.loads(row.errors[-1])["type"] != _RETRY)
 
 
 def enqueued(row: TaskRow) -> Enqueued:
@@ -42,4 +94,5 @@ def enqueued(row: TaskRow) -> Enqueued:
         moment(row.run_after),
         row.unique,
         row.id,
+        json.loads(row.errors[-1])["traceback"] if row.errors else "",
     )

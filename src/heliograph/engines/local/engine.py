@@ -20,6 +20,7 @@ from heliograph._core.signals.routes import Route
 from heliograph._core.signals.targets import parse, queues, varies
 from heliograph._core.signals.wakeups import wakeup_options, wakeup_target
 from heliograph._core.stats.counters import SLOT_BYTES, Counters, ProcessCounters
+from heliograph.engines.left_tasks import warn_of_left_tasks
 from heliograph.engines.local.coalescing import CoalescedSignals
 from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_all
 from heliograph.engines.local.hub_receiver import receiver_class
@@ -320,6 +321,8 @@ class LocalEngine(LocalProcess):
         for hook in hooks:
             hook()
         self._look_for_tasks()
+        if self._identity == Identity("spooler", 1):
+            warn_of_left_tasks(self._store.directory)
 
     def _use(self, slot: ProcessCounters) -> None:
         self._slot, self._sent = slot, slot.sent

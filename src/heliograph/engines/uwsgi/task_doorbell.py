@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from heliograph.engines.left_tasks import warn_of_left_tasks
 from heliograph.engines.uwsgi.scheduler_thread import SchedulerThread
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.doorbell import Doorbell, Ring
@@ -32,6 +33,8 @@ class TaskDoorbell:
         self._name = name
         self._any_filesystem = any_filesystem
         note_store(name, spooler)
+        if spooler is not None:
+            warn_of_left_tasks(store_directory(name, spooler))
         self._lock: ServerLock | None = None
         self._failed = False
 

@@ -37,7 +37,7 @@ class TaskDoorbell(Service):
         Raises: ConfigError: that directory cannot be used, for example because another server has it.
         """
         self._selector = selector
-        self._name = settings.name
+        self._name, self._spooler = settings.name, settings.spooler
         self._directory = str(store_directory(settings.name, settings.spooler))
         self._any_filesystem = settings.any_filesystem
         self._wake = wake
@@ -45,13 +45,16 @@ class TaskDoorbell(Service):
         self._doorbell: Doorbell | None = None
         self._watch: Inotify | None = None
         self._was_lost = False
-        note_store(settings.name, settings.spooler)
         if settings.spooler is not None:
             try:
                 self._open()
             except OSError as error:
                 self.close()
                 raise ConfigError(self._explain(error)) from error
+
+    def note_directory(self) -> None:
+        """Let other programs find the directory. The application is loaded: a start that fails changes nothing."""
+        note_store(self._name, self._spooler)
 
     def open_if(self, *, tasks: bool) -> None:
         """Open the directory if the application has tasks, or again if it was replaced.

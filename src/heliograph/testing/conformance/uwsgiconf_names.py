@@ -66,12 +66,13 @@ def test_j3_a_call_in_the_spooler_ends_with_a_value(harness: Harness) -> None:
 
 @guarantee("J3", C.MULES)
 def test_j3_a_rescheduled_message_is_processed_again(harness: Harness) -> None:
-    """After the period, as a call is that has raised an exception."""
-    rescheduled, failed = text_of("rescheduled"), text_of("fails once")
+    """After the period, as a call is that has raised an exception or returned `uwsgi.SPOOL_RETRY`."""
+    rescheduled, failed, returned = text_of("rescheduled"), text_of("fails once"), text_of("returns retry")
     ids = [harness.call(FIRST, send_note, {"text": rescheduled, "again": True})]
     ids.append(harness.call(FIRST, call, "failing_once", failed))
-    assert [finish(harness, task_id)["attempts"] for task_id in ids] == [2, 2]
-    assert [len(journal(harness, text)) for text in (rescheduled, failed)] == [2, 2]
+    ids.append(harness.call(FIRST, call, "returning_retry_once", returned))
+    assert [finish(harness, task_id)["attempts"] for task_id in ids] == [2, 2, 2]
+    assert [len(journal(harness, text)) for text in (rescheduled, failed, returned)] == [2, 2, 2]
 
 
 @guarantee("J5", C.MULES)

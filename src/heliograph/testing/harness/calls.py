@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from heliograph import uwsgi
 from heliograph.runtime.mules import Farm, Mule, mule_offload
 from heliograph.runtime.spooler import ResultRescheduled, ResultSkipped, Spooler, SpoolerTask
 from heliograph.testing.harness.tasks import DIRECTORY, append_line
@@ -40,6 +41,13 @@ def failing_once(text: str) -> None:
     append_line(text)
     if _is_first(text):
         raise LookupError(text)
+
+
+@Spooler.task
+def returning_retry_once(text: str) -> int:
+    """Return uWSGI's code for another attempt the first time."""
+    append_line(text)
+    return uwsgi.SPOOL_RETRY if _is_first(text) else uwsgi.SPOOL_OK
 
 
 @Spooler.task(priority=5)
@@ -91,6 +99,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "spooled": spooled,
     "spooled_by_pickle": spooled_by_pickle,
     "failing_once": failing_once,
+    "returning_retry_once": returning_retry_once,
     "later": later,
     "earlier": earlier,
     "in_first_mule": in_first_mule,
