@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from heliograph.cli.errors import CommandError, Rejected
+from heliograph.cli.selection import selection
 from heliograph.cli.server_commands import find_server, server_options
 from heliograph.exceptions import RemoteRejected
 from heliograph.ipc.control_client import RequestFailed
@@ -60,7 +61,7 @@ def _send_by_name(signal: str, timeout: float, *, verbose: bool) -> None:
             number = send_to(signal, timeout=timeout, control=path)
         except RequestFailed as error:
             raise Rejected(str(error)) from error
-    click.echo(f"{name or path.stem} accepted signal {number}", err=True)
+    click.echo(f"{selection().name or path.stem} accepted signal {number}", err=True)
 
 
 def _number(text: str) -> int:
