@@ -115,6 +115,7 @@ def test_every_option_can_come_from_its_variable(started):
         "LOG_LEVEL": "error",
         "LOG_CONFIG": "/dev/null",
         "RUN_ENGINE": "local",
+        "NO_WEB_CHECK": "1",
     }
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
@@ -139,6 +140,7 @@ def test_every_option_can_come_from_its_variable(started):
             time_limit=0.5,
             log_level="error",
             log_config=Path("/dev/null"),
+            no_web_check=True,
         )
     ]
     assert {row.variable for row in OPTIONS} == {f"HELIOGRAPH_{name}" for name in (*env, "HTTP", "THREADS")}
