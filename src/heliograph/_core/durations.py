@@ -10,9 +10,9 @@ def check_seconds(name: str, seconds: object, most: float = math.inf) -> float:
     """Return a number of seconds, from 0 to `most`, as a float.
 
     Raises:
-        ValueError: It is not such a number. A `timedelta` is none.
+        ValueError: It is not such a number. A `timedelta` is none, and neither is `True`.
     """
-    if isinstance(seconds, numbers.Real):
+    if isinstance(seconds, numbers.Real) and not isinstance(seconds, bool):
         try:
             number = float(seconds)
         except OverflowError:  # an integer of hundreds of digits
