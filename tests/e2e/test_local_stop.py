@@ -117,6 +117,15 @@ def test_a_second_sigterm_stops_the_server_immediately(busy):
     assert server.end() == 0
     assert time.monotonic() - before < 5
     assert "Stopping immediately" in server.log
+    assert "did not exit within" not in server.log
+
+
+def test_sigquit_stops_the_server_immediately(busy):
+    """Ctrl-Backslash in a terminal. The server does not wait for the graceful timeout."""
+    server = busy("--graceful-timeout", "600")
+    assert server.end(signal.SIGQUIT) == 0
+    assert "Stopping immediately" in server.log
+    assert re.search(r"INFO .*Killing mule1 \(pid \d+\)", server.log)
 
 
 def test_two_sigterms_in_quick_succession_count_as_one(busy):

@@ -22,7 +22,8 @@ START: dict[str, Callable[[ServerSettings], NoReturn]] = {LOCAL: local_server.st
 _HELP = """Start a server for APP: package.module, package.module:callable, or path/app.py[:callable].
 
 The server imports the application once and then forks. The current directory is importable, as with `python -m`.
-SIGTERM and Ctrl-C stop the server, a second one stops it at once. SIGHUP reloads it, and SIGUSR1 logs its state.
+SIGTERM and Ctrl-C stop the server, a second one or SIGQUIT stops it at once. SIGHUP reloads it, and SIGUSR1 logs its
+state.
 
 The part after -- is the command of a web server, whose processes become the workers. With --engine uwsgi it is
 uWSGI's own options.

@@ -21,6 +21,7 @@ def unix_handlers(dispatcher: Dispatcher, operations: ServerOperations) -> dict[
     return {
         signal.SIGTERM: partial(dispatcher.handle, StopRequested()),
         signal.SIGINT: partial(dispatcher.handle, StopRequested()),
+        signal.SIGQUIT: partial(dispatcher.handle, StopRequested(immediately=True)),
         signal.SIGHUP: partial(_on_sighup, dispatcher, Terminal()),
         signal.SIGUSR1: lambda _: _LOG.info("State: %s", json.dumps(operations.state())),
     }

@@ -18,7 +18,7 @@ from heliograph.server.master import Master
 from heliograph.settings.addresses import Address
 from heliograph.settings.options import ServerSettings
 
-WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,8 @@ class ReloadRequested:
 class StopRequested:
     """Someone asked the server to stop. A second request means: immediately."""
 
+    immediately: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class ForkServerReady:

@@ -17,6 +17,8 @@ second. The rest is for the processes that handle what it has sent."""
 LAST_DRAIN = 0.9
 """Part of the graceful timeout after which all processes get SIGTERM, even if signals are queued: they are not killed
 in a handler then, and run their exit functions."""
+MIN_EXIT_SECONDS, MAX_EXIT_PART = 1.0, 0.25
+"""Seconds that they have to exit at least, and the part of a short graceful timeout that this may take."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class Stop:
     """Exit code of the server."""
     by: float = NEVER
     """Time at which the remaining processes are killed."""
+    immediate: bool = False
+    """True if a second request, or SIGQUIT, ended the graceful timeout."""
     _requested_at: float = -NEVER
     _drains: list[float] = field(default_factory=list[float])
     """Times at which a stage is drained even if signals are queued."""
@@ -41,22 +45,28 @@ class Stop:
         """Time at which a stage is drained even if signals are queued."""
         return self._drains[0] if self._drains else NEVER
 
-    def request(self, children: Children, now: float) -> list[Action]:
+    def request(self, children: Children, now: float, *, immediately: bool) -> list[Action]:
         """Begin a stop. At a second request, do not wait any longer."""
         again, self.requested = self.requested, True
-        if again and now < self._requested_at + STOP_DEBOUNCE:
+        if again and not immediately and now < self._requested_at + STOP_DEBOUNCE:
             return []
-        self._requested_at = now
-        self.by = now if again else now + self.graceful_timeout
-        parts = [WEB_SERVER_DRAIN] if any(child.policy.origin == "command" for child in children) else []
-        self._drains = [] if again else [now + part * self.graceful_timeout for part in (*parts, LAST_DRAIN)]
+        self._requested_at, self.immediate = now, again or immediately
+        self.by = now if self.immediate else now + self.graceful_timeout
+        self._drains = [] if self.immediate else self._drain_times(children, now)
         for child in children:
             if not child.pid and self.ends_with_stage(child):
                 child.deadline = NEVER
             elif child.state in ("running", "draining", "forking") or (not child.pid and child.deadline < NEVER):
                 child.deadline = min(child.deadline, self.until(child))
         text = f"Stopping: finishing queued signals (graceful timeout {self.graceful_timeout:g} s)"
-        return [Log(logging.INFO, "Stopping immediately" if again else text)]
+        return [Log(logging.INFO, "Stopping immediately" if self.immediate else text)]
+
+    def _drain_times(self, children: Children, now: float) -> list[float]:
+        """Return the times at which the web server, if there is one, and all processes are drained at the latest."""
+        total = self.graceful_timeout
+        last = min(LAST_DRAIN * total, max(total - MIN_EXIT_SECONDS, (1 - MAX_EXIT_PART) * total))
+        parts = [WEB_SERVER_DRAIN * total] if any(child.policy.origin == "command" for child in children) else []
+        return [now + seconds for seconds in (*parts, last)]
 
     def until(self, child: Child) -> float:
         """Return the time at which a process is killed."""
@@ -94,10 +104,15 @@ class Stop:
         text += "stopping all processes now" if self.idle else "stopping the web server now"
         return [Log(logging.WARNING, text), *actions] if actions else []
 
-    def explain_kill(self, child: Child) -> str:
-        """Return the log line about a process that has not exited in time."""
+    def explain_kill(self, child: Child) -> Log:
+        """Return the log line about a process that is killed, usually because it has not exited in time."""
+        if self.immediate:
+            return Log(logging.INFO, f"Killing {child.identity.title} (pid {child.pid})")
+        return Log(logging.WARNING, self._explain_slow_exit(child))
+
+    def _explain_slow_exit(self, child: Child) -> str:
         text = f"{child.name} (pid {child.pid}) did not exit within"
-        if not self.requested or child.policy.origin == "fork" or self.by == self._requested_at:
+        if not self.requested or child.policy.origin == "fork" or not self.graceful_timeout:
             return f"{text} the graceful timeout, killing it"
         text += f" {self.graceful_timeout * WEB_SERVER_KILL:.3g} s, its part of the graceful timeout, killing it"
         if child.policy.origin == "join":

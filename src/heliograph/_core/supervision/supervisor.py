@@ -65,8 +65,8 @@ class Supervisor(ServerState):
                 return self._loads.load(now)
             case events.ReloadRequested():
                 return self._on_reload(now)
-            case events.StopRequested():
-                return self._on_stop(now)
+            case events.StopRequested(immediately):
+                return self._on_stop(now, immediately=immediately)
             case events.ForkServerReady(generation):
                 return self._on_loaded(generation, now)
             case events.ForkServerFailed(generation, reason):
@@ -99,9 +99,9 @@ class Supervisor(ServerState):
         actions = self._loads.load(now)
         return [Log(logging.INFO, f"Reloading (generation {self._loads.loading})"), *actions]
 
-    def _on_stop(self, now: float) -> list[Action]:
-        self._loads.retry_at = NEVER
-        return self._stop.request(self._children, now)
+    def _on_stop(self, now: float, *, immediately: bool = False) -> list[Action]:
+        self._loads.retry_at, self._loads.again = NEVER, False
+        return self._stop.request(self._children, now, immediately=immediately)
 
     # Loading the application
 
@@ -294,7 +294,7 @@ class Supervisor(ServerState):
                 return self._on_fork_timeout(child, now)
             case "running" | "draining":
                 child.state, child.deadline = "killed", now + KILL_TIMEOUT
-                return [Log(logging.WARNING, self._stop.explain_kill(child)), do.Kill(child.pid)]
+                return [self._stop.explain_kill(child), do.Kill(child.pid)]
             case "killed":
                 return self._on_kill_timeout(child, now)
 

@@ -445,9 +445,41 @@ def test_processes_drain_shortly_before_the_graceful_timeout(server):
 def test_a_second_stop_kills_at_once(server):
     """There is no graceful timeout any more."""
     server.handle(StopRequested(), 5.0)
-    server.handle(StopRequested(), 6.0)
+    assert log_of(server.handle(StopRequested(), 6.0)) == [(logging.INFO, "Stopping immediately")]
     assert server.deadline == 6.0
-    assert actions_of(server.handle(Due(), 6.0)) == [Kill(11), Kill(12)]
+    actions = server.handle(Due(), 6.0)
+    assert actions_of(actions) == [Kill(11), Kill(12)]
+    assert log_of(actions) == [
+        (logging.INFO, "Killing worker1 (pid 11)"),
+        (logging.INFO, "Killing mule1 (pid 12)"),
+    ]
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_stop_at_once(server, stopping):
+    """SIGQUIT needs no second signal, and counts right after another stop."""
+    if stopping:
+        server.handle(StopRequested(), 5.0)
+    assert log_of(server.handle(StopRequested(immediately=True), 5.01)) == [(logging.INFO, "Stopping immediately")]
+    assert actions_of(server.handle(Due(), 5.01)) == [Kill(11), Kill(12)]
+    server.handle(Exited(WORKER, "killed"), 5.1)
+    assert server.handle(Exited(MULE, "killed"), 5.2)[-1] == Finish(0)
+
+
+@pytest.mark.parametrize(
+    ("graceful_timeout", "drained_after"), [(30.0, 27.0), (10.0, 9.0), (5.0, 4.0), (4.0, 3.0), (1.0, 0.75)]
+)
+def test_processes_have_a_second_to_exit(graceful_timeout, drained_after):
+    """Otherwise idle processes on a busy machine do not exit in time after a short graceful timeout."""
+    server = Supervisor(SERVER, graceful_timeout=graceful_timeout)
+    server.handle(StartRequested(), 0.0)
+    server.handle(ForkServerReady(1), 0.0)
+    server.handle(Started(WORKER, 11, 1), 0.0)
+    server.handle(Started(MULE, 12, 1), 0.0)
+    server.handle(StopRequested(), 0.0)
+    assert server.deadline == pytest.approx(drained_after)
+    assert actions_of(server.handle(Due(), server.deadline)) == [Drain(11), Drain(12)]
+    assert server.deadline == graceful_timeout
 
 
 @pytest.mark.parametrize("stopping", [False, True])
@@ -586,9 +618,9 @@ class AnyHistory(RuleBasedStateMachine):
         self.carry_out(self.supervisor.handle(ReloadRequested(), self.now))
 
     @precondition(lambda self: self.finished is None)
-    @rule()
-    def stop(self):
-        self.carry_out(self.supervisor.handle(StopRequested(), self.now))
+    @rule(immediately=st.booleans())
+    def stop(self, immediately):
+        self.carry_out(self.supervisor.handle(StopRequested(immediately), self.now))
 
     @precondition(lambda self: self.finished is None and self.supervisor.draining_queues)
     @rule()

@@ -357,7 +357,7 @@ def test_a_second_stop_kills_the_web_server_at_once(server):
     server.handle(StopRequested(), 6.0)
     actions = server.handle(Due(), 6.0)
     assert {action.pid for action in actions_of(actions)} == {10, 12, 21, 22}
-    assert all("did not exit within the graceful timeout, killing it" in line for line in log_of(actions))
+    assert sum(line.startswith("Killing ") for line in log_of(actions)) == 4
 
 
 def test_a_stop_does_not_wait_for_workers_that_never_joined(started):
