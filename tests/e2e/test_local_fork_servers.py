@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,57 @@ def test_a_reload_starts_a_process_whose_fork_hangs_in_the_old_fork_server(serve
     server.send(1)
     server.expect(1, "done")
     eventually("the end of the old fork server", lambda: stopped not in server.session())
+    assert server.end() == 0
+
+
+HANGS_AT_IMPORT = """
+Path("part").write_text(str(os.getpid()))
+os.rename("part", "hangs")
+"""
+
+
+@pytest.mark.parametrize(
+    ("hang", "options"),
+    [("time.sleep(600)", ()), ("os.kill(os.getpid(), signal.SIGSTOP)", ()), ("time.sleep(600)", ("--lazy-apps",))],
+    ids=["sleeps", "stopped", "in a child"],
+)
+def test_a_reload_replaces_an_import_that_hangs(server, installation, hang, options):
+    """It does not wait for the deadline. The log names the process, which the master kills with its children."""
+    installation.edit("_core/supervision/loads.py", "SLOW_LOAD = 15.0", "SLOW_LOAD = 1.0")
+    installation.edit("_core/supervision/loads.py", "2 * self._load_seconds", "0.0")
+    server.start(CODE.replace("VERSION", "old"), "--mules", "1", *options)
+    server.write(HANGS_AT_IMPORT + hang)
+    os.kill(server.master(), signal.SIGHUP)
+    eventually("the import", (server.directory / "hangs").exists)
+    hanging = int((server.directory / "hangs").read_text())
+    server.await_log(r"generation 2, fork server pid \d+\)")
+    if not options:
+        assert f"(generation 2, fork server pid {hanging})" in server.log
+    server.write(CODE.replace("VERSION", "new"))
+    done = server.command("reload")
+    assert (done.returncode, done.stderr) == (0, "Reload complete (generation 3)\n"), server.log
+    assert "killing its fork server because another reload was requested" in server.log
+    eventually("the end of the hanging process", lambda: hanging not in server.session())
+    server.send(1)
+    server.expect(1, "new")
+    assert server.end() == 0
+
+
+def test_a_reload_replaces_a_fork_server_that_hangs_in_a_fork(server, installation):
+    """The new code hangs in its first fork, when the old processes have drained. Corrected code starts them."""
+    installation.edit("_core/supervision/children.py", "FORK_TIMEOUT = 30.0", "FORK_TIMEOUT = 600.0")
+    installation.edit("_core/supervision/children.py", "OLD_FORK_TIMEOUT = 5.0", "OLD_FORK_TIMEOUT = 0.5")
+    server.start(CODE.replace("VERSION", "old"), "--mules", "1")
+    server.release("hang")
+    server.write(HANGS_IN_FORK + CODE.replace("VERSION", "hanging"))
+    os.kill(server.master(), signal.SIGHUP)
+    eventually("the fork", (server.directory / "hangs").exists)
+    server.write(CODE.replace("VERSION", "new"))
+    done = server.command("reload")
+    assert (done.returncode, done.stderr) == (0, "Reload complete (generation 3)\n"), server.log
+    assert re.search("The fork server of generation 2 has not forked (worker1|mule1) in time, killing it", server.log)
+    server.send(1)
+    server.expect(1, "new")
     assert server.end() == 0
 
 

@@ -29,6 +29,15 @@ class KillForkServer:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSlowLoad:
+    """Log that a fork server is still loading the application."""
+
+    generation: int
+    seconds: float
+    """Time since the load began."""
+
+
+@dataclass(frozen=True, slots=True)
 class Activate:
     """Use the routes and triggers that the fork server of this generation has registered."""
 
@@ -134,6 +143,7 @@ Action = (
     StartForkServer
     | StopForkServer
     | KillForkServer
+    | ReportSlowLoad
     | Activate
     | Fork
     | StartCommand

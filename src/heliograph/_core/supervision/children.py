@@ -12,6 +12,8 @@ NEVER = float("inf")
 
 FORK_TIMEOUT = 30.0
 """Seconds in which a fork server must report a process after the command to fork it. Then it is killed and replaced."""
+OLD_FORK_TIMEOUT = 5.0
+"""The same time for a fork server that has a successor, which can fork the process instead."""
 KILL_TIMEOUT = 30.0
 """Seconds in which a process must exit after SIGKILL. Then an error is logged, and a stop does not wait for it."""
 MIN_UPTIME = 1.0
@@ -157,6 +159,13 @@ class Children:
     def forked_by(self) -> frozenset[int]:
         """Generations of the fork servers whose processes run or are being forked."""
         return frozenset(c.generation for c in self if c.policy.origin == "fork" and c.state != "absent")
+
+    def hasten_forks(self, generation: int, now: float) -> None:
+        """Wait less for older fork servers, now that the fork server of this generation can fork instead."""
+        for child in self:
+            if child.state == "forking" and child.generation < generation:
+                requested_at = child.deadline - child.policy.fork_timeout
+                child.deadline = min(child.deadline, max(now, requested_at + OLD_FORK_TIMEOUT))
 
     def forking(self, generation: int) -> list[Child]:
         """Return the children that the fork server of that generation has to fork."""

@@ -7,11 +7,21 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
-from heliograph._core.supervision.actions import Action, KillForkServer, Log, StartForkServer, StopForkServer
+from heliograph._core.supervision.actions import (
+    Action,
+    KillForkServer,
+    Log,
+    ReportSlowLoad,
+    StartForkServer,
+    StopForkServer,
+)
 from heliograph._core.supervision.children import INITIAL_BACKOFF, KILL_TIMEOUT, MAX_BACKOFF, NEVER
 
 LOAD_TIMEOUT = 600.0
 """Seconds in which a fork server must have loaded the application. Then the load counts as failed."""
+SLOW_LOAD = 15.0
+"""Seconds after which a load is slow, unless the last one took more than half of that. The log says so, and a reload
+that is requested replaces the load."""
 STARTED_WELL = 5.0
 """Seconds after the load when a fork server counts as started well."""
 
@@ -23,6 +33,13 @@ class ForkServerRecord:
     state: Literal["loading", "ready", "retiring", "stopping", "killed"]
     deadline: float = NEVER
     """Time to stop waiting for it. Every state has one, except ready and retiring: it serves its processes then."""
+    slow_at: float = NEVER
+    """Time to report that its load is slow. Infinite once that is reported."""
+
+    @property
+    def due(self) -> float:
+        """Time at which the supervisor must look at it."""
+        return min(self.deadline, self.slow_at) if self.state == "loading" else self.deadline
 
 
 @dataclass(slots=True)
@@ -43,6 +60,10 @@ class Loads:
     failure: str = ""
     """The reason why it could not be loaded."""
     _last: int = 0
+    _load_seconds: float = 0.0
+    """Time that the last successful load took."""
+    _replaced: int = 0
+    """Number of loads in a row that were slow and given up for a reload."""
     _activated_at: float = -NEVER
     _early_exits: int = 0
     """Number of fork servers in a row that exited soon after they had loaded the application."""
@@ -76,18 +97,46 @@ class Loads:
     @property
     def deadline(self) -> float:
         """Time at which a fork server is overdue, or the application must be loaded again."""
-        return min([self.retry_at, *(server.deadline for server in self._servers.values())])
+        return min([self.retry_at, *(server.due for server in self._servers.values())])
+
+    def request(self, now: float) -> list[Action]:
+        """Load the application for a reload. If it is being loaded, load it once more, or now if that load is slow."""
+        if self.loading:
+            self.again = True
+            if self._servers[self.loading].slow_at == NEVER:
+                return self._replace_slow(now)
+            return [Log(logging.INFO, "Reload requested while the application is being loaded, loading it once more")]
+        actions = self.load(now)
+        return [Log(logging.INFO, f"Reloading (generation {self._last})"), *actions]
 
     def load(self, now: float) -> list[Action]:
         """Start the fork server of the next generation."""
         self._last += 1
         self.retry_at, self.started_at, self.again = NEVER, now, False
-        self._servers[self._last] = ForkServerRecord("loading", now + LOAD_TIMEOUT)
+        # The time doubles, so that an application comes to its end even if reloads are requested all the time.
+        patience = max(SLOW_LOAD, 2 * self._load_seconds) * 2**self._replaced
+        self._servers[self._last] = ForkServerRecord("loading", now + LOAD_TIMEOUT, now + min(patience, LOAD_TIMEOUT))
         return [StartForkServer(self._last)]
+
+    def check_slow(self, now: float) -> list[Action]:
+        """Report a load that has become slow, or replace it if a reload was requested."""
+        server = self._servers.get(self.loading)
+        if server is None or server.slow_at > now:
+            return []
+        server.slow_at = NEVER
+        return self._replace_slow(now) if self.again else [ReportSlowLoad(self.loading, now - self.started_at)]
+
+    def _replace_slow(self, now: float) -> list[Action]:
+        """Kill the fork server that is loading, and start the next one."""
+        self._replaced += 1
+        text = f"Loading the application takes more than {now - self.started_at:.3g} s (generation {self.loading}), "
+        text += "killing its fork server because another reload was requested"
+        return [Log(logging.WARNING, text), *self.kill(self.loading, now), *self.request(now)]
 
     def activate(self, generation: int, now: float) -> None:
         """Make a loaded fork server the current one. Its predecessor retires: `stop_unused` stops it."""
         old, self.current, self._activated_at = self.current, generation, now
+        self._load_seconds, self._replaced = now - self.started_at, 0
         self._servers[generation] = ForkServerRecord("ready")
         if old in self._servers and self._servers[old].state == "ready":
             self._servers[old] = ForkServerRecord("retiring", now + self.graceful_timeout + KILL_TIMEOUT)
@@ -115,6 +164,7 @@ class Loads:
     def exiting(self, generation: int, now: float) -> None:
         """Record that a fork server exits by itself, after a failed load."""
         if generation in self._servers:
+            self._replaced = 0
             self._servers[generation] = ForkServerRecord("stopping", now + self.graceful_timeout)
 
     def forget(self, generation: int) -> None:

@@ -7,7 +7,7 @@ Rules
     A reload starts a new fork server next to the current one. When it has loaded the application, the running processes
     are drained and restarted one by one. The old fork server is stopped when none of its processes is left, since they
     may use what the application made in it. When it fails, nothing changes. A reload that is requested while the
-    application is being loaded loads it once more afterwards.
+    application is being loaded loads it once more afterwards, or at once if the load is slow (`SLOW_LOAD`).
     If the current fork server exits, the application is loaded again. The processes keep running. Those that exit in
     the meantime are forked from the next fork server. If fork servers exit soon after the load, the delay doubles.
     A stop first lets the processes finish what is queued, and restarts those that exit. When nothing is queued, they
@@ -24,9 +24,9 @@ Web server
     A stop drains the web server before the other processes.
 
 Deadlines
-    Every state except running has one: loading (`LOAD_TIMEOUT`), forking (`FORK_TIMEOUT`), draining (the graceful
-    timeout), killed (`KILL_TIMEOUT`), and absent, unless it waits for a fork server that is loading. `deadline` is the
-    earliest. The master sends `Due` when it has passed.
+    Every state except running has one: loading (`LOAD_TIMEOUT`), forking (`FORK_TIMEOUT`, from an old fork server
+    `OLD_FORK_TIMEOUT`), draining (the graceful timeout), killed (`KILL_TIMEOUT`), and absent, unless it waits for a
+    fork server that is loading. `deadline` is the earliest. The master sends `Due` when it has passed.
 """
 
 from __future__ import annotations
@@ -93,11 +93,7 @@ class Supervisor(ServerState):
     def _on_reload(self, now: float) -> list[Action]:
         if self.stopping:
             return [Log(logging.WARNING, "Reload ignored: the server is stopping")]
-        if self._loads.loading:
-            self._loads.again = True
-            return [Log(logging.INFO, "Reload requested while the application is being loaded, loading it once more")]
-        actions = self._loads.load(now)
-        return [Log(logging.INFO, f"Reloading (generation {self._loads.loading})"), *actions]
+        return self._loads.request(now)
 
     def _on_stop(self, now: float, *, immediately: bool = False) -> list[Action]:
         self._loads.retry_at, self._loads.again = NEVER, False
@@ -110,6 +106,7 @@ class Supervisor(ServerState):
             return self._loads.stop(generation, now)
         actions: list[Action] = [do.Activate(generation)]
         self._loads.activate(generation, now)
+        self._children.hasten_forks(generation, now)
         for child in self._children:
             if child.state == "running" and not self.stopping:
                 actions += self._reload_child(child, now)
@@ -270,6 +267,7 @@ class Supervisor(ServerState):
         actions += self._capacity.vacate(self._children, now)
         for generation, state in self._loads.overdue(now):
             actions += self._on_fork_server_overdue(generation, state, now)
+        actions += self._loads.check_slow(now)
         for child in self._children:
             if child.deadline <= now:
                 child.deadline = NEVER
@@ -307,6 +305,9 @@ class Supervisor(ServerState):
         if was_current:
             what = f"{child.identity} was not forked within {child.policy.fork_timeout:g} s, killed the fork server"
             return [*actions, *self._replace_fork_server(what, now)]
+        if actions:
+            text = f"The fork server of generation {generation} has not forked {child.identity} in time, killing it"
+            actions = [Log(logging.WARNING, text), *actions]
         return [*actions, *self._start(child, now)]
 
     def _on_kill_timeout(self, child: Child, now: float) -> list[Action]:

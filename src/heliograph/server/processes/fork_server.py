@@ -164,7 +164,13 @@ def _check_web_application(inherited: InheritedState) -> str | None:
 
 def _check_load(engine: LocalEngine) -> str | None:
     """Load the application in a child that leaves only the routes in shared memory. Return the reason of a failure."""
-    result = run_in_child(lambda: _load(engine) or "")
+    parent = os.getpid()
+
+    def work() -> str:
+        set_parent_death_signal(parent, signal.SIGKILL)  # The master kills the parent if the load takes too long.
+        return _load(engine) or ""
+
+    result = run_in_child(work)
     return result.text or (f"importing it ended the process ({result.how})" if result.code else None)
 
 

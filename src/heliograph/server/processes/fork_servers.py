@@ -23,6 +23,10 @@ _LOG = logging.getLogger("heliograph.master")
 
 EXIT_TIMEOUT = 3.0
 """Seconds that a fork server has at the end of a stop, to run the exit functions of the application."""
+_SLOW_LOAD = (
+    "Still loading the application after %.3g s (generation %d, fork server pid %d). Request another reload to load it "
+    "anew, or kill this process"
+)
 _TOO_SLOW = "Fork server of generation %d (pid %d) did not exit within %g s, killing it"
 
 
@@ -98,6 +102,11 @@ class ForkServers:
         self._servers[generation].loaded = True
         fd = self._servers[generation].triggers
         return os.pread(fd, os.fstat(fd).st_size, 0).decode()
+
+    def log_slow(self, generation: int, seconds: float) -> None:
+        """Log that a fork server has been loading the application for some time."""
+        if (server := self._servers.get(generation)) is not None:
+            _LOG.warning(_SLOW_LOAD, seconds, generation, server.process.pid)
 
     def pids(self) -> tuple[int, ...]:
         """Return the process ids of the fork servers."""

@@ -61,6 +61,7 @@ class Processes:
         on(actions.StartForkServer, lambda action: self._start_fork_server(action.generation))
         on(actions.StopForkServer, lambda action: self._fork_servers.stop(action.generation))
         on(actions.KillForkServer, lambda action: self._fork_servers.kill(action.generation))
+        on(actions.ReportSlowLoad, lambda action: self._fork_servers.log_slow(action.generation, action.seconds))
         on(actions.Fork, lambda action: self._fork_servers.fork(action.generation, action.process))
         on(actions.StartCommand, lambda action: self._start_command(action.process))
         on(actions.ReloadCommand, lambda action: _kill(action.pid, signal.SIGHUP))

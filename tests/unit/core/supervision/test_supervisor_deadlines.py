@@ -14,15 +14,17 @@ from heliograph._core.supervision.actions import (
     KillForkServer,
     Log,
     ReloadFailed,
+    ReportSlowLoad,
     StartForkServer,
     StopForkServer,
 )
-from heliograph._core.supervision.children import FORK_TIMEOUT, INITIAL_BACKOFF, KILL_TIMEOUT
+from heliograph._core.supervision.children import FORK_TIMEOUT, INITIAL_BACKOFF, KILL_TIMEOUT, OLD_FORK_TIMEOUT
 from heliograph._core.supervision.events import (
     Due,
     Exited,
     ForkFailed,
     ForkServerExited,
+    ForkServerFailed,
     ForkServerReady,
     Idle,
     ReloadRequested,
@@ -30,7 +32,7 @@ from heliograph._core.supervision.events import (
     StartRequested,
     StopRequested,
 )
-from heliograph._core.supervision.loads import LOAD_TIMEOUT
+from heliograph._core.supervision.loads import LOAD_TIMEOUT, SLOW_LOAD
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.models import Identity, Topology
 
@@ -77,6 +79,7 @@ def server(loaded):
 
 def test_an_application_that_loads_forever_ends_the_start(new):
     """The supervisor kills the fork server, and exits with code 2 as if the load had failed."""
+    assert new.handle(Due(), SLOW_LOAD) == [ReportSlowLoad(1, SLOW_LOAD)]
     assert new.deadline == LOAD_TIMEOUT
     assert new.handle(Due(), LOAD_TIMEOUT - 1) == []
     actions = new.handle(Due(), LOAD_TIMEOUT)
@@ -99,11 +102,96 @@ def test_a_reload_that_loads_forever_fails(server):
 
 
 def test_a_load_that_hangs_is_followed_by_the_load_that_was_requested_meanwhile(server):
-    """The request came after that load began, so it is not lost with it."""
+    """The request came after that load began, so it is not lost with it. Here the master was suspended for long."""
     server.handle(ReloadRequested(), 0.0)
     server.handle(ReloadRequested(), 1.0)
     actions = actions_of(server.handle(Due(), LOAD_TIMEOUT))
     assert actions == [KillForkServer(2), ReloadFailed(2, "not loaded within 600 s"), StartForkServer(3)]
+
+
+def test_a_load_that_takes_long_is_reported_once(server):
+    """The report has the time since the load began."""
+    server.handle(ReloadRequested(), 1.0)
+    assert server.deadline == 1.0 + SLOW_LOAD
+    assert server.handle(Due(), SLOW_LOAD) == []
+    assert server.handle(Due(), 3.0 + SLOW_LOAD) == [ReportSlowLoad(2, 2.0 + SLOW_LOAD)]
+    assert server.deadline == 1.0 + LOAD_TIMEOUT
+    assert server.handle(Due(), 100.0) == []
+
+
+def test_a_reload_replaces_a_load_that_has_taken_long(server):
+    """The supervisor kills its fork server and loads the code again. The killed one is not a failed reload."""
+    server.handle(ReloadRequested(), 0.0)
+    server.handle(Due(), SLOW_LOAD)
+    assert server.requested_generation == 2
+    actions = server.handle(ReloadRequested(), 40.0)
+    assert actions_of(actions) == [KillForkServer(2), StartForkServer(3)]
+    text = "Loading the application takes more than 40 s (generation 2), killing its fork server because another "
+    assert log_of(actions) == [
+        (logging.WARNING, f"{text}reload was requested"),
+        (logging.INFO, "Reloading (generation 3)"),
+    ]
+    assert (server.requested_generation, server.failed_generation) == (3, 0)
+    assert server.handle(ForkServerExited(2, "killed by signal 9"), 40.1) == []
+    assert server.handle(ForkServerReady(3), 41.0) == [Activate(3), Drain(11), Drain(12)]
+
+
+def test_a_load_is_replaced_as_soon_as_it_has_taken_long(server):
+    """A reload was requested before. Several requests are one."""
+    server.handle(ReloadRequested(), 0.0)
+    for now in (9.0, 10.0):
+        assert actions_of(server.handle(ReloadRequested(), now)) == []
+        assert server.requested_generation == 3
+    assert server.deadline == SLOW_LOAD
+    assert actions_of(server.handle(Due(), SLOW_LOAD)) == [KillForkServer(2), StartForkServer(3)]
+    assert server.requested_generation == 3
+    assert server.handle(ForkServerReady(3), 16.0) == [Activate(3), Drain(11), Drain(12)]
+
+
+def test_a_first_load_that_has_taken_long_is_replaced(new):
+    """SIGHUP during the start loads corrected code."""
+    new.handle(Due(), SLOW_LOAD)
+    assert actions_of(new.handle(ReloadRequested(), 16.0)) == [KillForkServer(1), StartForkServer(2)]
+    assert new.handle(ForkServerExited(1, "killed by signal 9"), 16.1) == []
+    assert new.handle(ForkServerReady(2), 17.0) == [Activate(2), Fork(2, WORKER), Fork(2, MULE)]
+
+
+def test_an_application_that_always_loads_slowly_is_not_replaced_in_its_usual_time(server):
+    """Otherwise regular reloads would keep it from being loaded. The first slow load sets the usual time."""
+    server.handle(ReloadRequested(), 0.0)
+    server.handle(ForkServerReady(2), 100.0)
+    server.handle(ReloadRequested(), 1000.0)
+    assert actions_of(server.handle(ReloadRequested(), 1199.0)) == []
+    assert KillForkServer(3) not in server.handle(Due(), 1199.0)
+    actions = server.handle(Due(), 1200.0)
+    assert KillForkServer(3) in actions
+    assert StartForkServer(4) in actions
+
+
+def test_a_load_that_replaced_another_gets_more_time(server):
+    """An application that needs longer than before is loaded in the end, even if reloads are requested all the time."""
+    now, generation, replaced_after = 0.0, 2, []
+    server.handle(ReloadRequested(), now)
+    for _ in range(4):
+        server.handle(ReloadRequested(), now)
+        began, now = now, server.deadline
+        replaced_after.append(now - began)
+        actions = actions_of(server.handle(Due(), now))
+        assert actions == [KillForkServer(generation), StartForkServer(generation + 1)]
+        server.handle(ForkServerExited(generation, "killed by signal 9"), now)
+        generation += 1
+    assert replaced_after == [SLOW_LOAD, 2 * SLOW_LOAD, 4 * SLOW_LOAD, 8 * SLOW_LOAD]
+    server.handle(ForkServerFailed(generation, "SyntaxError"), now)
+    server.handle(ReloadRequested(), now)
+    assert server.deadline == now + SLOW_LOAD
+
+
+def test_a_stop_cancels_a_reload_that_waits_for_a_slow_load(server):
+    """The server loads no code that it will not run."""
+    server.handle(ReloadRequested(), 0.0)
+    server.handle(ReloadRequested(), 1.0)
+    server.handle(StopRequested(), 2.0)
+    assert actions_of(server.handle(Due(), SLOW_LOAD)) == [ReportSlowLoad(2, SLOW_LOAD)]
 
 
 # forking
@@ -129,11 +217,37 @@ def test_two_forks_that_are_never_reported_are_one_failure(loaded):
 
 
 def test_a_fork_that_an_old_fork_server_never_reports(loaded):
-    """The current fork server forks the process instead."""
+    """The current fork server forks the process instead. It does not wait as long as without a successor."""
     loaded.handle(Started(WORKER, 11, 1), 0.1)
-    loaded.handle(ReloadRequested(), 29.0)
-    assert loaded.handle(ForkServerReady(2), 29.5) == [Activate(2), Drain(11)]
-    assert loaded.handle(Due(), FORK_TIMEOUT) == [KillForkServer(1), Fork(2, MULE)]
+    loaded.handle(ReloadRequested(), 1.0)
+    assert loaded.handle(ForkServerReady(2), 2.0) == [Activate(2), Drain(11)]
+    assert loaded.deadline == OLD_FORK_TIMEOUT
+    assert loaded.handle(Due(), OLD_FORK_TIMEOUT - 0.1) == []
+    actions = loaded.handle(Due(), OLD_FORK_TIMEOUT)
+    assert actions_of(actions) == [KillForkServer(1), Fork(2, MULE)]
+    assert log_of(actions) == [
+        (logging.WARNING, "The fork server of generation 1 has not forked mule1 in time, killing it")
+    ]
+
+
+def test_a_fork_that_has_taken_long_when_new_code_is_ready(loaded):
+    """The new fork server forks the process at once."""
+    loaded.handle(ReloadRequested(), 20.0)
+    assert loaded.handle(ForkServerReady(2), 25.0) == [Activate(2)]
+    assert loaded.deadline == 25.0
+    actions = loaded.handle(Due(), 25.0)
+    assert actions_of(actions) == [KillForkServer(1), Fork(2, WORKER), Fork(2, MULE)]
+    assert len(log_of(actions)) == 1
+    assert loaded.deadline == 25.0 + FORK_TIMEOUT
+
+
+def test_a_process_that_an_old_fork_server_forks_in_time_is_used(loaded):
+    """The report comes after the new code is ready. The process is replaced as usual."""
+    loaded.handle(Started(WORKER, 11, 1), 0.1)
+    loaded.handle(ReloadRequested(), 1.0)
+    loaded.handle(ForkServerReady(2), 2.0)
+    assert actions_of(loaded.handle(Started(MULE, 12, 1), 4.0)) == [Drain(12)]
+    assert loaded.handle(Due(), OLD_FORK_TIMEOUT) == []
 
 
 def test_a_fork_that_is_reported_late_counts(loaded):

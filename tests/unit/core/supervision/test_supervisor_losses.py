@@ -28,7 +28,7 @@ from heliograph._core.supervision.events import (
     StartRequested,
     StopRequested,
 )
-from heliograph._core.supervision.loads import LOAD_TIMEOUT, STARTED_WELL
+from heliograph._core.supervision.loads import SLOW_LOAD, STARTED_WELL
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.models import Identity, Topology
 
@@ -66,7 +66,7 @@ def test_an_early_exit_without_a_fork_server_waits_for_the_next(server):
     server.handle(ForkServerExited(1, "killed"), 0.1)
     assert actions_of(server.handle(Exited(MULE, "killed"), 0.2)) == []
     assert actions_of(server.handle(Due(), 0.3)) == []
-    assert server.deadline == 0.1 + LOAD_TIMEOUT
+    assert server.deadline == 0.1 + SLOW_LOAD
     assert Fork(2, MULE) in server.handle(ForkServerReady(2), 7.0)
 
 
@@ -80,7 +80,7 @@ def test_the_application_is_loaded_until_a_lost_fork_server_is_replaced(server):
     server.handle(ForkServerFailed(3, "SyntaxError"), 17.0)
     assert actions_of(server.handle(ReloadRequested(), 17.0)) == [StartForkServer(4)]
     server.handle(ForkServerExited(3, "exit code 1"), 17.1)
-    assert server.deadline == 17.0 + LOAD_TIMEOUT
+    assert server.deadline == 17.0 + SLOW_LOAD
 
 
 def test_a_fork_server_that_exits_soon_after_each_load_is_replaced_with_growing_delays(server):

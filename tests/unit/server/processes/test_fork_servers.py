@@ -64,3 +64,18 @@ def test_close_kills_and_reaps(servers, descriptors, monkeypatch):
     servers.close()
     assert descriptors() == before
     assert started[0].returncode == -9
+
+
+def test_a_slow_load_is_logged_with_the_process(servers, monkeypatch, caplog):
+    """One can look at it, or kill it. A fork server that has exited in the meantime is not named."""
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda _, **options: popen(["sleep", "1000"], pass_fds=options["pass_fds"])
+    )
+    servers.start(3)
+    pid = servers.pids()[0]
+    servers.log_slow(3, 15.04)
+    servers.close()
+    servers.log_slow(3, 16.0)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"Still loading the application after 15 s (generation 3, fork server pid {pid}).")
