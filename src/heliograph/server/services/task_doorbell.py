@@ -38,6 +38,7 @@ class TaskDoorbell(Service):
         """
         self._selector = selector
         self._name = settings.name
+        self._topology = settings.topology
         self._directory = str(store_directory(settings.name, settings.spooler))
         self._any_filesystem = settings.any_filesystem
         self._wake = wake
@@ -117,7 +118,7 @@ class TaskDoorbell(Service):
         warning = make_directory(self._directory, allow_any=self._any_filesystem)
         if warning is not None:
             _LOG.warning("%s", warning)
-        self._lock = ServerLock(self._directory, self._name)
+        self._lock = ServerLock(self._directory, self._name, self._topology)
         self._doorbell = Doorbell(self._directory)
         self._selector.register(self._doorbell.fileno(), selectors.EVENT_READ, self._read)
         self._was_lost = False
