@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from heliograph.exceptions import ConfigError, ScheduleError, StoreError
 from heliograph.ipc.doorbell import Doorbell, Ring
-from heliograph.ipc.state_directory import note_store, store_directory
+from heliograph.ipc.state_directory import note_control, note_store, store_directory
 from heliograph.ipc.store_directory import DOORBELL, SERVER, ServerLock, make_directory
 from heliograph.ipc.task_owners import note_kill
 from heliograph.loop import Selector, Service
@@ -47,6 +47,7 @@ class TaskDoorbell(Service):
         self._watch: Inotify | None = None
         self._was_lost = False
         note_store(settings.name, settings.spooler)
+        note_control(settings.name, settings.control)
         if settings.spooler is not None:
             try:
                 self._open()
