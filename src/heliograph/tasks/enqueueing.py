@@ -20,6 +20,9 @@ from heliograph.tasks.sizes import max_bytes
 
 _LOG = logging.getLogger("heliograph.tasks")
 
+MIN_TTL = 10 * MICROSECONDS
+"""Microseconds for which a finished task is kept at least. `wait()` reads it after its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -105,7 +108,7 @@ def _new(
         options.redeliver,
         order.overrides,
         order.tick,
-        int(options.result_ttl * MICROSECONDS),
+        max(int(options.result_ttl * MICROSECONDS), MIN_TTL),
     )
 
 

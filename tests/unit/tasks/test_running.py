@@ -195,6 +195,17 @@ def test_a_result_is_removed_in_time(engine):
         failed.refresh()
 
 
+@pytest.mark.parametrize("ttl", [0, 9.9])
+def test_a_result_is_kept_until_a_caller_can_read_it(engine, ttl):
+    """Also with a `result_ttl` of 0: `wait()` needs it."""
+    kept = make(lambda: 7, result_ttl=ttl).enqueue()
+    engine.clock.sleep(8)
+    assert kept.wait(timeout=0).return_value == 7
+    engine.clock.sleep(4)
+    with pytest.raises(TaskNotFound):
+        kept.refresh()
+
+
 def test_a_task_that_fails_is_repeated(engine):
     """With delays that double, then it has failed. Each attempt leaves its error."""
     times = []
