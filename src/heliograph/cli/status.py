@@ -18,11 +18,6 @@ from heliograph.insights import read_state
 from heliograph.ipc.control_client import ServerNotRunning
 from heliograph.ipc.instance import find_control_socket
 
-_LOST = (
-    "the directory of tasks was removed or replaced: {}. Put it back, or leave it away to begin without tasks, then "
-    "run `heliograph reload`."
-)
-
 _LARGE_LOG = 64 << 20
 """Bytes of a write-ahead log that has not been shrunk for long."""
 
@@ -45,8 +40,8 @@ def status(as_json: bool) -> None:
     else:
         for line in [*_server_lines(server), *_task_lines(tasks, directory)]:
             click.echo(line)
-    if server is not None and server.get("tasks_lost"):
-        raise Rejected(_LOST.format(directory))
+    if server is not None and (fault := server.get("tasks_fault")):
+        raise Rejected(f"{fault[0].lower()}{fault[1:]}.")
     if server is None and (tasks is None or tasks["server"] is None):
         raise Rejected("no server runs. Start one with `heliograph run APP`, or pass --name or --control.")
 

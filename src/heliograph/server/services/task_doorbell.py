@@ -26,6 +26,14 @@ _LOST = (
     "The directory of tasks was removed or replaced: %s. Tasks are not run. Put it back, or leave it away to begin "
     "without tasks, then run `heliograph reload`"
 )
+_NO_LOCK = (
+    "The lock of the server is gone: %s. Tasks are run, but other programs see no server, and another one could use "
+    "the directory. Run `heliograph reload`"
+)
+_NO_DOORBELL = (
+    "The doorbell of tasks is gone: %s. Tasks of the server are run, those of other programs wait. "
+    "Run `heliograph reload`"
+)
 
 
 class TaskDoorbell(Service):
@@ -45,7 +53,8 @@ class TaskDoorbell(Service):
         self._lock: ServerLock | None = None
         self._doorbell: Doorbell | None = None
         self._watch: Inotify | None = None
-        self._was_lost = False
+        self._place: tuple[int, int] | None = None
+        self._fault = ""
         note_store(settings.name, settings.spooler)
         note_control(settings.name, settings.control)
         if settings.spooler is not None:
@@ -74,14 +83,27 @@ class TaskDoorbell(Service):
             _LOG.error("%s", self._explain(error))
 
     def is_lost(self) -> bool:
-        """Return True if the directory is not the one that this server has opened any more. Log it the first time."""
+        """Return True if `fault` finds one."""
+        return bool(self.fault())
+
+    def fault(self) -> str:
+        """Return what is wrong with the directory, empty if it is the one that this server has opened. Log it once."""
+        found = self._find_fault()
+        if found and found != self._fault:
+            _LOG.error("%s", found)
+        self._fault = found
+        return found
+
+    def _find_fault(self) -> str:
         if self._doorbell is None or self._lock is None:
-            return False
-        lost = not (self._doorbell.is_reachable() and self._lock.is_in_place())
-        if lost and not self._was_lost:
-            _LOG.error(_LOST, self._directory)
-        self._was_lost = lost
-        return lost
+            return ""
+        if _place_of(self._directory) != self._place:
+            return _LOST % self._directory
+        if not self._lock.is_in_place():
+            return _NO_LOCK % os.path.join(self._directory, SERVER)  # noqa: PTH118
+        if not self._doorbell.is_reachable():
+            return _NO_DOORBELL % os.path.join(self._directory, DOORBELL)  # noqa: PTH118
+        return ""
 
     def note_kill(self, pid: int) -> None:
         """Note that the server kills a process, so that its running task does not count that."""
@@ -122,7 +144,7 @@ class TaskDoorbell(Service):
         self._lock = ServerLock(self._directory, self._name, self._topology)
         self._doorbell = Doorbell(self._directory)
         self._selector.register(self._doorbell.fileno(), selectors.EVENT_READ, self._read)
-        self._was_lost = False
+        self._place, self._fault = _place_of(self._directory), ""
         self._watch_files()
 
     def _watch_files(self) -> None:
@@ -143,3 +165,11 @@ class TaskDoorbell(Service):
     def _read(self, _now: float) -> None:
         for ring in self._doorbell.read() if self._doorbell is not None else ():
             self._wake(ring)
+
+
+def _place_of(directory: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(directory)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
