@@ -37,7 +37,7 @@ def command(server):
     """Run `heliograph ARGUMENTS` in the directory of the server."""
 
     def run(*arguments, code=0):
-        environ = {**os.environ, "XDG_STATE_HOME": str(server.directory / "state")}
+        environ = {**os.environ, "XDG_STATE_HOME": str(server.directory)}
         environ |= {"HELIOGRAPH_SPOOLER": "spool", "HELIOGRAPH_NAME": server.name}
         line = [sys.executable, "-m", "heliograph", *arguments]
         done = subprocess.run(
@@ -135,15 +135,22 @@ def test_a_directory_of_tasks_that_is_removed_is_noticed_at_once(server, command
     command("status")
     command("enqueue", "tasks:greet", '["Bob"]')
     wait_for(server, "greet:Bob:1")
+    command("tasks", "--summary")
+    spool.rename(server.directory / "away")
+    server.await_log(text, 2)
+    assert "its directory was removed" in command("enqueue", "tasks:greet", '["Dan"]', code=2).stderr
+    assert not spool.exists(), "a second store was made"
+    (server.directory / "away").rename(spool)
+    command("status")
     while spool.exists():  # a process may make a file meanwhile
         shutil.rmtree(spool, ignore_errors=True)
-    server.await_log(text, 2)
+    server.await_log(text, 3)
     assert json.loads(command("status", "--json", code=1).stdout)["server"]["tasks_lost"] is True
     assert command("reload", "--wait").returncode == 0
     command("status")
     command("enqueue", "tasks:greet", '["Cid"]')
     wait_for(server, "greet:Cid:1")
-    assert server.log.count("was removed or replaced") == 2
+    assert server.log.count("was removed or replaced") == 3
 
 
 def test_a_start_that_fails_leaves_the_place_of_the_tasks(server):

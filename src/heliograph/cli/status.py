@@ -20,11 +20,6 @@ from heliograph.insights import read_state
 from heliograph.ipc.control_client import ServerNotRunning
 from heliograph.ipc.instance import find_control_socket
 
-_LOST = (
-    "the directory of tasks was removed or replaced: {}. Put it back, or leave it away to begin without tasks, then "
-    "run `heliograph reload`."
-)
-
 _NOT_SERVING = (
     "the web server does not start: {}. Its last lines are in the log of the server. Correct the code, and run "
     "`heliograph reload`."
@@ -56,8 +51,8 @@ def status(as_json: bool) -> None:
             click.echo(line)
     if server is not None and (failure := web_server_failure(server)):
         raise Rejected(_NOT_SERVING.format(failure))
-    if server is not None and server.get("tasks_lost"):
-        raise Rejected(_LOST.format(directory))
+    if server is not None and (fault := server.get("tasks_fault")):
+        raise Rejected(f"{fault[0].lower()}{fault[1:]}.")
     if server is None and (tasks is None or tasks["server"] is None):
         raise Rejected("no server runs. Start one with `heliograph run APP`, or pass --name or --control.")
 

@@ -6,6 +6,7 @@ the server. A process that no server started finds a `--spooler` directory by a 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -59,6 +60,22 @@ def note_store(name: str, spooler: Path | None) -> None:
         _LOG.warning("Cannot note where the tasks are, other programs need %s: %s", SPOOLER_ENV, error)
 
 
+def note_control(name: str, control: Path | None) -> None:
+    """Note the `--control` of the server `name`, so that it can be asked for its directory. Failures do not matter."""
+    note = _control_note(name)
+    with contextlib.suppress(OSError):
+        if control is None:
+            note.unlink(missing_ok=True)
+        else:
+            make_private_directory(note.parent)
+            replace_private_file(note, os.fsencode(os.path.abspath(control)))  # noqa: PTH100
+
+
+def noted_control(name: str) -> Path | None:
+    """Return the `--control` of the server `name`, None if it had none. It need not run."""
+    return _read(_control_note(name))
+
+
 def find_store(name: str | None = None) -> Path:
     """Return the directory of the tasks of a server, for a process that no server started.
 
@@ -74,6 +91,20 @@ def store_without_spooler(spooler: Path) -> Path | None:
     """Return the store that the server of this `--spooler` has without it. None: no server has noted the directory."""
     noted = (note for note in state_directory().glob("*.spooler") if _read(note) == spooler)
     return next((store_directory(note.stem) for note in noted), None)
+
+
+def servers_of_store(directory: Path) -> tuple[str, ...]:
+    """Return the names of the servers that may have this directory of tasks. They need not run."""
+    place, state = os.path.realpath(directory), state_directory()
+    found = {note.stem for note in state.glob("*.spooler") if os.path.realpath(_read(note) or "/") == place}
+    name = directory.name.removesuffix(".tasks")
+    if os.path.realpath(state / f"{name}.tasks") == place:
+        found.add(name)
+    return tuple(sorted(found))
+
+
+def _control_note(name: str) -> Path:
+    return state_directory() / f"{name}.control"
 
 
 def _note(name: str) -> Path:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import struct
+from dataclasses import asdict
 from pathlib import Path
 
+from heliograph._core.layout import IncompatibleServer
 from heliograph.exceptions import StoreError
 from heliograph.ipc.filesystem import check_filesystem
 from heliograph.ipc.private_files import make_private_directory
+from heliograph.models import Topology
 
 DATABASE = "tasks.db"
 OWNERS = "owners"
@@ -23,6 +27,9 @@ WAITERS = "waiters"
 DOORBELL = "doorbell"
 
 _FLOCK = struct.Struct("@hhqqi")
+
+_MAX_NOTE = 1 << 20
+"""Bytes of the file of a server's lock, at most: a line with its name, and a line of JSON with its processes."""
 
 
 def make_directory(path: str, *, allow_any: bool = False) -> str | None:
@@ -62,8 +69,12 @@ def lock_holder(fd: int, start: int, length: int = 1) -> int | None:
 class ServerLock:
     """Holds a store's directory for the master of one server. The kernel frees it as soon as that process is gone."""
 
-    def __init__(self, directory: str, name: str) -> None:
-        """Take the lock. Raises: StoreError: another server has the directory."""
+    def __init__(self, directory: str, name: str, topology: Topology | None = None) -> None:
+        """Take the lock, and note the processes of the server there.
+
+        Raises:
+            StoreError: Another server has the directory.
+        """
         # A record lock, since children do not inherit it: a `flock` would stay as long as any of them. No other code
         # of the master may open the file, because closing any descriptor of it frees the lock.
         self._path = os.path.join(directory, SERVER)  # noqa: PTH118
@@ -72,7 +83,7 @@ class ServerLock:
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            other = os.pread(self._fd, 200, 0).decode(errors="replace").strip() or "?"
+            other = _read_note(self._fd)[0] or "?"
             pid = lock_holder(self._fd, 0, 0)
             os.close(self._fd)
             if error.errno not in {errno.EAGAIN, errno.EACCES}:
@@ -83,7 +94,8 @@ class ServerLock:
                 directory,
             ) from None
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{name}\n".encode(), 0)
+        processes = "" if topology is None else json.dumps(asdict(topology)) + "\n"
+        os.pwrite(self._fd, f"{name}\n{processes}".encode(), 0)
 
     def is_in_place(self) -> bool:
         """Return True if the locked file is still where another server looks for it."""
@@ -106,13 +118,36 @@ class ServerLock:
 
 def running_server(directory: str) -> str | None:
     """Return the name of the server that has this directory now, None if none has it. Not for the master itself."""
+    note = _note_of_server(directory)
+    return None if note is None else note[0]
+
+
+def running_topology(directory: str) -> Topology | None:
+    """Return the processes of the server that has this directory now. Not for the master itself.
+
+    None: no server has it, or its processes are not known here, since it is of another version or another user.
+    """
+    from heliograph.ipc.inherited import topology_from_json  # noqa: PLC0415 - few processes need it
+
+    try:
+        note = _note_of_server(directory)
+        return topology_from_json(json.loads(note[1])) if note is not None and note[1] else None
+    except (OSError, IncompatibleServer, ValueError, LookupError, TypeError):
+        return None
+
+
+def _note_of_server(directory: str) -> tuple[str, str] | None:
     try:
         fd = os.open(os.path.join(directory, SERVER), os.O_RDWR | os.O_CLOEXEC)  # noqa: PTH118
     except FileNotFoundError:
         return None
     try:
-        if lock_holder(fd, 0, 0) is None:
-            return None
-        return os.pread(fd, 200, 0).decode(errors="replace").strip()
+        return None if lock_holder(fd, 0, 0) is None else _read_note(fd)
     finally:
         os.close(fd)
+
+
+def _read_note(fd: int) -> tuple[str, str]:
+    """Return the name and the processes that a server has noted."""
+    name, _, processes = os.pread(fd, _MAX_NOTE, 0).decode(errors="replace").partition("\n")
+    return name.strip(), processes.strip()

@@ -29,7 +29,7 @@ from heliograph.exceptions import SignalTypeError, TaskArgumentError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.ipc.mailboxes import Mailbox, ring_readers, wait_for_ring
 from heliograph.models import MAX_WAIT, MICROSECONDS
-from heliograph.tasks.hosting import now, store
+from heliograph.tasks.hosting import known_topology, now, store
 from heliograph.tasks.sizes import max_bytes
 
 _TTL = 60 * MICROSECONDS
@@ -46,7 +46,7 @@ def send(target: str, message: str | bytes) -> None:
         TaskArgumentError: The message is too large, or no text in UTF-8.
         NoEngine, ServerNotReady, StoreError: See `Task.enqueue`.
     """
-    where = check_target(target, engines.current().topology)
+    where = check_target(target, known_topology())
     data = msgspec.json.encode(([_text(message)], {}))
     if len(data) > max_bytes():
         raise TaskArgumentError(

@@ -38,7 +38,7 @@ from heliograph.runtime.task_calls import enqueue_call, pickled, task_of_calls
 from heliograph.runtime.task_hosting import register
 from heliograph.runtime.task_options import checked_options
 from heliograph.runtime.task_type import Task
-from heliograph.tasks.hosting import store
+from heliograph.tasks.hosting import known_topology, store
 from heliograph.tasks.registry import TASKS, define
 
 __all__ = [
@@ -182,6 +182,7 @@ class Spooler:
             NoEngine, ServerNotReady, StoreError: See `Task.enqueue`.
         """
         _check_spooler(spooler)
+        _check_spooler_outside(spooler)
         task = _using(_messages(), _priority(priority), postpone)
         if allow_pickle:
             return task.enqueue(message, pickled=pickled(task.definition, payload)).id
@@ -266,6 +267,18 @@ def _check_spooler(spooler: str | Spooler | None) -> None:
     known = [str(found) for found in Spooler.get_spoolers()]
     if str(spooler) not in known:
         raise TargetError(str(spooler), "the server has no such spooler", tuple(known))
+
+
+def _check_spooler_outside(spooler: str | Spooler | None) -> None:
+    """Check a spooler in a process that no server started. Only the directory of the tasks is known there."""
+    if spooler is None or engines.current().topology is not None:
+        return
+    topology, directory = known_topology(), store().directory
+    if topology is None or directory is None or topology.spoolers > 1:
+        return
+    known = (directory,) if topology.spoolers else ()
+    if os.path.realpath(str(spooler)) not in map(os.path.realpath, known):
+        raise TargetError(str(spooler), "the server has no such spooler", known)
 
 
 def _priority(priority: int | None) -> int:

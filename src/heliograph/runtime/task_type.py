@@ -118,7 +118,7 @@ class Task(Generic[_P, _R_co]):
             TaskArgumentError: One of the calls is invalid. Nothing is stored.
             NoEngine, ServerNotReady, StoreError, InvalidTask: As for `enqueue`.
         """
-        return enqueue(self.definition, self._order, [_call_of(call) for call in calls])
+        return enqueue(self.definition, self._order, _calls_of(calls))
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[TaskResult]:
         """Do what `enqueue_many` does, without blocking the event loop."""
@@ -186,12 +186,23 @@ def as_task(value: object) -> Task[..., Any] | None:
     return next((found for adapt in ADAPTERS if (found := adapt(value)) is not None), None)
 
 
-def _call_of(call: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+def _calls_of(calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[tuple[tuple[Any, ...], Mapping[str, Any]]]:
+    try:
+        found = iter(calls)
+    except TypeError:
+        raise InvalidTask(f"invalid calls: {calls!r:.200}. Pass an iterable of tuples or mappings.") from None
+    return [_call_of(number, call) for number, call in enumerate(found)]
+
+
+def _call_of(number: int, call: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     if isinstance(call, Mapping):
         return (), call
     if isinstance(call, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
         return call, {}
-    raise InvalidTask(f"invalid call: {call!r:.200}. Pass a tuple of positional or a mapping of named arguments.")
+    text = (
+        f"invalid call: calls[{number}] is {call!r:.200}. Pass a tuple of positional or a mapping of named arguments."
+    )
+    raise InvalidTask(text)
 
 
 def _overrides(definition: TaskDefinition, options: TaskOptions) -> bytes:

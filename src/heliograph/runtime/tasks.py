@@ -66,7 +66,7 @@ class TaskKeywords(TypedDict, total=False):
         expires: Time after which the task does not begin any more.
         unique: Key. While a task of this function with this key waits or runs, `enqueue()` returns that one.
         redeliver: False: a task whose process was killed is not run again, and has failed.
-        result_ttl: Time for which the task is kept after its end. Default: a day.
+        result_ttl: Time for which the task is kept after its end, at least 10 seconds. Default: a day.
         name: Name of the task, unique in the application. Default: module and name of the function.
     """
 

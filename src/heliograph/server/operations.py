@@ -77,6 +77,7 @@ class ServerOperations:
             "pid": os.getpid(),
             "tasks": str(store_directory(self._settings.name, self._settings.spooler)),
             "tasks_lost": self._doorbell.is_lost(),
+            "tasks_fault": self._doorbell.fault(),
             "queued": self._queues.in_pipes(),
             "triggers": self._scheduler.rows(),
         }

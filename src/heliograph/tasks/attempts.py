@@ -157,7 +157,7 @@ def _log_traceback(error: BaseException, text: str, message: str, *facts: object
         exc_info = (type(error), error, error.__traceback__)
         logger = _LOG.logger
         record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, facts, exc_info, "_log_traceback")
-        record.exc_text = text.rstrip("\n")
+        record.exc_text = _for_log(text.rstrip("\n"))
         _LOG.handle(record)
 
 
@@ -175,4 +175,12 @@ def _summary(error: BaseException) -> str:
         text = f"{type(error).__name__}: {_shortened(str(error))}"
     except BaseException:  # noqa: BLE001 - the type has to do
         text = type_name(type(error))
-    return text.encode("utf-8", "backslashreplace").decode().replace("\n", " ")
+    return _for_log(text.replace("\n", " "))
+
+
+def _for_log(text: str) -> str:
+    """Return a text with the characters that a file or terminal may not take as escapes. Line breaks and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode-escape").decode() for c in text)

@@ -18,8 +18,8 @@ import msgspec
 
 from heliograph.exceptions import TaskArgumentError
 from heliograph.models import DEFAULT_TASK_BYTES
-from heliograph.tasks.annotations import parameter_type, signature_of
-from heliograph.tasks.sameness import ENCODER, same
+from heliograph.tasks.annotations import may_have_times, parameter_type, signature_of
+from heliograph.tasks.sameness import ENCODER, has_fold, same
 
 _MAX_SHAPES = 256
 """Shapes whose decoders are kept. A function with `**options` may be called in many shapes."""
@@ -38,6 +38,8 @@ class _Shape:
     decode: Callable[[bytes], Arguments]
     parameters: tuple[inspect.Parameter, ...]
     """The parameter of each argument, positional ones first."""
+    has_times: bool
+    """An argument may contain a time, by its annotation."""
 
 
 class ArgumentCodec:
@@ -70,7 +72,8 @@ class ArgumentCodec:
             data = ENCODER.encode((args, kwargs))
             if len(data) <= limit:
                 back_args, back_kwargs = shape.decode(data)
-                if back_args == args and back_kwargs == kwargs:
+                is_same = back_args == args and back_kwargs == kwargs
+                if is_same and not (shape.has_times and has_fold([*args, *kwargs.values()])):
                     return data
         except Exception:  # noqa: BLE001 - the code below finds the argument, and what is wrong with it
             data = b""
@@ -125,7 +128,7 @@ class ArgumentCodec:
         for parameter, kind in zip(parameters, types, strict=True):
             self._decoder(parameter, kind)
         decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(tuple[positional, named])
-        return _Shape(decoder.decode, parameters)
+        return _Shape(decoder.decode, parameters, any(map(may_have_times, types)))
 
     def _parameters(
         self, bound: inspect.BoundArguments, count: int, names: tuple[str, ...]
@@ -158,6 +161,9 @@ class ArgumentCodec:
             data = ENCODER.encode(value)
         except Exception as error:  # noqa: BLE001 - msgspec and the user's types raise several kinds
             raise self._error(parameter, f"{_short(value)} cannot be written as JSON: {error}") from None
+        if has_fold(value):
+            text = f"{_short(value)} has fold=1, which JSON cannot express. Pass a time with a time zone"
+            raise self._error(parameter, text)
         back = self._decoded(parameter, data)
         if not same(value, back):
             text = f"{_short(value)} would come back as {_short(back)}. Annotate the parameter with its type"

@@ -11,7 +11,7 @@ from typing import Any
 from heliograph._core.tasks.options import TaskOptions
 from heliograph._core.tasks.times import Moment, instant
 from heliograph._core.tasks.values import NewTask, Stored, TaskRow, TaskStatus
-from heliograph.exceptions import InvalidTask
+from heliograph.exceptions import InvalidTask, TaskArgumentError
 from heliograph.models import MICROSECONDS
 from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TaskDefinition
@@ -19,6 +19,9 @@ from heliograph.tasks.results import TaskResult
 from heliograph.tasks.sizes import max_bytes
 
 _LOG = logging.getLogger("heliograph.tasks")
+
+MIN_TTL = 10 * MICROSECONDS
+"""Microseconds for which a finished task is kept at least. `wait()` reads it after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def enqueue(
     """
     _check(definition)
     time = now()
-    new = [_new(definition, order, args, kwargs, time) for args, kwargs in calls]
+    new = _new_of_each(definition, order, calls, time)
     stored = store().enqueue(new, time)
     try:
         results = [_result(task, known, time) for task, known in zip(new, stored, strict=True)]
@@ -105,8 +108,21 @@ def _new(
         options.redeliver,
         order.overrides,
         order.tick,
-        int(options.result_ttl * MICROSECONDS),
+        max(int(options.result_ttl * MICROSECONDS), MIN_TTL),
     )
+
+
+def _new_of_each(
+    definition: TaskDefinition, order: Order, calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]], time: int
+) -> list[NewTask]:
+    """Return the rows of several calls. An error names the number of the call."""
+    new: list[NewTask] = []
+    try:
+        for args, kwargs in calls:
+            new.append(_new(definition, order, args, kwargs, time))
+    except TaskArgumentError as error:
+        raise TaskArgumentError(f"calls[{len(new)}]: {error}", error.argument) from error.__cause__
+    return new
 
 
 def _expires(order: Order, time: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from heliograph import engines
 from heliograph.interfaces import Clock
 from heliograph.interfaces.store import TaskStore
-from heliograph.models import MICROSECONDS
+from heliograph.ipc.store_directory import running_topology
+from heliograph.models import MICROSECONDS, Topology
 
 
 def store() -> TaskStore:
@@ -23,6 +24,18 @@ def now() -> int:
     """Return the time in microseconds since 1970, on the clock of the engine."""
     clock: Clock = engines.current().clock
     return int(clock.time() * MICROSECONDS)
+
+
+def known_topology() -> Topology | None:
+    """Return the processes of this server, else of the server that runs the tasks of this process now.
+
+    None: none runs, or its processes are not known here.
+    """
+    own: Topology | None = engines.current().topology
+    if own is not None:
+        return own
+    directory = store().directory
+    return None if directory is None else running_topology(directory)
 
 
 def wake(target: str, run_after: int = 0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, cast
 
 import msgspec
@@ -54,6 +54,18 @@ def has_nan(value: object) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(map(has_nan, cast("list[Any]", value)))
     return any(map(has_nan, _parts(value)))
+
+
+def has_fold(value: object) -> bool:
+    """Return True if a value contains a time without a zone that is the second of a repeated hour. JSON loses that."""
+    if isinstance(value, datetime | time):
+        return value.fold == 1 and value.utcoffset() is None
+    if isinstance(value, dict):
+        found: dict[Any, Any] = cast("Any", value)
+        return any(map(has_fold, found)) or any(map(has_fold, found.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(has_fold, cast("list[Any]", value)))
+    return any(map(has_fold, _parts(value)))
 
 
 def _all_same(values: tuple[object, ...], others: tuple[object, ...]) -> bool:

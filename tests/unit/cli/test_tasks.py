@@ -126,6 +126,19 @@ def test_a_bad_status_names_the_good_ones(store):
     assert "'waiting' is no status of a task. Use one of READY, RUNNING" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [("--task", "shop:sent"), ("--target", "mule9"), ("retry", "--failed", "--task", "shop:sent")]
+)
+def test_a_name_that_no_task_has_is_an_error(store, command):
+    """It may be a typo. A function of the server need not have tasks."""
+    put(store)
+    done = invoke("tasks", *command)
+    assert (done.exit_code, f"no task or target has the name: {command[-1]}." in done.stderr) == (2, True)
+    assert "Known are: mule, shop:send." in done.stderr
+    store.note_functions({"shop:sent": "mule9"})
+    assert invoke("tasks", *command).exit_code == 0
+
+
 def test_options_of_the_list_before_a_subcommand_are_an_error(store):
     put(store)
     done = invoke("tasks", "--limit", "3", "check")
@@ -480,10 +493,11 @@ def test_enqueue_checks_the_arguments_and_uses_the_options_of_the_function(store
         (['["a"]', "--priority", "101"], "invalid priority: 101"),
         (['["a"]', "--target", "workers"], "a task runs in one process"),
         (['["a"]', "--unique", ""], "invalid unique: ''"),
-        (['["a"]', "--after", "2026-12-01T09:00:00"], "is no time. Use a time from now"),
+        (['["a"]', "--after", "2026-12-01T09:00:00"], "has no time zone. Add it"),
         (['["a"]', "--after", "-5m"], "is no time"),
-        (['["a"]', "--expires", "soon"], "is no time"),
-        (['["a"]', "--after", "99999999w"], "is no time"),
+        (['["a"]', "--expires", "soon"], "is no time. Use a time from now"),
+        (['["a"]', "--expires", "99999999999999d"], "is too long"),
+        (['["a"]', "--after", "99999999w"], "is too long. Use a time of at most 100 years"),
     ],
 )
 def test_enqueue_refuses_bad_values_by_name(application, arguments, message):

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from heliograph.ipc.instance import server_name
-from heliograph.ipc.state_directory import find_store, note_store, state_directory, store_directory
+from heliograph.ipc.state_directory import (
+    find_store,
+    note_control,
+    note_store,
+    noted_control,
+    servers_of_store,
+    state_directory,
+    store_directory,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +54,29 @@ def test_other_programs_find_the_spooler_directory(home, monkeypatch):
     assert find_store("shop") == home / "other"
     note_store("shop", None)
     assert find_store("shop") == store_directory("shop")
+
+
+def test_a_control_socket_elsewhere_is_known(home):
+    """Until the server starts without the option."""
+    assert noted_control("shop") is None
+    note_control("shop", Path("shop.sock"))
+    assert noted_control("shop") == home / "shop" / "shop.sock"
+    note_control("shop", None)
+    note_control("shop", None)
+    assert noted_control("shop") is None
+
+
+def test_the_servers_of_a_directory_are_known(home, monkeypatch):
+    """By their notes, and by the name of the directory if it is in the state directory. Links do not matter."""
+    note_store("shop", home / "spool")
+    note_store("news", home / "elsewhere")
+    note_store("blog", home / "spool")
+    (home / "link").symlink_to(home)
+    assert servers_of_store(home / "link" / "spool") == ("blog", "shop")
+    assert servers_of_store(store_directory("shop")) == ("shop",)
+    assert servers_of_store(home / "shop.tasks") == ()
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "none"))
+    assert servers_of_store(home / "spool") == ()
 
 
 def test_a_start_without_the_spooler_of_the_last_one_is_warned_of(home, caplog):

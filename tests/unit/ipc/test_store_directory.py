@@ -4,12 +4,14 @@ import os
 import signal
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
 from heliograph.exceptions import StoreError
 from heliograph.ipc import filesystem
-from heliograph.ipc.store_directory import ServerLock, make_directory, running_server
+from heliograph.ipc.store_directory import ServerLock, make_directory, running_server, running_topology
+from heliograph.models import FarmSpec, Topology
 
 
 @pytest.fixture
@@ -122,3 +124,28 @@ def test_a_child_of_the_master_does_not_free_the_directory(directory):
 
 def test_there_is_no_server_where_there_is_no_directory(tmp_path):
     assert running_server(str(tmp_path)) is None
+
+
+def test_a_server_notes_its_processes_as_long_as_it_runs(directory):
+    topology = Topology(2, 2, (FarmSpec("crunchers", (1, 2)),), spoolers=1, min_workers=1)
+    assert running_topology(directory) is None
+    pid = fork(lambda: ServerLock(directory, "shop", topology))
+    try:
+        assert running_topology(directory) == topology
+        assert running_server(directory) == "shop"
+        with pytest.raises(StoreError, match=rf"a running server: 'shop' .process {pid}\)\."):
+            ServerLock(directory, "other")
+    finally:
+        kill(pid)
+    assert running_topology(directory) is None
+
+
+@pytest.mark.parametrize("note", ["shop", "shop\nx", "shop\n[]", 'shop\n{"workers": 1}', "shop\n1"])
+def test_processes_that_another_version_has_noted_are_unknown(directory, note):
+    pid = fork(lambda: ServerLock(directory, "shop"))
+    try:
+        Path(directory, "server").write_text(note)
+        assert running_topology(directory) is None
+        assert running_server(directory) == "shop"
+    finally:
+        kill(pid)

@@ -3,7 +3,7 @@
 
 import dataclasses
 import enum
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
@@ -199,6 +199,37 @@ def test_a_time_at_a_clock_change_is_the_same_instant(hour, fold):
     ((back,), _) = there_and_back(typed(datetime), value)
     assert back.timestamp() == value.timestamp()
     assert back.utcoffset() == value.utcoffset()
+
+
+@dataclasses.dataclass
+class Appointment:
+    at: datetime
+    follow_ups: list["Appointment"] | None = None
+
+
+FOLDED = datetime(2020, 10, 25, 2, 30, fold=1)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (datetime, FOLDED),
+        (datetime | None, FOLDED),
+        (list[dict[str, datetime]], [{"a": FOLDED}]),
+        (dict[datetime, int], {FOLDED: 1}),
+        (Appointment, Appointment(FOLDED.replace(fold=0), [Appointment(FOLDED)])),
+        (time, time(2, 30, fold=1)),
+    ],
+)
+def test_a_time_without_a_zone_in_a_repeated_hour_is_refused(kind, value):
+    """JSON does not say which one it is, and the two are equal in Python."""
+    with pytest.raises(TaskArgumentError, match=r"fold=1, which JSON cannot express\. Pass a time with a time zone"):
+        typed(kind).encode((value,), {})
+
+
+def test_a_time_without_a_zone_comes_back():
+    value = [Appointment(FOLDED.replace(fold=0), []), Appointment(FOLDED.replace(tzinfo=UTC))]
+    assert there_and_back(typed(list[Appointment]), value) == ((value,), {})
 
 
 def test_each_attempt_has_its_own_objects():

@@ -116,10 +116,31 @@ def test_many_tasks_are_one_transaction(engine):
     results = make(note).enqueue_many([(1,), {"number": 2, "text": "y"}, (3, "z")])
     assert seen == [(1, "x"), (2, "y"), (3, "z")]
     assert len({result.id for result in results}) == 3
-    with pytest.raises(TaskArgumentError, match="argument 'number'"):
+    with pytest.raises(TaskArgumentError, match=r"calls\[1\]: invalid argument 'number'"):
         make(note).enqueue_many([(4,), ("five",)])
+    with pytest.raises(InvalidTask, match=r"calls\[1\] is 'five'\. Pass a tuple"):
+        make(note).enqueue_many([(4,), "five"])
+    with pytest.raises(InvalidTask, match=r"invalid calls: None\. Pass an iterable"):
+        make(note).enqueue_many(None)
     assert len(seen) == len(engine.enqueued) == 3
     assert make(note).enqueue_many([]) == []
+
+
+@pytest.mark.parametrize("timeout", ["x", timedelta(seconds=1), -1])
+def test_a_wrong_timeout_is_named(engine, timeout):
+    with pytest.raises(ValueError, match=r"invalid timeout: .*\. Pass seconds, 0 or more"):
+        make(lambda: None).enqueue().wait(timeout=timeout)
+
+
+def test_characters_of_an_exception_cannot_garble_the_log(engine, caplog):
+    def fail():
+        raise ValueError("a\x00b\x1b[2J\u202ec é")
+
+    make(fail).enqueue()
+    logged = caplog.handler.format(caplog.records[-1])
+    assert logged.splitlines()[0].endswith(r"ValueError: a\x00b\x1b[2J\u202ec é")
+    assert logged.splitlines()[-1] == r"ValueError: a\x00b\x1b[2J\u202ec é"
+    assert not {"\x00", "\x1b", "\u202e"} & set(logged)
 
 
 def test_priorities(engine):
@@ -194,6 +215,17 @@ def test_a_result_is_removed_in_time(engine):
     engine.clock.sleep(10)
     with pytest.raises(TaskNotFound):
         failed.refresh()
+
+
+@pytest.mark.parametrize("ttl", [0, 9.9])
+def test_a_result_is_kept_until_a_caller_can_read_it(engine, ttl):
+    """Also with a `result_ttl` of 0: `wait()` needs it."""
+    kept = make(lambda: 7, result_ttl=ttl).enqueue()
+    engine.clock.sleep(8)
+    assert kept.wait(timeout=0).return_value == 7
+    engine.clock.sleep(4)
+    with pytest.raises(TaskNotFound):
+        kept.refresh()
 
 
 def test_a_task_that_fails_is_repeated(engine):

@@ -89,7 +89,9 @@ def check_unique(value: object) -> str | None:
     """Return a unique key, None for none. Raises: InvalidTask: it is not a text of 1 to MAX_KEY_LENGTH characters."""
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_KEY_LENGTH or not _is_unicode(value):
+    if isinstance(value, str) and not _is_unicode(value):
+        raise InvalidTask(f"invalid unique: {value!r:.200} contains a lone surrogate. Pass text in Unicode.", "unique")
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_KEY_LENGTH:
         raise InvalidTask(f"invalid unique: {value!r:.200}. Pass a text of 1 to {MAX_KEY_LENGTH} characters.", "unique")
     return value
 

@@ -20,6 +20,7 @@ _BITE = 500
 def retry(task_ids: Sequence[str], statuses: Sequence[TaskStatus], name: str | None) -> None:
     """Retry tasks by their ids, or all that have one of these statuses. Those that cannot be retried are named."""
     with open_store() as opened:
+        check_known(opened, () if name is None else (name,))
         found = _by_status(opened, statuses, name) if statuses else _by_id(opened, task_ids)
         total = _number_of(opened, statuses, name) if statuses else len(task_ids)
         done = {} if statuses else _done(opened, task_ids)
@@ -57,17 +58,22 @@ def cancel(task_ids: Sequence[str]) -> None:
 def pause(names: Sequence[str]) -> None:
     """Pause functions or targets."""
     with open_store() as opened:
-        known = _known_names(opened)
-        for name in names:
-            if name not in known:
-                from difflib import get_close_matches  # noqa: PLC0415 - for errors only
-
-                similar = get_close_matches(name, known, 1)
-                hint = f" Did you mean {similar[0]}?" if similar else ""
-                raise CommandError(f"no task or target has the name: {name}.{hint} Known are: {_some(known)}.")
+        check_known(opened, names)
         for name in names:
             opened.store.pause(name, f"{_user()} (process {os.getpid()})", now())
             click.echo(f"Paused {name}. Tasks that run now finish.", err=True)
+
+
+def check_known(opened: OpenStore, names: Sequence[str]) -> None:
+    """Check that the store or the server knows these functions and targets. Raises: CommandError."""
+    known = _known_names(opened)
+    for name in names:
+        if name not in known:
+            from difflib import get_close_matches  # noqa: PLC0415 - for errors only
+
+            similar = get_close_matches(name, known, 1)
+            hint = f" Did you mean {similar[0]}?" if similar else ""
+            raise CommandError(f"no task or target has the name: {name}.{hint} Known are: {_some(known)}.")
 
 
 def resume(names: Sequence[str]) -> None:

@@ -94,6 +94,7 @@ def enqueue(  # noqa: PLR0913 - one for each option
         known = opened.store.functions()
         function = Function(task) if unchecked else find_function(task, known)
         try:
+            _check_target(target, opened)
             task_id, is_new = _store(opened, function, payload, wishes, (known or {}).get(task))
         except (InvalidTask, TargetError, TaskArgumentError) as error:
             raise CommandError(str(error)) from error
@@ -107,6 +108,15 @@ def enqueue(  # noqa: PLR0913 - one for each option
         click.echo(f"Nothing was added: a task with the key {unique!r} waits or runs. Its id is above.", err=True)
     elif server is None:
         click.echo(_NO_SERVER.format(opened.directory), err=True)
+
+
+def _check_target(target: str | None, opened: OpenStore) -> None:
+    """Check that the running server has the target. Without one, the next one may have it."""
+    if target is not None:
+        from heliograph._core.tasks.targets import check_target  # noqa: PLC0415 - only this option
+        from heliograph.ipc.store_directory import running_topology  # noqa: PLC0415
+
+        check_target(target, running_topology(str(opened.directory)))
 
 
 def _store(

@@ -52,6 +52,9 @@ class OpenStore:
     def make(self) -> None:
         """Make the directory of the store if there is none. Raises: StoreError: it cannot keep a store."""
         if not has_store(self.directory):
+            from heliograph.engines.task_stores import refuse_second_store  # noqa: PLC0415 - few commands make a store
+
+            refuse_second_store(self.directory)
             make_directory(str(self.directory), allow_any=bool(os.environ.get(ANY_FILESYSTEM_ENV)))
 
     def wake(self, *targets: str) -> None:

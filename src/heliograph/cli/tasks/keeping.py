@@ -29,7 +29,7 @@ def check() -> None:
         for fault in faults:
             click.echo(fault)
         if faults:
-            raise Rejected(f"the tasks in {opened.directory} have {len(faults)} faults. See the lines above.")
+            raise Rejected(f"the tasks in {opened.directory} have {_faults(len(faults))}. See above.")
         click.echo(f"No faults in {opened.directory}", err=True)
 
 
@@ -56,3 +56,7 @@ def _give_to_owner(directory: Path) -> None:
     if os.geteuid() == 0 and owner.st_uid != 0:
         for path in directory.iterdir():
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _faults(count: int) -> str:
+    return "1 fault" if count == 1 else f"{count} faults"

@@ -12,6 +12,7 @@ import click
 from heliograph._core.tasks.values import TaskRow, TaskStatus
 from heliograph.cli.errors import CommandError
 from heliograph.cli.tables import duration, table
+from heliograph.cli.tasks.changing import check_known
 from heliograph.cli.tasks.finding import OpenStore, now, open_store
 from heliograph.models import MICROSECONDS
 
@@ -57,6 +58,7 @@ def show_list(
     from heliograph.insights.tasks import StoreView  # noqa: PLC0415 - it needs msgspec
 
     with open_store() as opened:
+        check_known(opened, [given for given in (name, target) if given is not None])
         view = StoreView(opened.store, now(), is_served=opened.server is not None)
         state = view.state(statuses=statuses, name=name, target=target)
         rows = [] if summary else opened.store.find(statuses=statuses, name=name, target=target, limit=limit)

@@ -14,6 +14,9 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
 
+_TOO_LONG = "{!r} is too long. Use a time of at most 100 years."
+_NO_ZONE = "{!r} has no time zone. Add it: 2026-12-01T09:00:00Z, 2026-12-01T10:00+01:00."
+
 
 # click has generic types of parameters from 8.4 on only.
 if TYPE_CHECKING:
@@ -34,7 +37,13 @@ class MomentType(_Type):
         try:
             found = _read(str(value))
             instant(str(param and param.opts[0]), found, 0)
-        except (ValueError, OverflowError, InvalidTask):
+        except OverflowError:
+            self.fail(_TOO_LONG.format(value), param, ctx)
+        except InvalidTask:
+            self.fail(
+                _TOO_LONG.format(value) if _DURATION.fullmatch(str(value)) else _NO_ZONE.format(value), param, ctx
+            )
+        except ValueError:
             self.fail(
                 f"{value!r} is no time. Use a time from now (90s, 10m, 1h30m, 2d) or a time with its zone "
                 "(2026-12-01T09:00:00Z, 2026-12-01T10:00+01:00).",

@@ -14,6 +14,7 @@ from heliograph.exceptions import ConfigError
 from heliograph.ipc.doorbell import Doorbell, Ring
 from heliograph.ipc.state_directory import note_store, store_directory
 from heliograph.ipc.store_directory import ServerLock, make_directory, running_server
+from heliograph.models import Topology
 
 _LOG = logging.getLogger("heliograph.uwsgi")
 
@@ -27,10 +28,11 @@ _EXIT_TIMEOUT, _EXIT_POLL_INTERVAL = 3.0, 0.05
 class TaskDoorbell:
     """Owns the directory of the tasks while worker 1 lives."""
 
-    def __init__(self, name: str, spooler: Path | None, *, any_filesystem: bool = False) -> None:
-        """Create the doorbell of the server `name`. `spooler`: its spool directory."""
+    def __init__(self, name: str, spooler: Path | None, topology: Topology, *, any_filesystem: bool = False) -> None:
+        """Create the doorbell of the server `name`. `spooler`: its spool directory. `topology`: its processes."""
         self._directory = str(store_directory(name, spooler))
         self._name = name
+        self._topology = topology
         self._any_filesystem = any_filesystem
         note_store(name, spooler)
         if spooler is not None:
@@ -60,7 +62,7 @@ class TaskDoorbell:
         warning = make_directory(self._directory, allow_any=self._any_filesystem)
         if warning is not None:
             _LOG.warning("%s", warning)
-        self._lock = self._lock or ServerLock(self._directory, self._name)
+        self._lock = self._lock or ServerLock(self._directory, self._name, self._topology)
         doorbell = Doorbell(self._directory)
 
         def read() -> None:

@@ -132,7 +132,7 @@ class UwsgiWakeups(UwsgiTriggers, ProcessLocalNames):
             return
         if self._identity == SCHEDULER_PROCESS and self._doorbell is None:
             self._scheduler_thread().on_clock_set = self._wake_all
-            self._doorbell = TaskDoorbell(*_name_and_spooler(), any_filesystem=_any_filesystem())
+            self._doorbell = TaskDoorbell(*_name_and_spooler(), self._topology, any_filesystem=_any_filesystem())
             self._doorbell.open(self._scheduler_thread(), self._answer, self._wake_all)
         self._wake_all()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from heliograph.exceptions import ConfigError, ScheduleError, StoreError
 from heliograph.ipc.doorbell import Doorbell, Ring
-from heliograph.ipc.state_directory import note_store, store_directory
+from heliograph.ipc.state_directory import note_control, note_store, store_directory
 from heliograph.ipc.store_directory import DOORBELL, SERVER, ServerLock, make_directory
 from heliograph.ipc.task_owners import note_kill
 from heliograph.loop import Selector, Service
@@ -26,6 +26,14 @@ _LOST = (
     "The directory of tasks was removed or replaced: %s. Tasks are not run. Put it back, or leave it away to begin "
     "without tasks, then run `heliograph reload`"
 )
+_NO_LOCK = (
+    "The lock of the server is gone: %s. Tasks are run, but other programs see no server, and another one could use "
+    "the directory. Run `heliograph reload`"
+)
+_NO_DOORBELL = (
+    "The doorbell of tasks is gone: %s. Tasks of the server are run, those of other programs wait. "
+    "Run `heliograph reload`"
+)
 
 
 class TaskDoorbell(Service):
@@ -37,14 +45,16 @@ class TaskDoorbell(Service):
         Raises: ConfigError: that directory cannot be used, for example because another server has it.
         """
         self._selector = selector
-        self._name, self._spooler = settings.name, settings.spooler
+        self._name, self._spooler, self._control = settings.name, settings.spooler, settings.control
+        self._topology = settings.topology
         self._directory = str(store_directory(settings.name, settings.spooler))
         self._any_filesystem = settings.any_filesystem
         self._wake = wake
         self._lock: ServerLock | None = None
         self._doorbell: Doorbell | None = None
         self._watch: Inotify | None = None
-        self._was_lost = False
+        self._place: tuple[int, int] | None = None
+        self._fault = ""
         if settings.spooler is not None:
             try:
                 self._open()
@@ -55,6 +65,7 @@ class TaskDoorbell(Service):
     def note_directory(self) -> None:
         """Let other programs find the directory. The application is loaded: a start that fails changes nothing."""
         note_store(self._name, self._spooler)
+        note_control(self._name, self._control)
 
     def open_if(self, *, tasks: bool) -> None:
         """Open the directory if the application has tasks, or again if it was replaced.
@@ -75,14 +86,27 @@ class TaskDoorbell(Service):
             _LOG.error("%s", self._explain(error))
 
     def is_lost(self) -> bool:
-        """Return True if the directory is not the one that this server has opened any more. Log it the first time."""
+        """Return True if `fault` finds one."""
+        return bool(self.fault())
+
+    def fault(self) -> str:
+        """Return what is wrong with the directory, empty if it is the one that this server has opened. Log it once."""
+        found = self._find_fault()
+        if found and found != self._fault:
+            _LOG.error("%s", found)
+        self._fault = found
+        return found
+
+    def _find_fault(self) -> str:
         if self._doorbell is None or self._lock is None:
-            return False
-        lost = not (self._doorbell.is_reachable() and self._lock.is_in_place())
-        if lost and not self._was_lost:
-            _LOG.error(_LOST, self._directory)
-        self._was_lost = lost
-        return lost
+            return ""
+        if _place_of(self._directory) != self._place:
+            return _LOST % self._directory
+        if not self._lock.is_in_place():
+            return _NO_LOCK % os.path.join(self._directory, SERVER)  # noqa: PTH118
+        if not self._doorbell.is_reachable():
+            return _NO_DOORBELL % os.path.join(self._directory, DOORBELL)  # noqa: PTH118
+        return ""
 
     def note_kill(self, pid: int) -> None:
         """Note that the server kills a process, so that its running task does not count that."""
@@ -120,10 +144,10 @@ class TaskDoorbell(Service):
         warning = make_directory(self._directory, allow_any=self._any_filesystem)
         if warning is not None:
             _LOG.warning("%s", warning)
-        self._lock = ServerLock(self._directory, self._name)
+        self._lock = ServerLock(self._directory, self._name, self._topology)
         self._doorbell = Doorbell(self._directory)
         self._selector.register(self._doorbell.fileno(), selectors.EVENT_READ, self._read)
-        self._was_lost = False
+        self._place, self._fault = _place_of(self._directory), ""
         self._watch_files()
 
     def _watch_files(self) -> None:
@@ -144,3 +168,11 @@ class TaskDoorbell(Service):
     def _read(self, _now: float) -> None:
         for ring in self._doorbell.read() if self._doorbell is not None else ():
             self._wake(ring)
+
+
+def _place_of(directory: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(directory)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
