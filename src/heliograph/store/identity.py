@@ -36,7 +36,8 @@ _FIRST_NUMBER = 8
     JUMP,
     DATABASE_INODE,
     OWN_INODE,
-) = range(_FIRST_NUMBER, _FIRST_NUMBER + 15)
+    LOG_BYTES,
+) = range(_FIRST_NUMBER, _FIRST_NUMBER + 16)
 """Indexes of `Identity.numbers`:
 
 * epoch, which grows when sequence numbers may have been lost
@@ -49,6 +50,7 @@ _FIRST_NUMBER = 8
 * last time that a caller gave
 * time minus uptime, the time after the last jump ahead of the clock, and the size of that jump
 * inodes of the database and of this file: if only the first one has changed, somebody has replaced the database
+* bytes of the write-ahead log after the last commit
 """
 
 

@@ -1,5 +1,6 @@
 """A store that was damaged, emptied, removed, replaced or restored from a copy. No byte of it changes."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph._core.tasks.values import NewTask, TaskStatus
+from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
 from heliograph.exceptions import StoreError
 from heliograph.store import schema
 from heliograph.store.restoring import restore
@@ -319,6 +320,151 @@ def test_a_log_that_was_removed_in_use_is_noticed(opened, directory):
     log(directory).unlink()
     with pytest.raises(StoreError, match="damaged"):
         opened.enqueue([TASK], NOW)
+
+
+IN_ANOTHER_PROCESS = """
+import sys
+from heliograph._core.tasks.values import NewTask
+from heliograph.store.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1], sync=False)
+for line in sys.stdin:
+    print(store.enqueue([NewTask("shop:task", "mule")], 1_800_000_000_000_000)[0].id, flush=True)
+"""
+
+
+@pytest.fixture
+def another(opened, directory):
+    """Another process that uses the store. Each call enqueues a task there."""
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, directory]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def enqueue():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        yield enqueue
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+def index(directory):
+    return Path(directory, "tasks.db-shm")
+
+
+def remove(path):
+    path.unlink()
+
+
+def replace(path):
+    path.with_name("x").write_bytes(b"\xa5" * 32768)
+    path.with_name("x").replace(path)
+
+
+def replace_by_copy(path):
+    shutil.copy(path, path.with_name("x"))
+    path.with_name("x").replace(path)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def overwrite(path):
+    path.write_bytes(b"\xa5" * 32768)
+
+
+@pytest.mark.parametrize("spoil", [remove, replace, replace_by_copy, empty, overwrite])
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_an_index_of_the_log_that_was_lost_in_use_loses_no_task(opened, directory, another, spoil, first):
+    """Processes with two indexes would overwrite each other's commits."""
+    ids = {row.id for row in opened.find()} | {another(), another()}
+    spoil(index(directory))
+
+    def enqueue_here():
+        ids.add(opened.enqueue([TASK], NOW)[0].id)
+
+    def enqueue_in_new_process():
+        before = {row.id for row in opened.find()} if first == "old" else set()
+        fill(directory, 2)
+        ids.update({row.id for row in opened.find()} - before)
+
+    steps = [enqueue_here, enqueue_in_new_process]
+    for step in [*(steps if first == "old" else steps[::-1]), lambda: ids.add(another()), *steps]:
+        step()
+    assert len(ids) == 12
+    assert {row.id for row in opened.find()} == ids
+    assert opened.check() == []
+    assert set(contents_of_new_process(directory)) == ids
+
+
+def test_an_owner_goes_on_when_the_index_of_the_log_was_removed(opened, directory, caplog):
+    owner = opened.own(NOW)
+    request = ClaimRequest("mule", NOW, 16, {TASK.name: TaskLimits()}, "mule1 (1)")
+    [first, *_] = owner.turn(request).claims
+    index(directory).unlink()
+    fill(directory, 2)
+    assert owner.begin(first, NOW)
+    owner.finish(first, Outcome(TaskStatus.SUCCESSFUL, b"1"), NOW)
+    owner.turn(request)
+    assert opened.get(first.id).status is TaskStatus.SUCCESSFUL
+    owner.close(NOW)
+    assert f"opened the store again: {index(directory)}" in caplog.text
+
+
+def test_a_reader_finds_what_others_enqueue_with_another_index_of_the_log(opened, directory):
+    index(directory).unlink()
+    fill(directory, 2)
+    assert len(opened.find()) == 5
+
+
+def test_a_process_that_cannot_open_another_index_of_the_log_writes_nothing(opened, directory):
+    """Another connection of the process keeps the old one open, and SQLite would use that again."""
+    connection = opened.database.connect_to_read()
+    index(directory).unlink()
+    fill(directory, 2)
+    assert_lost(opened)
+    connection.close()
+    assert len(contents_of_new_process(directory)) == 5
+
+
+def test_a_log_that_was_emptied_in_use_is_noticed(opened, directory):
+    os.truncate(log(directory), 0)
+    with pytest.raises(StoreError, match="damaged: its write-ahead log was shortened"):
+        opened.enqueue([TASK], NOW)
+
+
+@pytest.mark.parametrize(("spoil", "reason"), [(remove, "removed"), (empty, "shortened")])
+def test_a_process_that_opens_a_store_in_use_without_its_log_names_the_log(opened, directory, spoil, reason):
+    spoil(log(directory))
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        contents_of_new_process(directory)
+    assert f"damaged: its write-ahead log was {reason}" in caught.value.stderr
+    assert f"damaged: its write-ahead log was {reason}" in opened.check()[0]
+
+
+def test_an_emptied_log_whose_commits_are_in_the_database_is_no_damage(opened, directory):
+    """As after `wal_checkpoint(TRUNCATE)` of another program."""
+    with contextlib.closing(sqlite3.connect(database(directory))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    assert log(directory).stat().st_size == 0
+    opened.enqueue([TASK], NOW)
+    assert len(contents_of_new_process(directory)) == 4
+
+
+def contents_of_new_process(directory):
+    """The ids of the tasks that a new process finds."""
+    command = [sys.executable, "-c", COUNT, directory]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+COUNT = """
+import sys
+from heliograph.store.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1], sync=False)
+print(*(row.id for row in store.find()))
+store.close()
+"""
 
 
 def assert_lost(store):
