@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from heliograph._core.tasks.ids import TaskIds
@@ -45,6 +45,8 @@ class Database:
         self.path = os.path.join(directory, DATABASE)
         self.sync = sync
         self.timeout = timeout
+        self.uptime: Callable[[], int] | None = None
+        """Return microseconds by a clock that cannot be set."""
         self.pid = 0
         self.gate: Gate
         self.identity: Identity
