@@ -12,6 +12,7 @@ from pathlib import Path
 
 from heliograph._core.tasks.ids import KEY_BYTES
 from heliograph.exceptions import StoreError
+from heliograph.store.faults import damaged
 
 _BYTES = 4096
 _MAGIC = b"HGTASKS1"
@@ -111,10 +112,7 @@ class Identity:
 
     @staticmethod
     def _damaged(path: str) -> StoreError:
-        return StoreError(
-            f"the store of tasks is damaged: {path} is no identity of a store. Restore a backup with all its files.",
-            os.path.dirname(path),
-        )
+        return damaged(os.path.dirname(path), f"its file {os.path.basename(path)!r} was emptied or overwritten")
 
     def close(self) -> None:
         """Unmap the file."""

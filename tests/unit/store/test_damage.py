@@ -14,7 +14,7 @@ import pytest
 from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
 from heliograph.exceptions import StoreError
 from heliograph.store import schema
-from heliograph.store.restoring import restore
+from heliograph.store.restoring import free_suffix, restore
 from heliograph.store.sqlite import SqliteStore
 
 NOW = 1_800_000_000_000_000
@@ -588,6 +588,74 @@ def test_a_restored_store_is_checked_when_it_is_opened(opened, directory, tmp_pa
         SqliteStore(directory).own(NOW)
 
 
+@pytest.mark.parametrize("use_backup", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda directory: overwrite_owners(directory, b"something else.."), "its file 'owners' was overwritten"),
+        (lambda directory: Path(directory, "identity").unlink(), "its file 'identity' was removed"),
+        (lambda directory: empty(Path(directory, "identity")), "its file 'identity' was emptied or overwritten"),
+        (lambda directory: Path(directory, "identity").write_bytes(b"x" * 4096), "'identity' was emptied or overwr"),
+    ],
+)
+def test_the_commands_that_an_error_names_mend_the_store(opened, directory, tmp_path, spoil, reason, use_backup):
+    backup = str(tmp_path / "backup.db")
+    opened.backup(backup)
+    ids = {row.id for row in opened.find()}
+    opened.close()
+    spoil(directory)
+    with pytest.raises(StoreError, match=f"damaged: .*{reason}.*restore FILE`, .*restore --as-it-is`, or move"):
+        SqliteStore(directory).find()
+    assert restore(directory, backup if use_backup else None) == 3
+    assert {row.id for row in SqliteStore(directory).find()} == ids
+
+
+@pytest.mark.parametrize("spoil", [remove, empty])
+def test_a_store_without_a_database_cannot_be_accepted_but_replaced(opened, directory, tmp_path, spoil):
+    backup = str(tmp_path / "backup.db")
+    opened.backup(backup)
+    opened.close()
+    spoil(database(directory))
+    with pytest.raises(StoreError, match=r"damaged: .* restore FILE` or move the directory away\.$"):
+        SqliteStore(directory).find()
+    with pytest.raises(StoreError, match=r"cannot accept the tasks as they are: .*Restore a backup with .*FILE`, or"):
+        restore(directory, None)
+    assert restore(directory, backup) == 3
+    assert len(SqliteStore(directory).find()) == 3
+
+
+def test_a_database_of_something_else_cannot_be_accepted(opened, directory):
+    opened.close()
+    database(directory).write_bytes(b"x" * 8192)
+    with pytest.raises(StoreError, match=r"as they are: .* \(tasks\.db is no store of tasks\)\. Restore a backup with"):
+        restore(directory, None)
+
+
+def test_a_shortened_backup_is_named(opened, directory, tmp_path):
+    for _ in range(300):
+        opened.enqueue([TASK], NOW)
+    backup = tmp_path / "backup.db"
+    opened.backup(str(backup))
+    opened.close()
+    os.truncate(backup, 20_000)
+    with pytest.raises(StoreError, match=r"cannot restore the tasks: .*backup\.db is damaged .*Use another backup"):
+        restore(directory, str(backup))
+    assert len(SqliteStore(directory).find(limit=500)) == 303
+
+
+def test_each_restoring_keeps_the_files_from_before(opened, directory, tmp_path):
+    backup = str(tmp_path / "backup.db")
+    opened.backup(backup)
+    opened.close()
+    suffixes = [".old", ".old2", ".old3"]
+    for suffix in suffixes:
+        assert free_suffix(directory) == suffix
+        restore(directory, backup)
+    for suffix in suffixes:
+        assert Path(directory, f"tasks.db{suffix}").exists()
+        assert Path(directory, f"identity{suffix}").exists()
+
+
 # The file of owners.
 
 
@@ -596,19 +664,17 @@ def test_the_layout_of_the_owners_has_a_version(opened, directory):
     assert Path(directory, "owners").read_bytes()[:16] == b"HGOWNERS" + (1).to_bytes(8, "little")
 
 
-@pytest.mark.parametrize(
-    ("header", "reason"),
-    [
-        (b"HGOWNERS" + (2).to_bytes(8, "little"), r"\(layout version 2, this one knows 1\)"),
-        (b"something else..", r"\(layout no version\)"),
-    ],
-)
-def test_another_layout_of_the_owners_is_refused(stopped, header, reason):
+def overwrite_owners(directory, header):
+    with Path(directory, "owners").open("r+b") as file:
+        file.write(header)
+
+
+def test_another_layout_of_the_owners_is_refused(stopped):
     """Nothing changes. Without the file, tasks that were running run again."""
     owners = Path(stopped, "owners")
-    with owners.open("r+b") as file:
-        file.write(header)
+    overwrite_owners(stopped, b"HGOWNERS" + (2).to_bytes(8, "little"))
     before = owners.read_bytes()
+    reason = r"\(layout version 2, this one knows 1\)"
     with pytest.raises(StoreError, match=f"of another heliograph: .*owners {reason}. Install that version, or remove"):
         SqliteStore(stopped).find()
     assert owners.read_bytes() == before
