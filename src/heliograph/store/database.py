@@ -18,7 +18,7 @@ from typing import Any
 from heliograph._core.tasks.ids import TaskIds
 from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import StoreError
-from heliograph.ipc.store_directory import DATABASE, OWNERS, make_directory
+from heliograph.ipc.store_directory import DATABASE, IDENTITY, OWNERS, make_directory
 from heliograph.store import forks, identity
 from heliograph.store.connections import Connections, check_not_abandoned
 from heliograph.store.faults import damaged, removed, store_error
@@ -119,6 +119,8 @@ class Database:
     def check_before(self) -> None:
         """Check that the open files are still those of the directory. The caller holds the gate."""
         found = self._stat()
+        if not self.identity.is_in_place():
+            self._lost(f"its file {IDENTITY!r} was removed, replaced or emptied")
         self._check_log()
         if not self._files.has_index():
             self._reopen()

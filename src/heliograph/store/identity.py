@@ -60,6 +60,7 @@ class Identity:
 
     def __init__(self, path: str) -> None:
         """Map an existing file. Raises: FileNotFoundError: there is none. StoreError: it is no such file."""
+        self._path = path
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             if os.fstat(fd).st_size != _BYTES:
@@ -95,6 +96,14 @@ class Identity:
     def is_same_boot(self) -> bool:
         """True if the machine has not restarted since `note_boot`."""
         return self._map[_BOOT : _BOOT + 16] == boot_id()
+
+    def is_in_place(self) -> bool:
+        """Return False if the file was removed, replaced or shortened. The kernel ends a process that then reads it."""
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        return found.st_size == _BYTES and found.st_ino == self._inode
 
     def was_replaced(self, inode: int) -> bool:
         """Return True if the database has another inode than before, and this file has not."""

@@ -107,7 +107,8 @@ class SqliteOwner:
         fits = self._page.finish(index, outcome, now)
         if not fits:
             self._unwritten[claim.id] = outcome
-        if not fits or not is_plain(outcome) or self._database.identity.numbers[identity.WAITERS]:
+        known = self._database.identity
+        if not (fits and is_plain(outcome) and known.is_in_place()) or known.numbers[identity.WAITERS]:
             with contextlib.suppress(StoreError):  # it stays in the page, and the next turn writes it
                 with self._database.write("write outcomes") as writing:
                     apply_entry(writing, self._page.active(index), outcome)

@@ -489,6 +489,47 @@ def test_an_owner_of_a_lost_store_raises(opened, directory):
         opened.get(opened.database.ids.make(1))
 
 
+USE_SPOILT_IDENTITY = """
+import os, sys
+from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
+from heliograph.exceptions import StoreError
+from heliograph.store.sqlite import SqliteStore
+now = 1_800_000_000_000_000
+store = SqliteStore(sys.argv[1], sync=False)
+store.enqueue([NewTask("shop:task", "mule")], now)
+owner = store.own(now)
+request = ClaimRequest("mule", now, 16, {"shop:task": TaskLimits()}, "w")
+[claim, *_] = owner.turn(request).claims
+owner.begin(claim, now)
+path = sys.argv[1] + "/identity"
+if sys.argv[2] == "remove":
+    os.unlink(path)
+elif sys.argv[2] == "empty":
+    os.truncate(path, 0)
+else:
+    open(path + "x", "wb").write(open(path, "rb").read())
+    os.rename(path + "x", path)
+owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"1"), now)
+for call in (lambda: store.enqueue([NewTask("shop:task", "mule")], now), lambda: owner.turn(request)):
+    try:
+        call()
+    except StoreError as error:
+        print(error)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("how", ["empty", "remove", "replace"])
+def test_an_identity_that_was_lost_in_use_is_noticed_and_ends_no_process(directory, how):
+    """The kernel ends a process by SIGBUS that reads a mapped file which was shortened."""
+    command = [sys.executable, "-c", USE_SPOILT_IDENTITY, directory, how]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("damaged: its file" in line for line in lines)
+
+
 # Backups.
 
 
