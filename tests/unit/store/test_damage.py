@@ -725,6 +725,25 @@ def test_another_layout_of_the_owners_is_refused(stopped):
     store.close()
 
 
+@pytest.mark.parametrize("end", ["close", "turn"])
+def test_a_task_whose_owner_has_lost_its_page_runs_again(opened, directory, end):
+    """Somebody has emptied the file, and another process that opened the store has made it long again."""
+    owner = opened.own(NOW)
+    request = ClaimRequest("mule", NOW, 1, {TASK.name: TaskLimits()}, "mule1 (1)")
+    [claim] = owner.turn(request).claims
+    assert owner.begin(claim, NOW)
+    owners = Path(directory, "owners")
+    size = owners.stat().st_size
+    os.truncate(owners, 0)
+    os.truncate(owners, size)
+    owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"1"), NOW)
+    if end == "turn":
+        [again] = owner.turn(request).claims
+        assert again.id == claim.id
+    owner.close(NOW)
+    assert {row.status for row in opened.find()} == {TaskStatus.READY}
+
+
 def test_owners_without_a_version_get_one(stopped):
     """The layout was that of version 1 before it had a version."""
     with Path(stopped, "owners").open("r+b") as file:
