@@ -21,7 +21,7 @@ from heliograph.exceptions import StoreError
 from heliograph.ipc.store_directory import DATABASE, IDENTITY, OWNERS, make_directory
 from heliograph.store import forks, identity
 from heliograph.store.connections import Connections, check_not_abandoned
-from heliograph.store.faults import damaged, removed, store_error
+from heliograph.store.faults import damaged, removed, store_error, verifying_error
 from heliograph.store.gate import GATE_TIMEOUT, Gate
 from heliograph.store.identity import Identity
 from heliograph.store.kinds import Kinds
@@ -137,10 +137,7 @@ class Database:
                 verify(connection, self.identity, self.directory, thorough=True)
         except (sqlite3.Error, StoreError) as error:
             self.abandon()
-            fault = log_fault(self.path, self.identity)
-            if fault is not None:
-                raise damaged(self.directory, fault) from error
-            raise store_error(error, self.directory, "use the store of tasks") from error
+            raise verifying_error(error, self.directory, log_fault(self.path, self.identity)) from error
 
     def check_after(self) -> None:
         """Check that what was committed is where others look for it. The caller holds the gate."""

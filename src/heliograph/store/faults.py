@@ -46,6 +46,18 @@ def store_error(error: Exception, directory: str, action: str) -> StoreError:
     return made
 
 
+def verifying_error(error: Exception, directory: str, log_fault: str | None) -> StoreError:
+    """Return the error for a database that could not be verified. `log_fault` is what is wrong with its log, or None.
+
+    SQLite says "disk I/O error" if the log is too short. It says that on a full disk, too.
+    """
+    made = store_error(error, directory, "use the store of tasks")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if log_fault is None or made.errno == errno.ENOSPC or code not in {_IO_ERROR, *CORRUPT}:
+        return made
+    return damaged(directory, log_fault)
+
+
 def damaged(directory: str, reason: str) -> StoreError:
     """Return the error for a store that lost something, or that somebody has changed."""
     advice = f"Stop the server, then {RESTORE}"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from heliograph.ipc.store_directory import IDENTITY
 from heliograph.store import identity
-from heliograph.store.faults import damaged
+from heliograph.store.faults import damaged, verifying_error
 from heliograph.store.identity import Identity
 from heliograph.store.live_files import log_fault
 from heliograph.store.schema import APPLICATION_ID, LAST, migrate
@@ -128,8 +128,8 @@ def _verify(directory: str, path: str, opened: Identity) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(made)
         fault = log_fault(path, opened)
-        if fault is not None and isinstance(error, sqlite3.OperationalError):  # SQLite says "disk I/O error"
-            raise damaged(directory, fault) from error
+        if fault is not None and isinstance(error, sqlite3.Error):
+            raise verifying_error(error, directory, fault) from error
         raise
 
 
