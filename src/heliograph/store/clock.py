@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from heliograph._core.tasks.life import LARGE_JUMP, SLACK
@@ -21,6 +20,7 @@ class Jump:
 
 def check(database: Database, writing: Writing, now: int) -> None:
     """Repair what a clock that was set back would let wait for too long."""
+    last_jump(database, now)  # before anything that is repaired here can be removed
     numbers = database.identity.numbers
     back = numbers[identity.LAST_NOW] - now
     numbers[identity.LAST_NOW] = now
@@ -40,12 +40,13 @@ def check(database: Database, writing: Writing, now: int) -> None:
         connection.execute("UPDATE task SET ended = ? WHERE state > 2 AND ended > ?", (now, now))
 
 
-def last_jump(database: Database, now: int, uptime: Callable[[], int] | None) -> Jump:
+def last_jump(database: Database, now: int) -> Jump:
     """Return by how much the clock was set ahead. What ended before that has not become older by it.
 
-    `uptime` gives microseconds by a clock that cannot be set. Without it, no jump is noticed.
+    `Database.uptime` is a clock that cannot be set. Without it, no jump is noticed. The caller holds the gate.
     """
     numbers = database.identity.numbers
+    uptime = database.uptime
     if uptime is not None:
         offset = now - uptime()
         jump = offset - numbers[identity.OFFSET] if numbers[identity.OFFSET] else 0

@@ -11,7 +11,6 @@ from heliograph.exceptions import StoreError
 from heliograph.store import identity
 from heliograph.store.database import Database
 from heliograph.store.faults import store_error
-from heliograph.store.opening import connect_to_read
 from heliograph.store.verifying import verify
 
 _PAGES = 1000
@@ -29,7 +28,7 @@ def backup(database: Database, path: str, progress: Callable[[int, int], None] |
         raise StoreError(f"cannot write the backup: {path} exists. Use another name.", database.directory)
     partial = f"{path}.partial"
     try:
-        with contextlib.closing(connect_to_read(database.path)) as source:
+        with contextlib.closing(database.connect_to_read()) as source:
             copy(source, partial, progress)
         os.rename(partial, path)
         identity.sync_directory(os.path.dirname(os.path.abspath(path)))
@@ -57,7 +56,7 @@ def check(database: Database) -> list[str]:
     """Return the faults of a store, a line each."""
     try:
         database.ready()
-        with contextlib.closing(connect_to_read(database.path)) as connection:
+        with contextlib.closing(database.connect_to_read()) as connection:
             verify(connection, database.identity, database.directory)
             rows = connection.execute("PRAGMA integrity_check").fetchall()
     except (sqlite3.Error, StoreError) as error:

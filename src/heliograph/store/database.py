@@ -12,22 +12,26 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from heliograph._core.tasks.ids import TaskIds
+from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import StoreError
-from heliograph.ipc.store_directory import DATABASE, OWNERS, make_directory
+from heliograph.ipc.store_directory import DATABASE, IDENTITY, OWNERS, make_directory
 from heliograph.store import forks, identity
 from heliograph.store.connections import Connections, check_not_abandoned
-from heliograph.store.faults import damaged, removed, store_error
+from heliograph.store.faults import damaged, removed, store_error, verifying_error
 from heliograph.store.gate import GATE_TIMEOUT, Gate
 from heliograph.store.identity import Identity
 from heliograph.store.kinds import Kinds
+from heliograph.store.live_files import LiveFiles, log_fault, log_size
 from heliograph.store.opening import BUSY_TIMEOUT, catch_up, connect_to_read, create_or_verify
 from heliograph.store.owners import OwnersFile
 from heliograph.store.verifying import verify
 from heliograph.store.writing import Writing
+
+_LOG = tolerant_logger("heliograph.tasks")
 
 MAX_LOG = 8 << 20
 """Bytes of the write-ahead log that stay while the store is idle, at most."""
@@ -39,9 +43,10 @@ class Database:
     def __init__(self, directory: str, *, sync: bool = True, timeout: float = GATE_TIMEOUT) -> None:
         self.directory = directory
         self.path = os.path.join(directory, DATABASE)
-        self.log_path = self.path + "-wal"
         self.sync = sync
         self.timeout = timeout
+        self.uptime: Callable[[], int] | None = None
+        """Return microseconds by a clock that cannot be set."""
         self.pid = 0
         self.gate: Gate
         self.identity: Identity
@@ -51,11 +56,12 @@ class Database:
         self._connections: Connections
         self.read_lock = threading.RLock()
         self._inode = (0, 0)
-        self._log_inode = 0
+        self._files: LiveFiles
         self.opening = threading.RLock()
         self.kinds = Kinds()
         self._was_lost = False
         """The files were found removed or replaced. This process does not make a store in their place."""
+        self._notice: str | None = None
         self.unreachable: list[str] = []
         """Addresses of processes that waited for a task and are gone. The next transaction removes them."""
         forks.register(self)
@@ -67,6 +73,9 @@ class Database:
             with self.opening:
                 if self.pid == 0:
                     self._open()
+        elif self._notice is not None:
+            notice, self._notice = self._notice, None
+            _LOG.warning("%s", notice)
 
     def _open(self) -> None:
         if self._was_lost and not os.path.exists(self.path):
@@ -91,38 +100,81 @@ class Database:
         self.identity = create_or_verify(self.directory, self.path)
         self.owners = OwnersFile.get(os.path.join(self.directory, OWNERS))
         self.ids = TaskIds(self.identity.key)
-        self._connections = Connections(self.path, sync=self.sync)
-        self.writer = self._connections.writer
+        self._connect()
         catch_up(self.writer, self.identity, sync=self.sync)
         found = os.stat(self.path)
         self._inode = found.st_dev, found.st_ino
-        self._log_inode = os.stat(self.log_path).st_ino
+        self._files = LiveFiles(self.path)
+        if not self._files.is_shared:
+            self._connections.close()
+            raise damaged(self.directory, "its files have changed while this process used them")
         self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+        self.identity.numbers[identity.LOG_BYTES] = self.log_size()
         self.identity.note_inode(found.st_ino)
+
+    def _connect(self) -> None:
+        self._connections = Connections(self.path, sync=self.sync)
+        self.writer = self._connections.writer
 
     def check_before(self) -> None:
         """Check that the open files are still those of the directory. The caller holds the gate."""
         found = self._stat()
-        if found.st_mtime_ns != self.identity.numbers[identity.MODIFIED]:
-            # A process was killed during a checkpoint, or somebody else has written to the file.
-            try:
-                with contextlib.closing(connect_to_read(self.path)) as connection:
-                    verify(connection, self.identity, self.directory, thorough=True)
-            except (sqlite3.Error, StoreError) as error:
-                self.abandon()
-                raise store_error(error, self.directory, "use the store of tasks") from error
-            self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+        if not self.identity.is_in_place():
+            self._lost(f"its file {IDENTITY!r} was removed, replaced or emptied")
+        self._check_log()
+        if not self._files.has_index():
+            self._reopen()
+        numbers = self.identity.numbers
+        if found.st_mtime_ns != numbers[identity.MODIFIED] or self._files.log_bytes < numbers[identity.LOG_BYTES]:
+            self._check_thoroughly()
+            numbers[identity.MODIFIED] = found.st_mtime_ns
+            numbers[identity.LOG_BYTES] = self._files.log_bytes
+
+    def _check_thoroughly(self) -> None:
+        """Check all pages: a process was killed during a checkpoint, or somebody else has written to the files."""
+        try:
+            with contextlib.closing(connect_to_read(self.path)) as connection:
+                verify(connection, self.identity, self.directory, thorough=True)
+        except (sqlite3.Error, StoreError) as error:
+            self.abandon()
+            raise verifying_error(error, self.directory, log_fault(self.path, self.identity)) from error
 
     def check_after(self) -> None:
         """Check that what was committed is where others look for it. The caller holds the gate."""
         found = self._stat()
-        try:
-            if os.stat(self.log_path).st_ino != self._log_inode:
-                self._lost("its write-ahead log was replaced")
-        except FileNotFoundError:
-            self._lost("its write-ahead log was removed")
-        if found.st_mtime_ns != self.identity.numbers[identity.MODIFIED]:
-            self.identity.numbers[identity.MODIFIED] = found.st_mtime_ns
+        self._check_log()
+        numbers = self.identity.numbers
+        if found.st_mtime_ns != numbers[identity.MODIFIED]:
+            numbers[identity.MODIFIED] = found.st_mtime_ns
+        if self._files.log_bytes != numbers[identity.LOG_BYTES]:
+            numbers[identity.LOG_BYTES] = self._files.log_bytes
+
+    def _check_log(self) -> None:
+        fault = self._files.log_fault()
+        if fault is not None:
+            self._lost(fault)
+
+    def _reopen(self) -> None:
+        """Open the database again, since its log has another index. The caller holds the gate."""
+        if self.writer.in_transaction:
+            self._lost("the index of its log was removed or replaced")
+        with self.read_lock:
+            self._connections.close()
+            try:
+                self._connect()
+            except (sqlite3.Error, OSError) as error:
+                self.pid = 0
+                self.owners.release()
+                raise store_error(error, self.directory, "use the store of tasks") from error
+            try:
+                self._files = LiveFiles(self.path)
+                verify(self.writer, self.identity, self.directory)
+            except (sqlite3.Error, OSError) as error:
+                self.abandon()
+                raise store_error(error, self.directory, "use the store of tasks") from error
+        if not self._files.is_shared:
+            self._lost("the index of its log was removed or replaced")
+        self._notice = f"The index of the log of tasks was removed or replaced, opened the store again: {self.path}-shm"
 
     def _stat(self) -> os.stat_result:
         try:
@@ -160,12 +212,35 @@ class Database:
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement that reads, and return all its rows: an open one would keep the log from shrinking."""
         self.ready()
+        if not self._files.has_index():
+            self.look_again()
         with self.read_lock:
             self._stat()
             try:
                 return self._connections.reader.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
                 raise store_error(error, self.directory, "read tasks") from error
+
+    def look_again(self) -> None:
+        """Check the files as before a transaction."""
+        gate = self.enter()
+        try:
+            self.check_before()
+        finally:
+            gate.__exit__(None, None, None)
+
+    def connect_to_read(self) -> sqlite3.Connection:
+        """Open one more connection that reads. Only a process that holds the gate opens the index of the log."""
+        gate = self.enter()
+        try:
+            self.check_before()
+            connection = connect_to_read(self.path)
+            connection.execute("SELECT 1 FROM meta").fetchall()
+        except sqlite3.Error as error:
+            raise store_error(error, self.directory, "read tasks") from error
+        finally:
+            gate.__exit__(None, None, None)
+        return connection
 
     def token(self) -> int:
         """Return the number of this transaction. No other one gets it, even if this one fails."""
@@ -186,9 +261,7 @@ class Database:
 
     def log_size(self) -> int:
         """Return the bytes of the write-ahead log."""
-        with contextlib.suppress(FileNotFoundError):
-            return os.stat(self.log_path).st_size
-        return 0
+        return log_size(self.path)
 
     def shrink_log(self) -> bool:
         """Write the log into the database and empty it. Return False if a reader of another program prevents it."""

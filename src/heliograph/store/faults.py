@@ -9,11 +9,14 @@ import sqlite3
 import tempfile
 
 from heliograph.exceptions import StoreError
+from heliograph.ipc.store_directory import DATABASE
 
 _SPARE = 1 << 17
 """Bytes. Without that much space, an I/O error means that the disk is full."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+RESTORE = "restore a backup with `heliograph tasks restore FILE`"
 
 _IO_ERROR = 10
 CORRUPT = {11, 26}
@@ -43,17 +46,39 @@ def store_error(error: Exception, directory: str, action: str) -> StoreError:
     return made
 
 
+def verifying_error(error: Exception, directory: str, log_fault: str | None) -> StoreError:
+    """Return the error for a database that could not be verified. `log_fault` is what is wrong with its log, or None.
+
+    SQLite says "disk I/O error" if the log is too short. It says that on a full disk, too.
+    """
+    made = store_error(error, directory, "use the store of tasks")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if log_fault is None or made.errno == errno.ENOSPC or code not in {_IO_ERROR, *CORRUPT}:
+        return made
+    return damaged(directory, log_fault)
+
+
 def damaged(directory: str, reason: str) -> StoreError:
     """Return the error for a store that lost something, or that somebody has changed."""
+    advice = f"Stop the server, then {RESTORE}"
+    if is_left(directory):
+        advice += ", accept what is left with `heliograph tasks restore --as-it-is`,"
     made = StoreError(
-        f"the store of tasks in {directory} is damaged: {reason}. Nothing was changed. Stop the server, then restore a "
-        "backup with `heliograph tasks restore FILE`, accept what is left with `heliograph tasks restore --as-it-is`, "
-        "or move the directory away.",
+        f"the store of tasks in {directory} is damaged: {reason}. Nothing was changed. {advice} or move the directory "
+        "away.",
         directory,
     )
     made.errno = errno.EIO
     made.is_damaged = True
     return made
+
+
+def is_left(directory: str) -> bool:
+    """Return True if the directory has a database that is not empty."""
+    try:
+        return os.stat(os.path.join(directory, DATABASE)).st_size > 0
+    except OSError:
+        return False
 
 
 def removed(directory: str) -> StoreError:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from heliograph._core.tasks.ids import KEY_BYTES
 from heliograph.exceptions import StoreError
+from heliograph.store.faults import damaged
 
 _BYTES = 4096
 _MAGIC = b"HGTASKS1"
@@ -36,7 +37,8 @@ _FIRST_NUMBER = 8
     JUMP,
     DATABASE_INODE,
     OWN_INODE,
-) = range(_FIRST_NUMBER, _FIRST_NUMBER + 15)
+    LOG_BYTES,
+) = range(_FIRST_NUMBER, _FIRST_NUMBER + 16)
 """Indexes of `Identity.numbers`:
 
 * epoch, which grows when sequence numbers may have been lost
@@ -49,6 +51,7 @@ _FIRST_NUMBER = 8
 * last time that a caller gave
 * time minus uptime, the time after the last jump ahead of the clock, and the size of that jump
 * inodes of the database and of this file: if only the first one has changed, somebody has replaced the database
+* bytes of the write-ahead log after the last commit
 """
 
 
@@ -57,6 +60,7 @@ class Identity:
 
     def __init__(self, path: str) -> None:
         """Map an existing file. Raises: FileNotFoundError: there is none. StoreError: it is no such file."""
+        self._path = path
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             if os.fstat(fd).st_size != _BYTES:
@@ -93,6 +97,14 @@ class Identity:
         """True if the machine has not restarted since `note_boot`."""
         return self._map[_BOOT : _BOOT + 16] == boot_id()
 
+    def is_in_place(self) -> bool:
+        """Return False if the file was removed, replaced or shortened. The kernel ends a process that then reads it."""
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        return found.st_size == _BYTES and found.st_ino == self._inode
+
     def was_replaced(self, inode: int) -> bool:
         """Return True if the database has another inode than before, and this file has not."""
         numbers = self.numbers
@@ -109,10 +121,7 @@ class Identity:
 
     @staticmethod
     def _damaged(path: str) -> StoreError:
-        return StoreError(
-            f"the store of tasks is damaged: {path} is no identity of a store. Restore a backup with all its files.",
-            os.path.dirname(path),
-        )
+        return damaged(os.path.dirname(path), f"its file {os.path.basename(path)!r} was emptied or overwritten")
 
     def close(self) -> None:
         """Unmap the file."""

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from heliograph.ipc.store_directory import IDENTITY
 from heliograph.store import identity
-from heliograph.store.faults import damaged
+from heliograph.store.faults import damaged, verifying_error
 from heliograph.store.identity import Identity
+from heliograph.store.live_files import log_fault
 from heliograph.store.schema import APPLICATION_ID, LAST, migrate
 from heliograph.store.verifying import verify
 
@@ -122,10 +123,13 @@ def _verify(directory: str, path: str, opened: Identity) -> None:
     try:
         with contextlib.closing(connect_to_read(path)) as connection:
             verify(connection, opened, directory, thorough=thorough)
-    except BaseException:
+    except BaseException as error:
         for made in extra:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(made)
+        fault = log_fault(path, opened)
+        if fault is not None and isinstance(error, sqlite3.Error):
+            raise verifying_error(error, directory, fault) from error
         raise
 
 

@@ -107,7 +107,8 @@ class SqliteOwner:
         fits = self._page.finish(index, outcome, now)
         if not fits:
             self._unwritten[claim.id] = outcome
-        if not fits or not is_plain(outcome) or self._database.identity.numbers[identity.WAITERS]:
+        known = self._database.identity
+        if not (fits and is_plain(outcome) and known.is_in_place()) or known.numbers[identity.WAITERS]:
             with contextlib.suppress(StoreError):  # it stays in the page, and the next turn writes it
                 with self._database.write("write outcomes") as writing:
                     apply_entry(writing, self._page.active(index), outcome)
@@ -155,13 +156,18 @@ class SqliteOwner:
     def _write_batch(self, writing: Writing, batch: tuple[Ends, list[tuple[str, int]]], now: int) -> None:
         page = self._page
         ends, others = batch
+        is_page_lost = False
         for task_id, index in others:
             entry = page.active(index)
-            if entry.state == DONE:
+            if entry.token != self._batch[task_id][1].token:
+                is_page_lost = True  # somebody has emptied the file of owners
+            elif entry.state == DONE:
                 apply_entry(writing, entry, self._unwritten.get(task_id, entry.outcome))
             else:
                 apply_death(writing, entry, interrupted=page.is_interrupted, now=now)
         ends.write(writing)
+        if is_page_lost:
+            release(writing, self._owners, self.number, now)
 
     def _release_gone(self, writing: Writing, now: int) -> bool:
         """Release the tasks of owners that are gone. Return True if there was one."""

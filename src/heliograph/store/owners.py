@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from heliograph.exceptions import StoreError
 from heliograph.ipc.store_directory import lock_holder
 from heliograph.ipc.task_owners import LAYOUT_VERSION, MAX_OWNERS, PAGE_BYTES
+from heliograph.store.faults import damaged
 from heliograph.store.owner_page import OwnerPage
 
 _HEADER = struct.Struct("<8sQ")
@@ -161,11 +162,22 @@ def _check_layout(fd: int, path: str) -> None:
         os.pwrite(fd, _HEADER.pack(_MARK, LAYOUT_VERSION), 0)
         return
     mark, version = _HEADER.unpack(found)
-    if (mark, version) == (_MARK, LAYOUT_VERSION):
-        return
-    reason = f"version {version}, this one knows {LAYOUT_VERSION}" if mark == _MARK else "no version"
-    raise StoreError(
-        f"the file of running tasks is of another heliograph: {path} (layout {reason}). Install that version, or "
-        "remove the file while no process uses the store. Tasks that were running then run again.",
-        os.path.dirname(path),
-    )
+    if mark != _MARK:
+        raise damaged(os.path.dirname(path), f"its file {os.path.basename(path)!r} was overwritten")
+    if version != LAYOUT_VERSION:
+        raise StoreError(
+            f"the file of running tasks is of another heliograph: {path} (layout version {version}, this one knows "
+            f"{LAYOUT_VERSION}). Install that version, or remove the file while no process uses the store. Tasks that "
+            "were running then run again.",
+            os.path.dirname(path),
+        )
+
+
+def is_overwritten(path: str) -> bool:
+    """Return True if the file has other contents. No process may use the store: this drops the locks of its process."""
+    try:
+        with open(path, "rb") as file:
+            found = file.read(len(_MARK))
+    except FileNotFoundError:
+        return False
+    return any(found) and found != _MARK

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from heliograph._core.tasks.life import MAX_INTEGER
 from heliograph.store import clock
 from heliograph.store.database import Database
@@ -15,11 +13,10 @@ _OLD = (
 )
 
 
-def purge(database: Database, now: int, limit: int, uptime: Callable[[], int] | None) -> int:
+def purge(database: Database, now: int, limit: int) -> int:
     """Remove at most `limit` tasks whose time has come, and give some space back to the file system."""
-    database.ready()
-    jump = clock.last_jump(database, now, uptime)
     with database.write("remove old tasks") as writing:
+        jump = clock.last_jump(database, now)
         connection = writing.connection
         rows = connection.execute(_OLD, (-MAX_INTEGER, now - jump.size, -MAX_INTEGER, limit)).fetchall()
         if jump.size and len(rows) < limit:

@@ -59,7 +59,7 @@ class SqliteStore:
                 seem old only because the system's clock was set ahead.
         """
         self.database = Database(directory, sync=sync, timeout=timeout)
-        self._uptime = uptime
+        self.database.uptime = uptime
 
     @property
     def directory(self) -> str:
@@ -141,7 +141,7 @@ class SqliteStore:
 
     def purge(self, now: int, limit: int = 500) -> int:
         """Remove finished tasks whose time to be removed has come."""
-        return removing.purge(self.database, now, limit, self._uptime)
+        return removing.purge(self.database, now, limit)
 
     def when_finished(self, task_id: str, timeout: float | None) -> TaskRow | None:
         """Wait until a task has finished."""

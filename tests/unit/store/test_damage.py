@@ -1,5 +1,6 @@
 """A store that was damaged, emptied, removed, replaced or restored from a copy. No byte of it changes."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from heliograph._core.tasks.values import NewTask, TaskStatus
+from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
 from heliograph.exceptions import StoreError
 from heliograph.store import schema
-from heliograph.store.restoring import restore
+from heliograph.store.restoring import free_suffix, restore
 from heliograph.store.sqlite import SqliteStore
 
 NOW = 1_800_000_000_000_000
@@ -321,6 +322,151 @@ def test_a_log_that_was_removed_in_use_is_noticed(opened, directory):
         opened.enqueue([TASK], NOW)
 
 
+IN_ANOTHER_PROCESS = """
+import sys
+from heliograph._core.tasks.values import NewTask
+from heliograph.store.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1], sync=False)
+for line in sys.stdin:
+    print(store.enqueue([NewTask("shop:task", "mule")], 1_800_000_000_000_000)[0].id, flush=True)
+"""
+
+
+@pytest.fixture
+def another(opened, directory):
+    """Another process that uses the store. Each call enqueues a task there."""
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, directory]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def enqueue():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        yield enqueue
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+def index(directory):
+    return Path(directory, "tasks.db-shm")
+
+
+def remove(path):
+    path.unlink()
+
+
+def replace(path):
+    path.with_name("x").write_bytes(b"\xa5" * 32768)
+    path.with_name("x").replace(path)
+
+
+def replace_by_copy(path):
+    shutil.copy(path, path.with_name("x"))
+    path.with_name("x").replace(path)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def overwrite(path):
+    path.write_bytes(b"\xa5" * 32768)
+
+
+@pytest.mark.parametrize("spoil", [remove, replace, replace_by_copy, empty, overwrite])
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_an_index_of_the_log_that_was_lost_in_use_loses_no_task(opened, directory, another, spoil, first):
+    """Processes with two indexes would overwrite each other's commits."""
+    ids = {row.id for row in opened.find()} | {another(), another()}
+    spoil(index(directory))
+
+    def enqueue_here():
+        ids.add(opened.enqueue([TASK], NOW)[0].id)
+
+    def enqueue_in_new_process():
+        before = {row.id for row in opened.find()} if first == "old" else set()
+        fill(directory, 2)
+        ids.update({row.id for row in opened.find()} - before)
+
+    steps = [enqueue_here, enqueue_in_new_process]
+    for step in [*(steps if first == "old" else steps[::-1]), lambda: ids.add(another()), *steps]:
+        step()
+    assert len(ids) == 12
+    assert {row.id for row in opened.find()} == ids
+    assert opened.check() == []
+    assert set(contents_of_new_process(directory)) == ids
+
+
+def test_an_owner_goes_on_when_the_index_of_the_log_was_removed(opened, directory, caplog):
+    owner = opened.own(NOW)
+    request = ClaimRequest("mule", NOW, 16, {TASK.name: TaskLimits()}, "mule1 (1)")
+    [first, *_] = owner.turn(request).claims
+    index(directory).unlink()
+    fill(directory, 2)
+    assert owner.begin(first, NOW)
+    owner.finish(first, Outcome(TaskStatus.SUCCESSFUL, b"1"), NOW)
+    owner.turn(request)
+    assert opened.get(first.id).status is TaskStatus.SUCCESSFUL
+    owner.close(NOW)
+    assert f"opened the store again: {index(directory)}" in caplog.text
+
+
+def test_a_reader_finds_what_others_enqueue_with_another_index_of_the_log(opened, directory):
+    index(directory).unlink()
+    fill(directory, 2)
+    assert len(opened.find()) == 5
+
+
+def test_a_process_that_cannot_open_another_index_of_the_log_writes_nothing(opened, directory):
+    """Another connection of the process keeps the old one open, and SQLite would use that again."""
+    connection = opened.database.connect_to_read()
+    index(directory).unlink()
+    fill(directory, 2)
+    assert_lost(opened)
+    connection.close()
+    assert len(contents_of_new_process(directory)) == 5
+
+
+def test_a_log_that_was_emptied_in_use_is_noticed(opened, directory):
+    os.truncate(log(directory), 0)
+    with pytest.raises(StoreError, match="damaged: its write-ahead log was shortened"):
+        opened.enqueue([TASK], NOW)
+
+
+@pytest.mark.parametrize(("spoil", "reason"), [(remove, "removed"), (empty, "shortened")])
+def test_a_process_that_opens_a_store_in_use_without_its_log_names_the_log(opened, directory, spoil, reason):
+    spoil(log(directory))
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        contents_of_new_process(directory)
+    assert f"damaged: its write-ahead log was {reason}" in caught.value.stderr
+    assert f"damaged: its write-ahead log was {reason}" in opened.check()[0]
+
+
+def test_an_emptied_log_whose_commits_are_in_the_database_is_no_damage(opened, directory):
+    """As after `wal_checkpoint(TRUNCATE)` of another program."""
+    with contextlib.closing(sqlite3.connect(database(directory))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    assert log(directory).stat().st_size == 0
+    opened.enqueue([TASK], NOW)
+    assert len(contents_of_new_process(directory)) == 4
+
+
+def contents_of_new_process(directory):
+    """The ids of the tasks that a new process finds."""
+    command = [sys.executable, "-c", COUNT, directory]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+COUNT = """
+import sys
+from heliograph.store.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1], sync=False)
+print(*(row.id for row in store.find()))
+store.close()
+"""
+
+
 def assert_lost(store):
     many = [TASK] * 3
     for call in (lambda: store.enqueue([TASK], NOW), lambda: store.enqueue(many, NOW), lambda: store.own(NOW)):
@@ -341,6 +487,47 @@ def test_an_owner_of_a_lost_store_raises(opened, directory):
         owner.close(NOW)
     with pytest.raises(StoreError):
         opened.get(opened.database.ids.make(1))
+
+
+USE_SPOILT_IDENTITY = """
+import os, sys
+from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, TaskLimits, TaskStatus
+from heliograph.exceptions import StoreError
+from heliograph.store.sqlite import SqliteStore
+now = 1_800_000_000_000_000
+store = SqliteStore(sys.argv[1], sync=False)
+store.enqueue([NewTask("shop:task", "mule")], now)
+owner = store.own(now)
+request = ClaimRequest("mule", now, 16, {"shop:task": TaskLimits()}, "w")
+[claim, *_] = owner.turn(request).claims
+owner.begin(claim, now)
+path = sys.argv[1] + "/identity"
+if sys.argv[2] == "remove":
+    os.unlink(path)
+elif sys.argv[2] == "empty":
+    os.truncate(path, 0)
+else:
+    open(path + "x", "wb").write(open(path, "rb").read())
+    os.rename(path + "x", path)
+owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"1"), now)
+for call in (lambda: store.enqueue([NewTask("shop:task", "mule")], now), lambda: owner.turn(request)):
+    try:
+        call()
+    except StoreError as error:
+        print(error)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("how", ["empty", "remove", "replace"])
+def test_an_identity_that_was_lost_in_use_is_noticed_and_ends_no_process(directory, how):
+    """The kernel ends a process by SIGBUS that reads a mapped file which was shortened."""
+    command = [sys.executable, "-c", USE_SPOILT_IDENTITY, directory, how]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("damaged: its file" in line for line in lines)
 
 
 # Backups.
@@ -442,6 +629,74 @@ def test_a_restored_store_is_checked_when_it_is_opened(opened, directory, tmp_pa
         SqliteStore(directory).own(NOW)
 
 
+@pytest.mark.parametrize("use_backup", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda directory: overwrite_owners(directory, b"something else.."), "its file 'owners' was overwritten"),
+        (lambda directory: Path(directory, "identity").unlink(), "its file 'identity' was removed"),
+        (lambda directory: empty(Path(directory, "identity")), "its file 'identity' was emptied or overwritten"),
+        (lambda directory: Path(directory, "identity").write_bytes(b"x" * 4096), "'identity' was emptied or overwr"),
+    ],
+)
+def test_the_commands_that_an_error_names_mend_the_store(opened, directory, tmp_path, spoil, reason, use_backup):
+    backup = str(tmp_path / "backup.db")
+    opened.backup(backup)
+    ids = {row.id for row in opened.find()}
+    opened.close()
+    spoil(directory)
+    with pytest.raises(StoreError, match=f"damaged: .*{reason}.*restore FILE`, .*restore --as-it-is`, or move"):
+        SqliteStore(directory).find()
+    assert restore(directory, backup if use_backup else None) == 3
+    assert {row.id for row in SqliteStore(directory).find()} == ids
+
+
+@pytest.mark.parametrize("spoil", [remove, empty])
+def test_a_store_without_a_database_cannot_be_accepted_but_replaced(opened, directory, tmp_path, spoil):
+    backup = str(tmp_path / "backup.db")
+    opened.backup(backup)
+    opened.close()
+    spoil(database(directory))
+    with pytest.raises(StoreError, match=r"damaged: .* restore FILE` or move the directory away\.$"):
+        SqliteStore(directory).find()
+    with pytest.raises(StoreError, match=r"cannot accept the tasks as they are: .*Restore a backup with .*FILE`, or"):
+        restore(directory, None)
+    assert restore(directory, backup) == 3
+    assert len(SqliteStore(directory).find()) == 3
+
+
+def test_a_database_of_something_else_cannot_be_accepted(opened, directory):
+    opened.close()
+    database(directory).write_bytes(b"x" * 8192)
+    with pytest.raises(StoreError, match=r"as they are: .* \(tasks\.db is no store of tasks\)\. Restore a backup with"):
+        restore(directory, None)
+
+
+def test_a_shortened_backup_is_named(opened, directory, tmp_path):
+    for _ in range(300):
+        opened.enqueue([TASK], NOW)
+    backup = tmp_path / "backup.db"
+    opened.backup(str(backup))
+    opened.close()
+    os.truncate(backup, 20_000)
+    with pytest.raises(StoreError, match=r"cannot restore the tasks: .*backup\.db is damaged .*Use another backup"):
+        restore(directory, str(backup))
+    assert len(SqliteStore(directory).find(limit=500)) == 303
+
+
+def test_each_restoring_keeps_the_files_from_before(opened, directory, tmp_path):
+    backup = str(tmp_path / "backup.db")
+    opened.backup(backup)
+    opened.close()
+    suffixes = [".old", ".old2", ".old3"]
+    for suffix in suffixes:
+        assert free_suffix(directory) == suffix
+        restore(directory, backup)
+    for suffix in suffixes:
+        assert Path(directory, f"tasks.db{suffix}").exists()
+        assert Path(directory, f"identity{suffix}").exists()
+
+
 # The file of owners.
 
 
@@ -450,19 +705,17 @@ def test_the_layout_of_the_owners_has_a_version(opened, directory):
     assert Path(directory, "owners").read_bytes()[:16] == b"HGOWNERS" + (1).to_bytes(8, "little")
 
 
-@pytest.mark.parametrize(
-    ("header", "reason"),
-    [
-        (b"HGOWNERS" + (2).to_bytes(8, "little"), r"\(layout version 2, this one knows 1\)"),
-        (b"something else..", r"\(layout no version\)"),
-    ],
-)
-def test_another_layout_of_the_owners_is_refused(stopped, header, reason):
+def overwrite_owners(directory, header):
+    with Path(directory, "owners").open("r+b") as file:
+        file.write(header)
+
+
+def test_another_layout_of_the_owners_is_refused(stopped):
     """Nothing changes. Without the file, tasks that were running run again."""
     owners = Path(stopped, "owners")
-    with owners.open("r+b") as file:
-        file.write(header)
+    overwrite_owners(stopped, b"HGOWNERS" + (2).to_bytes(8, "little"))
     before = owners.read_bytes()
+    reason = r"\(layout version 2, this one knows 1\)"
     with pytest.raises(StoreError, match=f"of another heliograph: .*owners {reason}. Install that version, or remove"):
         SqliteStore(stopped).find()
     assert owners.read_bytes() == before
@@ -470,6 +723,25 @@ def test_another_layout_of_the_owners_is_refused(stopped, header, reason):
     store = SqliteStore(stopped)
     assert len(store.find(limit=500)) == 200
     store.close()
+
+
+@pytest.mark.parametrize("end", ["close", "turn"])
+def test_a_task_whose_owner_has_lost_its_page_runs_again(opened, directory, end):
+    """Somebody has emptied the file, and another process that opened the store has made it long again."""
+    owner = opened.own(NOW)
+    request = ClaimRequest("mule", NOW, 1, {TASK.name: TaskLimits()}, "mule1 (1)")
+    [claim] = owner.turn(request).claims
+    assert owner.begin(claim, NOW)
+    owners = Path(directory, "owners")
+    size = owners.stat().st_size
+    os.truncate(owners, 0)
+    os.truncate(owners, size)
+    owner.finish(claim, Outcome(TaskStatus.SUCCESSFUL, b"1"), NOW)
+    if end == "turn":
+        [again] = owner.turn(request).claims
+        assert again.id == claim.id
+    owner.close(NOW)
+    assert {row.status for row in opened.find()} == {TaskStatus.READY}
 
 
 def test_owners_without_a_version_get_one(stopped):

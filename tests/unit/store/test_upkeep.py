@@ -20,6 +20,7 @@ from heliograph.store.schema import sqlite_warning
 from heliograph.store.sqlite import SqliteStore, uptime
 
 SECOND = 1_000_000
+DAY = 86_400
 NOW = 1_800_000_000 * SECOND
 NAME = "shop:task"
 TASK = NewTask(NAME, "mule", result_ttl=SECOND)
@@ -176,6 +177,32 @@ def test_a_clock_that_was_set_ahead_does_not_remove_what_has_just_ended(director
     up[0] += 100 * SECOND
     now += 100 * SECOND
     assert store.purge(now) == 3
+    store.close()
+
+
+@pytest.mark.parametrize("idle", [1, 3 * DAY])
+def test_a_clock_that_was_set_back_and_right_again_removes_nothing_early(directory, idle):
+    """Neither what ended before, nor what ended meanwhile, although nothing was removed in between.
+
+    `idle` are seconds without a task before the clock is set back.
+    """
+    up = [5 * SECOND]
+    store = SqliteStore(directory, sync=False, uptime=lambda: up[0])
+    task = NewTask(NAME, "mule", result_ttl=4 * DAY * SECOND)
+    ended = []
+    for seconds, offset in (1, 0), (idle, -2 * DAY), (1, 0):
+        up[0] += seconds * SECOND
+        now = NOW + up[0] + offset * SECOND
+        ended += [(stored.id, up[0]) for stored in store.enqueue([task], now)]
+        finish_all(store, now)
+    assert store.purge(now) == 0
+    for task_id, at in ended:
+        up[0] = at + (4 * DAY - 10) * SECOND
+        store.purge(NOW + up[0])
+        assert store.get(task_id) is not None
+    up[0] += (2 * DAY + 20) * SECOND
+    store.purge(NOW + up[0])
+    assert store.find() == []
     store.close()
 
 

@@ -35,7 +35,7 @@ def check() -> None:
 
 def restore(file: str | None) -> None:
     """Replace all tasks by those of a backup. None: accept the files as they are."""
-    from heliograph.store.restoring import restore as restore_store  # noqa: PLC0415 - it imports sqlite3
+    from heliograph.store import restoring  # noqa: PLC0415 - it imports sqlite3
 
     if file is not None and not Path(file).is_file():
         raise CommandError(f"no such backup: {file}. Pass a file that `heliograph tasks backup` has written.")
@@ -45,9 +45,12 @@ def restore(file: str | None) -> None:
         raise CommandError(missing(directory))
     with errors_of_store(), elapsed_time("Restoring the tasks"):
         make_directory(str(directory), allow_any=True)
-        count = restore_store(str(directory), file)
+        suffix = restoring.free_suffix(str(directory))
+        count = restoring.restore(str(directory), file)
         _give_to_owner(directory)
-    click.echo(f"Restored {count} tasks in {directory}. The files before have names that end with .old", err=True)
+    click.echo(
+        f"Restored {count} tasks in {directory}. The files from before have names that end with {suffix}", err=True
+    )
 
 
 def _give_to_owner(directory: Path) -> None:
