@@ -52,8 +52,10 @@ _LOG = logging.getLogger("heliograph.master")
 class Master:
     """Runs a server until a stop is requested."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, *, ends_process: bool = False) -> None:
+        """`ends_process`: this process exits as soon as `run` returns."""
         self._settings = settings
+        self._ends_process = ends_process
         self._control = settings.control or instance.control_socket(settings.name)
         self._directory = instance.working_directory()
 
@@ -106,11 +108,11 @@ class Master:
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
         listeners = _open_uwsgi_listener(settings, loop, queues)
         operations = ServerOperations(settings, dispatcher, queues, scheduler, doorbell)
-        changes = Changes(operations.status)
+        changes, handlers = Changes(operations.status), unix_handlers(dispatcher, operations)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
         listeners.append(loop.open("control socket", lambda s: ControlServer(self._control, s, verbs)))
-        loop.open("unix signals", lambda s: UnixSignals(s, unix_handlers(dispatcher, operations), processes.reap))
-        stack.callback(lambda: changes.stopped(loop.code))
+        loop.open("unix signals", lambda s: UnixSignals(s, handlers, processes.reap, ends_process=self._ends_process))
+        stack.callback(lambda: changes.stopped(loop.code, ends_process=self._ends_process))
         stack.callback(lock.release)
         stack.callback(doorbell.close)
         for listener in listeners:
