@@ -150,6 +150,17 @@ class ConnectionServer(Service):
         for connection in [each for each in self._connections.values() if _deadline_of(each) <= now]:
             self.drop(connection)
 
+    def replace_listener(self, listener: socket.socket) -> None:
+        """Accept connections from another listener instead. Connections that are open stay open."""
+        listener.setblocking(False)
+        try:
+            self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        except OSError:
+            listener.close()
+            raise
+        ConnectionServer.stop_listening(self)
+        self._listener = listener
+
     def stop_listening(self) -> None:
         """Accept no more connections."""
         if self._listener.fileno() >= 0:
