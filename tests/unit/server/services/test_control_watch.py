@@ -275,3 +275,13 @@ def test_a_restart_checks(loop, watch, path):
     watch.restart()
     watch.tick(loop.now)
     assert is_served(path)
+
+
+def test_the_link_from_the_name_is_restored_with_the_socket(loop, watch, path, given):
+    """The commands find a server with --control by its name through a link, which the same program may remove."""
+    link = control_socket("shop")
+    remove_files(path)
+    link.unlink(missing_ok=True)
+    pass_time(loop, watch, INITIAL_DELAY)
+    assert is_served(link)
+    assert link.is_symlink() == (given is not None)
