@@ -151,6 +151,27 @@ def test_heliograph_stop_waits_until_the_server_has_stopped(busy):
     assert server.command("stop").returncode == 2
 
 
+def test_the_process_has_exited_when_heliograph_stop_returns(server):
+    """A script that starts the next server, or looks for the process, must not meet the old one."""
+    for count in range(1, 6):
+        server.write(BUSY)
+        server.launch("--mules", "1")
+        server.await_log("Server ready: ", count)
+        assert server.command("stop").returncode == 0
+        assert server.process.poll() == 0
+
+
+def test_a_late_sigterm_does_not_change_the_exit_code(server):
+    """The server has stopped then, and the interpreter is about to exit."""
+    server.start(BUSY, "--mules", "1")
+    deadline = time.monotonic() + 20
+    while server.process.poll() is None and time.monotonic() < deadline:
+        os.kill(server.master(), signal.SIGTERM)
+        os.kill(server.master(), signal.SIGINT)
+    assert server.wait() == 0
+    assert "Traceback" not in server.log
+
+
 def test_a_stop_is_answered_after_the_end(busy):
     """Nothing of the server is left, its name is free, and another server can take it at once."""
     server = busy()
@@ -168,7 +189,7 @@ def test_a_stop_is_answered_after_the_end(busy):
 def test_the_name_is_free_when_a_stop_is_answered(server):
     """The lock of the name is released before."""
     server.start(BUSY, "--mules", "1")
-    assert request(control_socket(server.name), "stop", timeout=20) == {"exit_code": 0}
+    assert request(control_socket(server.name), "stop", timeout=20) == {"exit_code": 0, "ends_process": True}
     InstanceLock(server.name).release()
     assert server.wait() == 0
 

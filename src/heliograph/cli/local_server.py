@@ -17,7 +17,7 @@ def start(settings: ServerSettings) -> NoReturn:
         configure_logging(settings.log_level, settings.log_config)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    raise SystemExit(serve_settings(settings))
+    raise SystemExit(serve_settings(settings, ends_process=True))
 
 
 def check_command(command: str) -> None:

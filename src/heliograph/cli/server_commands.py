@@ -21,6 +21,7 @@ from heliograph.insights import read_state
 from heliograph.ipc.control_client import RequestFailed, RequestTimeout, ServerNotRunning, request
 from heliograph.ipc.control_sockets import is_served
 from heliograph.ipc.instance import find_control_socket, running_servers
+from heliograph.ipc.stopping import stop_and_wait
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -167,7 +168,10 @@ def stop(verbose: bool, wait: bool, timeout: float) -> None:
     """Stop a running server. Queued signals are processed first, up to the graceful timeout."""
     with find_server(verbose=verbose) as path:
         try:
-            request(path, "stop", wait=wait, timeout=timeout if wait else _NO_WAIT_TIMEOUT)
+            if wait:
+                stop_and_wait(path, timeout)
+            else:
+                request(path, "stop", wait=False, timeout=_NO_WAIT_TIMEOUT)
         except RequestTimeout as error:
             raise CommandError(
                 f"the server did not stop within {timeout:g} s. It continues to stop. Run the command again to stop it "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import struct
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -30,6 +31,7 @@ MAX_DESCRIPTORS = 253
 DEFAULT_TIMEOUT = 10.0
 """Seconds to wait for an answer."""
 
+_CREDENTIALS = struct.Struct("iII")
 _CHUNK_BYTES = 65_536
 _INT_BYTES = 4
 _ANCILLARY_BYTES = socket.CMSG_LEN(MAX_DESCRIPTORS * _INT_BYTES)
@@ -85,6 +87,13 @@ class ControlClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def server_pid(self) -> int:
+        """Process id of the master. 0 if this container cannot see it."""
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid: int = _CREDENTIALS.unpack(credentials)[0]
+        return pid
 
     def close(self) -> None:
         """Close the connection."""

@@ -58,6 +58,22 @@ def own_directory() -> Path:
     return path
 
 
+def create_again(path: Path) -> None:
+    """Create a directory of control sockets that was removed, with mode 0700.
+
+    Leave a missing parent alone: it is what a user does not have after logging out, and what is not mounted.
+
+    Raises:
+        ConfigError: It cannot be created.
+    """
+    try:
+        path.parent.stat()
+        make_private_directory(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"cannot create the directory of control sockets: {path} ({reason}).") from error
+
+
 def running() -> tuple[RunningServer, ...]:
     """Return the servers of this user that run, for root those of all users. Servers of this user come first."""
     return tuple(

@@ -92,9 +92,11 @@ class InstanceLock:
     def __init__(self, name: str, control: Path | None = None) -> None:
         """Take the lock of a name, or that of a path. Raises: ConfigError: another master holds it."""
         own = control or control_socket(name)
+        self._name = name
         self._path = _lock_of(own)
+        self._control = control
         self._link: NameLink | None = None
-        self._fd = self._locked(name)
+        self._fd = self._locked()
         is_link = control is None and own.is_symlink()  # to a server with --control and the same name
         if control_sockets.is_served(own) and not is_link:
             # A program that cleans up /tmp has removed the lock of a running master.
@@ -106,14 +108,46 @@ class InstanceLock:
                 self.release()
                 raise _already_running(name, _read_pid(_lock_of(other.path)))
         try:
-            os.ftruncate(self._fd, 0)
-            os.write(self._fd, f"{os.getpid()}\n".encode())
+            self._write_pid()
         except OSError:
             self.release()
             raise
-        self._link = NameLink(name, control) if control is not None else None
+        self._make_link()
 
-    def _locked(self, name: str) -> int:
+    @property
+    def path(self) -> Path:
+        """The locked file."""
+        return self._path
+
+    def is_in_place(self) -> bool:
+        """Return True if the locked file is still where another server looks for it."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(self._path.stat(), os.fstat(self._fd))
+        return False
+
+    def take_again(self) -> None:
+        """Lock the name again if the file was removed. Create its directory if that was removed too.
+
+        Raises:
+            ConfigError: Another server has the name by now, or the file cannot be created.
+            OSError: The disk is full.
+        """
+        if not self.is_in_place():
+            control_sockets.create_again(self._path.parent)
+            lost, self._fd = self._fd, self._locked()
+            os.close(lost)
+            self._write_pid()
+        self._make_link()
+
+    def _make_link(self) -> None:
+        if self._control is not None:
+            self._link = NameLink(self._name, self._control)
+
+    def _write_pid(self) -> None:
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def _locked(self) -> int:
         while True:
             try:
                 fd = open_private_file(self._path, os.O_RDWR)
@@ -124,9 +158,9 @@ class InstanceLock:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(fd)
-                raise _already_running(name, _read_pid(self._path)) from None
+                raise _already_running(self._name, _read_pid(self._path)) from None
             with contextlib.suppress(FileNotFoundError):
-                if self._path.stat().st_ino == os.fstat(fd).st_ino:
+                if os.path.samestat(self._path.stat(), os.fstat(fd)):
                     return fd
             os.close(fd)  # Its last holder has removed the file in the meantime.
 
@@ -136,9 +170,8 @@ class InstanceLock:
             return
         if self._link is not None:
             self._link.remove()
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.stat().st_ino == os.fstat(self._fd).st_ino:  # else it is the lock of another master by now
-                self._path.unlink()
+        if self.is_in_place():  # else it is the lock of another master by now
+            self._path.unlink(missing_ok=True)
         os.close(self._fd)
         self._fd = -1
 

@@ -13,6 +13,7 @@ Rules
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import selectors
 import socket
@@ -25,6 +26,8 @@ from functools import partial
 from heliograph.ipc.control_client import MAX_DESCRIPTORS
 from heliograph.loop import NEVER, Selector, Service
 
+_LOG = logging.getLogger("heliograph.master")
+
 MAX_CLIENTS = 64
 """Connections at a time."""
 MAX_HELD = 32
@@ -33,6 +36,9 @@ MAX_HELD = 32
 _CHUNK_BYTES = 65_536
 _EMFILE_PAUSE = 0.01
 """Seconds that the master pauses when no descriptor is free."""
+_EMFILE_LOG_INTERVAL = 60.0
+"""Seconds between two log lines that say so."""
+_NO_DESCRIPTOR = "Cannot accept connections at %s: %s. Raise the limit of open files (ulimit -n)"
 
 
 @dataclass(slots=True)
@@ -121,6 +127,7 @@ class ConnectionServer(Service):
         self._timeout = timeout
         self._clock = clock
         self._connections: dict[int, Connection] = {}
+        self._lack_logged_at = -NEVER
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self._accept)
 
@@ -142,6 +149,17 @@ class ConnectionServer(Service):
         """Close the connections of clients that are too slow."""
         for connection in [each for each in self._connections.values() if _deadline_of(each) <= now]:
             self.drop(connection)
+
+    def replace_listener(self, listener: socket.socket) -> None:
+        """Accept connections from another listener instead. Connections that are open stay open."""
+        listener.setblocking(False)
+        try:
+            self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        except OSError:
+            listener.close()
+            raise
+        ConnectionServer.stop_listening(self)
+        self._listener = listener
 
     def stop_listening(self) -> None:
         """Accept no more connections."""
@@ -199,8 +217,10 @@ class ConnectionServer(Service):
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._close_oldest():
-                time.sleep(_EMFILE_PAUSE)  # the listener stays readable, so the loop would spin
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._log_lack(error, now)
+                if not self._close_oldest():
+                    time.sleep(_EMFILE_PAUSE)  # the listener stays readable, so the loop would spin
             return
         if not self.accepts_peer(sock) or (len(self._connections) >= MAX_CLIENTS and not self._close_oldest()):
             sock.close()
@@ -209,6 +229,11 @@ class ConnectionServer(Service):
         connection = Connection(self, sock, now + self._timeout)
         self._connections[sock.fileno()] = connection
         self._selector.register(sock, selectors.EVENT_READ, partial(self._read, connection))
+
+    def _log_lack(self, error: OSError, now: float) -> None:
+        if now - self._lack_logged_at >= _EMFILE_LOG_INTERVAL:
+            self._lack_logged_at = now
+            _LOG.error(_NO_DESCRIPTOR, self._listener.getsockname(), error.strerror)
 
     def _close_oldest(self) -> bool:
         """Close the oldest connection that is not held. Return False if there is none."""

@@ -31,6 +31,7 @@ from heliograph.server.progress import log_progress
 from heliograph.server.server_queues import ServerQueues
 from heliograph.server.services.changes import Changes
 from heliograph.server.services.control import ControlServer
+from heliograph.server.services.control_watch import open_control_socket
 from heliograph.server.services.idle_poll import IdlePoll
 from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.notify import open_notifier
@@ -50,10 +51,10 @@ _LOG = logging.getLogger("heliograph.master")
 
 
 class Master:
-    """Runs a server until a stop is requested."""
+    """Runs a server until a stop is requested. `ends_process`: this process exits as soon as `run` returns."""
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: ServerSettings, *, ends_process: bool = False) -> None:
+        self._settings, self._ends_process = settings, ends_process
         self._control = settings.control or instance.control_socket(settings.name)
         self._directory = instance.working_directory()
 
@@ -106,11 +107,11 @@ class Master:
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
         listeners = _open_uwsgi_listener(settings, loop, queues)
         operations = ServerOperations(settings, dispatcher, queues, scheduler, doorbell)
-        changes = Changes(operations.status)
+        changes, handlers = Changes(operations.status), unix_handlers(dispatcher, operations)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
-        listeners.append(loop.open("control socket", lambda s: ControlServer(self._control, s, verbs)))
-        loop.open("unix signals", lambda s: UnixSignals(s, unix_handlers(dispatcher, operations), processes.reap))
-        stack.callback(lambda: changes.stopped(loop.code))
+        listeners.append(open_control_socket(loop, dispatcher, lock, lambda s: ControlServer(self._control, s, verbs)))
+        loop.open("unix signals", lambda s: UnixSignals(s, handlers, processes.reap, ends_process=self._ends_process))
+        stack.callback(lambda: changes.stopped(loop.code, ends_process=self._ends_process))
         stack.callback(lock.release)
         stack.callback(doorbell.close)
         for listener in listeners:

@@ -82,8 +82,11 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     return serve_settings(from_keywords(app, command, keywords))
 
 
-def serve_settings(settings: ServerSettings) -> int:
-    """Run a server with these settings, and return its exit code. Raises `ConfigError` if it cannot start."""
+def serve_settings(settings: ServerSettings, *, ends_process: bool = False) -> int:
+    """Run a server with these settings, and return its exit code. Raises `ConfigError` if it cannot start.
+
+    `ends_process`: this process exits right after that. It ignores Unix signals from then on.
+    """
     from heliograph.ipc.instance import server_name, working_directory  # noqa: PLC0415
     from heliograph.server.master import Master  # noqa: PLC0415
     from heliograph.settings.make import create_spooler_directory  # noqa: PLC0415
@@ -91,7 +94,7 @@ def serve_settings(settings: ServerSettings) -> int:
     named = replace(settings, name=server_name(settings.name or None, working_directory()))
     create_spooler_directory(named)
     try:
-        return Master(named).run()
+        return Master(named, ends_process=ends_process).run()
     except OSError as error:
         raise ConfigError(_cannot_run(error)) from error
 

@@ -418,6 +418,23 @@ def test_a_web_process_serves_while_the_master_does_not_answer(make_web_server, 
     assert web_server.server.end() == 0
 
 
+@pytest.mark.parametrize("command", ["gunicorn-sync", "uvicorn"])
+def test_processes_join_although_the_control_socket_was_removed(make_web_server, command):
+    """The master restores it, and a process that did not get an answer meanwhile asks again."""
+    web_server = make_web_server(command).start()
+    for count, number in enumerate((signal.SIGKILL, signal.SIGTERM), 1):
+        old = web_server.workers()
+        for path in control_socket(web_server.server.name).parent.iterdir():
+            path.unlink()
+        for pid in old.values():
+            os.kill(pid, number)
+        web_server.server.await_log("restored: ", count)
+        web_server.await_workers(lambda workers, old=old: not set(workers.values()) & set(old.values()))
+    web_server.server.send(13)
+    assert web_server.by(13, 2) == ["worker1", "worker2"]
+    assert web_server.server.end() == 0
+
+
 def test_joining_a_server_with_workers_of_its_own_is_an_error(server):
     """Processes can join only if the server was started with a web server."""
     server.start(ONE)

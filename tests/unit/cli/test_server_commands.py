@@ -26,6 +26,7 @@ def asked(monkeypatch, tmp_path):
         return found["answer"]
 
     monkeypatch.setattr(server_commands, "request", request)
+    monkeypatch.setattr(server_commands, "stop_and_wait", lambda path, timeout: request(path, "stop", timeout=timeout))
     return found
 
 

@@ -1,5 +1,6 @@
 """Clients of the master: real sockets on a loop that never waits. No client can block the master or use up memory."""
 
+import errno
 import os
 import selectors
 import socket
@@ -527,3 +528,34 @@ def test_descriptors_that_were_opened_for_an_answer_are_closed(loop, lines, path
     assert len(found) == 3
     for fd in found:
         os.close(fd)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_lack_of_descriptors_is_logged_once_a_minute(loop, path, caplog, number):
+    """Clients wait until their timeout otherwise, and nobody knows why. Without clients there is none to close."""
+    lacking = True
+
+    class Listener(socket.socket):
+        def accept(self):
+            if lacking:
+                raise OSError(number, os.strerror(number))
+            return super().accept()
+
+    listener = Listener(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    server = RequestServer(listener, loop.selector, respond, MAX_BYTES, TIMEOUT, loop.clock)
+    loop.listeners.append(server)
+    peer = loop.connect(path)
+    peer.sendall(b"hello\n")
+    for seconds, lines in ((0, 1), (1, 1), (58, 1), (1, 2), (59, 2), (1, 3)):
+        loop.now += seconds
+        for key, _ in loop.selector.select(0):
+            key.data(loop.now)
+        assert len(caplog.messages) == lines
+    text = f"Cannot accept connections at {path}: {os.strerror(number)}. Raise the limit of open files (ulimit -n)"
+    assert set(caplog.messages) == {text}
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+    lacking = False
+    loop.run_ready(server)
+    assert received(peer) == b"HELLO"

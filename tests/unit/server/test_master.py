@@ -113,11 +113,11 @@ def test_a_stop_is_answered_when_the_addresses_are_free(directory, monkeypatch):
     free = []
 
     class Changes(master.Changes):
-        def stopped(self, code):
+        def stopped(self, code, **options):
             instance.InstanceLock("unit").release()
             with socket.create_server(("127.0.0.1", port)):
                 free.append(code)
-            super().stopped(code)
+            super().stopped(code, **options)
 
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

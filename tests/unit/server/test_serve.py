@@ -23,7 +23,8 @@ def masters(monkeypatch, tmp_path):
     started: list[ServerSettings] = []
 
     class Master:
-        def __init__(self, settings):
+        def __init__(self, settings, *, ends_process):
+            assert not ends_process  # the program goes on
             started.append(settings)
 
         def run(self):

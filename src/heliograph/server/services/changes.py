@@ -173,10 +173,13 @@ class Changes:
                     call.push(event)
         self._before = status
 
-    def stopped(self, code: int | None) -> None:
-        """Answer all clients that wait for the end of the server. `code` is its exit code. None: it failed to start."""
+    def stopped(self, code: int | None, *, ends_process: bool = False) -> None:
+        """Answer all clients that wait for the end of the server. `code` is its exit code. None: it failed to start.
+
+        `ends_process`: this process exits now. Clients can wait for that too.
+        """
         for call in self._stops:
-            call.finish({"exit_code": code})
+            call.finish({"exit_code": code} | ({"ends_process": True} if ends_process else {}))
         for call, _ in self._reloads:
             call.fail("stopping", STOPPING)
         for call in self._subscribers:

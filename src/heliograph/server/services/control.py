@@ -30,6 +30,7 @@ from heliograph.ipc.control import (
     parse_request,
     take_frame,
 )
+from heliograph.ipc.control_sockets import is_served
 from heliograph.ipc.request_server import Connection, ConnectionServer
 from heliograph.loop import Selector
 from heliograph.settings.addresses import Address
@@ -134,11 +135,37 @@ class ControlServer(ConnectionServer):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Listen at `path`. The caller holds the lock of the server's name, so an existing file is stale."""
+        self._path = path
         self._address = Address(path=str(path))
         self._verbs = verbs
         listener = _listen(path)
         self._file = self._address.file_id()
         super().__init__(listener, selector, CLIENT_TIMEOUT, clock)
+
+    @property
+    def path(self) -> Path:
+        """The path of the socket."""
+        return self._path
+
+    def is_in_place(self) -> bool:
+        """Return True if clients that connect to the path reach this server."""
+        return self._file is not None and self._address.file_id() == self._file
+
+    def listen_again(self) -> None:
+        """Create the socket again if its file was removed. The caller holds the lock of the server's name.
+
+        Raises:
+            ConfigError: Another server listens at the path by now, or the socket cannot be created.
+        """
+        if self.is_in_place():
+            return
+        if is_served(self._path) and not self._path.is_symlink():  # else to a server with --control and the same name
+            raise ConfigError(f"another server listens at {self._path}.")
+        if self._path.exists() and not self._path.is_socket():
+            raise ConfigError(f"there is a file that is not a socket: {self._path}. Remove it.")
+        listener = _listen(self._path)
+        self.replace_listener(listener)
+        self._file = self._address.file_id()
 
     def stop_listening(self) -> None:
         """Accept no more connections and remove the socket. Connections stay open until `close`."""

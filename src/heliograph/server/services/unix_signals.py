@@ -17,7 +17,12 @@ class UnixSignals(Service):
     """Receives Unix signals on a socket, so that they wake the loop and interrupt nothing."""
 
     def __init__(
-        self, selector: Selector, handlers: Mapping[int, Callable[[float], None]], reap: Callable[[float], None]
+        self,
+        selector: Selector,
+        handlers: Mapping[int, Callable[[float], None]],
+        reap: Callable[[float], None],
+        *,
+        ends_process: bool = False,
     ) -> None:
         """Must be called in the main thread.
 
@@ -25,6 +30,8 @@ class UnixSignals(Service):
             selector: Where the socket is registered.
             handlers: Number of a Unix signal -> function to call.
             reap: Called after every wake-up, also if a signal was dropped because the socket was full.
+            ends_process: The process exits after `close`, which makes it ignore the signals of `handlers` instead of
+                restoring what they did: one that comes late must not change the exit code.
         """
         self._handlers = handlers
         self._reap = reap
@@ -36,9 +43,11 @@ class UnixSignals(Service):
             selector.register(self._socket, selectors.EVENT_READ, self._read)
             stack.callback(selector.unregister, self._socket)
             for signum in (signal.SIGCHLD, *handlers):
-                stack.callback(signal.signal, signum, signal.signal(signum, _do_nothing))
-            before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *handlers))  # a parent may block them
-            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
+                before = signal.signal(signum, _do_nothing)
+                ignore = ends_process and signum in handlers
+                stack.callback(signal.signal, signum, signal.SIG_IGN if ignore else before)
+            mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *handlers))  # a parent may block them
+            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
             stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False))
             self._stack = stack.pop_all()
 
@@ -56,7 +65,7 @@ class UnixSignals(Service):
         self._reap_at = -NEVER
 
     def close(self) -> None:
-        """Restore the handlers that were set before."""
+        """Restore the handlers that were set before, or ignore the signals if the process ends."""
         self._stack.close()
 
     def _read(self, now: float) -> None:

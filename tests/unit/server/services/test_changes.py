@@ -256,6 +256,14 @@ def test_all_waiting_clients_get_the_end(server):
     assert subscriber.told[-1] == {"type": "stopped", "exit_code": 2}
 
 
+def test_a_client_learns_that_the_process_of_the_master_ends(server):
+    """It can wait for that. The process of a program that called `serve()` goes on."""
+    stop = Call()
+    server.changes.wait_for_stop(stop, do_nothing)
+    server.changes.stopped(0, ends_process=True)
+    assert stop.told == [("result", {"exit_code": 0, "ends_process": True})]
+
+
 def test_the_state_is_that_of_the_supervisor():
     """Loading, failed, running: subscribers get the decisions of the supervisor."""
     supervisor = Supervisor(Topology(workers=1, mules=0))

@@ -59,3 +59,17 @@ def test_close_restores_what_was_before(loop):
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
     assert signal.set_wakeup_fd(wakeup) == -1
     signal.signal(signal.SIGUSR1, before)
+
+
+def test_close_ignores_what_comes_late_if_the_process_ends(loop):
+    """SIGTERM between the end of the server and that of its process must not change the exit code."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGUSR1, signal.SIGCHLD)}
+    try:
+        handlers = {signal.SIGUSR1: lambda _now: None}
+        UnixSignals(loop.selector, handlers, lambda _now: None, ends_process=True).close()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
