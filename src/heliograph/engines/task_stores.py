@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.exceptions import ConfigError, ServerNotReady
-from heliograph.ipc.state_directory import noted_control, servers_of_store
+from heliograph.ipc.state_directory import servers_of_store
 from heliograph.ipc.store_directory import DATABASE
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ def _has_lost(name: str, directory: Path) -> bool:
     from heliograph.ipc import control_sockets  # noqa: PLC0415 - few processes make a store
     from heliograph.ipc.control_client import ControlClient  # noqa: PLC0415
 
-    control = noted_control(name)
-    for path in [server.path for server in control_sockets.find(name)] + ([control] if control else []):
-        with contextlib.suppress(ConfigError), ControlClient(path, _ANSWER_TIMEOUT) as client:
+    for server in control_sockets.find(name):
+        with contextlib.suppress(ConfigError), ControlClient(server.path, _ANSWER_TIMEOUT) as client:
             state = client.request("state")
             if state.get("tasks_lost") and os.path.realpath(state["tasks"]) == os.path.realpath(directory):
                 return True

@@ -6,7 +6,6 @@ the server. A process that no server started finds a `--spooler` directory by a 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from pathlib import Path
@@ -60,22 +59,6 @@ def note_store(name: str, spooler: Path | None) -> None:
         _LOG.warning("Cannot note where the tasks are, other programs need %s: %s", SPOOLER_ENV, error)
 
 
-def note_control(name: str, control: Path | None) -> None:
-    """Note the `--control` of the server `name`, so that it can be asked for its directory. Failures do not matter."""
-    note = _control_note(name)
-    with contextlib.suppress(OSError):
-        if control is None:
-            note.unlink(missing_ok=True)
-        else:
-            make_private_directory(note.parent)
-            replace_private_file(note, os.fsencode(os.path.abspath(control)))  # noqa: PTH100
-
-
-def noted_control(name: str) -> Path | None:
-    """Return the `--control` of the server `name`, None if it had none. It need not run."""
-    return _read(_control_note(name))
-
-
 def find_store(name: str | None = None) -> Path:
     """Return the directory of the tasks of a server, for a process that no server started.
 
@@ -101,10 +84,6 @@ def servers_of_store(directory: Path) -> tuple[str, ...]:
     if os.path.realpath(state / f"{name}.tasks") == place:
         found.add(name)
     return tuple(sorted(found))
-
-
-def _control_note(name: str) -> Path:
-    return state_directory() / f"{name}.control"
 
 
 def _note(name: str) -> Path:

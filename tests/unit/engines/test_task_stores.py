@@ -10,7 +10,7 @@ from heliograph.engines.detached import DetachedEngine
 from heliograph.exceptions import StoreError
 from heliograph.ipc import control_client, control_sockets
 from heliograph.ipc.control_client import ServerNotRunning
-from heliograph.ipc.state_directory import note_control, note_store
+from heliograph.ipc.state_directory import note_store
 
 
 @pytest.fixture
@@ -68,13 +68,6 @@ def test_no_process_makes_a_store_where_a_running_server_has_lost_its_own(spool,
 
 
 @pytest.mark.usefixtures("answer")
-def test_a_server_with_a_control_socket_elsewhere_is_asked(spool, monkeypatch):
-    monkeypatch.setattr(control_sockets, "find", lambda _: ())
-    note_control("shop", spool.parent / "shop.sock")
-    with pytest.raises(StoreError, match="its directory was removed"):
-        enqueue(spool)
-
-
 @pytest.mark.parametrize(
     "change", [{"tasks_lost": False}, {"tasks": "/elsewhere"}, {"error": ServerNotRunning("it is busy")}]
 )

@@ -7,9 +7,7 @@ import pytest
 from heliograph.ipc.instance import server_name
 from heliograph.ipc.state_directory import (
     find_store,
-    note_control,
     note_store,
-    noted_control,
     servers_of_store,
     state_directory,
     store_directory,
@@ -54,16 +52,6 @@ def test_other_programs_find_the_spooler_directory(home, monkeypatch):
     assert find_store("shop") == home / "other"
     note_store("shop", None)
     assert find_store("shop") == store_directory("shop")
-
-
-def test_a_control_socket_elsewhere_is_known(home):
-    """Until the server starts without the option."""
-    assert noted_control("shop") is None
-    note_control("shop", Path("shop.sock"))
-    assert noted_control("shop") == home / "shop" / "shop.sock"
-    note_control("shop", None)
-    note_control("shop", None)
-    assert noted_control("shop") is None
 
 
 def test_the_servers_of_a_directory_are_known(home, monkeypatch):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from heliograph.exceptions import ConfigError, ScheduleError, StoreError
 from heliograph.ipc.doorbell import Doorbell, Ring
-from heliograph.ipc.state_directory import note_control, note_store, store_directory
+from heliograph.ipc.state_directory import note_store, store_directory
 from heliograph.ipc.store_directory import DOORBELL, SERVER, ServerLock, make_directory
 from heliograph.ipc.task_owners import note_kill
 from heliograph.loop import Selector, Service
@@ -45,7 +45,7 @@ class TaskDoorbell(Service):
         Raises: ConfigError: that directory cannot be used, for example because another server has it.
         """
         self._selector = selector
-        self._name, self._spooler, self._control = settings.name, settings.spooler, settings.control
+        self._name, self._spooler = settings.name, settings.spooler
         self._topology = settings.topology
         self._directory = str(store_directory(settings.name, settings.spooler))
         self._any_filesystem = settings.any_filesystem
@@ -65,7 +65,6 @@ class TaskDoorbell(Service):
     def note_directory(self) -> None:
         """Let other programs find the directory. The application is loaded: a start that fails changes nothing."""
         note_store(self._name, self._spooler)
-        note_control(self._name, self._control)
 
     def open_if(self, *, tasks: bool) -> None:
         """Open the directory if the application has tasks, or again if it was replaced.
