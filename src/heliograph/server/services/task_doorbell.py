@@ -45,8 +45,8 @@ class TaskDoorbell(Service):
         Raises: ConfigError: that directory cannot be used, for example because another server has it.
         """
         self._selector = selector
-        self._name, self._spooler, self._control = settings.name, settings.spooler, settings.control
-        self._topology = settings.topology
+        self._name, self._spooler = settings.name, settings.spooler
+        self._topology, self._control = settings.topology, settings.control
         self._directory = str(store_directory(settings.name, settings.spooler))
         self._any_filesystem = settings.any_filesystem
         self._wake = wake
@@ -100,11 +100,13 @@ class TaskDoorbell(Service):
     def _find_fault(self) -> str:
         if self._doorbell is None or self._lock is None:
             return ""
-        if _place_of(self._directory) != self._place:
+        is_locked, is_reachable = self._lock.is_in_place(), self._doorbell.is_reachable()
+        # Nothing tells that a directory was removed which processes have open. But its files are removed before.
+        if _place_of(self._directory) != self._place or not (is_locked or is_reachable):
             return _LOST % self._directory
-        if not self._lock.is_in_place():
+        if not is_locked:
             return _NO_LOCK % os.path.join(self._directory, SERVER)  # noqa: PTH118
-        if not self._doorbell.is_reachable():
+        if not is_reachable:
             return _NO_DOORBELL % os.path.join(self._directory, DOORBELL)  # noqa: PTH118
         return ""
 
