@@ -136,7 +136,7 @@ def test_characters_of_an_exception_cannot_garble_the_log(engine, caplog):
     def fail():
         raise ValueError("a\x00b\x1b[2J\u202ec é")
 
-    make(fail).enqueue()
+    make(fail).enqueue().wait()
     logged = caplog.handler.format(caplog.records[-1])
     assert logged.splitlines()[0].endswith(r"ValueError: a\x00b\x1b[2J\u202ec é")
     assert logged.splitlines()[-1] == r"ValueError: a\x00b\x1b[2J\u202ec é"

@@ -99,11 +99,13 @@ class TaskDoorbell(Service):
     def _find_fault(self) -> str:
         if self._doorbell is None or self._lock is None:
             return ""
-        if _place_of(self._directory) != self._place:
+        is_locked, is_reachable = self._lock.is_in_place(), self._doorbell.is_reachable()
+        # Nothing tells that a directory was removed which processes have open. But its files are removed before.
+        if _place_of(self._directory) != self._place or not (is_locked or is_reachable):
             return _LOST % self._directory
-        if not self._lock.is_in_place():
+        if not is_locked:
             return _NO_LOCK % os.path.join(self._directory, SERVER)  # noqa: PTH118
-        if not self._doorbell.is_reachable():
+        if not is_reachable:
             return _NO_DOORBELL % os.path.join(self._directory, DOORBELL)  # noqa: PTH118
         return ""
 

@@ -74,3 +74,18 @@ def test_a_directory_that_was_moved_away_is_logged(loop, doorbell, caplog, repla
     os.rename(away, spool)  # noqa: PTH104
     assert doorbell.fault() == ""
     assert logged(caplog) == [message]
+
+
+def test_the_removal_of_a_directory_that_processes_have_open_is_logged(loop, doorbell, caplog):
+    """The kernel tells nothing about the directory itself then."""
+    spool = loop.directory / "spool"
+    opened = os.open(spool, os.O_RDONLY)
+    try:
+        for name in "doorbell", "server":
+            (spool / name).unlink()
+            handle_events(loop)
+        spool.rmdir()
+        assert logged(caplog)[-1].startswith(f"{GONE}{spool}.")
+        assert doorbell.is_lost()
+    finally:
+        os.close(opened)
