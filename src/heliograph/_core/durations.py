@@ -12,7 +12,7 @@ def check_seconds(name: str, seconds: object, most: float = math.inf) -> float:
     Raises:
         ValueError: It is not such a number. A `timedelta` is none, and neither is `True`.
     """
-    if isinstance(seconds, numbers.Real) and not isinstance(seconds, bool):
+    if not isinstance(seconds, bool) and isinstance(seconds, numbers.Real):
         try:
             number = float(seconds)
         except OverflowError:  # an integer of hundreds of digits
