@@ -1,8 +1,8 @@
 # Everything runs in .venv, which is set up anew when pyproject.toml changes.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that wait leave the processors to others, so one process more than a small machine has processors.
-PARALLEL := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+# Tests that wait leave the processors to others, so twice as many processes as a small machine has processors.
+PARALLEL := --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest test-django check reference format dist bench chaos chaos-tasks soak clean
 

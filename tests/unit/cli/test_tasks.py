@@ -400,7 +400,7 @@ def test_faults_are_printed_and_the_exit_code_says_so(store, spool):
     done = invoke("tasks", "check")
     assert (done.exit_code, "its database was emptied" in done.stdout) == (1, True)
     done = invoke("tasks")
-    assert (done.exit_code, "heliograph tasks restore --as-it-is" in done.stderr) == (2, True)
+    assert (done.exit_code, "heliograph tasks restore FILE" in done.stderr) == (2, True), done.stderr
 
 
 def test_without_a_store_the_command_names_the_others_and_makes_none(spool, monkeypatch):

@@ -111,6 +111,7 @@ def test_keys_have_dashes_or_underscores():
         ("farms", "farm = []", ()),
         ("spooler", "spooler = 'spool'", Path("spool")),
         ("any_filesystem", "any-fs = true", True),
+        ("no_web_check", "no-web-check = true", True),
         ("task_sync", "task_sync = 'process'", "process"),
         ("task_bytes", "task-bytes = 2_000", 2000),
         ("listen", "socket = 'x.sock'", Address(path="x.sock")),
