@@ -23,6 +23,9 @@ if sys.argv[1:]:
 pid = fork_to_subreaper()
 if not pid:
     os.read(0, 1)
+    deadline = time.monotonic() + 10
+    while os.getppid() != parent and time.monotonic() < deadline:
+        time.sleep(0.001)  # the process between exits
     threads = len(os.listdir("/proc/self/task"))
     os.write(1, f"parent {os.getppid() == parent} threads {threads} {threading.active_count()}\\n".encode())
     os._exit(7)
