@@ -36,7 +36,7 @@ from heliograph._core.signals.records import (
 from heliograph._core.stats.counters import ProcessCounters
 from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.greenlets import make_epoll
-from heliograph.engines.local.sigterm import SIGTERM, SigtermPoll, catch_sigterm, handler_of
+from heliograph.engines.local.sigterm import SIGTERM, catch_sigterm, handler_of, keep_sigterm
 from heliograph.engines.local.time_limits import TimeLimits
 from heliograph.exceptions import WaitFailed, WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
@@ -103,7 +103,6 @@ class Receiver:
         """Handle SIGTERM by `drain`. Must be called in the main thread."""
         self._drain_on_sigterm = self._on_sigterm
         catch_sigterm(self._drain_on_sigterm, self._wake_write)
-        self._poll = SigtermPoll(self._poll, self._drain_on_sigterm, self._wake_write)
 
     def drain_on_end_of(self, fd: int) -> None:
         """Let `run` return when the master has exited: then the writing end of this pipe is closed.
@@ -213,6 +212,8 @@ class Receiver:
         if self._next < self._end:
             self._run_in_flight(only)
             return
+        if self._drain_on_sigterm is not None:
+            keep_sigterm(self._drain_on_sigterm, self._wake_write)
         for fd, _ in self._poll(timeout):
             if fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):

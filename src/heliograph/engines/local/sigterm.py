@@ -20,12 +20,7 @@ handler_of: Callable[[int], object] = _SIGNAL.getsignal
 """`signal.getsignal` without the conversion to enums, which takes ten times as long."""
 _sigmask: Callable[[int, tuple[int, ...]], set[int]] = _SIGNAL.pthread_sigmask
 
-LOOK_AFTER, LOOK_EVERY = 0.05, 64
-"""Seconds without a signal, and polls with signals, after which the process looks at SIGTERM."""
-
 OnSigterm = Callable[[int, Any], None]
-Poll = Callable[[float], list[tuple[int, int]]]
-"""Waits for so many seconds (-1: no limit) and returns (descriptor, events) pairs."""
 
 
 def catch_sigterm(handler: OnSigterm, wakeup_fd: int) -> None:
@@ -40,33 +35,6 @@ def keep_sigterm(handler: OnSigterm, wakeup_fd: int) -> None:
         catch_sigterm(handler, wakeup_fd)
     if signal.SIGTERM in _sigmask(signal.SIG_BLOCK, ()):
         let_sigterm_arrive()
-
-
-class SigtermPoll:
-    """A poll that keeps SIGTERM caught while its process waits, whatever handlers have done with it.
-
-    A look takes as long as a tenth of a signal. So it looks when nothing has arrived for a moment, and after some polls
-    that found something, and it returns early, with nothing found, to wait on.
-    """
-
-    def __init__(self, poll: Poll, handler: OnSigterm, wakeup_fd: int) -> None:
-        self._poll = poll
-        self._handler = handler
-        self._wakeup_fd = wakeup_fd
-        self._unseen = 1
-        """Polls since the last look that may have let handlers run."""
-
-    def __call__(self, timeout: float) -> list[tuple[int, int]]:
-        """Poll for at most `timeout` seconds. -1: no limit."""
-        if self._unseen and not 0 <= timeout < LOOK_AFTER:
-            timeout = LOOK_AFTER
-        found = self._poll(timeout)
-        if found:
-            self._unseen += 1
-        if self._unseen > LOOK_EVERY or (self._unseen and not found):
-            keep_sigterm(self._handler, self._wakeup_fd)
-            self._unseen = 1 if found else 0
-        return found
 
 
 def let_sigterm_arrive() -> None:
