@@ -690,7 +690,7 @@ def test_a_reload_that_kills_a_call_of_c_code_does_not_count_the_attempt(server,
 
 
 def test_a_task_that_ended_while_the_master_was_stopped_has_ended(server, client):
-    """The process of the task is killed before the master goes on. So nobody decides by what was true before."""
+    """The process of the task is killed before the master goes on. So what was true before does not decide."""
     server.start(TASKS, *OPTIONS)
     (task_id,) = client.put("blocking", "gate")
     pid = client.expect(1, "begin")[0][4]

@@ -27,15 +27,10 @@ name = "shop"
 
 
 @pytest.fixture
-def place(monkeypatch, tmp_path):
+def place(private_place):
     """Run in a directory with an application, without a server of the user."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("PWD", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "tasks.py").touch()
-    return tmp_path
+    (private_place / "tasks.py").touch()
+    return private_place
 
 
 @pytest.fixture

@@ -13,17 +13,12 @@ PYTHON = Path(sys.executable).name
 
 
 @pytest.fixture
-def place(monkeypatch, tmp_path):
+def place(monkeypatch, private_place):
     """Run in a directory where a start or an import of the application fails the test."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("PWD", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "tasks.py").write_text("raise AssertionError('imported')")
+    (private_place / "tasks.py").write_text("raise AssertionError('imported')")
     for engine in START:
         monkeypatch.setitem(START, engine, lambda _settings: pytest.fail("a server was started"))
-    return tmp_path
+    return private_place
 
 
 def plan(*arguments: str) -> dict[str, str]:

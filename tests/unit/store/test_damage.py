@@ -597,12 +597,18 @@ def spoil(path):
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def test_a_damaged_backup_is_not_restored(opened, directory, tmp_path):
+def back_up_many(opened, tmp_path):
+    """Back a store of many tasks up, close it, and return the file."""
     for _ in range(300):
         opened.enqueue([TASK], NOW)
     backup = tmp_path / "backup.db"
     opened.backup(str(backup))
     opened.close()
+    return backup
+
+
+def test_a_damaged_backup_is_not_restored(opened, directory, tmp_path):
+    backup = back_up_many(opened, tmp_path)
     spoil(backup)
     before = {path.name: path.read_bytes() for path in Path(directory).iterdir() if path.is_file()}
     with pytest.raises(StoreError, match=r"cannot restore the tasks: .*backup\.db is damaged .*Use another backup"):
@@ -673,11 +679,7 @@ def test_a_database_of_something_else_cannot_be_accepted(opened, directory):
 
 
 def test_a_shortened_backup_is_named(opened, directory, tmp_path):
-    for _ in range(300):
-        opened.enqueue([TASK], NOW)
-    backup = tmp_path / "backup.db"
-    opened.backup(str(backup))
-    opened.close()
+    backup = back_up_many(opened, tmp_path)
     os.truncate(backup, 20_000)
     with pytest.raises(StoreError, match=r"cannot restore the tasks: .*backup\.db is damaged .*Use another backup"):
         restore(directory, str(backup))

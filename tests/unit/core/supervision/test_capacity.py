@@ -181,7 +181,7 @@ def test_more_processes_than_numbers_are_logged_once():
 
 
 def test_too_many_processes_are_logged_long_before_the_graceful_timeout():
-    """Nobody leaves, so the reason is plain."""
+    """No worker leaves, so the reason is plain."""
     server = make(most=2)
     for pid in (101, 102):
         ask(server, pid, 0.1)
