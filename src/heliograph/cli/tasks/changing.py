@@ -94,7 +94,7 @@ def resume(names: Sequence[str]) -> None:
 
 
 def _done(opened: OpenStore, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
-    """Return the tasks that nobody would expect to run again."""
+    """Return the tasks for which a second run is a surprise."""
     rows = [row for row in map(opened.store.get, task_ids) if row is not None]
     return {row.id: row.status for row in rows if row.status in {TaskStatus.SUCCESSFUL, TaskStatus.CANCELLED}}
 

@@ -27,7 +27,7 @@ def not_a_task(module: str, path: str) -> str:
 
 
 def unknown(name: str, reason: str, known: list[str]) -> str:
-    """Return the error for a name that nobody knows, with a similar one of the `known`."""
+    """Return the error for an unknown name, with a similar one of the `known`."""
     from difflib import get_close_matches  # noqa: PLC0415 - for errors only
 
     similar = get_close_matches(name, known, 1)
