@@ -11,10 +11,10 @@ import os
 from heliograph.ipc.store_directory import OWNERS, lock_holder
 
 MAX_OWNERS = 512
-PAGE_BYTES = 9 * 4096
+PAGE_BYTES = 17 * 4096
 """Bytes of the page of an owner: two halves and a header."""
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Version of the layout of the file and its pages. Increase it when the meaning of a byte changes."""
 
 INTERRUPTED = 1

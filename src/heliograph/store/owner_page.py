@@ -14,7 +14,7 @@ from heliograph._core.records import record
 from heliograph._core.tasks.values import Outcome, TaskStatus
 from heliograph.ipc.task_owners import INTERRUPTED
 
-MAX_BATCH = 64
+MAX_BATCH = 128
 """Number of tasks in one batch, at most."""
 
 MAX_INLINE = 192

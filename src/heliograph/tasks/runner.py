@@ -6,7 +6,7 @@ How it works
     and SIGTERM get their turn. If more tasks wait than it has claimed, it wakes the target before it runs its own, so
     that another process joins.
 
-    A batch has at most 64 tasks of functions that have been fast so far, and is worth 50 ms at most. A task of another
+    A batch has at most 128 tasks of functions that have been fast so far, and is worth 50 ms at most. A task of another
     function is the last one of its batch, so that no task waits for the end of a slow one.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-MIN_BATCH, MAX_BATCH = 16, 64
+MIN_BATCH, MAX_BATCH = 16, 128
 """Number of tasks in a batch of fast functions."""
 
 _SHARE = 0.2

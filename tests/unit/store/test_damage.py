@@ -704,7 +704,7 @@ def test_each_restoring_keeps_the_files_from_before(opened, directory, tmp_path)
 
 def test_the_layout_of_the_owners_has_a_version(opened, directory):
     opened.own(NOW)
-    assert Path(directory, "owners").read_bytes()[:16] == b"HGOWNERS" + (1).to_bytes(8, "little")
+    assert Path(directory, "owners").read_bytes()[:16] == b"HGOWNERS" + (2).to_bytes(8, "little")
 
 
 def overwrite_owners(directory, header):
@@ -715,9 +715,9 @@ def overwrite_owners(directory, header):
 def test_another_layout_of_the_owners_is_refused(stopped):
     """Nothing changes. Without the file, tasks that were running run again."""
     owners = Path(stopped, "owners")
-    overwrite_owners(stopped, b"HGOWNERS" + (2).to_bytes(8, "little"))
+    overwrite_owners(stopped, b"HGOWNERS" + (3).to_bytes(8, "little"))
     before = owners.read_bytes()
-    reason = r"\(layout version 2, this one knows 1\)"
+    reason = r"\(layout version 3, this one knows 2\)"
     with pytest.raises(StoreError, match=f"of another heliograph: .*owners {reason}. Install that version, or remove"):
         SqliteStore(stopped).find()
     assert owners.read_bytes() == before
