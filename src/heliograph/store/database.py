@@ -147,6 +147,8 @@ class Database:
         if found.st_mtime_ns != numbers[identity.MODIFIED]:
             numbers[identity.MODIFIED] = found.st_mtime_ns
         if self._files.log_bytes != numbers[identity.LOG_BYTES]:
+            if self.sync and self._files.log_bytes > numbers[identity.LOG_BYTES]:
+                self._files.lengthen_log()
             numbers[identity.LOG_BYTES] = self._files.log_bytes
 
     def _check_log(self) -> None:

@@ -15,6 +15,7 @@ import os
 
 from heliograph.store import identity
 from heliograph.store.identity import Identity
+from heliograph.store.log_length import lengthen
 
 
 class LiveFiles:
@@ -39,6 +40,10 @@ class LiveFiles:
             return "its write-ahead log was removed"
         self.log_bytes = found.st_size
         return None if found.st_ino == self._log_inode else "its write-ahead log was replaced"
+
+    def lengthen_log(self) -> None:
+        """Make the file of the log longer. The caller holds the gate, and the log has just grown."""
+        self.log_bytes += lengthen(self._log, self.log_bytes)
 
     def has_index(self) -> bool:
         """Return False if the index was removed, replaced or shortened."""

@@ -12,6 +12,7 @@ from heliograph.store import identity
 from heliograph.store.faults import damaged, verifying_error
 from heliograph.store.identity import Identity
 from heliograph.store.live_files import log_fault
+from heliograph.store.log_length import LOG_BYTES
 from heliograph.store.schema import APPLICATION_ID, LAST, migrate
 from heliograph.store.verifying import verify
 
@@ -20,13 +21,6 @@ BUSY_TIMEOUT = 5.0
 
 PAGE_BYTES = 2048
 """Bytes of a page of a new database. Each commit writes a page of the table and a page of an index to the log."""
-
-LOG_BYTES = 1800 * 4096
-"""Bytes in the write-ahead log that make a commit write them into the database. That costs as much as many commits.
-
-The file of the log stays that long. It is below `database.MAX_LOG`: each idle moment would empty a longer one, and a
-commit that makes the file grow again waits several times as long for the disk.
-"""
 
 CACHE_KB = 1000
 """Memory for pages, in each of the two connections of a process. The kernel has them too, and with 8 times as much, no

@@ -1,6 +1,7 @@
 """The size of the files, clocks, the version of SQLite, and readers of other programs."""
 
 import ast
+import itertools
 import os
 import re
 import sqlite3
@@ -351,6 +352,7 @@ def test_the_package_opens_the_database_by_sqlite_only():
         "copying.py",
         "function_notes.py",
         "waiting.py",
+        "log_length.py",  # SQLite locks nothing in the log
     }
     assert not any("database" in line.lower() for _, line in found)
     assert len(found) > 5
@@ -366,3 +368,46 @@ def test_next_times_look_into_the_indexes_and_read_no_list_of_waiting_tasks(stor
     plans = [row[3] for sql in statements for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
     assert any("task_due" in plan for plan in plans)
     assert [plan for plan in plans if plan.startswith("SCAN task") and "task_running" not in plan] == []
+
+
+# The length of the log.
+
+
+def store_one_by_one(directory, count):
+    """Store tasks in a process that ends without closing anything. Return the lengths of the log after each."""
+    pid = os.fork()
+    if not pid:
+        store = SqliteStore(directory, sync=True)
+        lengths = []
+        for _ in range(count):
+            store.enqueue([TASK], NOW)
+            lengths.append(Path(directory, "tasks.db-wal").stat().st_size)
+        Path(directory, "lengths").write_text("\n".join(map(str, lengths)))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return [int(line) for line in Path(directory, "lengths").read_text().split()]
+
+
+def test_the_log_grows_in_large_steps(directory):
+    """A commit that makes the file longer takes twice as long."""
+    lengths = store_one_by_one(directory, 100)
+    steps = {after - before for before, after in itertools.pairwise(lengths) if after > 2 * 65536}
+    assert 0 in steps
+    assert min(steps - {0}) > 65536
+
+
+def test_zeros_behind_the_log_are_no_damage(directory):
+    """The process that has stored the tasks was killed, so the next one reads the log."""
+    store_one_by_one(directory, 100)
+    assert Path(directory, "tasks.db-wal").read_bytes()[-4096:] == bytes(4096)
+    store = SqliteStore(directory, sync=True)
+    assert store.check() == []
+    assert len(store.find(limit=500)) == 100
+    store.enqueue([TASK], NOW)
+    assert len(store.find(limit=500)) == 101
+    store.close()
+
+
+def test_a_short_log_stays_short(directory):
+    """A command that stores one task writes no megabytes."""
+    assert store_one_by_one(directory, 3)[-1] < 65536
