@@ -18,8 +18,9 @@ from heliograph.ipc.instance import control_socket, server_name, working_directo
 from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
 from heliograph.settings.config_file import key_of
+from heliograph.settings.option_row import LOCAL
 from heliograph.settings.option_types import WorkerRange
-from heliograph.settings.options import LOCAL, ServerSettings
+from heliograph.settings.options import ServerSettings
 from heliograph.settings.origins import Origin
 
 _HELP = """Show the settings of `heliograph run` that hold in this directory, and where each came from.

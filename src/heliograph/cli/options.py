@@ -7,8 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from heliograph.settings.option_row import Option
 from heliograph.settings.option_types import Flag
-from heliograph.settings.options import Option
 
 
 class TableOption(click.Option):

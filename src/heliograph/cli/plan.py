@@ -12,7 +12,8 @@ from heliograph.ipc.instance import control_socket, server_name, working_directo
 from heliograph.ipc.state_directory import state_directory, store_directory
 from heliograph.models import Topology
 from heliograph.server.processes.web_server import activated_sockets
-from heliograph.settings.options import UWSGI, ServerSettings
+from heliograph.settings.option_row import UWSGI
+from heliograph.settings.options import ServerSettings
 from heliograph.settings.web_server_command import find_command
 
 Row = tuple[str, str]

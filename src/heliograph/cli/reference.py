@@ -13,8 +13,9 @@ from pathlib import Path
 from heliograph.settings.arguments import ARGUMENTS, ENV_FILE, FILES
 from heliograph.settings.config_file import key_of
 from heliograph.settings.file_values import description
+from heliograph.settings.option_row import ENGINES, Option
 from heliograph.settings.option_types import Flag
-from heliograph.settings.options import ENGINES, OPTIONS, Option
+from heliograph.settings.options import OPTIONS
 
 DIRECTORY = Path("docs/reference")
 BEGIN = "<!-- options: made by `make reference` from settings/options.py -->"

@@ -14,7 +14,8 @@ from heliograph.cli.plan import plan
 from heliograph.cli.preflight import check_app
 from heliograph.cli.settings import ServerCommand, read_configuration
 from heliograph.exceptions import ConfigError
-from heliograph.settings.options import LOCAL, UWSGI, ServerSettings
+from heliograph.settings.option_row import LOCAL, UWSGI
+from heliograph.settings.options import ServerSettings
 
 START: dict[str, Callable[[ServerSettings], NoReturn]] = {LOCAL: local_server.start, UWSGI: uwsgi_server.start}
 """Engine -> function that starts its server and does not return."""

@@ -18,7 +18,8 @@ from heliograph.exceptions import ConfigError
 from heliograph.ipc.instance import server_name
 from heliograph.settings.arguments import ARGUMENTS, ENV_FILE, FILES
 from heliograph.settings.make import completed
-from heliograph.settings.options import ENGINES, LOCAL, UWSGI, Option, ServerSettings, options_of
+from heliograph.settings.option_row import ENGINES, LOCAL, UWSGI, Option, options_of
+from heliograph.settings.options import ServerSettings
 from heliograph.settings.origins import Held, Origin, without_listening
 
 EXAMPLE = (

@@ -16,7 +16,8 @@ from typing import NoReturn
 from heliograph import engines
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.state_directory import ANY_FILESYSTEM_OPTION, MAX_BYTES_ENV, SYNC_OPTION
-from heliograph.settings.options import TASK_SYNC, ServerSettings
+from heliograph.settings.options import ServerSettings
+from heliograph.settings.task_options import TASK_SYNC
 
 APP_OPTION = "heliograph-app"
 """Option in uWSGI's configuration (`uwsgi.opt`) that names the application."""

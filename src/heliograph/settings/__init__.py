@@ -1,6 +1,11 @@
 """Options of a server: the table of all options, their types, the checks, addresses and the log.
 
 options             the table of options, which is also the frozen value that a server is started with
+process_options     rows of the table: processes
+task_options        rows of the table: spooler and tasks
+address_options     rows of the table: name and addresses
+log_options         rows of the table: log
+option_row          a row of the table
 option_types        types of values: read and check them
 arguments           directory, files and arguments that settings are read from
 config_file         the configuration file

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from heliograph.settings.option_row import Option, option, options_of
 from heliograph.settings.option_types import Text, Words
-from heliograph.settings.options import Option, option, options_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from heliograph.exceptions import ConfigError
 from heliograph.settings.file_values import shown
-from heliograph.settings.options import Option
+from heliograph.settings.option_row import Option
 
 CONFIG_FILE, PROJECT_FILE = "heliograph.toml", "pyproject.toml"
 """The files in the working directory, the first that exists."""

@@ -6,8 +6,8 @@ import json
 from datetime import date, datetime, time
 from typing import Any, cast
 
+from heliograph.settings.option_row import Option
 from heliograph.settings.option_types import Farm, Flag, Integer, Seconds, SignalNumbers, Words, WorkerCount
-from heliograph.settings.options import Option
 
 _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Integer: ((int,), "a whole number"),

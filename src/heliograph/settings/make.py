@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from heliograph.application import AppSpec, current_directory
 from heliograph.exceptions import ConfigError
+from heliograph.settings.option_row import LOCAL, UWSGI, Option, options_of
 from heliograph.settings.option_types import WorkerRange
-from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, Option, ServerSettings, options_of
+from heliograph.settings.options import OPTIONS, ServerSettings
 from heliograph.settings.processes import check_topology
 from heliograph.settings.web_server_command import count_workers
 

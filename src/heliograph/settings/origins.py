@@ -13,8 +13,8 @@ from typing import Any
 from heliograph.exceptions import ConfigError
 from heliograph.settings.config_file import ConfigFile
 from heliograph.settings.file_values import read_value, shown
+from heliograph.settings.option_row import Option
 from heliograph.settings.option_types import ControlSocket, ListenAddress
-from heliograph.settings.options import Option
 
 
 class Origin(StrEnum):

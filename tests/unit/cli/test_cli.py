@@ -21,7 +21,8 @@ from heliograph.exceptions import ConfigError
 from heliograph.ipc import control_sockets
 from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
-from heliograph.settings.options import LOCAL, OPTIONS, UWSGI, ServerSettings
+from heliograph.settings.option_row import LOCAL, UWSGI
+from heliograph.settings.options import OPTIONS, ServerSettings
 
 SIGNALS = "from heliograph import Signal\nSignal(1).register_handler()(print)\n"
 WEB = "def app(environ, start_response): ...\n"

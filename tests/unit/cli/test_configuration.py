@@ -13,7 +13,8 @@ from heliograph.application import AppSpec
 from heliograph.cli import main
 from heliograph.cli.run import START
 from heliograph.ipc.instance import server_name
-from heliograph.settings.options import LOCAL, UWSGI, ServerSettings
+from heliograph.settings.option_row import LOCAL, UWSGI
+from heliograph.settings.options import ServerSettings
 
 TOML = """
 app = "tasks"

@@ -16,17 +16,9 @@ from heliograph.cli.run import START, make_run_command
 from heliograph.exceptions import ConfigError
 from heliograph.models import FarmSpec, Topology
 from heliograph.settings.make import completed, create_spooler_directory, from_keywords
+from heliograph.settings.option_row import ENGINES, LOCAL, RESERVED_VARIABLES, UWSGI, option, options_of
 from heliograph.settings.option_types import Integer, WorkerRange
-from heliograph.settings.options import (
-    ENGINES,
-    LOCAL,
-    OPTIONS,
-    RESERVED_VARIABLES,
-    UWSGI,
-    ServerSettings,
-    option,
-    options_of,
-)
+from heliograph.settings.options import OPTIONS, ServerSettings
 
 rows = pytest.mark.parametrize("row", OPTIONS, ids=lambda row: row.name)
 APP = AppSpec("tasks")
