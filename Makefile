@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Tests that wait leave the processors to others, so twice as many processes as a small machine has processors.
 PARALLEL := --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest test-django check reference format dist bench chaos chaos-tasks soak clean
+.PHONY: help demo demo-uwsgi demo-flask demo-django demo-fastapi test quick test-pythons test-oldest test-django check reference docs format dist bench chaos chaos-tasks soak clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ check: .venv/ready  ## check style, types and the import contract
 reference: .venv/ready  ## write the options into docs/reference, from the table in settings/options.py
 	$(BIN)/python -m heliograph.cli.reference
 
+docs: .venv/ready  ## build the site of the documentation in build/docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+
 format: .venv/ready  ## format the code with ruff and apply its fixes
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
@@ -69,7 +72,7 @@ soak: .venv/ready  ## run ten minutes under load and compare resource use over t
 	$(BIN)/python -m chaos.soak
 
 clean:  ## remove the environment and all caches
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
