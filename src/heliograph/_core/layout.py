@@ -16,7 +16,7 @@ from itertools import chain
 from typing import NamedTuple, Self
 
 from heliograph._core.signals import names, records, routes, wakeups
-from heliograph._core.stats import counters
+from heliograph._core.stats import activity, counters, durations
 from heliograph.exceptions import ConfigError
 from heliograph.models import SIGNALS, Topology
 
@@ -143,6 +143,9 @@ def _requests(topology: Topology) -> tuple[tuple[str, int, int], ...]:
         # Number of sender-only slots that have been claimed so far.
         ("sender_only", 8, _SENDER_ONLY_VERSION),
         ("in_flight", processes * records.IN_FLIGHT_BYTES, records.FORMAT_VERSION),
+        # The master runs no handlers.
+        ("durations", (processes - 1) * durations.DURATION_BYTES, durations.FORMAT_VERSION),
+        ("activity", (processes - 1) * activity.ACTIVITY_BYTES, activity.FORMAT_VERSION),
         ("wakeups", wakeups.WAKEUP_BYTES, wakeups.FORMAT_VERSION),
         # One byte a process and signal: 1 while a run that includes further signals of that number is about to start.
         ("parked", processes * SIGNALS, _PARKED_VERSION),

@@ -19,7 +19,9 @@ from heliograph._core.signals.names import NameTable, first_candidate
 from heliograph._core.signals.records import IN_FLIGHT_BYTES
 from heliograph._core.signals.routes import Routes
 from heliograph._core.signals.wakeups import WAKEUP_NAME, WakeupWords, highest_free
+from heliograph._core.stats.activity import ACTIVITY_BYTES, Activity
 from heliograph._core.stats.counters import Counters
+from heliograph._core.stats.durations import Durations, DurationTotals, ProcessDurations
 from heliograph.exceptions import ConfigError
 from heliograph.models import SIGNALS, Identity, Topology
 
@@ -51,6 +53,8 @@ class SharedMemory:
         self.staged = Routes(part("routes.staged"))
         self._claimed = part("sender_only").cast("Q")
         self.counters = Counters(part("counters"), self._first_sender_only, part("sender_only"))
+        self._durations = Durations(part("durations"), len(self.processes))
+        self._activity = part("activity")
         self.wakeups = WakeupWords(part("wakeups"))
         self.names = NameTable(part("names"))
         self._name_generations = part("name_generations").cast("Q")
@@ -111,6 +115,23 @@ class SharedMemory:
     def in_flight(self, process: Identity) -> memoryview:
         """Return the in-flight buffer of a process: the records that it has fetched and not finished."""
         return self._in_flight[self._order[process]]
+
+    def activity(self, process: Identity) -> Activity:
+        """Return what a process other than the master shows of itself."""
+        start = self._order[process] * ACTIVITY_BYTES
+        return Activity(self._activity[start : start + ACTIVITY_BYTES])
+
+    def process_durations(self, process: Identity) -> ProcessDurations:
+        """Return the histograms that a process other than the master writes."""
+        return self._durations.of_process(self._order[process])
+
+    def durations(self) -> DurationTotals:
+        """Return the histograms of all signals, summed over all processes."""
+        return self._durations.totals(self._started())
+
+    def _started(self) -> list[list[int]]:
+        """Return the numbers of handlers that each process other than the master has started, by signal."""
+        return [slot.started.tolist() for slot in self.counters.slots[: len(self.processes)]]
 
     def parked(self, process: Identity) -> memoryview:
         """Return one byte for each signal: 1 while the process has a parked record of that number.
@@ -178,6 +199,7 @@ class SharedMemory:
                 return False
             self.names[num] = ""
             self.wakeups.rung[num] = 0
+            self._durations.clear(num, self._started())
             for slot in self.counters.slots:
                 slot.clear(num)
             return True

@@ -13,7 +13,9 @@ from heliograph._core.signals.records import IN_FLIGHT_BYTES
 from heliograph._core.signals.routes import TABLE_BYTES
 from heliograph._core.signals.wakeups import WAKEUP_BYTES
 from heliograph._core.stats import counters
+from heliograph._core.stats.activity import ACTIVITY_BYTES
 from heliograph._core.stats.counters import SLOT_BYTES
+from heliograph._core.stats.durations import DURATION_BYTES
 from heliograph.exceptions import ConfigError
 from heliograph.models import FarmSpec, Topology
 
@@ -65,13 +67,15 @@ def test_segments_have_the_lengths_of_their_formats() -> None:
         "wakeups": WAKEUP_BYTES,
         "present": 2,
         "sender_only": 8,
+        "durations": 3 * DURATION_BYTES,
+        "activity": 3 * ACTIVITY_BYTES,
         "locks": MAX_SENDER_ONLY + 1,
     }.items():
         assert SERVER[name].length == length
     assert sorted(segment.name for segment in SERVER.segments) == sorted(
         [
             *("routes.live", "routes.staged", "counters", "sender_only", "in_flight", "parked", "wakeups", "names"),
-            *("name_generations", "present", "locks"),
+            *("name_generations", "present", "locks", "durations", "activity"),
         ]
     )
 

@@ -80,7 +80,7 @@ def test_the_figures_are_summed_over_all_processes(server):
     mule.sent[7], one.started[7], mule.redelivered[7], mule.dropped[7] = 1, 1, 1, 1
     mule.coalesced[7] = 1  # one of the two workers did not run it again
     mule.sent[9] = 5  # not registered any more
-    mule.count_rejected()
+    mule.count_rejected(1.0)
     assert read_state(server.path) == {
         **FACTS,
         "queued": 3,

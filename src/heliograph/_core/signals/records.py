@@ -7,6 +7,8 @@ A record is RECORD_BYTES long, so that the kernel writes it atomically (`PIPE_BU
     byte 2     attempts: number of processes that were killed while they ran it
     byte 3     1 while its time limit is the one that ends the process
     bytes 4-5  the queue that it came through, as an index of `pipes.server_queues`, little endian
+    bytes 8-15 a time in nanoseconds of CLOCK_MONOTONIC, native byte order: when a running record started. Else when it
+               was sent or redelivered, 0 if the sender has not written it
 
 An in-flight buffer holds PREFETCH records in shared memory. A process lets the kernel read records straight into it
 (`readv`), so a record is always in a pipe or in a buffer, and never only in the memory of a process that may be killed.
@@ -17,6 +19,7 @@ down, so the handler did not cause its end.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,13 +29,15 @@ PREFETCH = 64
 IN_FLIGHT_BYTES = RECORD_BYTES * PREFETCH
 """Bytes of an in-flight buffer."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the format of a record. Increase it when the meaning of a byte changes."""
 
 DONE, FETCHED, RUNNING, INTERRUPTED = 0, 1, 2, 3
 
 ATTEMPTS_BYTE = 2
 """Position of the byte that counts the attempts."""
+TIME_OFFSET = 8
+"""Position of the time."""
 LIMITED_BYTE = 3
 """Position of the byte that says whose time limit ends the process: handlers can run within waiting ones."""
 
@@ -44,17 +49,20 @@ class Record(NamedTuple):
     queue: int
     attempts: int = 0
     state: int = FETCHED
+    time: int = 0
+    """Nanoseconds of CLOCK_MONOTONIC, 0 if it is not known."""
 
 
 def encode(record: Record) -> bytes:
     """Return the record as RECORD_BYTES bytes."""
-    head = bytes((record.state, record.num, record.attempts, 0))
-    return (head + record.queue.to_bytes(2, "little")).ljust(RECORD_BYTES, b"\0")
+    head = bytes((record.state, record.num, record.attempts, 0)) + record.queue.to_bytes(2, "little")
+    return head.ljust(TIME_OFFSET, b"\0") + record.time.to_bytes(8, sys.byteorder)
 
 
 def decode(data: bytes | memoryview) -> Record:
     """Return the record that RECORD_BYTES bytes hold."""
-    return Record(data[1], int.from_bytes(data[4:6], "little"), data[2], data[0])
+    time = int.from_bytes(data[TIME_OFFSET:RECORD_BYTES], sys.byteorder)
+    return Record(data[1], int.from_bytes(data[4:6], "little"), data[2], data[0], time)
 
 
 def queue_of(in_flight: memoryview, offset: int) -> int:

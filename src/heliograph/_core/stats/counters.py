@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 from zlib import crc32
 
+from heliograph._core.stats.lanes import sum_words
 from heliograph.models import SIGNALS
 
 CounterName = Literal[
@@ -33,11 +34,11 @@ CounterName = Literal[
 ]
 COUNTERS: tuple[CounterName, ...] = get_args(CounterName)
 
-PROCESS_WORDS = ("rejected", "pid", "generation")
+PROCESS_WORDS = ("rejected", "pid", "generation", "rejected_at")
 """The words of a process as a whole, which stand behind its counters."""
 
 _REJECTED = len(COUNTERS) * SIGNALS
-_PID, _GENERATION = _REJECTED + 1, _REJECTED + 2
+_PID, _GENERATION, _REJECTED_AT = _REJECTED + 1, _REJECTED + 2, _REJECTED + 3
 _WORDS = _REJECTED + 8
 SLOT_BYTES = 8 * _WORDS
 """Bytes of one slot: whole cache lines, so that two writers do not share one."""
@@ -92,9 +93,15 @@ class ProcessCounters:
         """Number of sends that failed because a queue stayed full."""
         return self._words[_REJECTED]
 
-    def count_rejected(self) -> None:
-        """Count one send that failed because a queue stayed full."""
+    def count_rejected(self, now: float) -> None:
+        """Count one send that failed because a queue stayed full. `now`: seconds of CLOCK_MONOTONIC."""
         self._words[_REJECTED] += 1
+        self._words[_REJECTED_AT] = int(now * 1e9)
+
+    @property
+    def rejected_at(self) -> int:
+        """Time of the last send that was rejected, in nanoseconds of CLOCK_MONOTONIC. 0: none was."""
+        return self._words[_REJECTED_AT]
 
     @property
     def pid(self) -> int:
@@ -152,3 +159,24 @@ class Counters:
     def rejected(self) -> int:
         """Return the number of rejected sends, summed over all processes."""
         return sum(slot.rejected for slot in self.slots)
+
+    def totals(self) -> CounterTotals:
+        """Return all counters of all signals, summed over all processes. `total` is faster for a few."""
+        slots = self.slots
+        parts = [(0, self._buffer[number * SLOT_BYTES :][:SLOT_BYTES]) for number in range(len(slots))]
+        return CounterTotals(sum_words(parts, SLOT_BYTES), max((slot.rejected_at for slot in slots), default=0))
+
+
+class CounterTotals:
+    """All counters at one moment, summed over all processes."""
+
+    def __init__(self, words: memoryview[int], rejected_at: int) -> None:
+        self.rejected = words[_REJECTED]
+        """Number of sends that failed because a queue stayed full."""
+        self.rejected_at = rejected_at
+        """Time of the last one, in nanoseconds of CLOCK_MONOTONIC. 0: there was none."""
+        self._rows = {name: words[n * SIGNALS : (n + 1) * SIGNALS] for n, name in enumerate(COUNTERS)}
+
+    def total(self, counter: CounterName, num: int) -> int:
+        """Return one signal's counter."""
+        return self._rows[counter][num]

@@ -156,7 +156,7 @@ class LocalEngine(LocalProcess):
             return
         deliveries = self._deliveries(num)
         if not deliveries:
-            self._slot.count_rejected()
+            self._slot.count_rejected(self.clock.monotonic())
             raise ServerNotReady(
                 f"signal {num} was not sent: no worker is active. Send it when one runs, or use the target 'workers'"
             )
@@ -189,7 +189,7 @@ class LocalEngine(LocalProcess):
         try:
             write_all(deliveries, timeout, self.clock, self._is_only_reader, written)
         except QueueStaysFull as full:
-            self._slot.count_rejected()
+            self._slot.count_rejected(self.clock.monotonic())
             facts = {"delivered": self._names_of(written), "missing": self._names_of(deliveries[len(written) :])}
             error = SignalQueueFull(num, self._target_of(num), timeout, self_deadlock=full.self_deadlock, **facts)
             raise error from None

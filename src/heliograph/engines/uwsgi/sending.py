@@ -63,7 +63,7 @@ class UwsgiSending(UwsgiProcess):
         try:
             self._flow_control.acquire(target_credit, num, timeout, self._identity)
         except SignalQueueFull:
-            self._slot.count_rejected()
+            self._slot.count_rejected(self.clock.monotonic())
             raise
 
     def _deliver_to_waiter(self, num: int, timeout: float) -> None:
@@ -90,5 +90,5 @@ class UwsgiSending(UwsgiProcess):
                 self.clock.sleep(INITIAL_PAUSE)
             if self.clock.monotonic() >= deadline:
                 break
-        self._slot.count_rejected()
+        self._slot.count_rejected(self.clock.monotonic())
         raise SignalNotRegistered(num)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -61,7 +62,7 @@ class MasterQueues:
             except BlockingIOError:  # Others have written 256 records or more since `has_space`.
                 if not place:
                     return False
-                self._counters.count_rejected()
+                self._counters.count_rejected(time.monotonic())
                 missing += 1
         if pipes:
             self._counters.sent[num] += 1
@@ -127,7 +128,7 @@ class MasterQueues:
         if not route.remote and num not in allowed:
             return "external processes may not send it (use --allow-remote or register_handler(remote=True))"
         if not self.send(num):
-            self._counters.count_rejected()
+            self._counters.count_rejected(time.monotonic())
             return "its queue is full" if self._queues_of(num) else "no worker is active"
         return None
 

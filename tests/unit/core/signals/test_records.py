@@ -19,7 +19,12 @@ from heliograph._core.signals.records import (
 )
 
 records = st.builds(
-    Record, st.integers(0, 255), st.integers(0, 65_535), st.integers(0, 255), st.sampled_from([DONE, FETCHED, RUNNING])
+    Record,
+    st.integers(0, 255),
+    st.integers(0, 65_535),
+    st.integers(0, 255),
+    st.sampled_from([DONE, FETCHED, RUNNING]),
+    st.integers(0, 2**64 - 1),
 )
 
 

@@ -22,7 +22,7 @@ def test_counters_do_not_overlap(counts: dict[tuple[int, CounterName, int], int]
     for (slot, row, num), count in counts.items():
         getattr(counters.slots[slot], row)[num] += count
     for slot in rejections:
-        counters.slots[slot].count_rejected()
+        counters.slots[slot].count_rejected(7.0)
     for slot in range(4):
         for row in COUNTERS:
             words: memoryview[int] = getattr(counters.slots[slot], row)
@@ -50,7 +50,7 @@ def test_a_slot_has_a_process_id() -> None:
     counters.slots[1].pid = 4711
     assert [slot.pid for slot in counters.slots] == [0, 4711]
     assert (counters.rejected(), sum(map(sum, (getattr(counters.slots[1], row) for row in COUNTERS)))) == (0, 0)
-    counters.slots[1].count_rejected()
+    counters.slots[1].count_rejected(7.0)
     assert counters.slots[1].pid == 4711
 
 
@@ -60,7 +60,7 @@ def test_a_slot_stays_within_its_bytes() -> None:
     counters = Counters(memoryview(buffer), 2)
     for row in COUNTERS:
         getattr(counters.slots[0], row)[255] = 2**64 - 1
-    counters.slots[0].count_rejected()
+    counters.slots[0].count_rejected(7.0)
     assert not any(buffer[SLOT_BYTES:])
 
 
@@ -78,3 +78,25 @@ def test_a_buffer_that_is_too_small_is_an_error() -> None:
 def use_too_small_buffer() -> None:
     counters = Counters(memoryview(bytearray(SLOT_BYTES)), 2)
     counters.slots[1].sent[0] += 1
+
+
+@given(
+    counts=st.dictionaries(places, st.integers(1, 2**40), max_size=30),
+    rejections=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 2**32)), max_size=5),
+)
+def test_totals_of_all_signals_are_those_of_each(
+    counts: dict[tuple[int, CounterName, int], int], rejections: list[tuple[int, int]]
+) -> None:
+    """They are summed at once. The time of the last rejected send is the latest one of any process."""
+    counters = make_counters(4)
+    for slot, process in enumerate(counters.slots):
+        process.pid = process.generation = 2**32 - slot
+    for (slot, row, num), count in counts.items():
+        getattr(counters.slots[slot], row)[num] += count
+    for slot, at in rejections:
+        counters.slots[slot].count_rejected(float(at))
+    totals = counters.totals()
+    for row in COUNTERS:
+        assert [totals.total(row, num) for num in range(256)] == [counters.total(row, num) for num in range(256)]
+    last: dict[int, int] = dict(rejections)
+    assert (totals.rejected, totals.rejected_at) == (len(rejections), max(last.values(), default=0) * 10**9)

@@ -231,6 +231,7 @@ records = st.builds(
     st.sampled_from([OWN, POOL, FARM]).map(server_queues(SERVER).index),
     st.integers(0, MAX_DELIVERY_ATTEMPTS - 1),
     st.sampled_from([DONE, FETCHED, RUNNING]),
+    st.just(0),
 )
 
 
