@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from heliograph._core.tasks.timings import TaskTimings
 from heliograph._core.tasks.values import (
     Batch,
     Claim,
@@ -149,6 +150,14 @@ class TaskStore(Protocol):
 
     def functions(self) -> Mapping[str, str] | None:
         """Return the functions that `note_functions` was last given. None: it was never called."""
+        ...
+
+    def timings(self) -> Mapping[str, TaskTimings]:
+        """Return times and outcomes of the attempts of each function that has run in the last 30 days.
+
+        A process adds its figures about once a second, and when it has nothing to run. If it is killed, those of the
+        last second are lost.
+        """
         ...
 
     def next_removal(self) -> int | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from heliograph._core.tasks.ids import KEY_BYTES, TaskIds
 from heliograph._core.tasks.life import LARGE_JUMP, SLACK, check_new
 from heliograph._core.tasks.limits import NO_LIMITS, Begun, held_by
+from heliograph._core.tasks.timings import KEPT, TaskTimings, TimingWords
 from heliograph._core.tasks.values import Claim, NewTask, Paused, Stored, TaskLimits, TaskRow, TaskStatus
 from heliograph.exceptions import StoreError
 from heliograph.store.memory_owner import MemoryOwner
@@ -37,6 +38,7 @@ class MemoryStore:
         self._paused: dict[str, Paused] = {}
         self._functions: Mapping[str, str] | None = None
         self._limits: Mapping[str, TaskLimits] = {}
+        self._timings: dict[str, tuple[int, TimingWords]] = {}
 
     @property
     def directory(self) -> None:
@@ -190,6 +192,17 @@ class MemoryStore:
             found = {name: self.held_by(name, limits, now) for name, limits in self._limits.items()}
         return {name: reason for name, reason in found.items() if reason}
 
+    def timings(self) -> Mapping[str, TaskTimings]:
+        """Return times and outcomes of the attempts of each function."""
+        with self.changed:
+            return {name: words.timings() for name, (_, words) in self._timings.items()}
+
+    def timing_of(self, name: str, now: int) -> TimingWords:
+        """Return the words to which an attempt of a function is added."""
+        _, words = self._timings.get(name, (0, TimingWords()))
+        self._timings[name] = now, words
+        return words
+
     def next_removal(self) -> int | None:
         """Return when the next finished task is to be removed."""
         with self.changed:
@@ -202,6 +215,7 @@ class MemoryStore:
             removed = sorted(old, key=lambda row: (row.removed_at, row.number))[:limit]
             for row in removed:
                 del self.rows[row.id]
+            self._timings = {name: timing for name, timing in self._timings.items() if timing[0] >= now - KEPT}
             return len(removed)
 
     def when_finished(self, task_id: str, timeout: float | None) -> TaskRow | None:

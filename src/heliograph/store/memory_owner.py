@@ -23,10 +23,12 @@ class MemoryOwner:
         self._store = store
         self.number = number
         self.is_interrupted = False
+        self._claimed_at = 0
 
     def turn(self, request: ClaimRequest) -> Batch:
         """Release the tasks of the last batch and of owners that are gone, and claim tasks."""
         with self._store.changed:
+            self._claimed_at = request.now
             self._store.release(self, request.now)
             self._store.release_gone(request.now)
             self._store.look_at_clock(request.now)
@@ -47,6 +49,8 @@ class MemoryOwner:
         with self._store.changed:
             row = self._store.claimed(claim)
             if row is not None and row.begun:
+                if outcome.counts:
+                    self._store.timing_of(claim.name, now).add(claim, self._claimed_at, row.last, now, outcome.status)
                 row.finish(outcome, now)
                 self._store.changed.notify_all()
 

@@ -16,6 +16,7 @@ from heliograph.store.database import MAX_LOG, Database
 from heliograph.store.outcomes import Ends, apply_death, apply_entry, is_plain
 from heliograph.store.owner_page import BEGUN, DONE
 from heliograph.store.releasing import release, release_gone
+from heliograph.store.timings import SLOW, TimingLog
 from heliograph.store.waiting import forgotten_waiters
 from heliograph.store.writing import Writing
 
@@ -45,6 +46,8 @@ class SqliteOwner:
         """Outcomes that are too large for the page, and could not be committed yet."""
         self._looked = 0.0
         self._placed_at = 0
+        self._timings = TimingLog()
+        self._claimed_at = self._begun_at = 0
         self.number = 0
         try:
             with database.write("claim tasks") as writing:
@@ -79,8 +82,13 @@ class SqliteOwner:
             chooser = Chooser(self._database, writing, request, found)
             choice = chooser.choose(self.number)
             self._page.prepare(writing.token, [(row[0], row[3]) for row in choice.rows])  # number, attempt
+            if add_timings := not choice.rows or self._timings.is_due:
+                self._timings.write(writing.connection, request.now)
+        if add_timings:
+            self._timings.clear()
         self._page.turn()
         self._unwritten.clear()
+        self._claimed_at = request.now
         claims = chooser.claims()
         self._batch = {claim.id: (index, claim) for index, claim in enumerate(claims)}
         if not claims:
@@ -93,6 +101,7 @@ class SqliteOwner:
         index = self._index(claim)
         if index is None:
             return False
+        self._begun_at = now
         with self._database.gate.lock:  # a thread of this process may be about to cancel it
             if not self._owners.try_begin_lock(self.number):
                 with self._database.gate:  # another process is about to cancel it
@@ -108,15 +117,25 @@ class SqliteOwner:
         index = self._index(claim)
         if index is None or self._page.state(index) != BEGUN:
             return
+        if outcome.counts:
+            self._timings.add(claim, self._claimed_at, self._begun_at, now, outcome.status)
         fits = self._page.finish(index, outcome, now)
         if not fits:
             self._unwritten[claim.id] = outcome
         if not (fits and is_plain(outcome) and self._is_in_place(now)) or self._database.has_waiters():
             with contextlib.suppress(StoreError):  # it stays in the page, and the next turn writes it
-                with self._database.write("write outcomes") as writing:
-                    apply_entry(writing, self._page.active(index), outcome)
+                self._write_outcome(index, outcome, now)
                 self._unwritten.pop(claim.id, None)
                 del self._batch[claim.id]
+
+    def _write_outcome(self, index: int, outcome: Outcome, now: int) -> None:
+        add_timings = now - self._begun_at >= SLOW
+        with self._database.write("write outcomes") as writing:
+            apply_entry(writing, self._page.active(index), outcome)
+            if add_timings:
+                self._timings.write(writing.connection, now)
+        if add_timings:
+            self._timings.clear()
 
     def interrupt(self) -> None:
         """Note that the server ends this process: the running attempt does not count if it is killed."""
@@ -130,6 +149,8 @@ class SqliteOwner:
         ends = self._ends()
         with self._database.write("write outcomes") as writing:
             self._write_batch(writing, ends, now)
+            self._timings.write(writing.connection, now)
+        self._timings.clear()
         self._batch, self._unwritten = {}, {}
         self._page.clear()
         self._give_up()

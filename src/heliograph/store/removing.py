@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliograph._core.tasks.life import MAX_INTEGER
-from heliograph.store import clock
+from heliograph.store import clock, timings
 from heliograph.store.database import Database
 from heliograph.store.schema import LAST, REMOVAL
 
@@ -28,6 +28,7 @@ def purge(database: Database, now: int, limit: int) -> int:
             # The newest number stays known: it shows that no commit is lost.
             connection.execute(f"UPDATE meta SET last = {LAST}")
         connection.executemany("DELETE FROM task WHERE number = ? AND state > 2", numbers)
+        timings.remove_old(connection, now - jump.size)
         if database.has_waiters():
             connection.executemany("DELETE FROM waiter WHERE number = ?", numbers)
     for _ in range(1 if rows else _MAX_BITES):

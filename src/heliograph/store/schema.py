@@ -87,7 +87,13 @@ CREATE TABLE waiter (
 LAST = "max(last, (SELECT coalesce(max(number), 0) FROM task))"
 """The expression of the newest sequence number, in a statement that reads `meta`."""
 
-MIGRATIONS: list[str] = [_FIRST]
+_TIMINGS = """
+CREATE TABLE timing (
+    name TEXT PRIMARY KEY, last INTEGER NOT NULL, data BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: list[str] = [_FIRST, _TIMINGS]
 """Scripts. The one at index n leads from version n to version n + 1. Never change one that was released."""
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from heliograph._core.tasks.limits import NO_LIMITS
+from heliograph._core.tasks.timings import TaskTimings
 from heliograph._core.tasks.values import NewTask, Paused, Stored, TaskLimits, TaskRow, TaskStatus
 from heliograph.exceptions import StoreError
 from heliograph.store import (
@@ -25,6 +26,7 @@ from heliograph.store import (
     reading,
     removing,
     retrying,
+    timings,
 )
 from heliograph.store.database import Database
 from heliograph.store.gate import GATE_TIMEOUT
@@ -134,6 +136,10 @@ class SqliteStore:
     def held_back(self, now: int) -> Mapping[str, str]:
         """Return the functions whose limit or rate lets no attempt begin now."""
         return counting.held_back(self.database, function_notes.read_limits(self.database.directory), now)
+
+    def timings(self) -> Mapping[str, TaskTimings]:
+        """Return times and outcomes of the attempts of each function."""
+        return timings.read(self.database)
 
     def next_removal(self) -> int | None:
         """Return when the next finished task is to be removed."""

@@ -850,3 +850,113 @@ def test_a_turn_names_the_other_targets_that_have_tasks(scene):
     scene.store.pause("farm_x", "test", scene.now)
     scene.store.cancel(scene.enqueue(target="mule9"), scene.now)
     assert scene.turn(scene.own()).others == {"spooler", "mule2", "farm_x"}
+
+
+def ran(scene, owner, seconds, outcome=None, **options):
+    """Claim what there is, and run each task for so long."""
+    for claim in scene.claim(owner, **options):
+        assert owner.begin(claim, scene.now)
+        scene.pass_time(seconds)
+        owner.finish(claim, outcome or Outcome(SUCCESSFUL, b"null"), scene.now)
+
+
+def test_attempts_are_timed_by_function(scene):
+    """From the moment at which they could begin: when they were stored, or when they were due."""
+    scene.enqueue()
+    scene.enqueue(OTHER, run_after=scene.now + 50 * SECOND)
+    owner = scene.own()
+    scene.pass_time(10)
+    ran(scene, owner, 3, known=(NAME, OTHER))
+    scene.pass_time(38)
+    ran(scene, owner, 0.004, Outcome(FAILED), known=(NAME, OTHER))
+    assert scene.claim(owner, known=(NAME, OTHER)) == []
+    first, second = scene.store.timings()[NAME], scene.store.timings()[OTHER]
+    assert (first.waited.rows(), first.waited.total) == (((16.777216, 1),), 10)
+    assert (first.ran.rows(), first.ran.total, first.outcomes) == (((4.194304, 1),), 3, {SUCCESSFUL: 1})
+    assert (second.waited.rows(), second.waited.total) == (((1.048576, 1),), 1)
+    assert (second.ran.rows(), second.ran.total, second.outcomes) == (((0.004096, 1),), 0.004, {FAILED: 1})
+
+
+def test_a_further_attempt_waits_since_the_end_of_its_pause(scene):
+    """Not since the task was stored. An attempt that somebody asked for, or after a killed process, is left out."""
+    task = scene.enqueue()
+    owner = scene.own()
+    ran(scene, owner, 1, Outcome(READY, error=b'{"type":"E","traceback":""}', run_after=scene.now + 11 * SECOND))
+    scene.pass_time(12)
+    ran(scene, owner, 1, Outcome(FAILED))
+    scene.pass_time(1000)
+    assert scene.store.retry([task], scene.now) == {}
+    scene.pass_time(1000)
+    ran(scene, owner, 1)
+    scene.claim(owner)
+    timings = scene.store.timings()[NAME]
+    assert (timings.waited.count, timings.waited.total, timings.ran.total) == (2, 2, 3)
+    assert timings.outcomes == {READY: 1, FAILED: 1, SUCCESSFUL: 1}
+
+
+def test_an_attempt_after_a_killed_process_does_not_say_how_long_it_waited(scene):
+    scene.enqueue()
+    owner = scene.own()
+    [claim] = scene.claim(owner)
+    owner.begin(claim, scene.now)
+    scene.pass_time(100)
+    scene.kill(owner)
+    other = scene.own()
+    ran(scene, other, 1)
+    scene.claim(other)
+    timings = scene.store.timings()[NAME]
+    assert (timings.waited.count, timings.ran.total, timings.outcomes) == (0, 1, {SUCCESSFUL: 1})
+
+
+def test_an_interrupted_attempt_is_not_timed(scene):
+    scene.enqueue()
+    owner = scene.own()
+    ran(scene, owner, 1, Outcome(READY, counts=False))
+    owner.close(scene.now)
+    assert scene.store.timings() == {}
+
+
+def test_timings_of_all_processes_add_up(scene):
+    """Also those of a process that has ended, however it ended, if it had nothing to run for a moment."""
+    for count in (3, 4):
+        owner = scene.own()
+        for _ in range(count):
+            scene.enqueue()
+        ran(scene, owner, 0.01)
+        assert scene.claim(owner) == []
+        scene.kill(owner)
+    last = scene.own()
+    scene.enqueue()
+    ran(scene, last, 0.01)
+    last.close(scene.now)
+    timings = scene.store.timings()[NAME]
+    assert (timings.ran.count, timings.outcomes) == (8, {SUCCESSFUL: 8})
+    assert timings.ran.total == pytest.approx(0.08)
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_times(scene):
+    scene.enqueue()
+    owner = scene.own()
+    scene.pass_time(-500)
+    ran(scene, owner, -500)
+    scene.claim(owner)
+    timings = scene.store.timings()[NAME]
+    assert (timings.waited.rows(), timings.ran.rows()) == (((1e-6, 1),), ((1e-6, 1),))
+    assert (timings.waited.total, timings.ran.total) == (0, 0)
+
+
+def test_timings_of_functions_that_no_longer_run_are_removed(scene):
+    """30 days after their last attempt."""
+    scene.enqueue(result_ttl=SECOND)
+    owner = scene.own()
+    ran(scene, owner, 1)
+    scene.claim(owner)
+    scene.pass_time(29 * 86_400)
+    scene.enqueue(OTHER)
+    ran(scene, owner, 1, known=(NAME, OTHER))
+    scene.claim(owner)
+    scene.store.purge(scene.now)
+    assert set(scene.store.timings()) == {NAME, OTHER}
+    scene.pass_time(2 * 86_400)
+    scene.store.purge(scene.now)
+    assert set(scene.store.timings()) == {OTHER}
