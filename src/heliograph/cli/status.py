@@ -12,13 +12,14 @@ from heliograph.cli.errors import CommandError, Rejected
 from heliograph.cli.server_commands import headline as server_line
 from heliograph.cli.server_commands import json_option, web_server_failure
 from heliograph.cli.tables import size
-from heliograph.cli.tasks.finding import check_access, find_directory, has_store, now, place, store_options, using
+from heliograph.cli.tasks.finding import check_access, find_directory, now, place, store_options, using
 from heliograph.cli.tasks.listing import headline, notes
 from heliograph.engines.left_tasks import LeftTasks, find_left_tasks, left_tasks_text
 from heliograph.exceptions import ConfigError
 from heliograph.insights import read_state
 from heliograph.ipc.control_client import ServerNotRunning
 from heliograph.ipc.instance import find_control_socket
+from heliograph.ipc.store_directory import has_store
 
 _NOT_SERVING = (
     "the web server does not start: {}. Its last lines are in the log of the server. Correct the code, and run "
