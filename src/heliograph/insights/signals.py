@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from heliograph._core.signals.records import FETCHED, unfinished
-from heliograph._core.stats.counters import Totals
 from heliograph._core.stats.signal_rows import signal_rows
 from heliograph.insights.model import Distribution, SignalState
 from heliograph.ipc.shared_memory import SharedMemory
@@ -31,7 +30,7 @@ class SignalReader:
         memory = self._memory
         queued = in_queues + sum(map(self._fetched, memory.processes))
         internal = set(memory.live.wakeups())
-        rows = signal_rows(memory.live, memory.names, Totals(memory.counters), self._topology, queued)
+        rows = signal_rows(memory.live, memory.names, memory.counters, self._topology, queued)
         return tuple(
             msgspec.convert({**row, "waited": _NONE, "ran": _NONE}, SignalState)
             for row in rows

@@ -13,7 +13,6 @@ To add a counter, add its name to `CounterName` and its attribute to `ProcessCou
 
 from __future__ import annotations
 
-from sys import byteorder
 from typing import Literal, get_args
 from zlib import crc32
 
@@ -88,10 +87,6 @@ class ProcessCounters:
         for number, name in enumerate(COUNTERS):
             setattr(self, name, words[number * SIGNALS : (number + 1) * SIGNALS])
 
-    def raw(self) -> bytes:
-        """Return a copy of all words."""
-        return bytes(self._words)
-
     @property
     def rejected(self) -> int:
         """Number of sends that failed because a queue stayed full."""
@@ -157,20 +152,3 @@ class Counters:
     def rejected(self) -> int:
         """Return the number of rejected sends, summed over all processes."""
         return sum(slot.rejected for slot in self.slots)
-
-
-class Totals:
-    """The counters of all slots at one moment, added up at once: faster than `Counters.total` for many signals."""
-
-    def __init__(self, counters: Counters) -> None:
-        # Each number in the sum is below 2^64, so adding the slots as long integers carries from no word to the next.
-        total = sum(int.from_bytes(slot.raw(), byteorder) for slot in counters.slots)
-        self._words = memoryview(total.to_bytes(SLOT_BYTES, byteorder)).cast("Q")
-
-    def total(self, counter: CounterName, num: int) -> int:
-        """Return one signal's counter, summed over all processes."""
-        return self._words[COUNTERS.index(counter) * SIGNALS + num]
-
-    def rejected(self) -> int:
-        """Return the number of rejected sends, summed over all processes."""
-        return self._words[_REJECTED]

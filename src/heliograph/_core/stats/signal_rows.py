@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from heliograph._core.signals.names import NameTable
 from heliograph._core.signals.routes import Route, Routes
 from heliograph._core.signals.targets import parse, queues, varies
-from heliograph._core.stats.counters import CounterName
+from heliograph._core.stats.counters import CounterName, Counters
 from heliograph.models import SIGNALS, Topology
 
 _SHOWN: tuple[CounterName, ...] = ("sent", "started", "done", "failed", "redelivered", "dropped", "coalesced")
 
 
-class Summed(Protocol):
-    """The counters of a server: `Counters`, or `Totals` for many signals."""
-
-    def total(self, counter: CounterName, num: int) -> int:
-        """Return one signal's counter, summed over all processes."""
-        ...
-
-
 def signal_rows(
-    routes: Routes, names: NameTable, counters: Summed, topology: Topology, queued: int
+    routes: Routes, names: NameTable, counters: Counters, topology: Topology, queued: int
 ) -> list[dict[str, Any]]:
     """Return the rows. `queued` is the number of signals that the server has queued in total."""
 
@@ -36,7 +28,7 @@ def signal_rows(
     return [row(num, route) for num in range(SIGNALS) if (route := routes[num]) is not None]
 
 
-def unstarted(counters: Summed, num: int, target: str, topology: Topology) -> int:
+def unstarted(counters: Counters, num: int, target: str, topology: Topology) -> int:
     """Return the number of records of a signal that were sent and not taken by a handler, according to the counters."""
     parsed, total = parse(target, topology), counters.total
     copies = len(queues(parsed, topology))
