@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from heliograph._core.units import size
 from heliograph.cli.errors import CommandError, Rejected
 from heliograph.cli.server_commands import headline as server_line
 from heliograph.cli.server_commands import json_option, web_server_failure
-from heliograph.cli.tables import size
 from heliograph.cli.tasks.finding import check_access, find_directory, now, place, store_options, using
 from heliograph.cli.tasks.listing import headline, notes
 from heliograph.engines.left_tasks import LeftTasks, find_left_tasks, left_tasks_text

@@ -20,7 +20,7 @@ class Problem:
     """A reason for which a server is not well."""
 
     code: str
-    """Its kind, for programs: `hung_handler`, `crash_loop` and so on. `heliograph._core.stats.health` lists them."""
+    """Its kind, for programs: `hung_handler`, `crash_loop` and so on. `heliograph.insights.health` lists them."""
     severity: Severity
     subject: str
     """The thing that is unwell: a process, signal, task, trigger or path."""
@@ -173,6 +173,8 @@ class StoreState:
     fault: str | None
     """Error of the store, if it cannot be used."""
     warning: str | None
+    is_lost: bool = False
+    """True if the directory of the store was removed or replaced while the server ran."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,16 +47,16 @@ class StoreReader:
 
         Args:
             now: Seconds since 1970.
-            fault: Error of the store that the server has found.
+            fault: What the server has found wrong with the directory: it was removed or replaced.
             sync: Its `--task-sync`.
         """
         if not has_store(self.directory):
-            return None if fault is None else self._broken(fault, sync)
+            return None if fault is None else self._broken(fault, sync, is_lost=True)
         try:
             return self._look(self._open(), int(now * MICROSECONDS), fault, sync)
         except (StoreError, OSError) as error:
             self.close()
-            return self._broken(fault or str(error), sync)
+            return self._broken(fault or str(error), sync, is_lost=fault is not None)
 
     def _open(self) -> SqliteStore:
         if self._store is None:
@@ -79,9 +79,10 @@ class StoreReader:
             sync=sync,
             fault=fault,
             warning=None if facts["warning"] is None else str(facts["warning"]),
+            is_lost=fault is not None,
         )
 
-    def _broken(self, fault: str, sync: str | None) -> StoreState:
+    def _broken(self, fault: str, sync: str | None, *, is_lost: bool) -> StoreState:
         import sqlite3  # noqa: PLC0415 - few processes look at a store
 
         return StoreState(
@@ -95,6 +96,7 @@ class StoreReader:
             sync=sync,
             fault=fault,
             warning=None,
+            is_lost=is_lost,
         )
 
 

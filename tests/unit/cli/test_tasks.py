@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from heliograph._core.tasks.values import ClaimRequest, NewTask, Outcome, Rate, TaskLimits, TaskStatus
+from heliograph._core.units import duration, size
 from heliograph.cli import main
 from heliograph.cli.status import _server_lines
-from heliograph.cli.tables import duration, size
 from heliograph.exceptions import StoreError
 from heliograph.ipc.state_directory import note_store, store_directory
 from heliograph.store.sqlite import SqliteStore
