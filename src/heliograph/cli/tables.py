@@ -5,7 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_TEXTS = frozenset({"target", "handler", "name", "trigger", "id", "status", "task", "note", "option", "value", "from"})
+_TEXTS = frozenset(
+    {
+        "target",
+        "handler",
+        "name",
+        "trigger",
+        "id",
+        "status",
+        "task",
+        "note",
+        "option",
+        "value",
+        "from",
+        "process",
+        "state",
+        "runs",
+    }
+)
 """Columns that are aligned to the left."""
 
 

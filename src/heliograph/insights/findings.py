@@ -1,4 +1,4 @@
-"""What a rule finds, and words for it."""
+"""Findings of the rules, and words for them."""
 
 from __future__ import annotations
 

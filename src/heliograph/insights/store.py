@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from heliograph._core.tasks.values import MESSAGE, TaskStatus
+from heliograph.engines.left_tasks import find_left_tasks
 from heliograph.exceptions import StoreError
 from heliograph.insights.model import StoreState, TaskState
 from heliograph.insights.signals import NO_DURATIONS
@@ -80,6 +81,7 @@ class StoreReader:
             fault=fault,
             warning=None if facts["warning"] is None else str(facts["warning"]),
             is_lost=fault is not None,
+            left_tasks=0 if (left := find_left_tasks(self.directory)) is None else left.count,
         )
 
     def _broken(self, fault: str, sync: str | None, *, is_lost: bool) -> StoreState:
