@@ -74,6 +74,7 @@ class Details:
             "reload_failure": loads.failure if has_failed else None,
             "reload_failed_at": wall(loads.failed_at) if has_failed else None,
             "graceful_timeout": self._settings.graceful_timeout,
+            "overdue": self._settings.overdue,
             "processes": [
                 self._master(),
                 *(self._describe(child, wall) for child in supervisor.children if _is_shown(child)),
