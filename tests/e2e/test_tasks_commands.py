@@ -74,9 +74,9 @@ def test_enqueued_from_a_shell_it_runs_at_once_and_the_list_shows_it(server, com
     eventually("the end", lambda: json.loads(command("tasks", "show", task_id, "--json").stdout)[0]["finished_at"])
     assert "1 SUCCESSFUL" in command("tasks").stdout
     shown = command("status").stdout
-    assert shown.startswith("e2e: ")
-    assert "spool: 1 SUCCESSFUL" in shown
-    assert command("status", "--name", "nobody", code=1).stderr
+    assert shown.startswith("e2e is well: tasks, generation 1, up ")
+    assert "tasks: 1 SUCCESSFUL, in" in shown
+    assert command("status", "--name", "nobody", code=2).stderr
 
 
 def test_by_its_name_alone_it_goes_to_the_target_of_the_function(server, command):
@@ -130,7 +130,7 @@ def test_a_directory_of_tasks_that_is_removed_is_noticed_at_once(server, command
     spool, text = server.directory / "spool", "The directory of tasks was removed or replaced: .*spool"
     spool.rename(server.directory / "away")
     server.await_log(text)
-    assert "was removed or replaced" in command("status", code=1).stderr
+    assert "was removed or replaced" in command("status", code=1).stdout
     (server.directory / "away").rename(spool)
     command("status")
     command("enqueue", "tasks:greet", '["Bob"]')
@@ -145,7 +145,7 @@ def test_a_directory_of_tasks_that_is_removed_is_noticed_at_once(server, command
     while spool.exists():  # a process may make a file meanwhile
         shutil.rmtree(spool, ignore_errors=True)
     server.await_log(text, 3)
-    assert json.loads(command("status", "--json", code=1).stdout)["server"]["tasks_lost"] is True
+    assert json.loads(command("status", "--json", code=1).stdout)["problems"][0]["code"] == "tasks_lost"
     assert command("reload", "--wait").returncode == 0
     command("status")
     command("enqueue", "tasks:greet", '["Cid"]')

@@ -20,7 +20,7 @@ class Problem:
     """A reason for which a server is not well."""
 
     code: str
-    """Its kind, for programs: `hung_handler`, `crash_loop` and so on. `heliograph._core.stats.health` lists them."""
+    """Its kind, for programs: `hung_handler`, `crash_loop` and so on. `heliograph.insights.health` lists them."""
     severity: Severity
     subject: str
     """The thing that is unwell: a process, signal, task, trigger or path."""
@@ -96,6 +96,14 @@ class ProcessState:
     """Number of signals that it and its predecessors have handled."""
     queued: int
     """Number of signals in its own queue."""
+    rss: int | None = None
+    """Memory in bytes, with all that it shares."""
+    rss_at_start: int | None = None
+    """The same when it was ready."""
+    missing_since: float | None = None
+    """Time since which the place has been without a process that should be there."""
+    failure: str | None = None
+    """Exit of a command that does not start, with the number of times in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,8 @@ class QueueState:
     name: str
     queued: int
     capacity: int
+    readers: tuple[str, ...] = ()
+    """Names of the processes that take signals from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,10 @@ class StoreState:
     fault: str | None
     """Error of the store, if it cannot be used."""
     warning: str | None
+    is_lost: bool = False
+    """True if the directory of the store was removed or replaced while the server ran."""
+    left_tasks: int = 0
+    """Number of tasks that wait in the store that the server would have without `--spooler`. The server does not run them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +243,8 @@ class ServerState:
     store: StoreState | None
     """None: no task was ever stored."""
     hosts: tuple[HostState, ...] = field(default=())
+    loaded_at: float | None = None
+    """Time at which the code of `generation` was loaded."""
+    reload_failed_at: float | None = None
+    graceful_timeout: float = 30.0
+    """Seconds that a process has to finish its handler when it is replaced."""

@@ -126,13 +126,17 @@ class ControlClient:
         descriptors, self._descriptors = tuple(self._descriptors), []
         return result, descriptors
 
-    def subscribe(self) -> Generator[dict[str, Any]]:
-        """Yield the server's state, and then each event, until the server closes the connection."""
+    def subscribe(self, until: float | None = None) -> Generator[dict[str, Any]]:
+        """Yield the server's state, and then each event, until the server closes the connection.
+
+        Raises:
+            RequestTimeout: `time.monotonic()` has reached `until`.
+        """
         request_id = self._send("subscribe", {}, time.monotonic() + self._timeout)
         yield _result_of(self._receive(time.monotonic() + self._timeout))
         while True:
             try:
-                message = self._receive(None)
+                message = self._receive(until)
             except ConnectionLost:
                 return
             if message["id"] == request_id and "event" in message:

@@ -56,6 +56,11 @@ def make_directory(path: str, *, allow_any: bool = False) -> str | None:
     return check_filesystem(path, allow_any=allow_any)
 
 
+def has_store(directory: Path) -> bool:
+    """Return True if the directory has a store, or what is left of one."""
+    return any(os.path.lexists(directory / name) for name in (DATABASE, IDENTITY))
+
+
 def lock_holder(fd: int, start: int, length: int = 1) -> int | None:
     """Return the process that holds a record lock on these bytes, None if there is none.
 

@@ -11,6 +11,7 @@ from typing import Any
 from heliograph._core.supervision.events import Joined, ReloadRequested, StopRequested
 from heliograph.ipc.inherited import InheritedState
 from heliograph.ipc.state_directory import store_directory
+from heliograph.server.details import Details
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.services.changes import STOPPING, Status
 from heliograph.server.services.control import Refused
@@ -37,6 +38,8 @@ class ServerOperations:
         self._queues = queues
         self._scheduler = scheduler
         self._doorbell = doorbell
+        self._details = Details(settings, dispatcher.supervisor, queues, scheduler, doorbell)
+        dispatcher.observe(self._details.on_event)
 
     def for_verbs(
         self, inherited: Callable[[int], InheritedState], pipe_of: Callable[[int], tuple[int, ...]]
@@ -46,6 +49,7 @@ class ServerOperations:
         return Operations(
             status=self.status,
             facts=self._facts,
+            details=self._details.collect,
             inherited=lambda: inherited(supervisor.generation),
             triggers=lambda: self._scheduler.numbers,
             join=self._join,

@@ -82,6 +82,17 @@ class ProcessOptions:
         engines=(LOCAL,),
         instead="Use -- --harakiri S --mule-harakiri S --spooler-harakiri S",
     )
+    overdue: float = option(
+        Seconds(),
+        5.0,
+        "Seconds until a handler counts as hung",
+        "S",
+        details="`heliograph status` names handlers and tasks that take longer. A function that has taken longer before may "
+        "take twice its longest time.",
+        engines=(LOCAL,),
+        instead="`heliograph status` does not look into processes of uWSGI",
+        keyword=False,
+    )
     threads: int = option(
         Integer(minimum=1),
         1,

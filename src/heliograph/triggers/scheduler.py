@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from heliograph._core.schedule.entries import Entry
+from heliograph._core.schedule.entry_details import describe_entry
 from heliograph._core.schedule.pending_runs import PendingRuns
-from heliograph._core.schedule.schedule import CLOCK_CHECK_INTERVAL, ClockReading, Entry, Schedule
+from heliograph._core.schedule.schedule import CLOCK_CHECK_INTERVAL, ClockReading, Schedule
 from heliograph._core.schedule.trigger_codec import describe_trigger
 from heliograph.exceptions import ScheduleError
 from heliograph.models import CronRule, FileMonitor, Trigger
@@ -108,6 +110,8 @@ class Scheduler:
         self._watched: dict[str, Trigger] = {}
         self._unwatched: dict[str, Trigger] = {}
         """File monitors whose path cannot be watched."""
+        self._faults: dict[str, str] = {}
+        """The reasons of that."""
         self._localtime = localtime_stamp()
         self._check_localtime_at = 0.0
         self._retry_at = math.inf
@@ -211,7 +215,7 @@ class Scheduler:
         now = self._host.now()
         for name in self._watcher.changed() if self._watcher is not None else ():
             if settled:
-                self._runs.add(str(name))
+                self._runs.add(str(name), now)
             else:
                 self._runs.change(str(name), now)
 
@@ -223,6 +227,15 @@ class Scheduler:
     def rows(self) -> list[dict[str, Any]]:
         """Return all triggers, one dictionary each, for the status output."""
         return [_row(entry) for entry in self._schedule.entries()]
+
+    def details(self) -> list[dict[str, Any]]:
+        """Return all triggers with the times of their runs, one dictionary each, for `heliograph status`."""
+        now = self._host.now()
+        return [
+            describe_entry(entry, now, self._runs.lateness(entry.trigger.name, now))
+            | {"fault": self._faults.get(entry.trigger.name) if entry.trigger.name in self._unwatched else None}
+            for entry in self._schedule.entries()
+        ]
 
     def upcoming(self, count: int) -> list[tuple[float, str, int]]:
         """Return the next `count` runs: time (seconds since 1970), name of the trigger, signal."""
@@ -265,7 +278,7 @@ class Scheduler:
             if trigger.name not in self._unwatched:
                 text = "Cannot watch %s for signal %d, trying again every %g s: %s"
                 self._host.log.error(text, spec.path, trigger.num, WATCH_RETRY_INTERVAL, error)  # noqa: TRY400
-            self._unwatched[trigger.name] = trigger
+            self._unwatched[trigger.name], self._faults[trigger.name] = trigger, str(error)
             self._retry_at = self._host.now().monotonic + WATCH_RETRY_INTERVAL
             return
         self._watched[trigger.name] = trigger

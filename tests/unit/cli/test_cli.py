@@ -108,6 +108,7 @@ def test_every_option_can_come_from_its_variable(started):
         "GRACEFUL_TIMEOUT": "5",
         "MAX_SIGNALS": "9",
         "TIME_LIMIT": "0.5",
+        "OVERDUE": "60",
     }
     env |= {
         "ANY_FS": "1",
@@ -139,6 +140,7 @@ def test_every_option_can_come_from_its_variable(started):
             graceful_timeout=5.0,
             max_signals=9,
             time_limit=0.5,
+            overdue=60.0,
             log_level="error",
             log_config=Path("/dev/null"),
             no_web_check=True,

@@ -121,6 +121,7 @@ def test_keys_have_dashes_or_underscores():
         ("graceful_timeout", "graceful-timeout = 5", 5.0),
         ("max_signals", "max-signals = 9", 9),
         ("time_limit", "time-limit = 0.5", 0.5),
+        ("overdue", "overdue = 60", 60.0),
         ("log_level", "log-level = 'debug'", "debug"),
         ("log_config", "log-config = '/dev/null'", Path("/dev/null")),
         ("http", "http = '127.0.0.1:0'", Address("127.0.0.1", 0)),

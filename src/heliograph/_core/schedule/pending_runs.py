@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from heliograph._core.schedule.schedule import MAX_CATCH_UP_RUNS, ClockReading, Schedule
 from heliograph._core.schedule.settling import Settling
-from heliograph.models import FileMonitor, Trigger
+from heliograph.models import CronRule, FileMonitor, Trigger
 
 RETRY_INTERVAL = 0.05
 """Seconds until a deferred run is tried again."""
@@ -40,12 +40,17 @@ class PendingRuns:
         self._has_receivers = has_receivers
         self._settling = Settling()
         self._deferred: dict[str, int] = {}
+        self._deferred_since: dict[str, float] = {}
         self._retry_at = math.inf
 
     @property
     def deferred(self) -> tuple[str, ...]:
         """Names of the triggers that have deferred runs."""
         return tuple(self._deferred)
+
+    def lateness(self, name: str, now: ClockReading) -> float | None:
+        """Return the seconds for which a run of a trigger has been deferred. None: none is."""
+        return now.monotonic - self._deferred_since[name] if name in self._deferred else None
 
     @property
     def settling(self) -> bool:
@@ -66,12 +71,12 @@ class PendingRuns:
         for name, times in deferred.items():
             entry = self._schedule.entry(name)
             if entry is not None:
-                self._fire(entry.trigger, times)
+                self._fire(entry.trigger, times, now)
         for name in self._settling.take(now.monotonic):
-            self.add(name)
+            self.add(name, now)
         due = self._schedule.due(now)
         for firing in due:
-            self._fire(firing.trigger, firing.times)
+            self._fire(firing.trigger, firing.times, now)
         return [firing.trigger for firing in due]
 
     def change(self, name: str, now: ClockReading) -> None:
@@ -81,14 +86,14 @@ class PendingRuns:
         if settle:
             self._settling.add(name, settle, now.monotonic)
         else:
-            self.add(name)
+            self.add(name, now)
 
-    def add(self, name: str) -> None:
+    def add(self, name: str, now: ClockReading) -> None:
         """Add one run now, outside the schedule: the path of a file monitor has changed."""
         entry = self._schedule.entry(name)
         if entry is not None:
             entry.fired += 1
-            self._fire(entry.trigger, 1)
+            self._fire(entry.trigger, 1, now)
 
     def forget_change(self, name: str) -> None:
         """Drop the change of a file monitor that waits."""
@@ -97,6 +102,7 @@ class PendingRuns:
     def forget(self, name: str) -> None:
         """Drop the deferred runs of a trigger."""
         self._deferred.pop(name, None)
+        self._deferred_since.pop(name, None)
         if not self._deferred:
             self._retry_at = math.inf
 
@@ -105,16 +111,22 @@ class PendingRuns:
         entries = map(self._schedule.entry, self._deferred)
         return any(entry is None or self._has_receivers(entry.trigger.num) for entry in entries)
 
-    def _fire(self, trigger: Trigger, times: int) -> None:
+    def _fire(self, trigger: Trigger, times: int, now: ClockReading) -> None:
         for left in range(times, 0, -1):
             if trigger.coalesce and (trigger.name in self._deferred or self._is_queued(trigger.num)):
-                self._schedule.count_missed(trigger.name)
+                # A timer has another run soon. A run of a rule that is queued for that long is not as its author meant.
+                self._schedule.count_missed(trigger.name, at=now.wall if isinstance(trigger.spec, CronRule) else None)
             elif trigger.name in self._deferred or not self._send(trigger.num):
-                self._defer(trigger, left)
+                self._defer(trigger, left, now)
                 return
+            else:
+                self._deferred_since.pop(trigger.name, None)
+                self._schedule.note_sent(trigger.name, now.wall)
 
-    def _defer(self, trigger: Trigger, times: int) -> None:
+    def _defer(self, trigger: Trigger, times: int, now: ClockReading) -> None:
+        self._deferred_since.setdefault(trigger.name, now.monotonic)
         deferred = self._deferred.get(trigger.name, 0) + times
         most = 1 if trigger.coalesce else MAX_CATCH_UP_RUNS
         self._deferred[trigger.name] = min(deferred, most)
-        self._schedule.count_missed(trigger.name, max(0, deferred - most))
+        if deferred > most:
+            self._schedule.count_missed(trigger.name, deferred - most, now.wall)

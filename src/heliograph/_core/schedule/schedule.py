@@ -29,6 +29,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from heliograph._core.schedule.cron_fields import follows_elapsed_time
+from heliograph._core.schedule.entries import Entry
 from heliograph.models import At, CronRule, Timer, Trigger
 
 CLOCK_JUMP = 3 * 3600.0
@@ -64,26 +65,6 @@ class Firing(NamedTuple):
 
     trigger: Trigger
     times: int
-
-
-@dataclass(slots=True)
-class Entry:
-    """A trigger and its state. `due` is monotonic for a timer, wall time for a rule, infinite after the last run."""
-
-    trigger: Trigger
-    start: float
-    due: float = math.inf
-    delay: float = 0.0
-    """Seconds of jitter of the next run."""
-    tick: int = 0
-    """Timers only: the k of the next run."""
-    runs_before_change: int = 0
-    """Of a timer: how many runs it had before its current period was set."""
-    since: float = 0.0
-    """Of a rule: the wall time from which the next run was looked up."""
-    fired: int = 0
-    missed: int = 0
-    serial: int = 0
 
 
 @dataclass(slots=True)
@@ -176,12 +157,22 @@ class Schedule:
         """Return the trigger of that name with its state."""
         return self._entries.get(name)
 
-    def count_missed(self, name: str, times: int = 1) -> None:
-        """Count runs as missed, not as fired, because their signals were not sent."""
+    def count_missed(self, name: str, times: int = 1, at: float | None = None) -> None:
+        """Count runs as missed, not as fired, because their signals were not sent.
+
+        `at`: the wall time, if nothing makes up for the run, such as an earlier one that is still queued.
+        """
         entry = self._entries.get(name)
         if entry is not None:
             entry.fired -= times
             entry.missed += times
+            entry.last_missed = entry.last_missed if at is None else at
+
+    def note_sent(self, name: str, at: float) -> None:
+        """Note that the signal of a trigger was sent at that wall time."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            entry.last, entry.last_missed = at, None
 
     def wait(self, now: ClockReading) -> float:
         """Return the seconds until the next call of `due`. Infinite if there is nothing to wait for."""
@@ -215,6 +206,8 @@ class Schedule:
                 entry.fired += times
                 if times:
                     found.append(Firing(entry.trigger, times))
+                else:
+                    entry.last_missed = now.wall
         return found
 
     def upcoming(self, most: int, now: ClockReading) -> list[tuple[float, Trigger]]:

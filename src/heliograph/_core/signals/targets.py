@@ -111,6 +111,13 @@ def readers_of(queue: Queue, topology: Topology) -> tuple[Identity, ...]:
     return tuple(process for process in topology.processes() if process.role == queue.kind)
 
 
+def name_of(queue: Queue, topology: Topology) -> str:
+    """Return the target whose signals a queue has: `worker`, `mule2`, `farm_crew`."""
+    if queue.kind == "farm":
+        return f"farm_{topology.farms[queue.number - 1].name}"
+    return f"{queue.kind}{queue.number or ''}"
+
+
 def all_queues(topology: Topology) -> tuple[Queue, ...]:
     """Return all queues of a server, in a fixed order."""
     found: list[Queue] = []

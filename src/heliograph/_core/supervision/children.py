@@ -63,6 +63,17 @@ JOINED = Policy("join", "never", "leave", stop_stage=1)
 WEB_COMMAND = Policy("command", "if_proven", "hang_up", stop_stage=1, proven_by_joins=True, counts_for_idle=False)
 
 
+@dataclass(frozen=True, slots=True)
+class LastExit:
+    """The last exit of a process."""
+
+    pid: int
+    at: float
+    reason: str
+    was_expected: bool
+    """True if the master had asked for it, or if the process exited to be replaced."""
+
+
 @dataclass(slots=True)
 class Child:
     """A process of the server: its place in the topology, and the operating system's process that fills it now."""
@@ -94,11 +105,18 @@ class Child:
     """Description of its last such exit."""
     deadline: float = NEVER
     """Time to start it (absent), or to stop waiting for it (forking, draining, killed)."""
+    starts: int = 0
+    last_exit: LastExit | None = None
 
     def start(self, pid: int, generation: int, now: float) -> None:
         """Record that a process fills this place now."""
         self.state, self.pid, self.generation, self.since, self.deadline = "running", pid, generation, now, NEVER
         self.hung_up = False
+        self.starts += 1
+
+    def note_exit(self, reason: str, now: float, *, is_recycled: bool) -> None:
+        """Record why a process exits that fills this place now."""
+        self.last_exit = LastExit(self.pid, now, reason, is_recycled or self.state == "draining")
 
     def clear(self) -> None:
         """Record that no process fills this place any more."""

@@ -59,12 +59,15 @@ class Loads:
     """The last generation that could not be loaded. 0 if none failed."""
     failure: str = ""
     """The reason why it could not be loaded."""
+    failed_at: float = NEVER
+    """Time of that failure."""
+    activated_at: float = -NEVER
+    """Time at which the current generation was loaded."""
     _last: int = 0
     _load_seconds: float = 0.0
     """Time that the last successful load took."""
     _replaced: int = 0
     """Number of loads in a row that were slow and given up for a reload."""
-    _activated_at: float = -NEVER
     _early_exits: int = 0
     """Number of fork servers in a row that exited soon after they had loaded the application."""
     _servers: dict[int, ForkServerRecord] = field(default_factory=dict[int, ForkServerRecord])
@@ -135,7 +138,7 @@ class Loads:
 
     def activate(self, generation: int, now: float) -> None:
         """Make a loaded fork server the current one. Its predecessor retires: `stop_unused` stops it."""
-        old, self.current, self._activated_at = self.current, generation, now
+        old, self.current, self.activated_at = self.current, generation, now
         self._load_seconds, self._replaced = now - self.started_at, 0
         self._servers[generation] = ForkServerRecord("ready")
         if old in self._servers and self._servers[old].state == "ready":
@@ -182,7 +185,7 @@ class Loads:
 
         The delay doubles if fork servers exit soon after the load. The first one is replaced at once.
         """
-        self._early_exits = self._early_exits + 1 if now < self._activated_at + STARTED_WELL else 0
+        self._early_exits = self._early_exits + 1 if now < self.activated_at + STARTED_WELL else 0
         return min(INITIAL_BACKOFF * 2 ** (self._early_exits - 2), MAX_BACKOFF) if self._early_exits > 1 else 0.0
 
     def overdue(self, now: float) -> list[tuple[int, str]]:

@@ -12,7 +12,8 @@ from heliograph._core.supervision.loads import Loads
 class Progress:
     """The reports so far."""
 
-    _ready: bool = False
+    ready: bool = False
+    """True if every process has run and received signals at one time."""
     _reloaded: int = 1
     """The newest generation whose reload was reported. The first generation needs no report."""
 
@@ -21,8 +22,8 @@ class Progress:
         if loads.loading:
             return []
         actions: list[Action] = []
-        if ready and not self._ready:
-            self._ready = True
+        if ready and not self.ready:
+            self.ready = True
             actions.append(Ready())
         if loads.current > self._reloaded:
             self._reloaded = loads.current

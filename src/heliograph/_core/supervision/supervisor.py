@@ -146,7 +146,7 @@ class Supervisor(ServerState):
         return [Log(logging.ERROR, text), *(self._loads.load(now) if not self._loads.loading else [])]
 
     def _give_up_load(self, generation: int, reason: str, now: float) -> list[Action]:
-        self._loads.failed, self._loads.failure = generation, reason
+        self._loads.failed, self._loads.failure, self._loads.failed_at = generation, reason, now
         if not self.generation:
             self._stop.requested, self._stop.code = True, 2
             return [Log(logging.ERROR, f"Cannot load the application: {reason}")]
@@ -222,6 +222,7 @@ class Supervisor(ServerState):
 
     def _on_exit(self, event: events.Exited, now: float) -> list[Action]:
         child, uptime = self._children[event.process], now - self._children[event.process].since
+        child.note_exit(event.reason, now, is_recycled=event.expected)
         if child.policy.restart == "if_proven" and not self.stopping:
             proven = self._children.proven(child, -NEVER if event.code else child.since)
             if not (proven or child.hung_up):

@@ -28,7 +28,7 @@ from heliograph.ipc.state_directory import (
     state_directory,
     store_directory,
 )
-from heliograph.ipc.store_directory import DATABASE, IDENTITY, make_directory, running_server
+from heliograph.ipc.store_directory import has_store, make_directory, running_server
 from heliograph.models import MICROSECONDS
 
 if TYPE_CHECKING:
@@ -186,11 +186,6 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def has_store(directory: Path) -> bool:
-    """Return True if the directory has a store, or what is left of one."""
-    return any(os.path.lexists(directory / name) for name in (DATABASE, IDENTITY))
 
 
 def missing(directory: Path) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from heliograph._core.units import size
 from heliograph.cli.errors import CommandError, Rejected
-from heliograph.cli.tables import size
 from heliograph.cli.tasks.finding import check_access, errors_of_store, find_directory, missing, open_store
 from heliograph.cli.tasks.progress import elapsed_time, shown_progress
 from heliograph.ipc.store_directory import make_directory

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heliograph._core.tasks.values import TaskRow, TaskStatus
+from heliograph._core.units import duration
 from heliograph.cli.errors import CommandError
-from heliograph.cli.tables import duration, table
+from heliograph.cli.tables import table
 from heliograph.cli.tasks.changing import check_known
 from heliograph.cli.tasks.finding import OpenStore, now, open_store
 from heliograph.models import MICROSECONDS

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from heliograph._core.signals.records import DONE, FETCHED, RECORD_BYTES, Record, decode, encode, unfinished
-from heliograph._core.signals.targets import parse, queues, readers_of
+from heliograph._core.signals.targets import name_of, parse, queues, readers_of
 from heliograph._core.stats.signal_rows import signal_rows, unstarted
-from heliograph.ipc.pipes import has_space, queued_records
+from heliograph.ipc.pipes import has_space, pipe_bytes, queued_records
 from heliograph.models import Identity, Queue
 from heliograph.server.server_queues import ServerQueues
 
@@ -186,6 +186,18 @@ class MasterQueues:
     def in_pipes(self) -> int:
         """Return the number of records in queues, which no process has fetched."""
         return sum(queued_records(read) for read, _ in self._pipes)
+
+    def details(self) -> list[dict[str, Any]]:
+        """Return the queues with their content, for programs that look at the server."""
+        return [
+            {
+                "name": name_of(queue, self._topology),
+                "queued": queued_records(read),
+                "capacity": pipe_bytes(write) // RECORD_BYTES,
+                "readers": [process.title for process in readers_of(queue, self._topology)],
+            }
+            for queue, (read, write) in zip(self._order, self._pipes, strict=True)
+        ]
 
     def rejected(self) -> int:
         """Return the number of sends that were rejected because a queue stayed full, over all processes."""

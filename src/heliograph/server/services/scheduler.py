@@ -70,6 +70,10 @@ class SchedulerService(Service):
         """Return all triggers, for the status output."""
         return self._scheduler.rows()
 
+    def details(self) -> list[dict[str, Any]]:
+        """Return all triggers with the times of their runs."""
+        return self._scheduler.details()
+
     def upcoming(self, count: int) -> Sequence[tuple[float, str, int]]:
         """Return the next runs: time (seconds since 1970), name of the trigger, signal number."""
         return self._scheduler.upcoming(count)

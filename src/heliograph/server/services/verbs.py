@@ -26,6 +26,8 @@ class Operations:
     status: Callable[[], Status]
     facts: Callable[[], Mapping[str, Any]]
     """Facts that only the master knows, for `heliograph signals`: name, app, pid, queued, triggers."""
+    details: Callable[[], Mapping[str, Any]]
+    """Facts that only the master knows, for `heliograph status`. See `heliograph.server.details`."""
     inherited: Callable[[], InheritedState]
     triggers: Callable[[], Mapping[str, int]]
     """Names of the declared triggers, and their signals."""
@@ -56,6 +58,7 @@ class Verbs:
             "join": Verb(self._join, "control", {"at_request": bool}),
             "state": Verb(self._state, "read"),
             "memory": Verb(self._memory, "read"),
+            "details": Verb(self._details, "read"),
             "schedule": Verb(self._schedule, "read", {"count": int}),
             "send": Verb(self._send, "control", {"signal": str}),
             "subscribe": Verb(self._subscribe, "read"),
@@ -80,6 +83,10 @@ class Verbs:
     def _state(self, _call: Call) -> Answer:
         """Return what only the master knows."""
         return Answer({**self._server.facts(), **self._server.status().to_json()})
+
+    def _details(self, _call: Call) -> Answer:
+        """Return everything that only the master knows: processes and their exits, queues, triggers and their runs."""
+        return Answer(self._server.details())
 
     def _memory(self, call: Call) -> Answer:
         """Return the state, and a descriptor of the shared memory that can only be read."""

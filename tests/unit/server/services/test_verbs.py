@@ -37,6 +37,7 @@ class Server:
         operations = Operations(
             status=lambda: self.status,
             facts=lambda: FACTS,
+            details=lambda: {**FACTS, "details": True},
             inherited=self.inherited,
             triggers=lambda: {"five": 1},
             join=self.join,
@@ -140,6 +141,11 @@ def test_state_is_what_only_the_master_knows(server):
         "processes": {"worker1": 10},
         "web_server": None,
     }
+
+
+def test_details_are_what_a_look_at_the_server_needs(server):
+    """Another answer than `state`, whose fields are documented and stay."""
+    assert server.result("details")["details"] is True
 
 
 def test_attach_passes_what_a_web_worker_needs(server):
@@ -277,7 +283,9 @@ def test_each_verb_is_documented():
     """In the reference of the protocol, with its right."""
     page = (Path(__file__).parents[4] / "docs" / "reference" / "control-protocol.md").read_text()
     table = Verbs(None, None).table()
-    assert table.keys() == {"attach", "join", "state", "memory", "schedule", "send", "subscribe", "reload", "stop"}
+    assert table.keys() == {
+        *("attach", "join", "state", "details", "memory", "schedule", "send", "subscribe", "reload", "stop"),
+    }
     for name, verb in table.items():
         arguments = ", ".join(f"`{argument}`" for argument in verb.arguments) or "none"
         assert f"| `{name}` | {verb.right} | {arguments} |" in page
