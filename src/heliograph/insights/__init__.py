@@ -5,5 +5,6 @@ no other process knows. Nothing here can change a server.
 """
 
 from heliograph.insights.snapshot import ServerView, read_state
+from heliograph.insights.stacks import ProcessStacks, read_stacks
 
-__all__ = ["ServerView", "read_state"]
+__all__ = ["ProcessStacks", "ServerView", "read_stacks", "read_state"]

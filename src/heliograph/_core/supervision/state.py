@@ -165,6 +165,11 @@ class ServerState:
         """The processes of the server, without workers that have left or not come yet."""
         return tuple(child.identity for child in self._children if child.expected and child.identity != WEB_SERVER)
 
+    @property
+    def children(self) -> Children:
+        """The processes of the server, and the places for them. They are only to be looked at."""
+        return self._children
+
     def pids(self) -> dict[Identity, int]:
         """Return the process ids of the processes that run."""
         return {child.identity: child.pid for child in self._children if child.pid}
