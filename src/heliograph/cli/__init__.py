@@ -7,6 +7,7 @@ from heliograph.cli.config import config
 from heliograph.cli.run import run
 from heliograph.cli.send import send
 from heliograph.cli.server_commands import list_servers, reload, schedule, signals, stop
+from heliograph.cli.stack import stack
 from heliograph.cli.status import status
 from heliograph.cli.tasks import tasks
 from heliograph.cli.tasks.enqueueing import enqueue
@@ -27,7 +28,7 @@ Examples:
 
 main = click.Group(
     "heliograph",
-    commands=[run, config, send, signals, schedule, reload, stop, list_servers, status, tasks, enqueue],
+    commands=[run, config, send, signals, schedule, reload, stop, list_servers, status, stack, tasks, enqueue],
     help=_HELP,
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -32,6 +32,8 @@ _HELP = {
 # The server has checked the values when it started. A command takes them as they stand.
 _ROWS = {row.name: replace(row, type=Text(), default=None) for row in OPTIONS if row.name in _HELP}
 
+_ENGINE = next(row for row in OPTIONS if row.name == "engine")
+
 _FOR_TASKS = tuple(row for row in OPTIONS if row.name in {"any_filesystem", "task_sync", "task_bytes"})
 """Options that also apply to processes without a server, which read their variables."""
 
@@ -76,6 +78,14 @@ def selection() -> Selection:
             raise CommandError(str(error)) from error
     found: Selection = meta[_SELECTION]
     return found
+
+
+def selected_engine() -> str:
+    """Return the engine of the server, as far as the variables and the configuration file say: `local` by default."""
+    flags = click.get_current_context().meta.get(_FLAGS, {})
+    files = enter(flags)
+    read_config(files, flags)
+    return str(files.places({}).hold(_ENGINE).value)
 
 
 def _selection(flags: dict[str, str]) -> Selection:

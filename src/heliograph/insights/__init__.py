@@ -10,12 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from heliograph.insights.snapshot import ServerView, read_state
+from heliograph.insights.stacks import ProcessStacks, read_stacks
 
 if TYPE_CHECKING:
     from heliograph.insights.reader import ServerReader, read_server
     from heliograph.insights.store import StoreReader, read_store
 
-__all__ = ["ServerReader", "ServerView", "StoreReader", "read_server", "read_state", "read_store"]
+__all__ = [
+    "ProcessStacks",
+    "ServerReader",
+    "ServerView",
+    "StoreReader",
+    "read_server",
+    "read_stacks",
+    "read_state",
+    "read_store",
+]
 
 _MODULES = {"ServerReader": "reader", "read_server": "reader", "StoreReader": "store", "read_store": "store"}
 

@@ -70,7 +70,8 @@ class InheritedState:
     """The master's process id."""
     descriptors: Mapping[str, int]
     """`memory`, `reports`, `alive` (a pipe that only the master can write), and `QUEUE.read` and `QUEUE.write` of each
-    queue. In a fork server also `commands` and `triggers`."""
+    queue. `PROCESS.stack` of each process (see `ipc.stack_files`). In a fork server also `commands`, `triggers` and
+    `stack`."""
     settings: ProcessSettings
     protocol: int = field(default=PROTOCOL_VERSION, kw_only=True)
 

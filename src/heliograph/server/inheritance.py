@@ -6,17 +6,33 @@ import os
 from contextlib import ExitStack
 
 from heliograph.ipc.inherited import InheritedState, ProcessSettings, queue_descriptors
+from heliograph.ipc.stack_files import make_stack_file, stack_name
 from heliograph.ipc.state_directory import MAX_BYTES_ENV, SYNC_ENV, TASKS_ENV, store_directory
+from heliograph.models import Topology
 from heliograph.server.server_queues import ServerQueues
 from heliograph.settings.options import ServerSettings
 
 
-def open_alive_pipe(stack: ExitStack) -> int:
+def open_descriptors(stack: ExitStack, topology: Topology, reports: int) -> dict[str, int]:
+    """Return the descriptors that all processes inherit besides memory and queues. `reports` is one of them."""
+    return {"reports": reports, "alive": _open_alive_pipe(stack), **_open_stack_files(stack, topology)}
+
+
+def _open_alive_pipe(stack: ExitStack) -> int:
     """Return the reading end of a pipe whose writing end only the master has. Its end means that the master exited."""
     read, write = os.pipe2(os.O_CLOEXEC)
     stack.callback(os.close, read)
     stack.callback(os.close, write)
     return read
+
+
+def _open_stack_files(stack: ExitStack, topology: Topology) -> dict[str, int]:
+    """Return a file for the stacks of each process that handles signals."""
+    files: dict[str, int] = {}
+    for process in topology.processes():
+        files[stack_name(process)] = fd = make_stack_file()
+        stack.callback(os.close, fd)
+    return files
 
 
 def inherited_state(settings: ServerSettings, server: ServerQueues, generation: int, **own: int) -> InheritedState:

@@ -10,18 +10,16 @@ from contextlib import ExitStack
 from functools import partial
 
 from heliograph import __version__
-from heliograph._core.signals.records import RECORD_BYTES
 from heliograph._core.supervision import actions
 from heliograph._core.supervision.events import StartRequested
 from heliograph.exceptions import ConfigError
 from heliograph.ipc import instance
-from heliograph.ipc.pipes import MAX_PIPE_BYTES, PAGES_LIMIT, intended_pipe_bytes, pipe_bytes
 from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import ConnectionServer
 from heliograph.loop import Loop
 from heliograph.server.dispatcher import Dispatcher, make_supervisor
-from heliograph.server.inheritance import inherited_state, open_alive_pipe, task_environment
+from heliograph.server.inheritance import inherited_state, open_descriptors, task_environment
 from heliograph.server.operations import ServerOperations
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
@@ -37,9 +35,10 @@ from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.notify import open_notifier
 from heliograph.server.services.reports import Reports
 from heliograph.server.services.scheduler import SchedulerService
+from heliograph.server.services.stacks import open_stacks
 from heliograph.server.services.task_doorbell import TaskDoorbell
 from heliograph.server.services.unix_signals import UnixSignals
-from heliograph.server.services.uwsgi_listener import UwsgiListener
+from heliograph.server.services.uwsgi_listener import open_uwsgi_listener
 from heliograph.server.services.verbs import Verbs
 from heliograph.server.standard_descriptors import reserve_standard_descriptors
 from heliograph.server.unix_signal_handlers import unix_handlers
@@ -76,7 +75,7 @@ class Master:
             _LOG.info(text, __version__, os.getpid(), settings.app)
             server = ServerQueues.create(settings.topology)
             stack.callback(server.close)
-            _warn_of_small_queues(server)
+            server.warn_if_small()
             loop = stack.enter_context(Loop())
             dispatcher = self._open(loop, server, lock, stack)
             set_process_title(f"heliograph: master of {settings.app}")
@@ -97,7 +96,8 @@ class Master:
         dispatcher = loop.open("supervisor", lambda _: Dispatcher(supervisor))
         queues = _master_queues(server, dispatcher)
         reports = loop.open("reports", Reports)
-        inherited = partial(inherited_state, settings, server, reports=reports.write_fd, alive=open_alive_pipe(stack))
+        own = open_descriptors(stack, settings.topology, reports.write_fd)
+        inherited = partial(inherited_state, settings, server, **own)
         web_server = WebServerProcess(settings.command, self._control, self._directory, task_environment(settings))
         processes = Processes(dispatcher, server, ForkServers(inherited, self._directory), web_server)
         watcher = loop.open("joined processes", lambda s: PidfdWatcher(s, processes.on_left))
@@ -105,10 +105,11 @@ class Master:
         scheduler = loop.open("scheduler", lambda s: SchedulerService(s, queues, last_runs, supervisor))
         doorbell = loop.open("doorbell of tasks", lambda s: TaskDoorbell(s, settings, scheduler.wake))
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
-        listeners = _open_uwsgi_listener(settings, loop, queues)
+        listeners: list[ConnectionServer] = [*open_uwsgi_listener(loop, settings, queues)]
         operations = ServerOperations(settings, dispatcher, queues, scheduler, doorbell)
         changes, handlers = Changes(operations.status), unix_handlers(dispatcher, operations)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()
+        verbs |= open_stacks(loop, supervisor, own, processes.fork_servers.stack_files)
         listeners.append(open_control_socket(loop, dispatcher, lock, lambda s: ControlServer(self._control, s, verbs)))
         loop.open("unix signals", lambda s: UnixSignals(s, handlers, processes.reap, ends_process=self._ends_process))
         stack.callback(lambda: changes.stopped(loop.code, ends_process=self._ends_process))
@@ -122,9 +123,7 @@ class Master:
         processes.carry_out_actions(watcher.watch)
         processes.listen_to(reports)
         scheduler.listen_to(reports)
-        dispatcher.on(actions.Activate, lambda _: doorbell.note_directory())
-        dispatcher.on(actions.Activate, lambda action: processes.activate(action.generation, scheduler))
-        dispatcher.on(actions.Activate, lambda _: doorbell.open_if(tasks=bool(queues.wakeup_numbers())))
+        dispatcher.on(actions.Activate, partial(_activate, processes, scheduler, doorbell, queues))
         dispatcher.on(actions.Finish, lambda action: loop.stop(action.code))
         dispatcher.observe(lambda _: changes.publish())
         dispatcher.observe(scheduler.on_event)
@@ -134,6 +133,19 @@ class Master:
         return dispatcher
 
 
+def _activate(
+    processes: Processes,
+    scheduler: SchedulerService,
+    doorbell: TaskDoorbell,
+    queues: MasterQueues,
+    action: actions.Activate,
+) -> None:
+    """Use the code that a fork server has loaded."""
+    doorbell.note_directory()
+    processes.activate(action.generation, scheduler)
+    doorbell.open_if(tasks=bool(queues.wakeup_numbers()))
+
+
 def _master_queues(server: ServerQueues, dispatcher: Dispatcher) -> MasterQueues:
     """Return the queues. `workers` includes the workers that the supervisor expects."""
     queues = MasterQueues(server, lambda: not dispatcher.supervisor.generation)
@@ -141,20 +153,3 @@ def _master_queues(server: ServerQueues, dispatcher: Dispatcher) -> MasterQueues
     dispatcher.on(actions.Admit, lambda action: queues.admit(action.process))
     dispatcher.on(actions.Vacate, lambda action: queues.vacate(action.process))
     return queues
-
-
-def _open_uwsgi_listener(settings: ServerSettings, loop: Loop, queues: MasterQueues) -> list[ConnectionServer]:
-    """Listen for external signals, if an address for them is set."""
-    if (address := settings.listen) is None:
-        return []
-    send = partial(queues.send_external, allowed=settings.allow_remote)
-    return [loop.open("uwsgi listener", lambda s: UwsgiListener(address, s, send))]
-
-
-def _warn_of_small_queues(server: ServerQueues) -> None:
-    """Log if the queues take fewer signals than they should: senders wait earlier then."""
-    smallest = min((pipe_bytes(write) for _, write in server.pipes), default=MAX_PIPE_BYTES)
-    intended = intended_pipe_bytes(server.topology)
-    if smallest < intended:
-        text = "Some queues take only %d signals instead of %d: the pages for pipes of the user are used up (limit: %s)"
-        _LOG.warning(text, smallest // RECORD_BYTES, intended // RECORD_BYTES, PAGES_LIMIT)

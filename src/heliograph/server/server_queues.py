@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import Self
 
+from heliograph._core.signals.records import RECORD_BYTES
 from heliograph._core.stats.counters import ProcessCounters
-from heliograph.ipc.pipes import make_pipes, server_queues
+from heliograph.ipc.pipes import (
+    MAX_PIPE_BYTES,
+    PAGES_LIMIT,
+    intended_pipe_bytes,
+    make_pipes,
+    pipe_bytes,
+    server_queues,
+)
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import Identity, Queue, Topology
+
+_LOG = logging.getLogger("heliograph.master")
+
+_SMALL = "Some queues take only %d signals instead of %d: the pages for pipes of the user are used up (limit: %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,13 @@ class ServerQueues:
         except BaseException:
             os.close(memory.fd)
             raise
+
+    def warn_if_small(self) -> None:
+        """Log if the queues take fewer signals than they should: senders wait earlier then."""
+        smallest = min((pipe_bytes(write) for _, write in self.pipes), default=MAX_PIPE_BYTES)
+        intended = intended_pipe_bytes(self.topology)
+        if smallest < intended:
+            _LOG.warning(_SMALL, smallest // RECORD_BYTES, intended // RECORD_BYTES, PAGES_LIMIT)
 
     def close(self) -> None:
         """Close the descriptors."""

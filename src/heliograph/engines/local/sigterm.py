@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from heliograph.ipc.stack_files import STACK_SIGNAL
 from heliograph.ipc.time_limit import LIMIT_SIGNAL
 
 _SIGNAL: Any = importlib.import_module("_signal")
@@ -48,5 +49,5 @@ def keep_sigterm(handler: OnSigterm, wakeup_fd: int) -> None:
 
 
 def let_sigterm_arrive() -> None:
-    """Let SIGTERM arrive also if the application has blocked all signals."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, LIMIT_SIGNAL})
+    """Let our Unix signals arrive also if the application has blocked all of them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, LIMIT_SIGNAL, STACK_SIGNAL})

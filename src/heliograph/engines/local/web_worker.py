@@ -30,6 +30,7 @@ from heliograph.exceptions import AlreadyRegistered, ConfigError
 from heliograph.interfaces import Handler
 from heliograph.ipc.control_client import ServerNotRunning, request_with_fds
 from heliograph.ipc.inherited import InheritedState, report_to_master
+from heliograph.ipc.stack_files import answer_stack_requests, stack_name
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Trigger
 
 if TYPE_CHECKING:
@@ -270,6 +271,7 @@ class WebWorkerEngine(LocalEngine):
 
     def _prepare_receiver(self, process: Identity) -> Receiver:
         self.freeze_registration()
+        answer_stack_requests(self.inherited.descriptors.get(stack_name(process)))
         receiver = self.become_process(process)
         self.start()
         report_to_master(self.inherited, up=[process.role, process.number])

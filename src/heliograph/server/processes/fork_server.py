@@ -30,6 +30,7 @@ from heliograph.engines.task_stores import import_store
 from heliograph.ipc.inherited import InheritedState, report_to_master
 from heliograph.ipc.prctl import set_child_subreaper, set_parent_death_signal
 from heliograph.ipc.process_title import set_process_title
+from heliograph.ipc.stack_files import answer_stack_requests, stack_name
 from heliograph.models import Identity
 from heliograph.server.processes import early_sigterm, exit_functions
 from heliograph.server.processes.double_fork import fork_to_subreaper
@@ -53,6 +54,7 @@ def main() -> None:
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     _ignore_terminal_signals()
     early_sigterm.install()
+    answer_stack_requests(inherited.descriptors.get("stack"))
     _flush_lines()
     set_process_title(f"heliograph: fork server of {inherited.settings.app}")
     config = inherited.settings.log_config
@@ -69,6 +71,7 @@ def main() -> None:
         if failure is not None:
             report_to_master(inherited, failed=_end_of(failure))
             exit_functions.leave(1)
+        answer_stack_requests(inherited.descriptors.get("stack"))
         report_to_master(inherited, ready=True, uncalled=uncalled_factory(_spec(inherited)))
         _fork_on_command(engine)
         exit_functions.leave(0)
@@ -98,6 +101,7 @@ def _fork(engine: LocalEngine, process: Identity) -> None:
         return
     if not pid:
         os.close(tell)
+        answer_stack_requests(engine.inherited.descriptors.get(stack_name(process)))
         if not os.read(start, 1):
             os._exit(1)  # The fork server has exited, and the master does not know this process.
         os.close(start)
@@ -115,6 +119,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     set_parent_death_signal(inherited.master, signal.SIGKILL)
     exit_functions.forget_inherited()
     os.close(inherited.commands)
+    os.close(inherited.descriptors["stack"])
     set_process_title(f"heliograph: {process} of {inherited.settings.app}")
     receiver = engine.become_process(process)
     receiver.drain_on_sigterm()
@@ -129,6 +134,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
             raise SystemExit(1)
     engine.start()
     let_sigterm_arrive()
+    answer_stack_requests(inherited.descriptors.get(stack_name(process)))
     set_parent_death_signal(inherited.master, signal.SIGKILL)  # A hook that calls `os.setuid` has cleared it.
     try:
         report_to_master(inherited, up=[process.role, process.number])

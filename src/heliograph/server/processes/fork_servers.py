@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from heliograph.ipc.inherited import INHERITED_ENV, InheritedState
+from heliograph.ipc.stack_files import make_stack_file
 from heliograph.ipc.state_directory import MAX_BYTES_ENV
 from heliograph.models import Identity
 from heliograph.server.processes.child_environment import child_environment
@@ -42,7 +43,7 @@ main()
 class MakeInherited(Protocol):
     """Makes the state that the fork server of a generation inherits."""
 
-    def __call__(self, generation: int, *, commands: int, triggers: int) -> InheritedState: ...
+    def __call__(self, generation: int, *, commands: int, triggers: int, stack: int) -> InheritedState: ...
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class _ForkServer:
     """Descriptor for commands. None once the fork server has to exit."""
     triggers: int
     """Descriptor of the file in which the fork server leaves the triggers that the application registers."""
+    stack: int
+    """Descriptor of the file to which the fork server writes the stacks of its threads."""
     loaded: bool = False
     """True if it has loaded the application, whose exit functions it must then run."""
 
@@ -75,7 +78,9 @@ class ForkServers:
             kept.callback(os.close, write)
             triggers = os.memfd_create("heliograph-triggers", os.MFD_CLOEXEC)
             kept.callback(os.close, triggers)
-            inherited = self._inherited(generation, commands=read, triggers=triggers)
+            stack = make_stack_file()
+            kept.callback(os.close, stack)
+            inherited = self._inherited(generation, commands=read, triggers=triggers, stack=stack)
             process = subprocess.Popen(  # noqa: S603 - this interpreter, with its own options
                 [sys.executable, *_interpreter_flags(), "-c", _PROGRAM.format(path=self._import_path)],
                 cwd=self._directory,
@@ -88,7 +93,7 @@ class ForkServers:
                 pass_fds=tuple(inherited.descriptors.values()),
             )
             kept.pop_all()
-        self._servers[generation] = _ForkServer(process, write, triggers)
+        self._servers[generation] = _ForkServer(process, write, triggers, stack)
 
     def fork(self, generation: int, identity: Identity) -> None:
         """Tell a fork server to fork a process."""
@@ -112,6 +117,10 @@ class ForkServers:
         """Return the process ids of the fork servers."""
         return tuple(server.process.pid for server in self._servers.values())
 
+    def stack_files(self) -> dict[int, tuple[int, int]]:
+        """Return process id and descriptor for stacks of each fork server, by generation."""
+        return {generation: (server.process.pid, server.stack) for generation, server in self._servers.items()}
+
     def stop(self, generation: int) -> None:
         """Tell a fork server to exit. It exits when it reads the end of the pipe for commands."""
         server = self._servers.get(generation)
@@ -131,7 +140,9 @@ class ForkServers:
             if server.process.pid == pid:
                 server.process.returncode = code
                 self.stop(generation)
-                os.close(self._servers.pop(generation).triggers)
+                del self._servers[generation]
+                os.close(server.triggers)
+                os.close(server.stack)
                 return generation
         return None
 

@@ -43,7 +43,7 @@ class Processes:
         self._supervisor = dispatcher.supervisor
         self._memory = queues.memory
         self._redelivery = Redelivery(queues)
-        self._fork_servers = fork_servers
+        self.fork_servers = fork_servers
         self._web_server = web_server
         self._has_remarked = False
         self._uncalled = ""
@@ -59,10 +59,10 @@ class Processes:
         """Carry out the actions that concern processes. `watch` reports the exit of a process that joined."""
         on = self._dispatcher.on
         on(actions.StartForkServer, lambda action: self._start_fork_server(action.generation))
-        on(actions.StopForkServer, lambda action: self._fork_servers.stop(action.generation))
-        on(actions.KillForkServer, lambda action: self._fork_servers.kill(action.generation))
-        on(actions.ReportSlowLoad, lambda action: self._fork_servers.log_slow(action.generation, action.seconds))
-        on(actions.Fork, lambda action: self._fork_servers.fork(action.generation, action.process))
+        on(actions.StopForkServer, lambda action: self.fork_servers.stop(action.generation))
+        on(actions.KillForkServer, lambda action: self.fork_servers.kill(action.generation))
+        on(actions.ReportSlowLoad, lambda action: self.fork_servers.log_slow(action.generation, action.seconds))
+        on(actions.Fork, lambda action: self.fork_servers.fork(action.generation, action.process))
         on(actions.StartCommand, lambda action: self._start_command(action.process))
         on(actions.ReloadCommand, lambda action: _kill(action.pid, signal.SIGHUP))
         on(actions.Drain, lambda action: _kill(action.pid, signal.SIGTERM))
@@ -72,7 +72,7 @@ class Processes:
 
     def _start_fork_server(self, generation: int) -> None:
         try:
-            self._fork_servers.start(generation)
+            self.fork_servers.start(generation)
         except OSError as error:
             reason = f"cannot start the fork server: {error.strerror or error}"
             self._dispatcher.handle(events.ForkServerExited(generation, reason), time.monotonic())
@@ -112,13 +112,13 @@ class Processes:
             for process, pid in self._supervisor.pids().items()
             if process != WEB_SERVER and not self._supervisor.is_external(process)
         )
-        return frozenset((*forked, *self._fork_servers.pids()))
+        return frozenset((*forked, *self.fork_servers.pids()))
 
     def activate(self, generation: int, scheduler: SchedulerService) -> None:
         """Use the routes and triggers of the code that a fork server has loaded."""
         self._memory.live.copy_from(self._memory.staged)
         self._memory.wakeups.forget()  # a number may wake another target now
-        triggers = from_json(self._fork_servers.triggers(generation))
+        triggers = from_json(self.fork_servers.triggers(generation))
         scheduler.replace_all(triggers)
         routes = [route for num in range(SIGNALS) if (route := self._memory.live[num]) is not None]
         targets = sum(route.wakeup for route in routes)
@@ -185,7 +185,7 @@ class Processes:
 
     def close(self) -> None:
         """Kill and reap all processes that are left."""
-        self._fork_servers.close()
+        self.fork_servers.close()
         if self._web_server.pid:
             self._web_server.kill(self._forked_pids())
         for pid in self._supervisor.pids().values():
@@ -195,7 +195,7 @@ class Processes:
 
     def _on_exit(self, pid: int, code: int, now: float) -> None:
         reason = _exit_reason(code)
-        generation = self._fork_servers.forget(pid, code)
+        generation = self.fork_servers.forget(pid, code)
         if generation is not None:
             self._dispatcher.handle(events.ForkServerExited(generation, reason), now)
             return

@@ -9,12 +9,15 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 from heliograph._core.signals.packet import PACKET_SIZE, decode_signal, encode_answer
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.request_server import Reply, RequestServer
-from heliograph.loop import NEVER, Selector
+from heliograph.loop import NEVER, Loop, Selector
+from heliograph.server.services.master_queues import MasterQueues
 from heliograph.settings.addresses import Address
+from heliograph.settings.options import ServerSettings
 
 _LOG = logging.getLogger("heliograph.master")
 
@@ -25,6 +28,14 @@ _LOG_INTERVAL = 1.0
 
 SendExternal = Callable[[int], str | None]
 """Sends a signal. Returns the reason if it is rejected, else None."""
+
+
+def open_uwsgi_listener(loop: Loop, settings: ServerSettings, queues: MasterQueues) -> list[UwsgiListener]:
+    """Listen for external signals, if an address for them is set."""
+    if (address := settings.listen) is None:
+        return []
+    send = partial(queues.send_external, allowed=settings.allow_remote)
+    return [loop.open("uwsgi listener", lambda selector: UwsgiListener(address, selector, send))]
 
 
 class UwsgiListener(RequestServer):

@@ -16,8 +16,8 @@ class Inherited:
 
     settings = ProcessSettings(Topology(), "app")
 
-    def __init__(self, _generation, commands, triggers):
-        self.descriptors = {"commands": commands, "triggers": triggers}
+    def __init__(self, _generation, commands, triggers, stack):
+        self.descriptors = {"commands": commands, "triggers": triggers, "stack": stack}
 
     def to_json(self):
         return "{}"
