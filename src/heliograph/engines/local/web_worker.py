@@ -272,6 +272,8 @@ class WebWorkerEngine(LocalEngine):
         self.freeze_registration()
         receiver = self.become_process(process)
         self.start()
+        if isinstance(receiver, ThreadReceiver):
+            receiver.on_end = self.run_stop_hooks
         report_to_master(self.inherited, up=[process.role, process.number])
         if self._left:  # `leave` was called before there was a receiver
             receiver.drain()
