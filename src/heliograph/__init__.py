@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from heliograph.exceptions import UwsgiconfException
 from heliograph.runtime import (
     REGISTERED_SIGNALS,
+    Failure,
     Farm,
     Mule,
     Signal,
@@ -37,6 +38,9 @@ from heliograph.runtime import (
     join_server,
     leave,
     leave_server,
+    on_failure,
+    on_start,
+    on_stop,
     register_cron,
     register_file_monitor,
     register_timer,
@@ -64,6 +68,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "REGISTERED_SIGNALS",
+    "Failure",
     "Farm",
     "Mule",
     "NoRetry",
@@ -84,6 +89,9 @@ __all__ = [
     "join_server",
     "leave",
     "leave_server",
+    "on_failure",
+    "on_start",
+    "on_stop",
     "progress",
     "register_cron",
     "register_file_monitor",

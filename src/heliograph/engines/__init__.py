@@ -73,6 +73,12 @@ def using(engine: Engine) -> Generator[None]:
         active = before
 
 
+def keep(engine: Engine) -> None:
+    """Use `engine` as the engine of this process until its end, in the exit functions of the application too."""
+    global active
+    active = engine
+
+
 def _choose_now() -> Engine:
     global active
     with _choosing:  # otherwise two threads could create one engine each

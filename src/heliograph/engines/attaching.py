@@ -57,6 +57,7 @@ class AttachingEngine(DetachedEngine):
         self._triggers: dict[str, Trigger] = {}
         self._hooks: list[Callable[[], None]] = []
         self._drain_hooks: list[Callable[[], None]] = []
+        self._life: list[Operation] = []
         self._successor: Engine | None = None
         self._join: Operation | None = None
         self._reset()
@@ -108,6 +109,18 @@ class AttachingEngine(DetachedEngine):
             self._drain_hooks.append(hook)
             if self._successor is not None:
                 self._successor.on_drain(hook)
+
+    def on_start(self, hook: Callable[[], None]) -> None:
+        self._add_life_hook(lambda engine: engine.on_start(hook))
+
+    def on_stop(self, hook: Callable[[], None]) -> None:
+        self._add_life_hook(lambda engine: engine.on_stop(hook))
+
+    def _add_life_hook(self, add: Operation) -> None:
+        with self._lock:
+            self._life.append(add)
+            if self._successor is not None:
+                add(self._successor)
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         with self._lock:
@@ -170,6 +183,8 @@ class AttachingEngine(DetachedEngine):
             engine.on_fork(hook)
         for hook in self._drain_hooks:
             engine.on_drain(hook)
+        for add in self._life:
+            add(engine)
         self._successor = engine
         self._adopt(engine)
         _LOG.info("Process %d has attached to the server", os.getpid())

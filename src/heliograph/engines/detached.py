@@ -96,6 +96,12 @@ class DetachedEngine(ProcessLocalNames, NoWebServer):
     def on_drain(self, hook: Callable[[], None]) -> None:
         """Do nothing: no server drains this process."""
 
+    def on_start(self, hook: Callable[[], None]) -> None:
+        """Do nothing: this process takes no signals and no tasks."""
+
+    def on_stop(self, hook: Callable[[], None]) -> None:
+        """Do nothing, as `on_start`."""
+
     def on_fork(self, hook: Callable[[], None]) -> None:
         """Do nothing: no server forks this process."""
 

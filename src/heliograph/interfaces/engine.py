@@ -239,6 +239,17 @@ class Processes(Protocol):
         """
         ...
 
+    def on_start(self, hook: Callable[[], None]) -> None:
+        """Call `hook()` in each process of the server, after the hooks of `on_fork`, before it takes a signal or task.
+
+        An exception means that the process cannot start. In a process that has started, call it now.
+        """
+        ...
+
+    def on_stop(self, hook: Callable[[], None]) -> None:
+        """Call `hook()` in each process that has started, when it takes no more signals and tasks and will exit."""
+        ...
+
     def on_drain(self, hook: Callable[[], None]) -> None:
         """Call `hook()` in this process when it is to exit after the running handler, if the server tells it so.
 

@@ -47,6 +47,8 @@ class ProcessSettings:
     """Number of signals after which a process is replaced. 0: never."""
     time_limit: float = 0.0
     """Seconds that a handler may take unless it has a limit of its own. 0: no limit."""
+    graceful_timeout: float = 30.0
+    """Seconds in which a process can finish before it exits."""
     log_level: str = "info"
     """Least severe level that heliograph's loggers log."""
     log_config: str = ""

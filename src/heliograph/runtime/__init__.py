@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from heliograph.models import SignalDescription
+from heliograph.runtime.hooks import Failure, on_failure, on_start, on_stop
 from heliograph.runtime.membership import join, join_server, leave, leave_server
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.mules import Farm, Mule
@@ -40,6 +41,7 @@ TASK_NAMES = frozenset(
 
 __all__ = [
     "REGISTERED_SIGNALS",
+    "Failure",
     "Farm",
     "Mule",
     "NoRetry",
@@ -59,6 +61,9 @@ __all__ = [
     "join_server",
     "leave",
     "leave_server",
+    "on_failure",
+    "on_start",
+    "on_stop",
     "progress",
     "register_cron",
     "register_file_monitor",

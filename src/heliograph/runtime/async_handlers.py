@@ -77,8 +77,10 @@ def value_of(result: object, num: int | None = None) -> object:
     return result
 
 
-def finish(result: object, num: int | None = None) -> None:
+def finish(result: object, num: int | None = None, *, what: str = "handler") -> None:
     """Run what a call returned to its end, if it is an awaitable. `num` is the signal that is handled.
+
+    `what` says for an error what was called.
 
     Raises:
         SignalTypeError: The result is a generator, so none of its code has run.
@@ -86,7 +88,7 @@ def finish(result: object, num: int | None = None) -> None:
     """
     result = value_of(result, num)
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        refuse_unfinished(result, "handler" if num is not None else "post-fork hook")
+        refuse_unfinished(result, what)
 
 
 def refuse_unfinished(result: object, what: str) -> None:

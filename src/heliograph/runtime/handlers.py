@@ -14,7 +14,7 @@ from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import AlreadyRegistered
 from heliograph.interfaces import Processes, SignalRouting
 from heliograph.models import HandlerOptions, Identity, SignalDescription
-from heliograph.runtime import async_handlers
+from heliograph.runtime import async_handlers, failures
 
 _LOG = tolerant_logger("heliograph.signals")
 
@@ -49,6 +49,8 @@ def dispatch(num: int) -> Exception | None:
             async_handlers.finish(result, num)
     except Exception as failure:  # noqa: BLE001 - a failing handler must not end its process
         _LOG.exception("Handler of signal %d failed in %s: %s", num, _identity(), _name(num))
+        if failures.FAILURE_HOOKS:
+            failures.report(failures.Failure(failure, signal=REGISTRY.registered.get(num)))
         return failure
     else:
         return None

@@ -123,7 +123,7 @@ def _run(func: Callable[[], object]) -> None:
     try:
         result = func()
         if result is not None:
-            async_handlers.finish(result)
+            async_handlers.finish(result, what="post-fork hook")
     except (Exception, HandlerInterrupted):  # noqa: BLE001 - one failing hook does not stop the others
         _LOG.exception("Post-fork hook %s failed in %s", describe(func), _server().identity)
 

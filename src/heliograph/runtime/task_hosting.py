@@ -7,10 +7,12 @@ from typing import Any
 from weakref import WeakSet
 
 from heliograph import engines
+from heliograph._core.tasks.values import Claim
 from heliograph.exceptions import TargetError
 from heliograph.interfaces import Engine
-from heliograph.runtime import async_handlers
+from heliograph.runtime import async_handlers, failures
 from heliograph.runtime.handlers import wrapped_call
+from heliograph.tasks import failing
 from heliograph.tasks.context import TaskContext
 from heliograph.tasks.registry import TASKS, TaskDefinition
 from heliograph.tasks.runner import Runner
@@ -32,6 +34,14 @@ def forget_calls() -> None:
     """Wrap the functions of tasks again at their next attempt, since a wrapper was added."""
     _CALLS.clear()
 
+
+def _report(claim: Claim, error: BaseException, is_final: bool) -> None:
+    if failures.FAILURE_HOOKS:
+        context = TaskContext(claim.name, claim.id, claim.attempt)
+        failures.report(failures.Failure(error, task=context, is_final=is_final))
+
+
+failing.LISTENERS.append(_report)
 
 RUNNER = Runner(_call)
 """Runs the tasks of this process."""

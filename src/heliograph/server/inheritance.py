@@ -44,6 +44,7 @@ def inherited_state(settings: ServerSettings, server: ServerQueues, generation: 
         lazy=settings.lazy_apps,
         max_signals=settings.max_signals,
         time_limit=settings.time_limit,
+        graceful_timeout=settings.graceful_timeout,
         log_level=settings.log_level,
         log_config=str(settings.log_config or ""),
         tasks=str(store_directory(settings.name, settings.spooler)),

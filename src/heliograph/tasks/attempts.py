@@ -15,6 +15,7 @@ from heliograph.exceptions import TaskArgumentError, TimeLimitExceeded
 from heliograph.interfaces import HandlerInterrupted
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.models import MICROSECONDS
+from heliograph.tasks import failing
 from heliograph.tasks.context import RUNNING, TaskContext
 from heliograph.tasks.hosting import now
 from heliograph.tasks.outcomes import encode_error, error_of, traceback_text, type_name
@@ -64,7 +65,9 @@ class Attempt:
         if os.getpid() == self._pid:  # else this is a process that the function forked, and that returned from it
             self._finish(outcome)
             self._definition.ended(self._claim, outcome, self._error)
-            self._error = None  # its traceback refers to this object
+            if self._error is not None:
+                failing.report(self._claim, outcome, self._error)
+                self._error = None  # its traceback refers to this object
 
     def _outcome_of_call(self, call: Call) -> Outcome:
         try:
@@ -121,13 +124,14 @@ class Attempt:
         if self._ending is None or not self._ending.acquire(blocking=False):
             return False
         text = f"time limit: the attempt took longer than {self._options.time_limit:g} s, so its process was killed."
-        error = error_of("heliograph.exceptions.TimeLimitExceeded", text)
-        outcome = failure(self._options, self._claim, error, now(), TimeLimitExceeded(text))
+        data, error = error_of("heliograph.exceptions.TimeLimitExceeded", text), TimeLimitExceeded(text)
+        outcome = failure(self._options, self._claim, data, now(), error)
         _LOG.error("Killing process %d: task %s exceeded its time limit", self._pid, self)
         try:
             self._owner.finish(self._claim, outcome, now())
         except Exception:  # noqa: BLE001 - the process must end nonetheless, and then counts as a killed one
             _LOG.exception("Cannot note the end of task %s", self)
+        failing.report_before_kill(self._claim, outcome, error)
         return True  # the lock stays locked, so the function's own end comes too late
 
     def _finish(self, outcome: Outcome) -> None:

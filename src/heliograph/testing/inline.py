@@ -12,6 +12,8 @@ from heliograph.exceptions import TargetError
 from heliograph.models import Topology
 from heliograph.runtime import handlers
 from heliograph.runtime.async_handlers import THREAD
+from heliograph.runtime.failures import FAILURE_HOOKS
+from heliograph.runtime.hooks import START_HOOKS, STOP_HOOKS, add_all_hooks
 from heliograph.runtime.task_hosting import RUNNER, register_all_tasks
 from heliograph.runtime.triggers import TRIGGERS, add_all_triggers
 from heliograph.tasks.registry import TASKS
@@ -44,6 +46,8 @@ def _restored_registries() -> Generator[None, None, None]:
     claimed = registry.claimed
     tables: list[dict[Any, Any]] = [registry.registered, registry.names, handlers.HANDLERS, handlers.OPTIONS, TRIGGERS]
     copies = [dict(known) for known in tables]
+    hooks: tuple[list[Any], ...] = (START_HOOKS, STOP_HOOKS, FAILURE_HOOKS)
+    hooks_before = [list(known) for known in hooks]
     claims, thread = set(claimed), (state.waited, state.handling, THREAD.own)
     THREAD.own = None
     try:
@@ -52,6 +56,8 @@ def _restored_registries() -> Generator[None, None, None]:
         for known, before in zip(tables, copies, strict=True):
             known.clear()
             known.update(before)
+        for known_hooks, before_hooks in zip(hooks, hooks_before, strict=True):
+            known_hooks[:] = before_hooks
         claimed.intersection_update(claims)
         claimed.update(claims)
         if THREAD.own is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
@@ -72,6 +78,7 @@ def _restored_tasks() -> Generator[None, None, None]:
 
 def _register_application(engine: InlineEngine) -> None:
     try:
+        add_all_hooks(engine)
         handlers.register_all(engine)
         add_all_triggers(engine)
         register_all_tasks(engine)

@@ -58,7 +58,6 @@ class LocalEngine(LocalProcess):
         super().__init__(inherited, process)
         self.receiver: Receiver | None = None
         self.loading = True
-        self._hooks: list[Callable[[], None]] = []
         self._handlers: dict[int, LimitedHandler] = {}
         self._targets: dict[int, str] = {}
         self._direct: list[Delivery | None] = [None] * SIGNALS
@@ -72,12 +71,6 @@ class LocalEngine(LocalProcess):
         self._store = LazyStore(lambda: (Path(inherited.settings.tasks), inherited.settings.task_sync))
         self._bells = LocalWakeups(inherited, self.memory, self._count_sent)
         os.register_at_fork(before=block_sigterm, after_in_parent=unblock_sigterm, after_in_child=self._after_fork)
-
-    def on_fork(self, hook: Callable[[], None]) -> None:
-        if self._identity.role in ("master", "external"):
-            self._hooks.append(hook)
-        else:
-            hook()
 
     # registering
 
@@ -305,7 +298,7 @@ class LocalEngine(LocalProcess):
         return tuple(num for num, route in routes if route and parse(route.target, self._topology).kind == "worker")
 
     def start(self) -> None:
-        """Prepare sending, and run the post-fork hooks."""
+        """Prepare sending, and run the post-fork hooks and those for the start."""
         for num, text in list(self._targets.items()):  # in a web worker, another thread may still register
             target = parse(text, self._topology)
             receivers = queues(target, self._topology)
@@ -317,9 +310,7 @@ class LocalEngine(LocalProcess):
                 self._direct[num] = deliveries[0]
             elif target.scope == "all" and not varies(target, self._topology):
                 self._broadcast[num] = deliveries
-        hooks, self._hooks = self._hooks, []
-        for hook in hooks:
-            hook()
+        self._run_fork_and_start_hooks()
         self._look_for_tasks()
         if self._identity == Identity("spooler", 1):
             warn_of_left_tasks(self._store.directory)

@@ -8,6 +8,7 @@ from typing import Any
 
 from heliograph._core.signals.targets import parse, queues, readers_of
 from heliograph._core.stats.counters import ProcessCounters
+from heliograph.engines.life_hooks import LifeHooks
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.interfaces import Clock
 from heliograph.ipc.inherited import InheritedState
@@ -19,10 +20,11 @@ from heliograph.timing.clocks import SystemClock
 _LOG = logging.getLogger("heliograph.hooks")
 
 
-class LocalProcess(NoWebServer):
-    """The role `Processes`, except for hooks, and what the other roles of the engine share."""
+class LocalProcess(LifeHooks, NoWebServer):
+    """The role `Processes`, and what the other roles of the engine share."""
 
     def __init__(self, inherited: InheritedState, process: Identity) -> None:
+        super().__init__()
         self.clock: Clock = SystemClock()
         self.inherited = inherited
         self.memory = SharedMemory(inherited.memory, inherited.settings.topology)
@@ -30,6 +32,7 @@ class LocalProcess(NoWebServer):
         self._topology = inherited.settings.topology
         self._queues = {queue: number for number, queue in enumerate(server_queues(inherited.settings.topology))}
         self._identity = process
+        self._fork_hooks: list[Callable[[], None]] = []
         self._drain_hooks: list[Callable[[], None]] = []
 
     @property
@@ -70,8 +73,20 @@ class LocalProcess(NoWebServer):
 
         return version("heliograph")
 
+    def on_fork(self, hook: Callable[[], None]) -> None:
+        if self._identity.role in ("master", "external"):
+            self._fork_hooks.append(hook)
+        else:
+            hook()
+
     def on_drain(self, hook: Callable[[], None]) -> None:
         self._drain_hooks.append(hook)
+
+    def _run_fork_and_start_hooks(self) -> None:
+        hooks, self._fork_hooks = self._fork_hooks, []
+        for hook in hooks:
+            hook()
+        self.run_start_hooks()
 
     def _run_drain_hooks(self) -> None:
         for hook in self._drain_hooks:

@@ -37,6 +37,8 @@ class ThreadReceiver(Receiver):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.on_end: Callable[[], None] = lambda: None
+        """Called in this thread after the last handler."""
         self._finished = threading.Event()
         self._sleep: Callable[[float], object] = time.sleep
         self._in_groups = False
@@ -56,6 +58,8 @@ class ThreadReceiver(Receiver):
             _LOG.exception("Stopping process %d: a handler raised an exception that ends its process", os.getpid())
             os.kill(os.getpid(), signal.SIGTERM)
         finally:
+            if not self._abandoned:
+                self.on_end()
             self._finished.set()
 
     def _receive(self) -> None:

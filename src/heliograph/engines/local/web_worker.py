@@ -274,6 +274,8 @@ class WebWorkerEngine(LocalEngine):
         answer_stack_requests(self.inherited.descriptors.get(stack_name(process)))
         receiver = self.become_process(process)
         self.start()
+        if isinstance(receiver, ThreadReceiver):
+            receiver.on_end = self.run_stop_hooks
         report_to_master(self.inherited, up=[process.role, process.number])
         if self._left:  # `leave` was called before there was a receiver
             receiver.drain()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import uwsgi
 
 from heliograph._core.signals.targets import queues_read_by
+from heliograph.engines.life_hooks import LifeHooks
 from heliograph.engines.local_names import ProcessLocalNames
 from heliograph.engines.no_web_server import NoWebServer
 from heliograph.engines.uwsgi.fork_hooks import ForkHooks
@@ -19,7 +20,7 @@ from heliograph.interfaces import Handler
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity
 
 
-class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, NoWebServer):
+class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, LifeHooks, NoWebServer):
     """Signals of the uWSGI server that this process belongs to."""
 
     name = "uwsgi"
@@ -27,7 +28,7 @@ class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, NoWebServer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fork_hooks = ForkHooks(self._after_fork)
+        self._fork_hooks = ForkHooks(self._after_fork, self._start, self.run_stop_hooks)
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         self._wakeups.check_free(num, options.name)
@@ -53,6 +54,19 @@ class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, NoWebServer):
             self._fork_hooks.add(hook)
         else:
             hook()
+
+    def on_start(self, hook: Callable[[], None]) -> None:
+        """Call the hook now in a worker with --lazy-apps: uWSGI calls nothing after it has loaded the application."""
+        super().on_start(hook)
+        if self._is_process() and self._started_in != os.getpid():
+            self.run_start_hooks()
+
+    def _start(self) -> None:
+        if self._is_process():
+            self.run_start_hooks()
+
+    def _is_process(self) -> bool:
+        return self.identity.role in ("worker", "mule", "spooler")
 
     def _handle(self, num: int) -> None:
         if os.getpid() != self._pid:

@@ -28,6 +28,7 @@ class UwsgiProcess:
     """State that the roles of the engine share. A fork inherits it, and then refreshes it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.clock: Clock = SystemClock()
         self._topology = introspection.read_topology()
         top = self._topology

@@ -1,7 +1,11 @@
 """The functions that an application registers for the exit of a process.
 
-What it registers while the fork server loads it runs once, in the fork server, after the last process that it forked.
-What it registers in a process runs at the exit of that process. `multiprocessing` follows the same rule.
+A function that it gives to `atexit` while the fork server loads it runs once in each process: in every worker, mule and
+spooler at its exit, and in the fork server after the last of them. uWSGI does the same in workers and mules. A function
+that a process registers runs in that process only.
+
+What Python cleans up itself (`weakref.finalize`, `tempfile`, `multiprocessing`) is left to the process that made it.
+A process that the application forks runs none of these functions.
 """
 
 from __future__ import annotations
@@ -14,25 +18,48 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, NoReturn, cast
+
+from heliograph._core.supervision.children import EXIT_RECYCLED
 
 _LOG = logging.getLogger("heliograph.local")
 
 THREAD_TIMEOUT = 1.0
 """Seconds in which threads that are no daemons must end when a fork server exits."""
 
+MIN_LIMIT = 1.0
+"""Seconds that the functions at the end of a process have at least."""
+
 _ATEXIT = cast("Any", atexit)
 _FINALIZE = cast("Any", weakref.finalize)
 
 
-def forget_inherited() -> None:
-    """Leave the exit functions that were registered so far to the parent. Call it in a forked process."""
+def leave_to_parent() -> None:
+    """Leave what Python cleans up at the exit to the parent that has made it. Call it in a forked process."""
     for finalizer in list(_FINALIZE._registry):
         finalizer.atexit = False
-    _ATEXIT._clear()
-    atexit.register(logging.shutdown)
-    atexit.register(_FINALIZE._exitfunc)
     _forget_children()
+
+
+@contextmanager
+def hooks_at_end(hooks: Callable[[], None], limit: float) -> Generator[None]:
+    """Call `hooks()` after the block. End this process if that and its exit functions take longer than `limit` seconds.
+
+    A process that the application has forked, and that returns from the handler, runs none of them.
+    """
+    own = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != own:
+            _ATEXIT._clear()
+        else:
+            watch = threading.Timer(max(limit, MIN_LIMIT), _give_up, (limit,))
+            watch.daemon = True
+            watch.start()
+            hooks()
 
 
 def leave(code: int) -> NoReturn:
@@ -49,6 +76,11 @@ def leave(code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def _give_up(limit: float) -> None:
+    _LOG.error("Ending process %d: its functions for the end took longer than %g s", os.getpid(), limit)
+    os._exit(EXIT_RECYCLED)
+
+
 def _forget_children() -> None:
     """Let `multiprocessing` know that it is in another process, as it does in those that it forks itself."""
     util, process = (cast("Any", sys.modules.get(f"multiprocessing.{name}")) for name in ("util", "process"))
@@ -57,7 +89,6 @@ def _forget_children() -> None:
     if util is not None:
         util._finalizer_registry.clear()
         util._run_after_forkers()
-        atexit.register(util._exit_function)
 
 
 def _threads() -> list[threading.Thread]:

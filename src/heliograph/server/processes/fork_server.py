@@ -66,15 +66,15 @@ def main() -> None:
         raise SystemExit(1) from error
     engine.memory.staged.clear()
     failure = _check_web_application(inherited)
-    with engines.using(engine):
-        failure = failure or (_check_load(engine) if inherited.settings.lazy else _load(engine))
-        if failure is not None:
-            report_to_master(inherited, failed=_end_of(failure))
-            exit_functions.leave(1)
-        answer_stack_requests(inherited.descriptors.get("stack"))
-        report_to_master(inherited, ready=True, uncalled=uncalled_factory(_spec(inherited)))
-        _fork_on_command(engine)
-        exit_functions.leave(0)
+    engines.keep(engine)
+    failure = failure or (_check_load(engine) if inherited.settings.lazy else _load(engine))
+    if failure is not None:
+        report_to_master(inherited, failed=_end_of(failure))
+        exit_functions.leave(1)
+    answer_stack_requests(inherited.descriptors.get("stack"))
+    report_to_master(inherited, ready=True, uncalled=uncalled_factory(_spec(inherited)))
+    _fork_on_command(engine)
+    exit_functions.leave(0)
 
 
 def _fork_on_command(engine: LocalEngine) -> None:
@@ -117,7 +117,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     """Handle signals as a worker, mule or spooler until the master sends SIGTERM."""
     inherited = engine.inherited
     set_parent_death_signal(inherited.master, signal.SIGKILL)
-    exit_functions.forget_inherited()
+    exit_functions.leave_to_parent()
     os.close(inherited.commands)
     os.close(inherited.descriptors["stack"])
     set_process_title(f"heliograph: {process} of {inherited.settings.app}")
@@ -132,7 +132,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
         if failure is not None:
             _LOG.error("Cannot load the application in %s:\n%s", process, failure)
             raise SystemExit(1)
-    engine.start()
+    _start(engine)
     let_sigterm_arrive()
     answer_stack_requests(inherited.descriptors.get(stack_name(process)))
     set_parent_death_signal(inherited.master, signal.SIGKILL)  # A hook that calls `os.setuid` has cleared it.
@@ -140,8 +140,18 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
         report_to_master(inherited, up=[process.role, process.number])
     except OSError as error:
         closed_descriptors.end(error)
-    receiver.run()
+    with exit_functions.hooks_at_end(engine.run_stop_hooks, inherited.settings.graceful_timeout):
+        receiver.run()
     raise SystemExit(EXIT_RECYCLED)
+
+
+def _start(engine: LocalEngine) -> None:
+    """Run the hooks for the start. The process ends if one fails, as it does if it cannot load the application."""
+    try:
+        engine.start()
+    except Exception:  # noqa: BLE001 - a hook may raise any
+        _LOG.exception("Cannot start %s", engine.identity)
+        raise SystemExit(1) from None
 
 
 def _spec(inherited: InheritedState) -> AppSpec:
