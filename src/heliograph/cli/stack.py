@@ -10,10 +10,10 @@ from dataclasses import asdict
 import click
 
 from heliograph._core.thread_stacks import ThreadStack
+from heliograph._core.units import duration
 from heliograph.cli.errors import CommandError
 from heliograph.cli.selection import selected_engine
 from heliograph.cli.server_commands import find_server, json_option, server_options
-from heliograph.cli.tables import duration
 from heliograph.insights import ProcessStacks, read_stacks
 from heliograph.settings.option_row import UWSGI
 

@@ -176,7 +176,7 @@ class StoreState:
     is_lost: bool = False
     """True if the directory of the store was removed or replaced while the server ran."""
     left_tasks: int = 0
-    """Number of tasks that wait in the store that the server would have without `--spooler`. The server does not run them."""
+    """Number of tasks in the store that the server would have without `--spooler`. The server does not run them."""
 
 
 @dataclass(frozen=True, slots=True)

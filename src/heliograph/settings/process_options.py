@@ -87,8 +87,8 @@ class ProcessOptions:
         5.0,
         "Seconds until a handler counts as hung",
         "S",
-        details="`heliograph status` names handlers and tasks that take longer. A function that has taken longer before may "
-        "take twice its longest time.",
+        details="`heliograph status` names handlers and tasks that take longer. One that has taken longer before "
+        "may take twice its longest time.",
         engines=(LOCAL,),
         instead="`heliograph status` does not look into processes of uWSGI",
         keyword=False,

@@ -46,7 +46,7 @@ def _restored_registries() -> Generator[None, None, None]:
     claimed = registry.claimed
     tables: list[dict[Any, Any]] = [registry.registered, registry.names, handlers.HANDLERS, handlers.OPTIONS, TRIGGERS]
     copies = [dict(known) for known in tables]
-    hooks: tuple[list[Any], ...] = (START_HOOKS, STOP_HOOKS, FAILURE_HOOKS)
+    hooks = _hooks()
     hooks_before = [list(known) for known in hooks]
     claims, thread = set(claimed), (state.waited, state.handling, THREAD.own)
     THREAD.own = None
@@ -63,6 +63,10 @@ def _restored_registries() -> Generator[None, None, None]:
         if THREAD.own is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
             THREAD.own.close()
         state.waited, state.handling, THREAD.own = thread
+
+
+def _hooks() -> tuple[list[Any], ...]:
+    return START_HOOKS, STOP_HOOKS, FAILURE_HOOKS
 
 
 @contextmanager

@@ -1,18 +1,18 @@
 """The pytest plugin: the fixture `heliograph_engine` runs a whole server in the process of the test.
 
-A test with the fixture runs on a new `InlineEngine`. The fixture registers the handlers that the application registered
-when it was imported. It removes the registrations of the test afterwards. If a handler raised an exception, the test fails
-at its end, unless the test took it with `heliograph_engine.take_failures()`. The same is true of tasks, unless the test
-took them with `take_failed_tasks()`, or read their `TaskResult`::
+A test with the fixture runs on a new `InlineEngine`. The fixture registers the handlers that the application
+registered when it was imported. It removes the registrations of the test afterwards. If a handler raised an exception,
+the test fails at its end, unless the test took it with `heliograph_engine.take_failures()`. The same is true of tasks,
+unless the test took them with `take_failed_tasks()`, or read their `TaskResult`::
 
     def test_refresh(heliograph_engine):
         with heliograph_engine.as_process("worker2"):
             shop.refresh.send()
         assert [run.by.role for run in heliograph_engine.handled] == ["mule"]
 
-The server has two workers, two mules in the farm `crunchers`, and a spooler. To change it for a test, class or module, use
-the marker `@pytest.mark.heliograph(workers=4, mules=1, farms={"crunchers": [1]}, spoolers=1)`. To change it for many tests,
-override the fixture `heliograph_topology`. The marker has priority.
+The server has two workers, two mules in the farm `crunchers`, and a spooler. To change it for a test, class or
+module, use the marker `@pytest.mark.heliograph(workers=4, mules=1, farms={"crunchers": [1]}, spoolers=1)`. To change it
+for many tests, override the fixture `heliograph_topology`. The marker has priority.
 
 The plugin imports heliograph only when a test uses it, because pytest loads plugins before coverage starts.
 """
