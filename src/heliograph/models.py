@@ -42,15 +42,17 @@ class SignalDescription(NamedTuple):
 class Identity:
     """Role and number of a process: `Identity("worker", 2)`. Processes that receive no signals have number 0."""
 
-    role: Literal["master", "worker", "mule", "spooler", "webserver", "external"]
+    role: Literal["master", "worker", "mule", "spooler", "webserver", "command", "external"]
     number: int = 0
+    name: str = ""
+    """Name of a command. All other processes have none."""
 
     def __str__(self) -> str:
-        return f"{self.role}{self.number}" if self.number else self.role
+        return self.name or (f"{self.role}{self.number}" if self.number else self.role)
 
     @property
     def title(self) -> str:
-        """The process for people: `worker2`, `web server`."""
+        """The process for people: `worker2`, `web server`, `bot`."""
         return "web server" if self.role == "webserver" else str(self)
 
 

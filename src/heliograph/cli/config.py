@@ -17,6 +17,8 @@ from heliograph.exceptions import ConfigError
 from heliograph.ipc.instance import control_socket, server_name, working_directory
 from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
+from heliograph.settings.arguments import COMMANDS
+from heliograph.settings.commands import Command
 from heliograph.settings.config_file import key_of
 from heliograph.settings.option_row import LOCAL
 from heliograph.settings.option_types import WorkerRange
@@ -67,6 +69,7 @@ def _config(*, as_json: bool, **_params: object) -> None:
 
 def _rows(found: Configuration) -> list[dict[str, Any]]:
     values = _values(found.settings)
+    commands = found.held[COMMANDS.name]
     return [
         {
             "option": key_of(held.row),
@@ -75,7 +78,15 @@ def _rows(found: Configuration) -> list[dict[str, Any]]:
             "from": held.place,
         }
         for name, held in found.held.items()
-        if found.settings.engine in held.row.engines or held.origin is not Origin.DEFAULT
+        if name != COMMANDS.name and (found.settings.engine in held.row.engines or held.origin is not Origin.DEFAULT)
+    ] + [
+        {
+            "option": command.place,
+            "value": _plain(command),
+            "origin": str(commands.origin),
+            "from": f"{commands.place}.{command.name}",
+        }
+        for command in found.settings.commands
     ]
 
 
@@ -92,6 +103,14 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON has it."""
     if isinstance(value, Path | Address | AppSpec | WorkerRange):
         return str(value)
+    if isinstance(value, Command):
+        return {
+            "command": list(value.argv),
+            "restart": value.restart,
+            "reload": value.reload,
+            "directory": str(value.directory),
+            "environment": dict(value.environment),
+        }
     if isinstance(value, FarmSpec):
         return f"{value.name}={','.join(map(str, value.mules))}"
     if isinstance(value, frozenset):
@@ -103,6 +122,9 @@ def _text(option: str, value: Any) -> str:
     """Return a value for people."""
     if option == "command" and value:
         return shlex.join(value)
+    if option.startswith(f"{COMMANDS.name}."):
+        row: dict[str, Any] = value
+        return f"{shlex.join(row['command'])} (restart {row['restart']}, reload {row['reload']})"
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):

@@ -11,7 +11,9 @@ from heliograph.cli.files import Files
 from heliograph.ipc.instance import control_socket, server_name, working_directory
 from heliograph.ipc.state_directory import state_directory, store_directory
 from heliograph.models import Topology
+from heliograph.server.commands import further_commands
 from heliograph.server.processes.web_server import activated_sockets
+from heliograph.settings.commands import Command
 from heliograph.settings.option_row import UWSGI
 from heliograph.settings.options import ServerSettings
 from heliograph.settings.web_server_command import find_command
@@ -45,6 +47,7 @@ def _local(settings: ServerSettings) -> Iterator[Row]:
     if settings.command:
         yield "web server", shlex.join(settings.command)
         yield "web server file", str(find_command(settings.command[0]))
+    yield from map(_command, further_commands(settings))
     yield from _processes(settings.topology, of_web_server=bool(settings.command))
     yield "control socket", str(settings.control or control_socket(name))
     yield "external signals", str(settings.listen) if settings.listen else "no socket"
@@ -52,6 +55,14 @@ def _local(settings: ServerSettings) -> Iterator[Row]:
         yield "passed on", f"{len(passed_on)} sockets of systemd, to the web server"
     yield "tasks", _store(store_directory(name, settings.spooler))
     yield "last runs", str(state_directory() / f"{name}.json")
+
+
+def _command(command: Command) -> Row:
+    directory = f", in {command.directory}" if command.directory != Path() else ""
+    return (
+        f"command {command.name}",
+        f"{shlex.join(command.argv)} (restart {command.restart}, reload {command.reload}{directory})",
+    )
 
 
 def _uwsgi(settings: ServerSettings) -> Iterator[Row]:

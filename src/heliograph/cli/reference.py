@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from heliograph.settings.arguments import ARGUMENTS, ENV_FILE, FILES
+from heliograph.settings.arguments import ARGUMENTS, COMMANDS, ENV_FILE, FILES
 from heliograph.settings.config_file import key_of
 from heliograph.settings.file_values import description
 from heliograph.settings.option_row import ENGINES, Option
@@ -43,7 +43,7 @@ def keys_table(options: Sequence[Option]) -> str:
 PAGES: dict[str, tuple[Callable[[Sequence[Option]], str], Sequence[Option]]] = {
     "command.md": (options_table, (*FILES, *OPTIONS)),
     "environment.md": (variables_table, (*ARGUMENTS, *FILES, *OPTIONS)),
-    "configuration.md": (keys_table, (*ARGUMENTS, ENV_FILE, *OPTIONS)),
+    "configuration.md": (keys_table, (*ARGUMENTS, COMMANDS, ENV_FILE, *OPTIONS)),
 }
 """Page -> the function that makes its part, and the options in it."""
 

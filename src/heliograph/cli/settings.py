@@ -16,7 +16,8 @@ from heliograph.cli.local_server import check_command
 from heliograph.cli.options import TableOption, given_flags
 from heliograph.exceptions import ConfigError
 from heliograph.ipc.instance import server_name
-from heliograph.settings.arguments import ARGUMENTS, ENV_FILE, FILES
+from heliograph.settings.arguments import ARGUMENTS, COMMANDS, ENV_FILE, FILES
+from heliograph.settings.commands import Command, check_commands, read_commands
 from heliograph.settings.make import completed
 from heliograph.settings.option_row import ENGINES, LOCAL, UWSGI, Option, options_of
 from heliograph.settings.options import ServerSettings
@@ -102,21 +103,23 @@ def read_configuration(ctx: click.Context, *, will_start: bool) -> Configuration
     read_config(files, flags)
     rows = options_of(ctx.command.table)
     if files.config is not None:
-        files.config.check_keys((*ARGUMENTS, ENV_FILE, *rows))
+        files.config.check_keys((*ARGUMENTS, COMMANDS, ENV_FILE, *rows))
     words = {"app": ctx.params["app"], "command": ctx.meta.get(_COMMAND)}
     places = files.places({**flags, **{name: word for name, word in words.items() if word is not None}})
     held = places.hold_all((*ARGUMENTS, *(rows if will_start else map(without_listening, rows))))
+    held[COMMANDS.name] = places.hold_table(COMMANDS)
     if not held["app"].value:
         raise click.UsageError(f"APP is missing. Pass it before --, or set `app` in heliograph.toml. {EXAMPLE}", ctx)
     return Configuration(_settings(ctx.command.table, held), held, files)
 
 
 def _settings(table: type[ServerSettings], held: dict[str, Held]) -> ServerSettings:
-    arguments = {row.name for row in ARGUMENTS}
+    arguments = {row.name for row in (*ARGUMENTS, COMMANDS)}
     options = {
         name: one.value for name, one in held.items() if one.origin is not Origin.DEFAULT and name not in arguments
     }
-    given = table(_app(held["app"]), command=held["command"].value, **options)
+    commands = _commands(held[COMMANDS.name])
+    given = table(_app(held["app"]), command=held["command"].value, commands=commands, **options)
     _check_name(held["name"])
     settings = completed(given, lambda row: _label(row, held))
     _check_command(settings)
@@ -126,6 +129,14 @@ def _settings(table: type[ServerSettings], held: dict[str, Held]) -> ServerSetti
 def _app(held: Held) -> AppSpec:
     with _naming(held):
         return AppSpec.parse(held.value, current_directory())
+
+
+def _commands(held: Held) -> tuple[Command, ...]:
+    if held.origin is Origin.DEFAULT:
+        return ()
+    commands = read_commands(held.label, held.value)
+    check_commands(held.label, commands)
+    return commands
 
 
 def _check_name(held: Held) -> None:

@@ -22,6 +22,9 @@ from heliograph.exceptions import ConfigError, ServerBusy
 from heliograph.ipc.pipes import server_queues
 from heliograph.models import DEFAULT_TASK_BYTES, FarmSpec, Topology
 
+COMMAND_ENV = "HELIOGRAPH_COMMAND_NAME"
+"""Environment variable with the name of the command, set for commands besides the web server. They do not join."""
+
 INHERITED_ENV = "HELIOGRAPH_INHERITED"
 """Environment variable that carries the state from the master to a fork server."""
 

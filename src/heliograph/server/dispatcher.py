@@ -11,6 +11,7 @@ from heliograph._core.supervision.actions import Action
 from heliograph._core.supervision.events import Due, Event
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.loop import Service
+from heliograph.server.commands import policies
 from heliograph.settings.options import ServerSettings
 
 _LOG = logging.getLogger("heliograph.master")
@@ -87,6 +88,6 @@ def make_supervisor(settings: ServerSettings) -> Supervisor:
     return Supervisor(
         settings.topology,
         settings.graceful_timeout,
-        with_web_server=bool(settings.command),
+        policies(settings),
         expected_workers=settings.expected_workers,
     )

@@ -18,13 +18,13 @@ from heliograph.ipc.prctl import set_child_subreaper
 from heliograph.ipc.process_title import set_process_title
 from heliograph.ipc.request_server import ConnectionServer
 from heliograph.loop import Loop
+from heliograph.server.commands import Commands
 from heliograph.server.dispatcher import Dispatcher, make_supervisor
-from heliograph.server.inheritance import inherited_state, open_descriptors, task_environment
+from heliograph.server.inheritance import inherited_state, open_descriptors
 from heliograph.server.operations import ServerOperations
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.pidfd_watcher import PidfdWatcher
 from heliograph.server.processes.processes import Processes
-from heliograph.server.processes.web_server import WebServerProcess
 from heliograph.server.progress import log_progress
 from heliograph.server.server_queues import ServerQueues
 from heliograph.server.services.changes import Changes
@@ -98,8 +98,8 @@ class Master:
         reports = loop.open("reports", Reports)
         own = open_descriptors(stack, settings.topology, reports.write_fd)
         inherited = partial(inherited_state, settings, server, **own)
-        web_server = WebServerProcess(settings.command, self._control, self._directory, task_environment(settings))
-        processes = Processes(dispatcher, server, ForkServers(inherited, self._directory), web_server)
+        commands = Commands(settings, self._control, self._directory)
+        processes = Processes(dispatcher, server, ForkServers(inherited, self._directory), commands)
         watcher = loop.open("joined processes", lambda s: PidfdWatcher(s, processes.on_left))
         last_runs = LastRunStore.of_server(settings.name)
         scheduler = loop.open("scheduler", lambda s: SchedulerService(s, queues, last_runs, supervisor))

@@ -38,6 +38,7 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     log_level: str = "info",
     log_config: str | Path | None = None,
     command: Sequence[str] = (),
+    commands: Mapping[str, object] | None = None,
 ) -> int:
     """Run a server for an application until it is stopped by SIGTERM, Ctrl-C or `heliograph stop`.
 
@@ -67,6 +68,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         log_level: Least severe level that heliograph logs in the processes that it starts.
         log_config: TOML or JSON file for `logging.config.dictConfig`, for the processes that it starts.
         command: Command of a web server (`["gunicorn", "-w", "4", "shop.wsgi"]`), whose processes become the workers.
+        commands: Programs to run besides, by name: a command line, a list of words, or a table with the keys of
+            `[commands]` in the configuration file.
 
     Returns:
         The exit code: 0 after a stop, 2 if the application cannot be loaded. The exit code of `command` if it exits
@@ -75,11 +78,11 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     Raises:
         ConfigError: The server cannot be started with these settings.
     """
-    keywords = {name: value for name, value in locals().items() if name not in {"app", "command"}}
+    keywords = {name: value for name, value in locals().items() if name not in {"app", "command", "commands"}}
 
     from heliograph.settings.make import from_keywords  # noqa: PLC0415 - only a program that serves imports it
 
-    return serve_settings(from_keywords(app, command, keywords))
+    return serve_settings(from_keywords(app, command, keywords, commands))
 
 
 def serve_settings(settings: ServerSettings, *, ends_process: bool = False) -> int:

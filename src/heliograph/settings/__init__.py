@@ -9,6 +9,8 @@ option_row          a row of the table
 option_types        types of values: read and check them
 arguments           directory, files and arguments that settings are read from
 config_file         the configuration file
+commands            the table of commands in it
+nearest             advice for a name that is not known
 env_file            the file of variables
 file_values         types of values in that file
 origins             the value that holds: flag, variable, file or default

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from heliograph.settings.option_row import Option, option, options_of
-from heliograph.settings.option_types import Text, Words
+from heliograph.settings.option_types import CommandTable, Text, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +53,14 @@ class Arguments:
 
 FILES: tuple[Option, ...] = options_of(Files)
 CHDIR, CONFIG, ENV_FILE = FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of the configuration file, which have neither a flag nor a variable."""
+
+    commands: tuple[()] = option(CommandTable(), (), "Programs that the server runs besides", flag="commands")
+
+
 ARGUMENTS: tuple[Option, ...] = options_of(Arguments)
+(COMMANDS,) = options_of(Tables)

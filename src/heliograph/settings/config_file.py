@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from heliograph.exceptions import ConfigError
 from heliograph.settings.file_values import shown
+from heliograph.settings.nearest import nearest
 from heliograph.settings.option_row import Option
 
 CONFIG_FILE, PROJECT_FILE = "heliograph.toml", "pyproject.toml"
@@ -47,7 +48,7 @@ class ConfigFile:
         names = {_spelling(flag): key_of(row) for row in rows for flag in (row.flag, *row.aliases)}
         for key, value in self.content.items():
             if _spelling(key) not in names:
-                raise ConfigError(f"{self.label}: unknown key: {key} = {shown(value)}. {_nearest(key, names)}")
+                raise ConfigError(f"{self.label}: unknown key: {key} = {shown(value)}. {_advice(key, names)}")
 
 
 def key_of(row: Option) -> str:
@@ -109,8 +110,5 @@ def _spelling(name: str) -> str:
     return name.lstrip("-").lower().replace("_", "-")
 
 
-def _nearest(key: str, names: Mapping[str, str]) -> str:
-    import difflib  # noqa: PLC0415 - only an error needs it
-
-    similar = difflib.get_close_matches(_spelling(key), names, 1)
-    return f"Did you mean {names[similar[0]]}?" if similar else f"Use the name of an option: {', '.join(names)}"
+def _advice(key: str, names: Mapping[str, str]) -> str:
+    return nearest(_spelling(key), names, "the name of an option", names)

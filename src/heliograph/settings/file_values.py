@@ -7,7 +7,16 @@ from datetime import date, datetime, time
 from typing import Any, cast
 
 from heliograph.settings.option_row import Option
-from heliograph.settings.option_types import Farm, Flag, Integer, Seconds, SignalNumbers, Words, WorkerCount
+from heliograph.settings.option_types import (
+    CommandTable,
+    Farm,
+    Flag,
+    Integer,
+    Seconds,
+    SignalNumbers,
+    Words,
+    WorkerCount,
+)
 
 _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Integer: ((int,), "a whole number"),
@@ -16,6 +25,7 @@ _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     WorkerCount: ((int, str, list), 'a whole number, or a range such as "2..16"'),
     SignalNumbers: ((list,), "a list of numbers such as [17, 18]"),
     Farm: ((list, dict), 'a list such as ["crunchers=1,2"], or a table such as {crunchers = [1, 2]}'),
+    CommandTable: ((dict,), 'a table such as {bot = "python bot.py"}'),
     Words: ((list, str), 'a list of words such as ["gunicorn", "-w", "4", "shop:app"], or a text'),
 }
 """Type of an option -> types of Python that its values have, and their description. All others are texts."""
@@ -39,7 +49,7 @@ def read_value(row: Option, value: object) -> Any:
     """Return the value of an option that stands in a file. Raises: ValueError: it has the wrong type or is invalid."""
     types, wanted = _wanted(row)
     if type(value) not in types:  # `isinstance` would take true for a number
-        raise ValueError(f"it is {_KINDS[type(value)]}. Use {wanted}")
+        raise ValueError(f"it is {kind_of(value)}. Use {wanted}")
     if value == "":
         raise ValueError("it is empty. Leave the key out")
     if row.repeatable:
@@ -51,6 +61,11 @@ def read_value(row: Option, value: object) -> Any:
 def description(row: Option) -> str:
     """Return a description of the values that an option has in a file."""
     return _wanted(row)[1]
+
+
+def kind_of(value: object) -> str:
+    """Return what kind of value it is, for people."""
+    return _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def shown(value: object) -> str:

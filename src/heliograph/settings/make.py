@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from heliograph.application import AppSpec, current_directory
 from heliograph.exceptions import ConfigError
+from heliograph.settings.commands import check_commands, read_commands
 from heliograph.settings.option_row import LOCAL, UWSGI, Option, options_of
 from heliograph.settings.option_types import WorkerRange
 from heliograph.settings.options import OPTIONS, ServerSettings
@@ -24,13 +25,18 @@ _WORKERS = next(row for row in OPTIONS if row.name == "workers")
 _Settings = TypeVar("_Settings", bound=ServerSettings)
 
 
-def from_keywords(app: str, command: Sequence[str], keywords: Mapping[str, Any]) -> ServerSettings:
+def from_keywords(
+    app: str, command: Sequence[str], keywords: Mapping[str, Any], commands: Mapping[str, object] | None = None
+) -> ServerSettings:
     """Make the settings from the keywords of `serve()`. Raises `ConfigError`, naming the keyword."""
     rows = {row.name: row for row in OPTIONS}
     values = {name: _checked(rows[name], value) for name, value in keywords.items()}
     if isinstance(command, str) or not all(isinstance(word, str) for word in command):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f'command={command!r}: it is not a list of words. Use ["gunicorn", "-w", "4"]')
-    settings = ServerSettings(AppSpec.parse(app, current_directory()), command=tuple(command), **values)
+    others = read_commands("commands", {} if commands is None else commands)
+    check_commands("commands", others)
+    spec = AppSpec.parse(app, current_directory())
+    settings = ServerSettings(spec, command=tuple(command), commands=others, **values)
     return completed(settings, lambda row: row.name)
 
 
@@ -101,6 +107,8 @@ def _check_system(platform: str) -> None:
 
 
 def _check_engine(settings: ServerSettings, label: Label) -> None:
+    if settings.commands and settings.engine == UWSGI:
+        raise ConfigError("commands do not work with --engine uwsgi. Use -- --attach-daemon COMMAND")
     for row in options_of(type(settings)):
         if settings.engine not in row.engines and getattr(settings, row.name) != row.default:
             raise ConfigError(f"{label(row)} does not work with --engine {settings.engine}. {row.instead}")

@@ -14,7 +14,13 @@ LOCAL, UWSGI = "local", "uwsgi"
 ENGINES = (LOCAL, UWSGI)
 """Engines that `heliograph run` can start a server for."""
 
-RESERVED_VARIABLES = ("HELIOGRAPH_ENGINE", "HELIOGRAPH_MASTER", "HELIOGRAPH_INHERITED", "HELIOGRAPH_TASKS")
+RESERVED_VARIABLES = (
+    "HELIOGRAPH_ENGINE",
+    "HELIOGRAPH_MASTER",
+    "HELIOGRAPH_INHERITED",
+    "HELIOGRAPH_TASKS",
+    "HELIOGRAPH_COMMAND_NAME",
+)
 """Environment variables with another meaning, which no option can have."""
 
 

@@ -157,6 +157,17 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandTable:
+    """A table of commands. `settings.commands` reads it."""
+
+    def from_text(self, text: str) -> Any:
+        raise ValueError(f"it is a text: {text}. Use a table")
+
+    def from_value(self, value: Any) -> Any:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few words."""
 

@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, dataclass
 from heliograph.application import AppSpec
 from heliograph.models import Topology
 from heliograph.settings.address_options import AddressOptions
+from heliograph.settings.commands import Command
 from heliograph.settings.log_options import LogOptions
 from heliograph.settings.option_row import options_of
 from heliograph.settings.option_types import WorkerRange
@@ -34,6 +35,8 @@ class ServerSettings(LogOptions, AddressOptions, TaskOptions, ProcessOptions):
     _: KW_ONLY
     command: tuple[str, ...] = ()
     """Arguments after `--`: the command of a web server, or uWSGI's own options."""
+    commands: tuple[Command, ...] = ()
+    """Programs that the server runs besides."""
     expected_workers: int | None = None
     """Number of processes that the command of a web server starts. None without one."""
 

@@ -60,6 +60,10 @@ class Places:
         """Return the value of an option that holds. Raises: ConfigError: it is invalid. The error says where it is."""
         return self._from_flag(row) or self._from_variable(row) or self._from_file(row) or Held(row, row.default)
 
+    def hold_table(self, row: Option) -> Held:
+        """Return a value that can stand in the configuration file only."""
+        return self._from_file(row) or Held(row, row.default)
+
     def hold_all(self, rows: Iterable[Option]) -> dict[str, Held]:
         """Return the values of options by their names."""
         return {row.name: self.hold(row) for row in rows}

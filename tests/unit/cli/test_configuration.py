@@ -155,7 +155,7 @@ def test_a_directory_that_does_not_exist_is_an_error(started):
         ("wrokers = 2", "heliograph.toml: unknown key: wrokers = 2. Did you mean workers?"),
         (
             "chdir = 'x'",
-            'heliograph.toml: unknown key: chdir = "x". Use the name of an option: app, command, env-file,',
+            'heliograph.toml: unknown key: chdir = "x". Use the name of an option: app, command, commands, env-file,',
         ),
         ("workers = 'many'", 'heliograph.toml: workers = "many": it is not an int. Use 0 or more'),
         ("threads = 2", "heliograph.toml: threads does not work with --engine local. A process runs one handler"),

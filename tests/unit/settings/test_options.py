@@ -87,6 +87,7 @@ def test_serve_has_the_keywords_and_defaults_of_the_table():
     parameters = dict(inspect.signature(heliograph.serve).parameters)
     assert parameters.pop("app").kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert parameters.pop("command").default == ()
+    assert parameters.pop("commands").default is None
     rows_of_serve = {row.name: row for row in OPTIONS if row.keyword}
     assert set(parameters) == set(rows_of_serve)
     for name, parameter in parameters.items():

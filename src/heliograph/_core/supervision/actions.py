@@ -54,7 +54,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class StartCommand:
-    """Start the command of a process, such as the web server."""
+    """Start a command, such as the web server."""
 
     process: Identity
 

@@ -112,3 +112,18 @@ def _reloads(children: Children) -> bool:
     """Return True if processes of the web server run older code than the newest, so they are about to leave."""
     newest = max((child.generation for child in children), default=0)
     return any(child.state == "running" and child.generation < newest for child in children.joining)
+
+
+def warn_not_joined(children: Children, seconds: float) -> list[Action]:
+    """Log the workers that no process has become so long after the start of the web server, and wait for none."""
+    overdue = children.not_joined()
+    for child in overdue:
+        child.awaited = False
+    missing = ", ".join(str(child.identity) for child in overdue)
+    text = (
+        f"No process has joined as {missing} within {seconds:g} s. Processes of gunicorn, uvicorn and granian join "
+        "when the application that they serve uses heliograph. For another web server, use a middleware of "
+        "heliograph.contrib or call heliograph.join_server(). If the web server has fewer workers, set --workers N "
+        "before the double dash"
+    )
+    return [Log(logging.WARNING, text)] if overdue else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +25,7 @@ EXIT_RECYCLED = 64
 _SIGHUP = 1
 """Number of the Unix signal, on every system. The core imports no module of the operating system."""
 WEB_SERVER = Identity("webserver")
-"""The command after `--`."""
+"""The command after `--`. The other commands have the role `command` and a name."""
 
 State = Literal["absent", "forking", "running", "draining", "killed"]
 
@@ -37,11 +37,13 @@ class Policy:
     origin: Literal["fork", "join", "command"]
     """fork: a fork server forks it. join: it is started by others, and joins. command: the master starts a program."""
 
-    restart: Literal["always", "if_proven", "never"]
-    """Restart policy for a process that exited. if_proven: the server stops with it if it had not started well."""
+    restart: Literal["always", "on_failure", "if_proven", "never"]
+    """Restart policy for a process that exited by itself. on_failure: unless its exit code is 0. if_proven: always, but
+    the server stops with it if it had not started well."""
 
     reload: Literal["replace", "hang_up", "leave"]
-    """replace: drain it and fork a new one. hang_up: send SIGHUP. leave: the web server that started it replaces it."""
+    """replace: drain it and start a new one. hang_up: send SIGHUP. leave: do nothing. The web server replaces its
+    processes."""
 
     stop_stage: int
     """A stop asks the processes of a stage to exit when those of all lower stages have exited."""
@@ -61,6 +63,13 @@ class Policy:
 FORKED = Policy("fork", "always", "replace", stop_stage=2)
 JOINED = Policy("join", "never", "leave", stop_stage=1)
 WEB_COMMAND = Policy("command", "if_proven", "hang_up", stop_stage=1, proven_by_joins=True, counts_for_idle=False)
+
+
+def command_policy(
+    restart: Literal["always", "on_failure", "never"], reload: Literal["replace", "hang_up", "leave"]
+) -> Policy:
+    """Return the policy of a command besides the web server. No process joins from it."""
+    return Policy("command", restart, reload, stop_stage=1, counts_for_ready=False, counts_for_idle=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,8 @@ class Child:
     early_exits: int = 0
     """Number of times in a row that it exited soon after its start."""
     expected: bool = True
-    """False for a worker number that is not in use now, on a server whose workers come and go."""
+    """False for a command that has ended, and its policy does not restart it. False also for a worker number that is
+    not in use now, on a server whose workers come and go."""
     vacate_at: float = NEVER
     """Time at which its number is vacated, if no process takes it before."""
     awaited: bool = True
@@ -126,7 +136,13 @@ class Child:
     @property
     def name(self) -> str:
         """Its name at the beginning of a log line."""
+        if self.identity.role == "command":
+            return f"Command {self.identity}"
         return "Web server" if self.identity == WEB_SERVER else str(self.identity)
+
+    def ends_after(self, code: int) -> bool:
+        """Return True if the policy does not restart it after it exited by itself with this code."""
+        return self.policy.restart == "never" or (self.policy.restart == "on_failure" and not code)
 
     def delay(self) -> float:
         """Return the seconds to wait before the next start."""
@@ -136,13 +152,15 @@ class Child:
 class Children:
     """The children of a server, in the order in which they are started."""
 
-    def __init__(self, topology: Topology, *, with_web_server: bool, expected_workers: int | None = None) -> None:
+    def __init__(
+        self, topology: Topology, commands: Mapping[Identity, Policy], *, expected_workers: int | None = None
+    ) -> None:
         """`expected_workers` is the number of workers that the server expects at first. None: all, or the least."""
         expected = topology.min_workers if expected_workers is None else expected_workers
         table = dict.fromkeys(topology.processes(), FORKED)
-        if with_web_server:
+        if any(policy.proven_by_joins for policy in commands.values()):
             table |= {process: JOINED for process in table if process.role == "worker"}
-            table[WEB_SERVER] = WEB_COMMAND
+        table |= commands
         self._children = {process: Child(process, policy) for process, policy in table.items()}
         for child in self:
             child.expected = expected is None or child.identity.role != "worker" or child.identity.number <= expected
@@ -171,7 +189,7 @@ class Children:
     @property
     def accept_joins(self) -> bool:
         """False if the web server exits: its processes exit with it."""
-        return any(child.policy.origin == "command" and child.state == "running" for child in self)
+        return any(child.policy.proven_by_joins and child.state == "running" for child in self)
 
     @property
     def forked_by(self) -> frozenset[int]:
@@ -191,15 +209,17 @@ class Children:
 
     @property
     def failing_command(self) -> Child | None:
-        """The command that exited with an error, until a process joins again. None if there is none."""
+        """The web server that exited with an error, until a process joins again. None if there is none."""
         failed = (child for child in self if child.failures)
         return next((c for c in failed if c.state == "absent" or not self.proven(c, c.since)), None)
 
     def note_command_exit(self, child: Child, reason: str, code: int) -> None:
-        """Count the exits of a command with an error.
+        """Count the exits of the web server with an error.
 
         Exceptions: our SIGHUP ended it, it did not serve yet when it got SIGHUP, or it served and was killed.
         """
+        if not child.policy.proven_by_joins:
+            return
         proven = self.proven(child, child.since)
         if not code or (code < 0 and proven) or (child.hung_up and (code == -_SIGHUP or not proven)):
             return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from heliograph._core.supervision.capacity import Capacity
-from heliograph._core.supervision.children import NEVER, WEB_SERVER, Child, Children
+from heliograph._core.supervision.children import NEVER, Child, Children, Policy
 from heliograph._core.supervision.loads import Loads
 from heliograph._core.supervision.progress import Progress
 from heliograph._core.supervision.stopping import Stop
@@ -18,8 +19,8 @@ class ServerState:
 
     topology: Topology
     graceful_timeout: float = 30.0
-    with_web_server: bool = False
-    """True if the workers are processes of a web server."""
+    commands: Mapping[Identity, Policy] = field(default_factory=dict[Identity, Policy])
+    """The programs that the master starts. If the web server is one of them, its processes are the workers."""
     expected_workers: int | None = None
     """Number of workers that the server expects at first, if workers come and go. None: the least number."""
     _children: Children = field(init=False)
@@ -30,9 +31,7 @@ class ServerState:
     _join_warning_at: float = field(init=False, default=NEVER)
 
     def __post_init__(self) -> None:
-        self._children = Children(
-            self.topology, with_web_server=self.with_web_server, expected_workers=self.expected_workers
-        )
+        self._children = Children(self.topology, self.commands, expected_workers=self.expected_workers)
         self._capacity = Capacity(self.topology, self.graceful_timeout)
         self._loads = Loads(self.graceful_timeout)
         self._stop = Stop(self.graceful_timeout)
@@ -125,7 +124,7 @@ class ServerState:
     @property
     def web_workers(self) -> tuple[int, int] | None:
         """Number of workers that run, and of those expected, if they are processes of a web server. Else None."""
-        if not self.with_web_server:
+        if not any(policy.proven_by_joins for policy in self.commands.values()):
             return None
         expected = [child for child in self._children.joining if child.expected]
         return sum(child.state == "running" for child in expected), len(expected)
@@ -141,7 +140,7 @@ class ServerState:
         """
         stage = self._stop.stage(self._children) if self.stopping else 0
         overdue = self._join_warning_at == NEVER
-        unused = frozenset(child.identity for child in self._children if not child.expected)
+        unused = frozenset(child.identity for child in self._children.joining if not child.expected)
         return unused | frozenset(
             child.identity
             for child in self._children.joining
@@ -163,7 +162,12 @@ class ServerState:
     @property
     def present_processes(self) -> tuple[Identity, ...]:
         """The processes of the server, without workers that have left or not come yet."""
-        return tuple(child.identity for child in self._children if child.expected and child.identity != WEB_SERVER)
+        return tuple(c.identity for c in self._children if c.expected and c.policy.origin != "command")
+
+    @property
+    def expected_processes(self) -> tuple[Identity, ...]:
+        """The processes that should run: those of the server, and the commands that have not ended."""
+        return tuple(child.identity for child in self._children if child.expected)
 
     @property
     def children(self) -> Children:

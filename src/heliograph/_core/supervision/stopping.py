@@ -101,7 +101,7 @@ class Stop:
         self.idle = not self._drains
         actions = self.drain(children)
         text = f"Signals are still queued or running {now - self._requested_at:.3g} s after the stop was requested, "
-        text += "stopping all processes now" if self.idle else "stopping the web server now"
+        text += "stopping all processes now" if self.idle else f"stopping {_first_stage(children)} now"
         return [Log(logging.WARNING, text), *actions] if actions else []
 
     def explain_kill(self, child: Child) -> Log:
@@ -115,7 +115,7 @@ class Stop:
         if not self.requested or child.policy.origin == "fork" or not self.graceful_timeout:
             return f"{text} the graceful timeout, killing it"
         text += f" {self.graceful_timeout * WEB_SERVER_KILL:.3g} s, its part of the graceful timeout, killing it"
-        if child.policy.origin == "join":
+        if not child.policy.proven_by_joins:
             return text
         return f"{text}. To let it close its connections itself, set a shorter timeout in its own options"
 
@@ -124,8 +124,8 @@ class Stop:
         return self.requested and child.policy.origin == "command"
 
     def explain_early_exit(self, child: Child, now: float) -> list[Action]:
-        """Log why a command may have exited before the stop drained it."""
-        if not self.ends_with_stage(child) or now >= self.by:
+        """Log why the web server may have exited before the stop drained it."""
+        if not (self.requested and child.policy.proven_by_joins) or now >= self.by:
             return []
         text = (
             f"{child.name} exited before the master stopped it. Whoever stops the server sends SIGTERM to all of its "
@@ -141,6 +141,12 @@ class Stop:
     def is_done(self, children: Children) -> bool:
         """Return True if the server is stopping, and no process is left or about to be started."""
         return self.requested and all(child.state == "absent" and child.deadline == NEVER for child in children)
+
+
+def _first_stage(children: Children) -> str:
+    """Return the commands, which are drained first, for people."""
+    has_web_server = any(child.policy.proven_by_joins for child in children)
+    return "the web server" if has_web_server else "the commands"
 
 
 def _last_stage(children: Children) -> int:

@@ -23,6 +23,11 @@ Web server
     exit caused by our SIGHUP does not count, since the command may not have installed its handler yet.
     A stop drains the web server before the other processes.
 
+Commands
+    Further commands are started with the web server, and drained with it. The server neither waits for them to be ready
+    nor stops with them. A command that exits by itself is restarted, unless its policy says that it has ended. A reload
+    that restarts commands also starts those that have ended.
+
 Deadlines
     Every state except running has one: loading (`LOAD_TIMEOUT`), forking (`FORK_TIMEOUT`, from an old fork server
     `OLD_FORK_TIMEOUT`), draining (the graceful timeout), killed (`KILL_TIMEOUT`), and absent, unless it waits for a
@@ -37,6 +42,7 @@ from typing import assert_never
 from heliograph._core.supervision import actions as do
 from heliograph._core.supervision import events
 from heliograph._core.supervision.actions import Action, Log
+from heliograph._core.supervision.capacity import warn_not_joined
 from heliograph._core.supervision.children import KILL_TIMEOUT, MAX_BACKOFF, MIN_UPTIME, NEVER, Child
 from heliograph._core.supervision.loads import LOAD_TIMEOUT
 from heliograph._core.supervision.state import ServerState
@@ -108,6 +114,8 @@ class Supervisor(ServerState):
         self._loads.activate(generation, now)
         self._children.hasten_forks(generation, now)
         for child in self._children:
+            if child.policy.origin == "command" and child.policy.reload == "replace":
+                child.expected = True
             if child.state == "running" and not self.stopping:
                 actions += self._reload_child(child, now)
             elif child.state == "absent" and child.expected and not self._stop.is_over_for(child, now):
@@ -163,12 +171,12 @@ class Supervisor(ServerState):
     # Starting processes
 
     def _start(self, child: Child, now: float) -> list[Action]:
-        """Start a process. Without a fork server it stays absent until the next one is ready."""
+        """Start a process. Without a fork server, all but commands stay absent until the next one is ready."""
         child.deadline = NEVER
+        if child.policy.origin == "command":
+            return [do.StartCommand(child.identity)] if self.generation else []
         if not self._loads.can_fork or child.policy.origin == "join":
             return []
-        if child.policy.origin == "command":
-            return [do.StartCommand(child.identity)]
         child.state, child.generation = "forking", self.generation
         child.deadline = min(now + child.policy.fork_timeout, self._stop.by)
         return [do.Fork(self.generation, child.identity)]
@@ -227,26 +235,34 @@ class Supervisor(ServerState):
             proven = self._children.proven(child, -NEVER if event.code else child.since)
             if not (proven or child.hung_up):
                 return self._stop_with(child, event, now, proven=proven)
-        was_told = child.state in ("draining", "killed")
+        was_told, was_started = child.state in ("draining", "killed"), child.state != "absent"
         if child.policy.origin == "command" and not was_told:
             self._children.note_command_exit(child, event.reason, event.code)
         not_told = [] if was_told or event.expected else self._stop.explain_early_exit(child, now)
         # A web server may take long to notice that it cannot load its application, and serves nobody before.
-        early = uptime < MIN_UPTIME or not self._children.proven(child, child.since)
+        early = not was_started or uptime < MIN_UPTIME or not self._children.proven(child, child.since)
         child.clear()
         self._capacity.on_left(child, now)
-        if child.policy.restart == "never" or self._stop.is_over_for(child, now):
+        if self._stop.is_over_for(child, now) or child.policy.origin == "join":
             return not_told
+        if not was_told and child.ends_after(event.code):
+            return self._end(child, event)
         if was_told or event.expected:
             child.early_exits = 0
             return self._start(child, now)
         child.early_exits = child.early_exits + 1 if early else 0
-        text = f"{child.name} exited ({event.reason})"
         if not child.early_exits:
-            return [Log(logging.WARNING, f"{text}, restarting"), *self._start(child, now)]
+            return [Log(logging.WARNING, f"{child.name} exited ({event.reason}), restarting"), *self._start(child, now)]
         child.deadline = min(now + child.delay(), self._stop.by)
-        text += f" {uptime:.1f} s after its start, restarting in {child.delay():g} s"
-        return [Log(logging.WARNING, text)]
+        text = f"exited ({event.reason}) {uptime:.1f} s after its start, restarting in {child.delay():g} s"
+        not_started = f"did not start ({event.reason}), trying again in {child.delay():g} s"
+        return [Log(logging.WARNING, f"{child.name} {text if was_started else not_started}")]
+
+    def _end(self, child: Child, event: events.Exited) -> list[Action]:
+        """Let a command be that has ended, as its policy says."""
+        child.expected, child.early_exits = False, 0
+        level = logging.WARNING if event.code else logging.INFO
+        return [Log(level, f"{child.name} exited ({event.reason}), not restarting it")]
 
     def _stop_with(self, child: Child, event: events.Exited, now: float, *, proven: bool) -> list[Action]:
         """Stop the server, because a command exited."""
@@ -264,7 +280,7 @@ class Supervisor(ServerState):
             actions += self._loads.load(now) if not self._loads.loading else []
         if self._join_warning_at <= now:
             self._join_warning_at = NEVER
-            actions += self._warn_not_joined()
+            actions += [] if self.stopping else warn_not_joined(self._children, JOIN_WARNING_AFTER)
         actions += self._capacity.vacate(self._children, now)
         for generation, state in self._loads.overdue(now):
             actions += self._on_fork_server_overdue(generation, state, now)
@@ -319,23 +335,8 @@ class Supervisor(ServerState):
         child.deadline = now + KILL_TIMEOUT
         return [Log(logging.ERROR, text), do.Kill(child.pid)]
 
-    def _warn_not_joined(self) -> list[Action]:
-        overdue = self._children.not_joined()
-        if not overdue or self.stopping:
-            return []
-        for child in overdue:
-            child.awaited = False
-        missing = [str(child.identity) for child in overdue]
-        text = (
-            f"No process has joined as {', '.join(missing)} within {JOIN_WARNING_AFTER:g} s. Processes of gunicorn, "
-            "uvicorn and granian join when the application that they serve uses heliograph. For another web server, "
-            "use a middleware of heliograph.contrib or call heliograph.join_server(). If the web server has fewer "
-            "workers, set --workers N before the double dash"
-        )
-        return [Log(logging.WARNING, text)]
-
 
 def _log_replacement(child: Child) -> list[Action]:
-    if not child.last_pid:
+    if not child.last_pid or child.identity.role == "command":  # the start of a command is logged
         return []
     return [Log(logging.INFO, f"Replaced {child.identity.title} (old pid {child.last_pid}, new pid {child.pid})")]

@@ -29,7 +29,7 @@ from heliograph.engines.local.thread_receiver import ThreadReceiver
 from heliograph.exceptions import AlreadyRegistered, ConfigError
 from heliograph.interfaces import Handler
 from heliograph.ipc.control_client import ServerNotRunning, request_with_fds
-from heliograph.ipc.inherited import InheritedState, report_to_master
+from heliograph.ipc.inherited import COMMAND_ENV, InheritedState, report_to_master
 from heliograph.ipc.stack_files import answer_stack_requests, stack_name
 from heliograph.models import NO_OPTIONS, HandlerOptions, Identity, Trigger
 
@@ -51,6 +51,9 @@ _UNKNOWN = (
 _NO_THREADS = (
     "Process %d gets no signals: %s has replaced its threads. Use gunicorn -k gevent or gthread. With gevent, replace "
     "threads before the application is imported"
+)
+_IS_COMMAND = (
+    "Process %d cannot join: it belongs to the command %r. Only processes of the web server after -- become workers"
 )
 _LEAVE_TIMEOUT = 30.0
 """Seconds that a running handler has when its process exits. The web server may kill the process earlier."""
@@ -79,12 +82,15 @@ class WebWorkerEngine(LocalEngine):
         self._names: dict[int, str] = {}
         self._web_server_loop: asyncio.AbstractEventLoop | None = None
         self._thread: greenlets.Background | None
+        self._command = os.environ.get(COMMAND_ENV, "")
         self._membership: tuple[int, ...] = ()
         """The end of a pipe that says that this process is a worker."""
         self._reset()
 
     def begin(self) -> None:
         """Join as soon as the web server serves in this process, or in one that it forks."""
+        if self._command:
+            return
         os.register_at_fork(after_in_child=self._begin_in_child)
         if web_server_detection.serving_state() != "supervising" and self._thread is None:
             self._start_thread()
@@ -97,6 +103,9 @@ class WebWorkerEngine(LocalEngine):
         return self._web_server_loop
 
     def join(self, loop: asyncio.AbstractEventLoop | None = None, *, at_request: bool = False) -> bool:
+        if self._command:
+            _LOG.error(_IS_COMMAND, os.getpid(), self._command)
+            return False
         with self._join_lock:
             self._at_request = at_request
             self._web_server_loop = loop or self._web_server_loop

@@ -8,18 +8,18 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from heliograph._core.schedule.trigger_codec import from_json
 from heliograph._core.supervision import actions, events
 from heliograph._core.supervision.children import EXIT_RECYCLED, WEB_SERVER
 from heliograph.ipc.time_limit import LIMIT_SIGNAL
 from heliograph.models import SIGNALS, CronRule, FileMonitor, Identity, Timer
+from heliograph.server.commands import Commands
 from heliograph.server.dispatcher import Dispatcher
 from heliograph.server.processes.fork_servers import ForkServers
 from heliograph.server.processes.process_tree import children_of
 from heliograph.server.processes.redelivery import Redelivery
-from heliograph.server.processes.web_server import WebServerProcess
 from heliograph.server.server_queues import ServerQueues
 from heliograph.server.services.reports import Report, Reports
 from heliograph.server.services.scheduler import SchedulerService
@@ -37,14 +37,18 @@ class Processes:
     """The processes of a server. The master is the parent or the subreaper of all of them except joined ones."""
 
     def __init__(
-        self, dispatcher: Dispatcher, queues: ServerQueues, fork_servers: ForkServers, web_server: WebServerProcess
+        self,
+        dispatcher: Dispatcher,
+        queues: ServerQueues,
+        fork_servers: ForkServers,
+        commands: Commands,
     ) -> None:
         self._dispatcher = dispatcher
         self._supervisor = dispatcher.supervisor
         self._memory = queues.memory
         self._redelivery = Redelivery(queues)
         self.fork_servers = fork_servers
-        self._web_server = web_server
+        self._commands = commands
         self._has_remarked = False
         self._uncalled = ""
         """The application with the call of its factory, if that was not called when it was loaded last."""
@@ -65,7 +69,7 @@ class Processes:
         on(actions.Fork, lambda action: self.fork_servers.fork(action.generation, action.process))
         on(actions.StartCommand, lambda action: self._start_command(action.process))
         on(actions.ReloadCommand, lambda action: _kill(action.pid, signal.SIGHUP))
-        on(actions.Drain, lambda action: _kill(action.pid, signal.SIGTERM))
+        on(actions.Drain, lambda action: self._drain(action.pid))
         on(actions.Kill, lambda action: self._kill(action.pid))
         on(actions.Watch, lambda action: self._watch(action, watch))
         self._dispatcher.observe(lambda _: self._memory.wakeups.close_if(stopping=self._supervisor.stopping))
@@ -78,20 +82,22 @@ class Processes:
             self._dispatcher.handle(events.ForkServerExited(generation, reason), time.monotonic())
 
     def _start_command(self, process: Identity) -> None:
-        now = time.monotonic()
+        now, argv = time.monotonic(), self._commands[process].command.argv
         try:
-            pid = self._web_server.start()
+            pid = self._commands[process].start()
         except OSError as error:
-            reason = f"cannot start {self._web_server.command[0]}: {error.strerror or error}"
+            reason = f"cannot start {argv[0]}: {error.strerror or error}"
             self._dispatcher.handle(events.Exited(process, reason, code=_CANNOT_START), now)
         else:
-            _LOG.info("Started web server: %s (pid %d)", " ".join(self._web_server.command), pid)
-            self._log_remark()
+            title = process.title if process == WEB_SERVER else f"command {process}"
+            _LOG.info("Started %s: %s (pid %d)", title, " ".join(argv), pid)
+            if process == WEB_SERVER:
+                self._log_remark(argv)
             self._dispatcher.handle(events.Started(process, pid, self._supervisor.generation), now)
 
-    def _log_remark(self) -> None:
+    def _log_remark(self, command: Sequence[str]) -> None:
         """Log once if the web server is not known, or was not tested in this version."""
-        text, self._has_remarked = "" if self._has_remarked else remark(self._web_server.command), True
+        text, self._has_remarked = "" if self._has_remarked else remark(command), True
         if text:
             _LOG.log(logging.INFO if text.startswith("Unknown") else logging.WARNING, "%s", text)
 
@@ -100,17 +106,27 @@ class Processes:
             self.on_left(action.process, time.monotonic())
 
     def _kill(self, pid: int) -> None:
-        if pid == self._web_server.pid:
-            self._web_server.kill(self._forked_pids())
+        if (process := self._commands.find(pid)) is not None:
+            self._commands[process].kill(self._spared(pid))
         else:
             _kill(pid, signal.SIGKILL)
+
+    def _drain(self, pid: int) -> None:
+        if (process := self._commands.find(pid)) is not None:
+            self._commands[process].drain()
+        else:
+            _kill(pid, signal.SIGTERM)
+
+    def _spared(self, pid: int) -> frozenset[int]:
+        """Return the processes of the server that do not belong to a command which is killed."""
+        return self._forked_pids().union(self._commands.pids()) - {pid}
 
     def _forked_pids(self) -> frozenset[int]:
         """Return the process ids of the fork servers, and of the processes that they have forked."""
         forked = (
             pid
             for process, pid in self._supervisor.pids().items()
-            if process != WEB_SERVER and not self._supervisor.is_external(process)
+            if process not in self._commands and not self._supervisor.is_external(process)
         )
         return frozenset((*forked, *self.fork_servers.pids()))
 
@@ -164,17 +180,16 @@ class Processes:
         """Reap the children that have exited, except those of the program that called `serve()`."""
         while (pid := _exited_child(os.P_ALL, 0)) is not None:
             if pid in self._foreign:  # It hides those behind it, so ask for each of ours.
-                own = (*self._forked_pids(), *filter(None, [self._web_server.pid]))
-                for known in own:
+                for known in (*self._forked_pids(), *self._commands.pids()):
                     if _exited_child(os.P_PID, known) is not None:
                         self._reap(known, now)
                 return
             self._reap(pid, now)
 
     def _reap(self, pid: int, now: float) -> None:
-        if pid == self._web_server.pid:
+        if (process := self._commands.find(pid)) is not None:
             # Processes that it left behind would keep the address of its successor.
-            self._web_server.kill(self._forked_pids())
+            self._commands[process].kill(self._spared(pid))
         _, status = os.waitpid(pid, 0)
         self._on_exit(pid, os.waitstatus_to_exitcode(status), now)
 
@@ -186,8 +201,7 @@ class Processes:
     def close(self) -> None:
         """Kill and reap all processes that are left."""
         self.fork_servers.close()
-        if self._web_server.pid:
-            self._web_server.kill(self._forked_pids())
+        self._commands.close(self._forked_pids())
         for pid in self._supervisor.pids().values():
             _kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
@@ -199,11 +213,12 @@ class Processes:
         if generation is not None:
             self._dispatcher.handle(events.ForkServerExited(generation, reason), now)
             return
+        if (command := self._commands.find(pid)) is not None:
+            self._commands[command].forget()
+            self._dispatcher.handle(events.Exited(command, reason, code=code), now)
+            return
         process = self._supervisor.identity_of(pid)
-        if pid == self._web_server.pid:
-            self._web_server.pid = 0
-            self._dispatcher.handle(events.Exited(WEB_SERVER, reason, code=code), now)
-        elif process is not None and not self._supervisor.is_external(process):
+        if process is not None and not self._supervisor.is_external(process):
             self._recover(process, timed_out=code == -LIMIT_SIGNAL)
             self._dispatcher.handle(events.Exited(process, reason, expected=code == EXIT_RECYCLED), now)
         elif self._supervisor.forking:  # Else it is an orphan that the application started.

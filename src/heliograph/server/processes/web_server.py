@@ -10,17 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from heliograph.engines import MASTER_ENV
-from heliograph.ipc.prctl import set_parent_death_signal
-from heliograph.server.processes.child_environment import child_environment
+from heliograph.ipc.inherited import COMMAND_ENV
+from heliograph.server.processes.command import CommandProcess
 from heliograph.server.processes.process_tree import descendants_in_group
-from heliograph.settings.web_server_command import find_command, search_path
+from heliograph.settings.commands import Command
 
 _FIRST_SOCKET = 3
 """Descriptor of the first socket that systemd passes."""
@@ -30,8 +28,8 @@ _KILL_ROUNDS = 5
 """A process may fork while its parent is killed, so the search is repeated."""
 
 
-class WebServerProcess:
-    """Starts the command, and kills it with every process that it has started."""
+class WebServerProcess(CommandProcess):
+    """Starts the web server, whose processes join. It gets the sockets of systemd."""
 
     def __init__(
         self,
@@ -40,46 +38,29 @@ class WebServerProcess:
         directory: Path | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`control` is the path of the control socket, where the command's processes find the master.
-
-        `directory` is entered anew at each start. `environment` has further variables for the command.
-        """
-        self._environment = environment
-        self._directory = directory or Path.cwd()
-        self.command = tuple(command)
-        self.pid = 0
-        self._control = control
+        super().__init__(Command("web server", tuple(command)), control, directory, environment)
         self._shares_group = False
 
-    def start(self) -> int:
-        """Start the command, and return its process id. Raises: OSError: it cannot be started."""
-        own = {"PATH": search_path(), "PWD": str(self._directory), MASTER_ENV: str(self._control)}
-        program = find_command(self.command[0]) or self.command[0]  # python finds its virtualenv by this path
-        sockets = activated_sockets()
-        self._shares_group = _stdin_is_terminal()
-        process = subprocess.Popen(  # noqa: S603 - running this command is the purpose
-            (*(_SET_LISTEN_PID if sockets else ()), program, *self.command[1:]),
-            cwd=self._directory,
-            env={**child_environment(), **self._environment, **own},
-            pass_fds=sockets,
-            process_group=None if self._shares_group else 0,
-            preexec_fn=partial(set_parent_death_signal, os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - the master has no other threads
-        )
-        process.returncode = 0  # The master reaps its children itself.
-        self.pid = process.pid
-        return self.pid
+    def drain(self) -> None:
+        """Send SIGTERM to the command, which stops its processes itself."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
 
     def kill(self, spared: Collection[int] = ()) -> None:
-        """Kill the command and all processes that it has started.
-
-        Call it before the command is reaped, also if it has exited: the id of its group cannot be reused until then.
-        `spared` are the other processes of the server, which may be in the same group.
-        """
         if self._shares_group:
             _kill_all_but(spared)
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        else:
+            super().kill()
+
+    def _variables(self) -> dict[str, str]:
+        return {name: value for name, value in super()._variables().items() if name != COMMAND_ENV}
+
+    def _prefix(self) -> tuple[str, ...]:
+        return _SET_LISTEN_PID if activated_sockets() else ()
+
+    def _options(self) -> dict[str, Any]:
+        self._shares_group = _stdin_is_terminal()
+        return {"process_group": None if self._shares_group else 0, "pass_fds": activated_sockets()}
 
 
 def _kill_all_but(spared: Collection[int]) -> None:

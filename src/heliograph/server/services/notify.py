@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from heliograph._core.supervision.children import FORK_TIMEOUT, KILL_TIMEOUT, WEB_SERVER
+from heliograph._core.supervision.children import FORK_TIMEOUT, KILL_TIMEOUT
 from heliograph._core.supervision.events import Event, ReloadRequested
 from heliograph._core.supervision.loads import LOAD_TIMEOUT
 from heliograph._core.supervision.supervisor import Supervisor
@@ -159,7 +159,7 @@ def _describe(supervisor: Supervisor) -> str:
         return f"Cannot load the application: {_last_line(supervisor.failure)}" if failed else "Stopping"
     if not generation:
         return "Loading the application"
-    expected = [*supervisor.present_processes, *([WEB_SERVER] if supervisor.with_web_server else [])]
+    expected = supervisor.expected_processes
     missing = [process.title for process in expected if process not in pids]
     text = f"{len(expected) - len(missing)} of {len(expected)} processes, generation {generation}"
     if missing:

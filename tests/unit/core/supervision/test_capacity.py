@@ -4,7 +4,7 @@ import pytest
 
 from heliograph._core.supervision.actions import Admit, Fork, Log, Ready, ReloadComplete, Vacate, Watch
 from heliograph._core.supervision.capacity import JOIN_DELAY, TOO_MANY_AFTER
-from heliograph._core.supervision.children import WEB_SERVER
+from heliograph._core.supervision.children import WEB_COMMAND, WEB_SERVER
 from heliograph._core.supervision.events import (
     Due,
     Exited,
@@ -56,7 +56,7 @@ def due(server, now):
 def make(least=1, most=5, expected=2):
     """A server whose web server has started, and starts `expected` processes."""
     topology = Topology(workers=most, min_workers=least)
-    server = Supervisor(topology, GRACEFUL_TIMEOUT, with_web_server=True, expected_workers=expected)
+    server = Supervisor(topology, GRACEFUL_TIMEOUT, commands={WEB_SERVER: WEB_COMMAND}, expected_workers=expected)
     server.handle(StartRequested(), 0.0)
     server.handle(ForkServerReady(1), 0.0)
     server.handle(Started(WEB_SERVER, 10, 1), 0.0)
@@ -261,7 +261,7 @@ def test_without_a_web_server_the_least_number_is_started():
 
 def test_with_a_fixed_number_nothing_is_vacated():
     """A worker that has left is expected for ever."""
-    server = Supervisor(Topology(workers=2), GRACEFUL_TIMEOUT, with_web_server=True)
+    server = Supervisor(Topology(workers=2), GRACEFUL_TIMEOUT, commands={WEB_SERVER: WEB_COMMAND})
     server.handle(StartRequested(), 0.0)
     server.handle(ForkServerReady(1), 0.0)
     server.handle(Started(WEB_SERVER, 10, 1), 0.0)

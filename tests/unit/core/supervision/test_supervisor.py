@@ -5,6 +5,7 @@ The loss of fork servers is in `test_supervisor_losses.py`, deadlines are in `te
 
 import logging
 import math
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -20,12 +21,21 @@ from heliograph._core.supervision.actions import (
     KillForkServer,
     Log,
     Ready,
+    ReloadCommand,
     ReloadComplete,
     ReloadFailed,
+    StartCommand,
     StartForkServer,
     StopForkServer,
 )
-from heliograph._core.supervision.children import FORK_TIMEOUT, INITIAL_BACKOFF, KILL_TIMEOUT, MAX_BACKOFF, MIN_UPTIME
+from heliograph._core.supervision.children import (
+    FORK_TIMEOUT,
+    INITIAL_BACKOFF,
+    KILL_TIMEOUT,
+    MAX_BACKOFF,
+    MIN_UPTIME,
+    command_policy,
+)
 from heliograph._core.supervision.events import (
     Due,
     Exited,
@@ -509,9 +519,11 @@ def test_a_fork_server_that_hangs_while_it_forks_does_not_delay_the_end(loaded):
 class AnyHistory(RuleBasedStateMachine):
     """A server as its master sees it. Everything that can happen does, in any order."""
 
+    commands: ClassVar = {}
+
     def __init__(self):
         super().__init__()
-        self.supervisor = Supervisor(Topology(workers=2, mules=1), graceful_timeout=GRACEFUL_TIMEOUT)
+        self.supervisor = Supervisor(Topology(workers=2, mules=1), GRACEFUL_TIMEOUT, self.commands)
         self.now, self.pid = 0.0, 100
         self.fork_servers: dict[int, str] = {}
         self.commanded: list[tuple[int, Identity]] = []
@@ -542,7 +554,10 @@ class AnyHistory(RuleBasedStateMachine):
                     if generation in self.fork_servers:
                         self.fork_servers[generation] = "killed"
                         self.commanded = [(of, process) for of, process in self.commanded if of != generation]
-                case Drain(pid):
+                case StartCommand(process):
+                    assert process not in self.processes.values(), "one process in each place"
+                    self.start_command(process)
+                case Drain(pid) | ReloadCommand(pid):
                     assert pid in self.processes
                 case Kill(pid):
                     assert pid in self.processes
@@ -560,8 +575,14 @@ class AnyHistory(RuleBasedStateMachine):
         self.processes[self.pid] = process
         self.carry_out(self.supervisor.handle(Started(process, self.pid, generation), self.now))
 
-    def end(self, pid, expected):
-        self.carry_out(self.supervisor.handle(Exited(self.processes.pop(pid), "ended", expected=expected), self.now))
+    def start_command(self, process):
+        self.pid += 1
+        self.processes[self.pid] = process
+        self.carry_out(self.supervisor.handle(Started(process, self.pid, self.supervisor.generation), self.now))
+
+    def end(self, pid, expected, code=0):
+        exited = Exited(self.processes.pop(pid), "ended", expected=expected, code=code)
+        self.carry_out(self.supervisor.handle(exited, self.now))
 
     def lose_fork_server(self, generation):
         del self.fork_servers[generation]
@@ -663,12 +684,12 @@ class AnyHistory(RuleBasedStateMachine):
                 self.load(loading[0])
             elif self.commanded:
                 self.report_fork(*self.commanded[0])
+            elif drained := [p for p, s in self.states().items() if s in ("draining", "killed")]:
+                self.end(drained[0], expected=self.processes[drained[0]].role != "command")
             elif self.supervisor.draining_queues:
                 self.carry_out(self.supervisor.handle(Idle(), self.now))
             elif self.supervisor.stopping and self.processes:
                 self.end(min(self.processes), expected=True)
-            elif drained := [p for p, s in self.states().items() if s in ("draining", "killed")]:
-                self.end(drained[0], expected=True)
             elif self.supervisor.deadline < NEVER:
                 self.now = max(self.now, self.supervisor.deadline)
                 self.carry_out(self.supervisor.handle(Due(), self.now))
@@ -690,6 +711,57 @@ class AnyHistory(RuleBasedStateMachine):
         assert self.finished is not None
 
 
+class AnyHistoryWithCommands(AnyHistory):
+    """A server that runs commands of each policy. Their programs may be missing for a while."""
+
+    commands: ClassVar = {
+        Identity("command", name=f"{restart}-{reload}".replace("_", "-")): command_policy(restart, reload)
+        for restart, reload in [
+            ("always", "replace"),
+            ("on_failure", "replace"),
+            ("on_failure", "hang_up"),
+            ("never", "replace"),
+            ("never", "leave"),
+        ]
+    }
+    missing = False
+
+    def start_command(self, process):
+        if self.missing:
+            self.carry_out(self.supervisor.handle(Exited(process, "cannot start it", code=127), self.now))
+        else:
+            super().start_command(process)
+
+    @rule(missing=st.booleans())
+    def the_programs_change(self, missing):
+        self.missing = missing
+
+    @precondition(lambda self: self.finished is None and self.commands_that_run())
+    @rule(data=st.data(), code=st.sampled_from([0, 1, -9]))
+    def a_command_ends(self, data, code):
+        self.end(data.draw(st.sampled_from(self.commands_that_run())), expected=False, code=code)
+
+    def commands_that_run(self):
+        return sorted(pid for pid, process in self.processes.items() if process.role == "command")
+
+    def finish_running_steps(self):
+        """In the end, the commands run that have not ended."""
+        self.missing = False
+        super().finish_running_steps()
+        if self.finished is None:
+            commands = {process for process in self.supervisor.expected_processes if process.role == "command"}
+            assert {self.processes[pid] for pid in self.commands_that_run()} == commands
+            assert Identity("command", name="always-replace") in commands
+
+    @invariant()
+    def commands_that_have_ended_are_not_missing(self):
+        """The supervisor expects all others."""
+        if self.finished is None:
+            assert {self.processes[pid] for pid in self.commands_that_run()} <= set(self.supervisor.expected_processes)
+
+
+AnyHistoryWithCommands.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyHistoryWithCommands = AnyHistoryWithCommands.TestCase
 AnyHistory.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestAnyHistory = AnyHistory.TestCase
 

@@ -24,7 +24,7 @@ from heliograph._core.supervision.actions import (
     StopForkServer,
     Watch,
 )
-from heliograph._core.supervision.children import INITIAL_BACKOFF, MIN_UPTIME, WEB_SERVER
+from heliograph._core.supervision.children import INITIAL_BACKOFF, MIN_UPTIME, WEB_COMMAND, WEB_SERVER
 from heliograph._core.supervision.events import (
     Due,
     Exited,
@@ -65,7 +65,7 @@ def join(server, pid, now):
 
 @pytest.fixture
 def new():
-    return Supervisor(Topology(workers=2, mules=1), graceful_timeout=GRACEFUL_TIMEOUT, with_web_server=True)
+    return Supervisor(Topology(workers=2, mules=1), GRACEFUL_TIMEOUT, commands={WEB_SERVER: WEB_COMMAND})
 
 
 @pytest.fixture
@@ -428,6 +428,15 @@ def test_the_server_is_ready_when_all_workers_have_joined_and_reported(server):
     assert server.handle(ProcessReady(FIRST), 5.5) == [ReloadComplete(2, 2.5)]
 
 
+def test_a_web_server_whose_program_has_vanished_is_tried_again_later(server):
+    """With growing delays, although processes have joined since its last start."""
+    server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 100.0)
+    for delay in (INITIAL_BACKOFF, 2 * INITIAL_BACKOFF):
+        actions = server.handle(Exited(WEB_SERVER, "cannot start gunicorn: No such file", code=127), 100.0)
+        assert actions_of(actions) == []
+        assert server.deadline == pytest.approx(100.0 + delay)
+
+
 def test_a_web_server_that_is_its_own_worker(started):
     """Such as uvicorn with one process: the same process id is the web server and a worker."""
     assert started.worker_of(10) is None
@@ -443,7 +452,9 @@ class AnyHistory(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.now, self.pid, self.fork_server = 0.0, 100, 0
-        self.supervisor = Supervisor(self.topology, graceful_timeout=GRACEFUL_TIMEOUT, with_web_server=True)
+        self.supervisor = Supervisor(
+            self.topology, graceful_timeout=GRACEFUL_TIMEOUT, commands={WEB_SERVER: WEB_COMMAND}
+        )
         self.finished = False
         self.carry_out(self.supervisor.handle(StartRequested(), self.now))
 

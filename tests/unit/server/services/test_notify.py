@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph._core.supervision.children import WEB_SERVER
+from heliograph._core.supervision.children import WEB_COMMAND, WEB_SERVER
 from heliograph._core.supervision.events import (
     Due,
     Exited,
@@ -174,7 +174,7 @@ def test_a_missing_process_is_reported_if_it_stays_missing(systemd):
 
 def test_a_missing_web_server_is_reported():
     """It is one of the processes."""
-    supervisor = Supervisor(Topology(workers=1), with_web_server=True)
+    supervisor = Supervisor(Topology(workers=1), commands={WEB_SERVER: WEB_COMMAND})
     supervisor.handle(StartRequested(), 0.0)
     supervisor.handle(ForkServerReady(1), 0.0)
     assert describe(supervisor) == "0 of 2 processes, generation 1, missing: worker1, web server"
@@ -185,7 +185,7 @@ def test_a_web_server_whose_processes_never_join(tmp_path):
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(address)
-        supervisor = Supervisor(Topology(workers=1), with_web_server=True)
+        supervisor = Supervisor(Topology(workers=1), commands={WEB_SERVER: WEB_COMMAND})
         notifier = Notifier(address, supervisor)
         for event, now in (*((event, 0.0) for event in (*LOAD, Started(WEB_SERVER, 20, 1))), (Due(), 15.0)):
             supervisor.handle(event, now)

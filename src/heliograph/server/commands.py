@@ -1,0 +1,92 @@
+"""The programs that the master of a server starts: the web server, the commands of its user, and its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Literal
+
+from heliograph._core.supervision.children import WEB_COMMAND, WEB_SERVER, Policy, command_policy
+from heliograph.models import Identity
+from heliograph.server.inheritance import task_environment
+from heliograph.server.processes.command import CommandProcess
+from heliograph.server.processes.command_guard import CommandGuard
+from heliograph.server.processes.web_server import WebServerProcess
+from heliograph.settings.commands import ALWAYS, HANG_UP, LEAVE, NEVER, ON_FAILURE, RESTART, Command
+from heliograph.settings.options import ServerSettings
+
+_RESTART: dict[str, Literal["always", "on_failure", "never"]] = {
+    ALWAYS: "always",
+    ON_FAILURE: "on_failure",
+    NEVER: "never",
+}
+_RELOAD: dict[str, Literal["replace", "hang_up", "leave"]] = {RESTART: "replace", HANG_UP: "hang_up", LEAVE: "leave"}
+
+
+def further_commands(settings: ServerSettings) -> tuple[Command, ...]:
+    """Return all commands besides the web server."""
+    return (*settings.commands, *_built_in(settings))
+
+
+def policies(settings: ServerSettings) -> dict[Identity, Policy]:
+    """Return the policy of each command."""
+    web_server = {WEB_SERVER: WEB_COMMAND} if settings.command else {}
+    others = {
+        identity_of(command): command_policy(_RESTART[command.restart], _RELOAD[command.reload])
+        for command in further_commands(settings)
+    }
+    return {**web_server, **others}
+
+
+class Commands:
+    """The commands of a server as processes."""
+
+    def __init__(self, settings: ServerSettings, control: Path, directory: Path) -> None:
+        """`control` is the control socket of the master, and `directory` its working directory."""
+        environment, self._guard = task_environment(settings), CommandGuard()
+        self._processes: dict[Identity, CommandProcess] = {}
+        if settings.command:
+            self._processes[WEB_SERVER] = WebServerProcess(settings.command, control, directory, environment)
+        for command in further_commands(settings):
+            process = CommandProcess(command, control, directory, environment, self._guard)
+            self._processes[identity_of(command)] = process
+
+    def __getitem__(self, process: Identity) -> CommandProcess:
+        return self._processes[process]
+
+    def __contains__(self, process: Identity) -> bool:
+        return process in self._processes
+
+    def find(self, pid: int) -> Identity | None:
+        """Return the command that has this process id."""
+        return next((process for process, command in self._processes.items() if command.pid == pid), None)
+
+    def pids(self) -> tuple[int, ...]:
+        """Return the process ids of the commands that run."""
+        return tuple(command.pid for command in self._processes.values() if command.pid)
+
+    def close(self, spared: Collection[int]) -> None:
+        """Kill all that are left. `spared` are the other processes of the server."""
+        for command in self._processes.values():
+            if command.pid:
+                command.kill((*spared, *self.pids()))
+        self._guard.close()
+
+
+def identity_of(command: Command) -> Identity:
+    """Return the identity of a command besides the web server."""
+    return Identity("command", name=command.name)
+
+
+def _built_in(_settings: ServerSettings) -> Iterator[Command]:
+    """Yield the commands that options of the server add, made with `python_module`.
+
+    `settings.commands.BUILT_IN` has their names, which a user cannot take.
+    """
+    yield from ()
+
+
+def python_module(name: str, module: str, *arguments: str, reload: str = LEAVE) -> Command:
+    """Return a command that runs a module of heliograph with this Python, whatever the working directory holds."""
+    return Command(name, (sys.executable, "-P", "-m", module, *arguments), reload=reload)
