@@ -430,6 +430,7 @@ def test_the_server_is_ready_when_all_workers_have_joined_and_reported(server):
 
 def test_a_web_server_whose_program_has_vanished_is_tried_again_later(server):
     """With growing delays, although processes have joined since its last start."""
+    server.handle(Due(), JOIN_WARNING_AFTER)
     server.handle(Exited(WEB_SERVER, "killed by signal 9", code=-9), 100.0)
     for delay in (INITIAL_BACKOFF, 2 * INITIAL_BACKOFF):
         actions = server.handle(Exited(WEB_SERVER, "cannot start gunicorn: No such file", code=127), 100.0)
