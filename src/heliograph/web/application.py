@@ -18,7 +18,7 @@ from heliograph.insights.model import ServerState
 from heliograph.web.changes import change, refusal
 from heliograph.web.document import document, stack_document
 from heliograph.web.events import Events
-from heliograph.web.exposition import exposition
+from heliograph.web.exposition import Exposition
 from heliograph.web.protection import Protection
 from heliograph.web.readings import Readings
 from heliograph.web.task_lists import TaskListReader
@@ -35,7 +35,7 @@ class Page:
 
     def __init__(self, readings: Readings, view: View, read_stack: ReadStack, tokens: TokenFile | None) -> None:
         self._readings, self._view, self._read_stack, self._tokens = readings, view, read_stack, tokens
-        self._store = TaskListReader()
+        self._store, self._exposition = TaskListReader(), Exposition()
         self.events = Events(readings, view)
 
     def app(self, hosts: tuple[str, ...] = ()) -> ASGIApp:
@@ -68,7 +68,7 @@ class Page:
     async def metrics(self, request: Request) -> Response:
         """The metrics, in the format that the client prefers."""
         state = (await self._readings.current()).state
-        text, content_type = exposition(state, request.headers.get("accept", ""))
+        text, content_type = self._exposition.write(state, request.headers.get("accept", ""))
         return Response(text.encode(errors="replace"), headers={"content-type": content_type})
 
     async def healthz(self, _: Request) -> Response:
@@ -84,7 +84,9 @@ class Page:
         if reading.state is None:
             return JSONResponse({"status": "unavailable", "error": reading.error}, 503)
         is_ready = reading.state.is_ready and not reading.state.is_stopping
-        return JSONResponse({"status": "ok" if is_ready else "not ready", **_short(reading.state)}, 200 if is_ready else 503)
+        return JSONResponse(
+            {"status": "ok" if is_ready else "not ready", **_short(reading.state)}, 200 if is_ready else 503
+        )
 
     async def state(self, _: Request) -> Response:
         """The read model, as `heliograph status --json` prints it."""

@@ -33,7 +33,9 @@ def refusal(request: Request, tokens: TokenFile | None) -> Response | None:
     return _error(401, problem, {"WWW-Authenticate": "Bearer"})
 
 
-async def change(request: Request, action: Literal["retry", "cancel"], readings: Readings, store: TaskListReader) -> Response:
+async def change(
+    request: Request, action: Literal["retry", "cancel"], readings: Readings, store: TaskListReader
+) -> Response:
     """Retry or cancel the task that the request names."""
     task_id = request.path_params["task"]
     state = (await readings.current()).state

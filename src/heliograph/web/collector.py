@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     InfoMetricFamily,
+)
+from prometheus_client.core import (
     Metric as Family,
 )
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from heliograph.insights.model import Distribution, ServerState
-from heliograph.web.exposition import BOUNDS, cumulative
+from heliograph.web.exposition import BOUNDS, cumulative, number_text
 from heliograph.web.metrics import COUNTER, GROUPS, HISTOGRAM, INFO, UP, Group, Metric
 
 _FAMILIES = {COUNTER: CounterMetricFamily, HISTOGRAM: HistogramMetricFamily, INFO: InfoMetricFamily}
@@ -42,7 +44,7 @@ class ServerCollector(Collector):
 
 def _family(group: Group, metric: Metric, state: ServerState) -> Family:
     names = [*group.label_names, *([metric.by] if metric.by else [])]
-    family = _FAMILIES.get(metric.type, GaugeMetricFamily)(metric.name, metric.help, labels=names)
+    family: Any = _FAMILIES.get(metric.type, GaugeMetricFamily)(metric.name, metric.help, labels=names)
     for thing in group.things(state):
         value = metric.value(thing)
         labels = dict(group.labels(thing))
@@ -51,16 +53,16 @@ def _family(group: Group, metric: Metric, state: ServerState) -> Family:
         if metric.type == INFO:
             family = InfoMetricFamily(metric.name, metric.help, value=labels)
         elif isinstance(value, Mapping):
-            for label, number in value.items():
+            for label, number in cast("Mapping[str, float]", value).items():
                 family.add_sample(metric.name, {**labels, metric.by: label}, number)
         elif metric.type == HISTOGRAM:
             family.add_metric(list(labels.values()), *_histogram(value))
         else:
             family.add_metric(list(labels.values()), value)
-    return family
+    return cast("Family", family)
 
 
 def _histogram(found: Distribution) -> tuple[list[tuple[str, int]], float]:
     total = max(found.count, sum(number for _, number in found.buckets))
-    buckets = [(floatToGoString(bound), number) for bound, number in zip(BOUNDS, cumulative(found), strict=True)]
+    buckets = [(number_text(bound), number) for bound, number in zip(BOUNDS, cumulative(found), strict=True)]
     return [*buckets, ("+Inf", total)], found.total

@@ -52,7 +52,9 @@ def stack_document(process: str, text: str) -> str:
     """Return the page with the stack of a process."""
     body = join(
         element("header", element("h1", f"Stack of {process}")),
-        element("main", element("p", element("a", "Back to the status", href="../")), element("pre", text, tabindex="0")),
+        element(
+            "main", element("p", element("a", "Back to the status", href="../")), element("pre", text, tabindex="0")
+        ),
     )
     return _page(f"Stack of {process}", body, "../", has_script=False)
 

@@ -40,13 +40,17 @@ class Events:
             text = f"{MAX_STREAMS} clients watch this page already. Close one of them.\n"
             await PlainTextResponse(text, 503, {"Retry-After": "10"})(scope, receive, send)
             return
-        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+        headers = [
+            (b"content-type", b"text/event-stream"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if Request(scope).method == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
         self.streams += 1
-        watching = {
+        watching: set[asyncio.Task[object]] = {
             asyncio.create_task(self._stream(send)),
             asyncio.create_task(_disconnected(receive)),
             asyncio.create_task(self._closing.wait()),

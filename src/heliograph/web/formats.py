@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from heliograph.web.markup import Markup, element
 
-NONE = "–"
+NONE = "\N{EN DASH}"
 """Stands for a value that does not exist."""
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from heliograph.insights.model import Distribution, ServerState
 
@@ -99,7 +100,7 @@ class History:
 
     def _pairs(self) -> Iterable[tuple[Totals, Totals]]:
         found = list(self._totals)
-        return [(old, new) for old, new in zip(found, found[1:], strict=False) if 0 < new.at - old.at <= _GAP]
+        return [(old, new) for old, new in pairwise(found) if 0 < new.at - old.at <= _GAP]
 
     def _step(self, at: float, width: float) -> int:
         """Return the step of a moment. Steps stay at fixed moments, so that a line does not flicker."""

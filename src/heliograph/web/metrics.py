@@ -10,19 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from heliograph.insights.model import (
-    HostState,
-    Problem,
-    ProcessState,
-    QueueState,
-    ServerState,
-    SignalState,
-    StoreState,
-    TaskState,
-    TriggerState,
-)
+from heliograph.insights.model import Problem, ProcessState, ServerState, StoreState, TaskState
 
-COUNTER, GAUGE, HISTOGRAM, INFO = "counter", "gauge", "histogram", "info"
+Type = Literal["counter", "gauge", "histogram", "info"]
+COUNTER: Type = "counter"
+GAUGE: Type = "gauge"
+HISTOGRAM: Type = "histogram"
+INFO: Type = "info"
 Value = Any
 """A number, a `Distribution`, a mapping of the values of a further label to numbers, or None for nothing."""
 
@@ -33,7 +27,7 @@ class Metric:
 
     name: str
     """Without `_total` and `_info`."""
-    type: Literal["counter", "gauge", "histogram", "info"]
+    type: Type
     help: str
     value: Callable[[Any], Value]
     by: str = ""
@@ -75,27 +69,54 @@ def _overdue(state: ServerState) -> Mapping[str, int]:
     }
 
 
+def _by_status(task: TaskState) -> Mapping[str, int]:
+    """Return the numbers that are not 0, and always those that wait and that need a person."""
+    shown = {"READY": 0, "FAILED": 0, "DEAD": 0} | {status: number for status, number in task.counts.items() if number}
+    return {status.lower(): number for status, number in shown.items()}
+
+
 _SERVER = Group(
     _server,
     lambda _: {},
     (),
     (
-        Metric("heliograph_ready", GAUGE, "1 if all processes run and the server takes work.", lambda s: int(s.is_ready)),
+        Metric(
+            "heliograph_ready", GAUGE, "1 if all processes run and the server takes work.", lambda s: int(s.is_ready)
+        ),
         Metric("heliograph_stopping", GAUGE, "1 if the server was told to stop.", lambda s: int(s.is_stopping)),
         Metric("heliograph_loading", GAUGE, "1 while the application is loaded.", lambda s: int(s.is_loading)),
-        Metric("heliograph_reload_failed", GAUGE, "1 if the newest code did not load and the old code runs on.",
-               lambda s: int(s.reload_failure is not None)),
+        Metric(
+            "heliograph_reload_failed",
+            GAUGE,
+            "1 if the newest code did not load and the old code runs on.",
+            lambda s: int(s.reload_failure is not None),
+        ),
         Metric("heliograph_generation", GAUGE, "Generation of the code. A reload adds 1.", lambda s: s.generation),
-        Metric("heliograph_start_time_seconds", GAUGE, "Time of the start, in seconds since 1970.", lambda s: s.started_at),
-        Metric("heliograph_signals_rejected", COUNTER, "Sends that failed because a queue stayed full.",
-               lambda s: s.rejected),
-        Metric("heliograph_process_running_seconds", GAUGE,
-               "Time for which a process has run its oldest handler or task. Processes that run none are left out.",
-               _running_seconds, "process"),
-        Metric("heliograph_process_overdue", GAUGE,
-               "Handlers and tasks of a process that run longer than they should.", _overdue, "process"),
+        Metric(
+            "heliograph_start_time_seconds", GAUGE, "Time of the start, in seconds since 1970.", lambda s: s.started_at
+        ),
+        Metric(
+            "heliograph_signals_rejected",
+            COUNTER,
+            "Sends that failed because a queue stayed full.",
+            lambda s: s.rejected,
+        ),
+        Metric(
+            "heliograph_process_running_seconds",
+            GAUGE,
+            "Time for which a process has run its oldest handler or task. Processes that run none are left out.",
+            _running_seconds,
+            "process",
+        ),
+        Metric(
+            "heliograph_process_overdue",
+            GAUGE,
+            "Handlers and tasks of a process that run longer than they should.",
+            _overdue,
+            "process",
+        ),
     ),
-)  # fmt: skip
+)
 
 _INFO = Group(
     _server,
@@ -108,9 +129,15 @@ _PROBLEMS = Group(
     lambda s: unique_problems(s.problems),
     lambda p: {"code": p.code, "subject": p.subject, "severity": p.severity},
     ("code", "subject", "severity"),
-    (Metric("heliograph_problem", GAUGE, "1 for each thing that is unwell. There is no such line for a healthy server.",
-            lambda _: 1),),
-)  # fmt: skip
+    (
+        Metric(
+            "heliograph_problem",
+            GAUGE,
+            "1 for each thing that is unwell. There is no such line for a healthy server.",
+            lambda _: 1,
+        ),
+    ),
+)
 
 _PROCESSES = Group(
     lambda s: s.processes,
@@ -118,18 +145,33 @@ _PROCESSES = Group(
     ("process", "role"),
     (
         Metric("heliograph_process_up", GAUGE, "1 if the process exists.", _process_up),
-        Metric("heliograph_process_start_time_seconds", GAUGE,
-               "Start of the present process, in seconds since 1970.", lambda p: p.since),
-        Metric("heliograph_process_generation", GAUGE, "Generation of the code that the process runs.",
-               lambda p: p.generation),
+        Metric(
+            "heliograph_process_start_time_seconds",
+            GAUGE,
+            "Start of the present process, in seconds since 1970.",
+            lambda p: p.since,
+        ),
+        Metric(
+            "heliograph_process_generation",
+            GAUGE,
+            "Generation of the code that the process runs.",
+            lambda p: p.generation,
+        ),
         Metric("heliograph_process_restarts", COUNTER, "Starts after the first one.", lambda p: p.restarts),
-        Metric("heliograph_process_memory_bytes", GAUGE,
-               "Proportional set size (PSS): shared memory is divided by the number of processes that share it.",
-               lambda p: p.memory),
-        Metric("heliograph_process_signals_handled", COUNTER, "Signals that the process and its predecessors handled.",
-               lambda p: p.handled),
+        Metric(
+            "heliograph_process_memory_bytes",
+            GAUGE,
+            "Proportional set size (PSS): shared memory is divided by the number of processes that share it.",
+            lambda p: p.memory,
+        ),
+        Metric(
+            "heliograph_process_signals_handled",
+            COUNTER,
+            "Signals that the process and its predecessors handled.",
+            lambda p: p.handled,
+        ),
     ),
-)  # fmt: skip
+)
 
 _QUEUES = Group(
     lambda s: s.queues,
@@ -149,32 +191,52 @@ _SIGNALS = Group(
         Metric("heliograph_signal_sent", COUNTER, "Signals that were sent.", lambda s: s.sent),
         Metric("heliograph_signal_handled", COUNTER, "Signals whose handler has ended.", lambda s: s.done),
         Metric("heliograph_signal_failed", COUNTER, "Signals whose handler raised an exception.", lambda s: s.failed),
-        Metric("heliograph_signal_redelivered", COUNTER, "Signals that were sent again after their process exited.",
-               lambda s: s.redelivered),
+        Metric(
+            "heliograph_signal_redelivered",
+            COUNTER,
+            "Signals that were sent again after their process exited.",
+            lambda s: s.redelivered,
+        ),
         Metric("heliograph_signal_dropped", COUNTER, "Signals that were lost with their process.", lambda s: s.dropped),
-        Metric("heliograph_signal_coalesced", COUNTER, "Signals that an other one of the same number stood for.",
-               lambda s: s.coalesced),
+        Metric(
+            "heliograph_signal_coalesced",
+            COUNTER,
+            "Signals that an other one of the same number stood for.",
+            lambda s: s.coalesced,
+        ),
         Metric("heliograph_signal_queued", GAUGE, "Signals that no handler has started for.", lambda s: s.queued),
-        Metric("heliograph_signal_wait_seconds", HISTOGRAM, "Time from send() to the start of the handler.",
-               lambda s: s.waited),
+        Metric(
+            "heliograph_signal_wait_seconds",
+            HISTOGRAM,
+            "Time from send() to the start of the handler.",
+            lambda s: s.waited,
+        ),
         Metric("heliograph_signal_run_seconds", HISTOGRAM, "Time that the handler took.", lambda s: s.ran),
     ),
-)  # fmt: skip
+)
 
 _TASKS = Group(
     lambda s: unique_tasks(s.store),
     lambda t: {"task": t.name, "target": t.target},
     ("task", "target"),
     (
-        Metric("heliograph_tasks", GAUGE, "Tasks in the store.", lambda t: _by_status(t), "status"),
+        Metric("heliograph_tasks", GAUGE, "Tasks in the store.", _by_status, "status"),
         Metric("heliograph_task_paused", GAUGE, "1 if the function is paused.", lambda t: int(t.is_paused) or None),
-        Metric("heliograph_task_unknown", GAUGE, "1 if the code of the server does not have the function.",
-               lambda t: int(not t.is_known) or None),
-        Metric("heliograph_task_wait_seconds", HISTOGRAM, "Time from the moment at which an attempt could begin to its begin.",
-               lambda t: t.waited),
+        Metric(
+            "heliograph_task_unknown",
+            GAUGE,
+            "1 if the code of the server does not have the function.",
+            lambda t: int(not t.is_known) or None,
+        ),
+        Metric(
+            "heliograph_task_wait_seconds",
+            HISTOGRAM,
+            "Time that an attempt waited since it could begin.",
+            lambda t: t.waited,
+        ),
         Metric("heliograph_task_run_seconds", HISTOGRAM, "Time that an attempt took.", lambda t: t.ran),
     ),
-)  # fmt: skip
+)
 
 _TRIGGERS = Group(
     lambda s: s.triggers,
@@ -183,14 +245,26 @@ _TRIGGERS = Group(
     (
         Metric("heliograph_trigger_fired", COUNTER, "Runs of the trigger.", lambda t: t.fired),
         Metric("heliograph_trigger_missed", COUNTER, "Runs that were missed.", lambda t: t.missed),
-        Metric("heliograph_trigger_last_run_timestamp_seconds", GAUGE, "Last run, in seconds since 1970.", lambda t: t.last),
-        Metric("heliograph_trigger_next_run_timestamp_seconds", GAUGE, "Next run, in seconds since 1970.", lambda t: t.next),
-        Metric("heliograph_trigger_late_seconds", GAUGE, "Time for which a due run has waited. 0: none waits.",
-               lambda t: t.late or 0),
-        Metric("heliograph_trigger_failed", GAUGE, "1 if the path of a file monitor cannot be watched.",
-               lambda t: int(t.fault is not None)),
+        Metric(
+            "heliograph_trigger_last_run_timestamp_seconds", GAUGE, "Last run, in seconds since 1970.", lambda t: t.last
+        ),
+        Metric(
+            "heliograph_trigger_next_run_timestamp_seconds", GAUGE, "Next run, in seconds since 1970.", lambda t: t.next
+        ),
+        Metric(
+            "heliograph_trigger_late_seconds",
+            GAUGE,
+            "Time for which a due run has waited. 0: none waits.",
+            lambda t: t.late or 0,
+        ),
+        Metric(
+            "heliograph_trigger_failed",
+            GAUGE,
+            "1 if the path of a file monitor cannot be watched.",
+            lambda t: int(t.fault is not None),
+        ),
     ),
-)  # fmt: skip
+)
 
 _STORE = Group(
     lambda s: () if s.store is None else (s.store,),
@@ -226,9 +300,3 @@ def unique_problems(problems: Iterable[Problem]) -> Iterable[Problem]:
 def unique_tasks(store: StoreState | None) -> Iterable[TaskState]:
     """Return the functions, one for each pair of labels."""
     return () if store is None else {(task.name, task.target): task for task in store.tasks}.values()
-
-
-def _by_status(task: TaskState) -> Mapping[str, int]:
-    """Return the numbers that are not 0, and always those that wait and that need a person."""
-    shown = {"READY": 0, "FAILED": 0, "DEAD": 0} | {status: number for status, number in task.counts.items() if number}
-    return {status.lower(): number for status, number in shown.items()}

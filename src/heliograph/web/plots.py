@@ -29,10 +29,10 @@ class _Plot:
 
 _PLOTS = (
     _Plot("Signals handled", lambda h: h.rates(lambda t: t.handled, _STEP), formats.rate, "none yet"),
-    _Plot("Signals waiting", lambda h: h.levels(lambda t: t.queued, _STEP), lambda n: formats.count(n or 0), "none yet"),
-    _Plot("Wait of a signal, p95", lambda h: h.percentiles(lambda t: t.waited, 0.95, _STEP), formats.duration, "no signals"),
-    _Plot("Run of a handler, p95", lambda h: h.percentiles(lambda t: t.ran, 0.95, _STEP), formats.duration, "no signals"),
-    _Plot("Errors of handlers", lambda h: h.rates(lambda t: t.failed, _STEP), formats.rate, "none yet"),
+    _Plot("Signals queued", lambda h: h.levels(lambda t: t.queued, _STEP), lambda n: formats.count(n or 0), "none yet"),
+    _Plot("Wait, p95", lambda h: h.percentiles(lambda t: t.waited, 0.95, _STEP), formats.duration, "none yet"),
+    _Plot("Handler, p95", lambda h: h.percentiles(lambda t: t.ran, 0.95, _STEP), formats.duration, "none yet"),
+    _Plot("Errors", lambda h: h.rates(lambda t: t.failed, _STEP), formats.rate, "none yet"),
     _Plot("Tasks finished", lambda h: h.rates(lambda t: t.tasks_finished, _STEP), formats.rate, "none yet"),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import quote
 
 from heliograph.insights.model import ProcessState, Running, ServerState
@@ -21,24 +22,22 @@ _COLUMNS = (
     Column("Stack"),
 )
 _UP = {"running", "starting", "stopping"}
+_BAD = {"missing", "killed"}
 
 
 def processes(state: ServerState) -> Table:
     """Return the table. Processes that a problem names come first."""
     unwell = {problem.subject for problem in state.problems}
-    found = sorted(state.processes, key=lambda process: (process.name not in unwell, not _is_late(process)))
+    bad = {process.name: process.name in unwell or process.status in _BAD for process in state.processes}
+    found = sorted(state.processes, key=lambda process: (process.name not in unwell, not bad[process.name]))
     rows = [
-        Row(process.name, (process, process.name in unwell), lambda process=process: _row(process, state, unwell))
+        Row(process.name, (process, bad[process.name]), partial(_row, process, state, is_bad=bad[process.name]))
         for process in found
     ]
     return Table(ID, "Processes", _COLUMNS, rows, "No process runs.", "heliograph status lists all.")
 
 
-def _is_late(process: ProcessState) -> bool:
-    return any(running.is_overdue for running in process.running)
-
-
-def _row(process: ProcessState, state: ServerState, unwell: set[str]) -> Markup:
+def _row(process: ProcessState, state: ServerState, *, is_bad: bool) -> Markup:
     now = state.looked_at
     cells = (
         lines(process.name, element("small", f"pid {process.pid}") if process.pid else None),
@@ -48,9 +47,9 @@ def _row(process: ProcessState, state: ServerState, unwell: set[str]) -> Markup:
         formats.size(process.memory),
         formats.count(process.handled),
         formats.count(process.queued),
-        _stack(process),
+        stack_link(process) or formats.NONE,
     )
-    return row(ID, process.name, _COLUMNS, cells, class_="bad" if process.name in unwell else "")
+    return row(ID, process.name, _COLUMNS, cells, class_="bad" if is_bad else "")
 
 
 def _state(process: ProcessState, now: float) -> Markup:
@@ -70,17 +69,24 @@ def _running(running: Running, now: float) -> Markup:
     return join(what, " ", element("small", name, " for ", formats.age(running.since, now)), " ", late)
 
 
-def _restarts(process: ProcessState, now: float) -> Markup:
+def _restarts(process: ProcessState, now: float) -> str:
     number = formats.count(process.restarts)
     if process.last_exit is None:
-        return lines(number)
+        return number
     why = element("small", process.last_exit.reason, " ", formats.age(process.last_exit.at, now), " ago")
-    early = None if process.early_exits < 2 else element("small", f"{process.early_exits} early exits in a row", class_="critical")
+    early = (
+        None
+        if process.early_exits < 2
+        else element("small", f"{process.early_exits} early exits in a row", class_="critical")
+    )
     return lines(number, why, early)
 
 
-def _stack(process: ProcessState) -> object:
+def stack_link(process: ProcessState, text: str = "Stack") -> Markup | None:
+    """Return a link to the stack of a process, None if it does not run."""
     if process.pid is None or process.status not in _UP:
-        return formats.NONE
+        return None
     path = f"stack/{quote(process.name.encode(errors='replace'), safe='')}"
-    return element("a", "Stack", href=path, class_="stack", data_process=process.name, aria_label=f"Stack of {process.name}")
+    return element(
+        "a", text, href=path, class_="stack", data_process=process.name, aria_label=f"Stack of {process.name}"
+    )

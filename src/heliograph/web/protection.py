@@ -25,7 +25,9 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-_MISDIRECTED = "This server is not {!r}. If a proxy or a name of yours leads here, start the server with --http-host {}.\n"
+_MISDIRECTED = (
+    "This server is not {!r}. If a proxy or a name of yours leads here, start the server with --http-host {}.\n"
+)
 
 
 class Protection:

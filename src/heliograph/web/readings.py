@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 from heliograph.exceptions import UwsgiconfException
 from heliograph.insights.model import ServerState
-from heliograph.web.task_lists import TaskLists
+from heliograph.web.task_lists import NO_TASKS, TaskLists
+
+_LOG = logging.getLogger("heliograph.web")
 
 INTERVAL = 1.0
 """Seconds between two readings."""
@@ -43,7 +46,7 @@ class Reading:
     state: ServerState | None
     """None: the server did not answer."""
     error: str = ""
-    tasks: TaskLists = TaskLists()
+    tasks: TaskLists = NO_TASKS
     seconds: float = 0.0
     """Time that it took."""
 
@@ -67,14 +70,16 @@ class Readings:
     async def current(self) -> Reading:
         """Return a reading that is at most INTERVAL old."""
         async with self._lock:
-            if self._last is None or time.monotonic() - self._last.at >= INTERVAL * 0.95:
-                self._last = await asyncio.get_running_loop().run_in_executor(self._executor, self._read)
+            last = self._last
+            if last is None or time.monotonic() - last.at >= INTERVAL * 0.95:
+                last = await asyncio.get_running_loop().run_in_executor(self._executor, self._read)
+                self._last = last
                 self.count += 1
-                self._on_reading(self._last)
-            return self._last
+                self._on_reading(last)
+            return last
 
     @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def watched(self) -> AsyncGenerator[None]:
         """Read each INTERVAL until the end of the block."""
         self._watchers += 1
         if self._task is None:
@@ -83,14 +88,18 @@ class Readings:
             yield
         finally:
             self._watchers -= 1
-            if not self._watchers and self._task is not None:
-                self._task.cancel()
-                self._task = None
+            if not self._watchers:
+                self._stop()
 
-    async def next(self, timeout: float) -> bool:
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def next(self, seconds: float) -> bool:
         """Wait for the next reading of a watcher. Return False if none came in so many seconds."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return False
@@ -104,7 +113,10 @@ class Readings:
     async def _repeat(self) -> None:
         while True:
             began = time.monotonic()
-            await self.current()
+            try:
+                await self.current()
+            except Exception:  # noqa: BLE001 - the next reading may be another one
+                _LOG.exception("Cannot draw the status page")
             waiting, self._changed = self._changed, asyncio.Event()
             waiting.set()
             await asyncio.sleep(max(INTERVAL - (time.monotonic() - began), INTERVAL / 10))

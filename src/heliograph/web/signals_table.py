@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from heliograph.insights.model import Distribution, ServerState, SignalState
 from heliograph.web import formats
 from heliograph.web.history import History
@@ -25,15 +27,14 @@ _COLUMNS = (
 def signals(state: ServerState, history: History) -> Table:
     """Return the table. Signals that a problem names come first, then those that wait, fail, and are used most."""
     unwell = {problem.subject for problem in state.problems}
-    found = sorted(state.signals, key=lambda signal: (not _names(signal) & unwell, -signal.queued, -signal.failed, -signal.done))
+    found = sorted(
+        state.signals, key=lambda signal: (not _names(signal) & unwell, -signal.queued, -signal.failed, -signal.done)
+    )
     rows: list[Row] = []
     for signal in found:
         rate, is_bad = history.signal_rate(signal.num), bool(_names(signal) & unwell)
         plot = spark(history, signal.num)
-
-        def draw(signal: SignalState = signal, rate: float | None = rate, is_bad: bool = is_bad, plot: Markup | None = plot) -> Markup:
-            return _row(signal, rate, plot, is_bad=is_bad)
-
+        draw = partial(_row, signal, rate, plot, is_bad=is_bad)
         rows.append(Row(str(signal.num), (signal, rate, plot, is_bad), draw))
     return Table(ID, "Signals", _COLUMNS, rows, "No signal has a handler.", "heliograph signals lists all.")
 
@@ -43,7 +44,10 @@ def _names(signal: SignalState) -> set[str]:
 
 
 def _row(signal: SignalState, rate: float | None, plot: Markup | None, *, is_bad: bool) -> Markup:
-    name = lines(signal.name or str(signal.num), element("small", f"{signal.num}, " if signal.name else "", f"target {signal.target}"))
+    name = lines(
+        signal.name or str(signal.num),
+        element("small", f"{signal.num}, " if signal.name else "", f"target {signal.target}"),
+    )
     cells = (
         name,
         element("code", signal.handler),
@@ -60,7 +64,11 @@ def _row(signal: SignalState, rate: float | None, plot: Markup | None, *, is_bad
 def _rest(signal: SignalState) -> Markup | None:
     parts = [
         f"{formats.count(number)} {word}"
-        for number, word in ((signal.redelivered, "redelivered"), (signal.dropped, "dropped"), (signal.coalesced, "coalesced"))
+        for number, word in (
+            (signal.redelivered, "redelivered"),
+            (signal.dropped, "dropped"),
+            (signal.coalesced, "coalesced"),
+        )
         if number
     ]
     return element("small", ", ".join(parts)) if parts else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heliograph.insights.model import Problem, ServerState, StoreState
 from heliograph.web import formats
 from heliograph.web.markup import Markup, element, join
+from heliograph.web.processes_table import stack_link
 from heliograph.web.readings import Reading
 from heliograph.web.tables import anchor
 
@@ -38,10 +39,13 @@ def health(reading: Reading) -> Markup:
 
 
 def _problem(problem: Problem, state: ServerState) -> Markup:
-    since = None if problem.since is None else element("small", "for ", formats.age(problem.since, state.looked_at))
+    since = (
+        None
+        if problem.since is None
+        else element("small", "began ", formats.age(problem.since, state.looked_at), " ago")
+    )
     head = element("div", element("strong", problem.severity, class_=problem.severity), " ", problem.text, " ", since)
-    link = _link(problem, state)
-    advice = element("div", problem.advice, " ", link, class_="advice")
+    advice = element("div", problem.advice, " ", _stack(problem, state), " ", _link(problem, state), class_="advice")
     return element("li", head, advice, class_=problem.severity, data_code=problem.code)
 
 
@@ -57,6 +61,12 @@ def _link(problem: Problem, state: ServerState) -> Markup | None:
         if subject in keys:
             return element("a", f"Show {subject}", href=f"#{anchor(kind, keys[subject])}")
     return None
+
+
+def _stack(problem: Problem, state: ServerState) -> Markup | None:
+    """Return a link to the stack of a process that is unwell."""
+    found = next((process for process in state.processes if process.name == problem.subject), None)
+    return None if found is None else stack_link(found, f"Stack of {found.name}")
 
 
 def facts(reading: Reading) -> Markup:
@@ -96,6 +106,10 @@ def _store_facts(found: StoreState) -> Markup:
         ("Paused", ", ".join(found.paused) or "nothing"),
     )
     notes = [
-        element("p", text, class_=kind) for text, kind in ((found.fault, "critical"), (found.warning, "warning")) if text
+        element("p", text, class_=kind)
+        for text, kind in ((found.fault, "critical"), (found.warning, "warning"))
+        if text
     ]
-    return join(*notes, element("dl", *(element("div", element("dt", name), element("dd", value)) for name, value in rows)))
+    return join(
+        *notes, element("dl", *(element("div", element("dt", name), element("dd", value)) for name, value in rows))
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from heliograph.web.formats import NONE
 from heliograph.web.markup import Markup, element, join
 
 MAX_ROWS = 200
@@ -61,11 +62,15 @@ def row(table: str, key: str, columns: Iterable[Column], cells: Iterable[object]
     """Return a row. The first cell is its heading. A narrow screen shows each column's title in the cell."""
     pairs = list(zip(columns, cells, strict=True))
     first = element("th", pairs[0][1], scope="row", role="rowheader")
-    others = [
-        element("td", cell, role="cell", data_label=column.title, class_="number" if column.is_number else None)
-        for column, cell in pairs[1:]
-    ]
+    others = [_cell(column, cell) for column, cell in pairs[1:]]
     return element("tr", first, *others, id=anchor(table, key), role="row", class_=class_ or None, tabindex="-1")
+
+
+def _cell(column: Column, cell: object) -> Markup:
+    """Return a cell. One that says nothing is left out on a narrow screen."""
+    classes = [*(["number"] if column.is_number else []), *(["blank"] if cell in {NONE, "0"} else [])]
+    inner = element("div", cell)
+    return element("td", inner, role="cell", data_label=column.title, class_=" ".join(classes) or None)
 
 
 def table(found: Table, rows: Iterable[Markup]) -> Markup:

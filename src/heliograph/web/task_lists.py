@@ -54,20 +54,23 @@ class TaskLists:
     waiting: tuple[ListedTask, ...] = ()
 
 
+NO_TASKS = TaskLists()
+
+
 class TaskListReader:
     """Reads the lists from the store of a server, and changes tasks in it."""
 
     def __init__(self) -> None:
         self._directory = ""
         self._store: SqliteStore | None = None
-        self._lists = TaskLists()
+        self._lists = NO_TASKS
         self._counts: object = None
         self._read_at = 0.0
 
     def read(self, state: ServerState) -> TaskLists:
         """Return the lists. Those before are returned if nothing has changed, or if the store cannot be read."""
         if state.store is None or state.store.fault is not None:
-            return TaskLists()
+            return NO_TASKS
         counts = [task.counts for task in state.store.tasks]
         now = time.monotonic()
         if counts == self._counts and now - self._read_at < REFRESH:
@@ -155,7 +158,6 @@ def _one(row: TaskRow) -> ListedTask:
 
 def _decoded(data: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(data)
+        return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
-    return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from heliograph.insights.model import ServerState, TaskState
 from heliograph.web import formats
@@ -28,9 +29,16 @@ def tasks(state: ServerState) -> Table:
     """Return the table. Functions that a problem names come first, then those with dead, failed and waiting tasks."""
     unwell = {problem.subject for problem in state.problems}
     known = () if state.store is None else state.store.tasks
-    found = sorted(known, key=lambda task: (task.name not in unwell, *(-task.counts.get(key, 0) for key in ("DEAD", "FAILED", "READY"))))
+    found = sorted(
+        known,
+        key=lambda task: (task.name not in unwell, *(-task.counts.get(key, 0) for key in ("DEAD", "FAILED", "READY"))),
+    )
     rows = [
-        Row(f"{task.name} {task.target}", (task, task.name in unwell), lambda task=task: _row(task, is_bad=task.name in unwell))
+        Row(
+            f"{task.name} {task.target}",
+            (task, task.name in unwell),
+            partial(_row, task, is_bad=task.name in unwell),
+        )
         for task in found
     ]
     return Table(ID, "Tasks", _COLUMNS, rows, "No task was stored.", "heliograph tasks --summary lists all.")
@@ -103,7 +111,11 @@ def _list(title: str, found: Sequence[ListedTask], now: float, actions: _Actions
 def _task(task: ListedTask, now: float, actions: _Actions) -> Markup:
     status = element("span", task.status.lower(), class_="critical" if task.status in {"FAILED", "DEAD"} else "plain")
     attempts = f"{task.attempts} attempt{'s' * (task.attempts != 1)}"
-    at = formats.until(task.at, now) if task.status == "READY" and task.at > now else join(formats.age(task.at, now), " ago")
+    at = (
+        formats.until(task.at, now)
+        if task.status == "READY" and task.at > now
+        else join(formats.age(task.at, now), " ago")
+    )
     facts = element("small", at, ", ", attempts, f", {task.worker}" if task.worker else "")
     head = element("div", status, " ", element("code", task.name), " ", facts, actions.button(task), class_="head")
     return element("li", head, _error(task), id=f"task-{task.id}")

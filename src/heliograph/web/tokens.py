@@ -58,7 +58,12 @@ def _checked(path: Path, found: os.stat_result, content: bytes) -> bytes:
     if found.st_mode & _OTHERS:
         raise ValueError(f"others may use the token file: {path}. Run chmod 600 {path}")
     token = content.strip()
-    if not MIN_LENGTH <= len(token) <= MAX_BYTES or not token.isascii() or b" " in token or not token.decode().isprintable():
+    if (
+        not MIN_LENGTH <= len(token) <= MAX_BYTES
+        or not token.isascii()
+        or b" " in token
+        or not token.decode().isprintable()
+    ):
         raise ValueError(
             f"the token file has no token: {path}. Write one line of {MIN_LENGTH} or more letters, digits and dashes"
         )

@@ -95,7 +95,9 @@ class View:
         facts_shown = (state.generation, state.is_loading, state.processes, state.hosts, state.rejected, state.app)
         self._part("facts", facts_shown, lambda: facts(reading))
         self._part("plots", self.version, lambda: plots(self.history))
-        self._part("task-lists", reading.tasks, lambda: task_lists(reading.tasks, state.looked_at, can_change=self.can_change))
+        self._part(
+            "task-lists", reading.tasks, lambda: task_lists(reading.tasks, state.looked_at, can_change=self.can_change)
+        )
         self._part("store", state.store, lambda: store(reading))
         present: set[str] = set()
         for table in self.tables(reading):
