@@ -88,7 +88,7 @@ def test_a_store_that_cannot_be_read_gives_the_lists_before(states, directory, s
     assert first.waiting
 
     def fail(*_, **__):
-        raise StoreError("the disk is gone")
+        raise StoreError("the disk is gone", directory)
 
     monkeypatch.setattr(SqliteStore, "find", fail)
     assert lists.read(state_of(states, directory, READY=2)) is first
