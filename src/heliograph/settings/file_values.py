@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from heliograph.settings.option_row import Option
 from heliograph.settings.option_types import Farm, Flag, Integer, Seconds, SignalNumbers, Words, WorkerCount
+from heliograph.settings.page_options import HostNames
 
 _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Integer: ((int,), "a whole number"),
@@ -16,6 +17,7 @@ _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     WorkerCount: ((int, str, list), 'a whole number, or a range such as "2..16"'),
     SignalNumbers: ((list,), "a list of numbers such as [17, 18]"),
     Farm: ((list, dict), 'a list such as ["crunchers=1,2"], or a table such as {crunchers = [1, 2]}'),
+    HostNames: ((list, str), 'a list of names such as ["status.example.org"], or a text'),
     Words: ((list, str), 'a list of words such as ["gunicorn", "-w", "4", "shop:app"], or a text'),
 }
 """Type of an option -> types of Python that its values have, and their description. All others are texts."""

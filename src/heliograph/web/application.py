@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from heliograph.insights.model import ServerState
+from heliograph.settings.token_file import TokenFile
 from heliograph.web.changes import change, refusal
 from heliograph.web.document import document, stack_document
 from heliograph.web.events import Events
@@ -22,7 +23,6 @@ from heliograph.web.exposition import Exposition
 from heliograph.web.protection import Protection
 from heliograph.web.readings import Readings
 from heliograph.web.task_lists import TaskListReader
-from heliograph.web.tokens import TokenFile
 from heliograph.web.view import View
 
 STATIC = Path(__file__).with_name("static")

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from heliograph.exceptions import UwsgiconfException
+from heliograph.settings.token_file import TokenFile
 from heliograph.web.readings import Readings
 from heliograph.web.task_lists import TaskListReader
-from heliograph.web.tokens import TokenFile
 
 _DONE = {"retry": "will run again", "cancel": "is cancelled"}
 

@@ -14,7 +14,7 @@ from heliograph.insights.model import Problem, ProcessState, ServerState, StoreS
 
 Type = Literal["counter", "gauge", "histogram", "info"]
 COUNTER: Type = "counter"
-GAUGE: Type = "gauge"
+LEVEL: Type = "gauge"
 HISTOGRAM: Type = "histogram"
 INFO: Type = "info"
 Value = Any
@@ -81,19 +81,19 @@ _SERVER = Group(
     (),
     (
         Metric(
-            "heliograph_ready", GAUGE, "1 if all processes run and the server takes work.", lambda s: int(s.is_ready)
+            "heliograph_ready", LEVEL, "1 if all processes run and the server takes work.", lambda s: int(s.is_ready)
         ),
-        Metric("heliograph_stopping", GAUGE, "1 if the server was told to stop.", lambda s: int(s.is_stopping)),
-        Metric("heliograph_loading", GAUGE, "1 while the application is loaded.", lambda s: int(s.is_loading)),
+        Metric("heliograph_stopping", LEVEL, "1 if the server was told to stop.", lambda s: int(s.is_stopping)),
+        Metric("heliograph_loading", LEVEL, "1 while the application is loaded.", lambda s: int(s.is_loading)),
         Metric(
             "heliograph_reload_failed",
-            GAUGE,
+            LEVEL,
             "1 if the newest code did not load and the old code runs on.",
             lambda s: int(s.reload_failure is not None),
         ),
-        Metric("heliograph_generation", GAUGE, "Generation of the code. A reload adds 1.", lambda s: s.generation),
+        Metric("heliograph_generation", LEVEL, "Generation of the code. A reload adds 1.", lambda s: s.generation),
         Metric(
-            "heliograph_start_time_seconds", GAUGE, "Time of the start, in seconds since 1970.", lambda s: s.started_at
+            "heliograph_start_time_seconds", LEVEL, "Time of the start, in seconds since 1970.", lambda s: s.started_at
         ),
         Metric(
             "heliograph_signals_rejected",
@@ -103,14 +103,14 @@ _SERVER = Group(
         ),
         Metric(
             "heliograph_process_running_seconds",
-            GAUGE,
+            LEVEL,
             "Time for which a process has run its oldest handler or task. Processes that run none are left out.",
             _running_seconds,
             "process",
         ),
         Metric(
             "heliograph_process_overdue",
-            GAUGE,
+            LEVEL,
             "Handlers and tasks of a process that run longer than they should.",
             _overdue,
             "process",
@@ -132,7 +132,7 @@ _PROBLEMS = Group(
     (
         Metric(
             "heliograph_problem",
-            GAUGE,
+            LEVEL,
             "1 for each thing that is unwell. There is no such line for a healthy server.",
             lambda _: 1,
         ),
@@ -144,23 +144,23 @@ _PROCESSES = Group(
     lambda p: {"process": p.name, "role": p.role},
     ("process", "role"),
     (
-        Metric("heliograph_process_up", GAUGE, "1 if the process exists.", _process_up),
+        Metric("heliograph_process_up", LEVEL, "1 if the process exists.", _process_up),
         Metric(
             "heliograph_process_start_time_seconds",
-            GAUGE,
+            LEVEL,
             "Start of the present process, in seconds since 1970.",
             lambda p: p.since,
         ),
         Metric(
             "heliograph_process_generation",
-            GAUGE,
+            LEVEL,
             "Generation of the code that the process runs.",
             lambda p: p.generation,
         ),
         Metric("heliograph_process_restarts", COUNTER, "Starts after the first one.", lambda p: p.restarts),
         Metric(
             "heliograph_process_memory_bytes",
-            GAUGE,
+            LEVEL,
             "Proportional set size (PSS): shared memory is divided by the number of processes that share it.",
             lambda p: p.memory,
         ),
@@ -178,8 +178,8 @@ _QUEUES = Group(
     lambda q: {"queue": q.name},
     ("queue",),
     (
-        Metric("heliograph_queue_signals", GAUGE, "Signals in the queue.", lambda q: q.queued),
-        Metric("heliograph_queue_capacity", GAUGE, "Signals that the queue can hold.", lambda q: q.capacity),
+        Metric("heliograph_queue_signals", LEVEL, "Signals in the queue.", lambda q: q.queued),
+        Metric("heliograph_queue_capacity", LEVEL, "Signals that the queue can hold.", lambda q: q.capacity),
     ),
 )
 
@@ -201,10 +201,10 @@ _SIGNALS = Group(
         Metric(
             "heliograph_signal_coalesced",
             COUNTER,
-            "Signals that an other one of the same number stood for.",
+            "Signals for which the handler ran together with another one.",
             lambda s: s.coalesced,
         ),
-        Metric("heliograph_signal_queued", GAUGE, "Signals that no handler has started for.", lambda s: s.queued),
+        Metric("heliograph_signal_queued", LEVEL, "Signals that no handler has started for.", lambda s: s.queued),
         Metric(
             "heliograph_signal_wait_seconds",
             HISTOGRAM,
@@ -220,11 +220,11 @@ _TASKS = Group(
     lambda t: {"task": t.name, "target": t.target},
     ("task", "target"),
     (
-        Metric("heliograph_tasks", GAUGE, "Tasks in the store.", _by_status, "status"),
-        Metric("heliograph_task_paused", GAUGE, "1 if the function is paused.", lambda t: int(t.is_paused) or None),
+        Metric("heliograph_tasks", LEVEL, "Tasks in the store.", _by_status, "status"),
+        Metric("heliograph_task_paused", LEVEL, "1 if the function is paused.", lambda t: int(t.is_paused) or None),
         Metric(
             "heliograph_task_unknown",
-            GAUGE,
+            LEVEL,
             "1 if the code of the server does not have the function.",
             lambda t: int(not t.is_known) or None,
         ),
@@ -246,20 +246,20 @@ _TRIGGERS = Group(
         Metric("heliograph_trigger_fired", COUNTER, "Runs of the trigger.", lambda t: t.fired),
         Metric("heliograph_trigger_missed", COUNTER, "Runs that were missed.", lambda t: t.missed),
         Metric(
-            "heliograph_trigger_last_run_timestamp_seconds", GAUGE, "Last run, in seconds since 1970.", lambda t: t.last
+            "heliograph_trigger_last_run_timestamp_seconds", LEVEL, "Last run, in seconds since 1970.", lambda t: t.last
         ),
         Metric(
-            "heliograph_trigger_next_run_timestamp_seconds", GAUGE, "Next run, in seconds since 1970.", lambda t: t.next
+            "heliograph_trigger_next_run_timestamp_seconds", LEVEL, "Next run, in seconds since 1970.", lambda t: t.next
         ),
         Metric(
             "heliograph_trigger_late_seconds",
-            GAUGE,
+            LEVEL,
             "Time for which a due run has waited. 0: none waits.",
             lambda t: t.late or 0,
         ),
         Metric(
             "heliograph_trigger_failed",
-            GAUGE,
+            LEVEL,
             "1 if the path of a file monitor cannot be watched.",
             lambda t: int(t.fault is not None),
         ),
@@ -271,10 +271,10 @@ _STORE = Group(
     lambda _: {},
     (),
     (
-        Metric("heliograph_store_bytes", GAUGE, "Size of the database of the tasks.", lambda s: s.bytes),
-        Metric("heliograph_store_log_bytes", GAUGE, "Size of its write-ahead log.", lambda s: s.log_bytes),
-        Metric("heliograph_store_free_bytes", GAUGE, "Free space of its file system.", lambda s: s.free_bytes),
-        Metric("heliograph_store_usable", GAUGE, "0 if the store cannot be used.", lambda s: int(s.fault is None)),
+        Metric("heliograph_store_bytes", LEVEL, "Size of the database of the tasks.", lambda s: s.bytes),
+        Metric("heliograph_store_log_bytes", LEVEL, "Size of its write-ahead log.", lambda s: s.log_bytes),
+        Metric("heliograph_store_free_bytes", LEVEL, "Free space of its file system.", lambda s: s.free_bytes),
+        Metric("heliograph_store_usable", LEVEL, "0 if the store cannot be used.", lambda s: int(s.fault is None)),
     ),
 )
 
@@ -283,12 +283,12 @@ _HOSTS = Group(
     lambda h: {"host": h.name},
     ("host",),
     (
-        Metric("heliograph_host_cpus", GAUGE, "Processors of the machine.", lambda h: h.cpus),
-        Metric("heliograph_host_load1", GAUGE, "Load average of one minute.", lambda h: h.load),
+        Metric("heliograph_host_cpus", LEVEL, "Processors of the machine.", lambda h: h.cpus),
+        Metric("heliograph_host_load1", LEVEL, "Load average of one minute.", lambda h: h.load),
     ),
 )
 
-UP = Metric("heliograph_up", GAUGE, "1 if the server answers. 0: all other metrics are missing.", lambda _: 1)
+UP = Metric("heliograph_up", LEVEL, "1 if the server answers. 0: all other metrics are missing.", lambda _: 1)
 GROUPS = (_INFO, _SERVER, _PROBLEMS, _PROCESSES, _QUEUES, _SIGNALS, _TASKS, _TRIGGERS, _STORE, _HOSTS)
 
 

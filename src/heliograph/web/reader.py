@@ -1,4 +1,4 @@
-"""What the page asks of the server: its state, for all who look, and the stack of one process."""
+"""Questions of the page to the server: its state, for all who look, and the stack of one process."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ import uvicorn
 
 from heliograph.ipc.process_title import set_process_title
 from heliograph.settings.addresses import Address
+from heliograph.settings.token_file import TokenFile
 from heliograph.web.application import Page
 from heliograph.web.connections import Connection
 from heliograph.web.reader import ServerReader, StackReader
 from heliograph.web.readings import Readings
-from heliograph.web.tokens import TokenFile
 from heliograph.web.view import View
 
 MAX_CONNECTIONS = 128

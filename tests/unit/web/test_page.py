@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from heliograph.exceptions import ConfigError
+from heliograph.settings.token_file import TokenFile
 from heliograph.web.application import Page
 from heliograph.web.events import MAX_STREAMS
 from heliograph.web.readings import Readings
 from heliograph.web.task_lists import ListedTask, TaskLists
-from heliograph.web.tokens import TokenFile
 from heliograph.web.view import View
 
 pytestmark = pytest.mark.asyncio

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heliograph.web.tokens import TokenFile, check_token_file
+from heliograph.settings.token_file import TokenFile, check_token_file
 
 TOKEN = "0123456789abcdef"
 
