@@ -46,8 +46,9 @@ check: .venv/ready  ## check style, types and the import contract
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 
-reference: .venv/ready  ## write the options into docs/reference, from the table in settings/options.py
+reference: .venv/ready  ## write the options and metrics into docs/reference, from their tables
 	$(BIN)/python -m heliograph.cli.reference
+	$(BIN)/python -m heliograph.web.reference
 
 docs: .venv/ready  ## build the site of the documentation in build/docs
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs

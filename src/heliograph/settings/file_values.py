@@ -17,6 +17,7 @@ from heliograph.settings.option_types import (
     Words,
     WorkerCount,
 )
+from heliograph.settings.page_options import HostNames
 
 _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Integer: ((int,), "a whole number"),
@@ -26,6 +27,7 @@ _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     SignalNumbers: ((list,), "a list of numbers such as [17, 18]"),
     Farm: ((list, dict), 'a list such as ["crunchers=1,2"], or a table such as {crunchers = [1, 2]}'),
     CommandTable: ((dict,), 'a table such as {bot = "python bot.py"}'),
+    HostNames: ((list, str), 'a list of names such as ["status.example.org"], or a text'),
     Words: ((list, str), 'a list of words such as ["gunicorn", "-w", "4", "shop:app"], or a text'),
 }
 """Type of an option -> types of Python that its values have, and their description. All others are texts."""

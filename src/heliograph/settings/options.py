@@ -20,12 +20,13 @@ from heliograph.settings.commands import Command
 from heliograph.settings.log_options import LogOptions
 from heliograph.settings.option_row import options_of
 from heliograph.settings.option_types import WorkerRange
+from heliograph.settings.page_options import PageOptions
 from heliograph.settings.process_options import ProcessOptions
 from heliograph.settings.task_options import TaskOptions
 
 
 @dataclass(frozen=True)
-class ServerSettings(LogOptions, AddressOptions, TaskOptions, ProcessOptions):
+class ServerSettings(PageOptions, LogOptions, AddressOptions, TaskOptions, ProcessOptions):
     """Settings of a server. Its values are checked (see `settings.make`).
 
     The rows of the table are in the order of the classes, the last one first.

@@ -33,6 +33,8 @@ def started(monkeypatch, tmp_path):
     """Run in a directory with two applications. Return the settings of the servers that the command would start."""
     (tmp_path / "tasks.py").write_text(SIGNALS)
     (tmp_path / "web.py").write_text(WEB)
+    (tmp_path / "token").touch(mode=0o600)
+    (tmp_path / "token").write_text("0123456789abcdef")
     monkeypatch.chdir(tmp_path)
     settings: list[ServerSettings] = []
     for engine in START:
@@ -118,6 +120,9 @@ def test_every_option_can_come_from_its_variable(started):
         "LOG_CONFIG": "/dev/null",
         "RUN_ENGINE": "local",
         "NO_WEB_CHECK": "1",
+        "HTTP_STATUS": "page.sock",
+        "HTTP_TOKEN_FILE": "token",
+        "HTTP_HOST": "a.example.org,b",
     }
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
@@ -144,6 +149,9 @@ def test_every_option_can_come_from_its_variable(started):
             log_level="error",
             log_config=Path("/dev/null"),
             no_web_check=True,
+            http_status=Address(path="page.sock"),
+            http_token_file=Path("token").absolute(),
+            http_host=("a.example.org", "b"),
         )
     ]
     assert {row.variable for row in OPTIONS} == {f"HELIOGRAPH_{name}" for name in (*env, "HTTP", "THREADS")}

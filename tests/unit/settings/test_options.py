@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -52,7 +53,7 @@ def test_one_row_adds_an_option_to_the_command(start):
     """The flag, its value in the settings, its help with unit and default, and its checks."""
     assert start("--spare-workers", "5")[1] == [Extended(APP, workers=1, spare_workers=5)]
     assert start()[1] == [Extended(APP, workers=1, spare_workers=2)]
-    assert "--spare-workers N     Workers to keep ready [default: 2]" in start("--help")[0].output
+    assert re.search(r"--spare-workers N +Workers to keep ready \[default: 2\]", start("--help")[0].output)
     result, started = start("--spare-workers", "0")
     assert (result.exit_code, started) == (2, [])
     assert result.output == "Error: --spare-workers 0: it is too small. Use 1 or more\n"
