@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 SLOW = {
     *("test_damage", "test_disk_full", "test_forks", "test_kills", "test_upkeep", "test_gate"),
     *("test_fork_server", "test_fork_servers", "test_master", "test_inline_without_pytest", "test_plugin"),
-    *("test_cron_next", "test_other_systems", "test_words"),
+    *("test_cron_next", "test_other_systems", "test_top_screens", "test_words"),
 }
 """Modules of unit tests that are not quick: they start processes, damage files, or read all texts."""
 

@@ -11,6 +11,7 @@ from heliograph.cli.stack import stack
 from heliograph.cli.status import status
 from heliograph.cli.tasks import tasks
 from heliograph.cli.tasks.enqueueing import enqueue
+from heliograph.cli.top import top
 
 _HELP = "Run the signal handlers of a Python application: in a web worker, in all of them, or in a background process."
 
@@ -18,6 +19,7 @@ _EXAMPLES = """\b
 Examples:
   heliograph run shop.tasks --workers 2 --mules 2    start a server
   heliograph signals                                 show its signals and their counters
+  heliograph top                                     watch it: processes, signals, tasks, problems
   heliograph reload                                  load new code, without losing a signal
   heliograph stop
   heliograph run shop.wsgi:app --engine uwsgi --http 127.0.0.1:8000
@@ -28,7 +30,7 @@ Examples:
 
 main = click.Group(
     "heliograph",
-    commands=[run, config, send, signals, schedule, reload, stop, list_servers, status, stack, tasks, enqueue],
+    commands=[run, config, send, signals, schedule, reload, stop, list_servers, status, stack, top, tasks, enqueue],
     help=_HELP,
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},

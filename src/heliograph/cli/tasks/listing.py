@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heliograph._core.tasks.values import TaskRow, TaskStatus
+from heliograph._core.texts import printable
 from heliograph._core.units import duration
 from heliograph.cli.errors import CommandError
 from heliograph.cli.tables import table
@@ -189,11 +190,6 @@ def _last_error(errors: list[dict[str, Any]]) -> str:
             if text != line.lstrip(" |+") and text[:1] in {"", ":"}:
                 return printable(name + text)
     return printable(lines[-1]) if lines else name
-
-
-def printable(text: str) -> str:
-    """Return a text of a task without characters that would steer the terminal. Line breaks and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
 def _text(facts: dict[str, Any]) -> str:
