@@ -35,8 +35,7 @@ LINES: dict[str, Lines] = {
 
 def top_app(screen: Screen[None]) -> TopApp:
     """Return the application of a screen."""
-    app: Any = screen.app  # pyright: ignore[reportUnknownMemberType] - Textual does not know its type
-    return cast("TopApp", app)
+    return cast("TopApp", screen.app)  # pyright: ignore[reportUnknownMemberType] - Textual does not know the type
 
 
 class DetailScreen(Screen[None]):
