@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "src/heliograph"
 SOURCES = {path.relative_to(PACKAGE): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
 
 MAX_MODULE_LINES = 350
-MAX_MEDIAN_MODULE_LINES = 90
+MAX_MEDIAN_MODULE_LINES = 95
 MAX_FUNCTION_LINES = 40
 MAX_MASTER_LINES = 160
 

@@ -1,4 +1,4 @@
-"""What a person does with a server in `heliograph top`: requests to the master, and changes of tasks in their store.
+"""The actions of `heliograph top`: requests to the master, and changes of tasks in their store.
 
 Every function blocks, and is called in a thread. All raise `ConfigError` or `StoreError`, which is an `OSError`.
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from heliograph.insights.model import ServerState
 
 _Key = tuple[str, str]
-"""What is counted, and of which process, signal or task: `("sent", "7")`."""
+"""The figure, and the process, signal or task that it belongs to: `("sent", "7")`."""
 
 
 @dataclass(frozen=True, slots=True)
