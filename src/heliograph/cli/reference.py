@@ -1,4 +1,4 @@
-"""Write the parts of docs/reference that are made from the table of options.
+"""Write the parts of docs/reference that are made from the table of options, and from the read model.
 
 `python -m heliograph.cli.reference [DIRECTORY]` replaces the text between the markers of a page. The rest of the page
 is written by hand.
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from heliograph.cli import status_reference
 from heliograph.settings.arguments import ARGUMENTS, COMMANDS, ENV_FILE, FILES
 from heliograph.settings.config_file import key_of
 from heliograph.settings.file_values import description
@@ -20,6 +21,9 @@ from heliograph.settings.options import OPTIONS
 DIRECTORY = Path("docs/reference")
 BEGIN = "<!-- options: made by `make reference` from settings/options.py -->"
 END = "<!-- end of options -->"
+STATUS_PAGE = "status.md"
+STATUS_BEGIN = "<!-- values: made by `make reference` from insights/model.py and insights/health.py -->"
+STATUS_END = "<!-- end of values -->"
 
 
 def options_table(options: Sequence[Option]) -> str:
@@ -54,13 +58,13 @@ def part(name: str) -> str:
     return make(options)
 
 
-def replaced(page: str, part: str) -> str:
+def replaced(page: str, part: str, begin: str = BEGIN, end: str = END) -> str:
     """Return the page with this part between its markers. Raises `ValueError` if a marker is missing."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page has no markers: {BEGIN} and {END}. Add both")
-    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
+    before, found_begin, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"the page has no markers: {begin} and {end}. Add both")
+    return f"{before}{begin}\n\n{part}\n\n{end}{after}"
 
 
 def main(directory: Path) -> None:
@@ -68,6 +72,9 @@ def main(directory: Path) -> None:
     for name in PAGES:
         path = directory / name
         path.write_text(replaced(path.read_text(), part(name)))
+    page = directory / STATUS_PAGE
+    page.write_text(replaced(page.read_text(), status_reference.part(), STATUS_BEGIN, STATUS_END))
+    (directory / status_reference.SCHEMA).write_text(status_reference.schema())
 
 
 def _spelling(row: Option) -> str:
