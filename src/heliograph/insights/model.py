@@ -103,7 +103,7 @@ class ProcessState:
     missing_since: float | None = None
     """Time since which the place has been without a process that should be there."""
     failure: str | None = None
-    """Exit of a command that does not start, with the number of times in a row."""
+    """Exit of a web server that does not start, with the number of times in a row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,17 +47,16 @@ def web_server_failing(state: ServerState) -> Iterator[Finding]:
 def crash_loops(state: ServerState) -> Iterator[Finding]:
     """Find processes that exit again and again."""
     for process in state.processes:
-        if process.role != "webserver" and process.failure:
-            text = f"the command {process.name} does not start: {process.failure}."
-        elif process.role != "webserver" and process.early_exits >= EARLY_EXITS:
-            reason = f", last with: {process.last_exit.reason}" if process.last_exit else ""
-            text = f"{process.name} has exited {process.early_exits} times in a row soon after its start{reason}."
-        else:
-            continue
-        since = process.last_exit.at if process.last_exit else None
-        yield Finding(
-            process.name, text, "Read the log of the server, correct the code, and run `heliograph reload`.", since
-        )
+        if process.early_exits >= EARLY_EXITS and not process.failure:
+            last = process.last_exit
+            what = f"the command {process.name}" if process.role == "command" else process.name
+            reason = f", last with: {last.reason}" if last else ""
+            yield Finding(
+                process.name,
+                f"{what} has exited {process.early_exits} times in a row soon after its start{reason}.",
+                "Read the log of the server, correct the code, and run `heliograph reload`.",
+                last.at if last else None,
+            )
 
 
 def missing(state: ServerState) -> Iterator[Finding]:
@@ -95,7 +94,8 @@ def mixed_versions(state: ServerState) -> Iterator[Finding]:
     if loaded is None or state.is_loading or state.looked_at - loaded <= max(MIXED, state.graceful_timeout):
         return
     for process in state.processes:
-        if process.status in {"running", "starting"} and (process.generation or state.generation) < state.generation:
+        is_web_worker = process.role == "worker" and process.status in {"running", "starting"}
+        if is_web_worker and (process.generation or state.generation) < state.generation:
             yield Finding(
                 process.name,
                 f"{process.name} still runs code of generation {process.generation}, the others {state.generation}.",

@@ -131,9 +131,13 @@ class Details:
         return child.last_exit.at if child.last_exit else supervisor.loads.activated_at
 
     def _failure(self, child: Child) -> str | None:
-        """Return the exit of a command that does not start, with the number in a row."""
+        """Return the exit of a web server that does not start, with the number in a row."""
         children = self._supervisor.children
-        has_failed = child.failures and (child.state == "absent" or not children.proven(child, child.since))
+        has_failed = (
+            child.policy.proven_by_joins
+            and child.failures
+            and (child.state == "absent" or not children.proven(child, child.since))
+        )
         if not has_failed or self._supervisor.stopping:
             return None
         return f"{child.failure}, {'once' if child.failures == 1 else f'{child.failures} times'}"

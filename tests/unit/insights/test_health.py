@@ -72,9 +72,9 @@ UNWELL = {
             "mule1 has exited 2 times in a row soon after its start, last with: exit code 3.",
         ),
         (
-            state(processes=(process("clock", "command", failure="exit code 1, 4 times", last_exit=EXIT),)),
+            state(processes=(process("clock", "command", early_exits=4, last_exit=EXIT),)),
             "clock",
-            "the command clock does not start: exit code 1, 4 times.",
+            "the command clock has exited 4 times in a row soon after its start, last with: exit code 3.",
         ),
     ],
     "missing_worker": [
@@ -191,6 +191,9 @@ WELL = {
     "signals wait for a short time": state(signals=(signal(queued=1, waited=replace(NONE, p50=1.0)),)),
     "workers are being replaced": replace(web(generation=1), loaded_at=NOW - 30.0),
     "a reload is under way": replace(web(generation=1), loaded_at=NOW - 300.0, is_loading=True),
+    "a command keeps its code": replace(
+        state(processes=(process("bot", "command", generation=1),)), loaded_at=NOW - 300.0
+    ),
     "an old process exits": replace(web(generation=1, status="stopping"), loaded_at=NOW - 300.0),
     "a run is due": state(triggers=(trigger(late=1.0),)),
     "runs were missed before": state(triggers=(trigger(missed=9),)),
@@ -236,9 +239,12 @@ def test_each_rule_has_a_case():
 
 def test_a_problem_that_explains_another_one_is_told_alone():
     """A process in a crash loop, or a command that does not start, is missing for that reason."""
-    for changes in {"early_exits": 5, "last_exit": EXIT}, {"failure": "exit code 1, 3 times"}:
-        (problem,) = problems(with_process(**MISSING, missing_since=NOW - 60, **changes))
-        assert problem.code == "crash_loop"
+    gone = {**MISSING, "missing_since": NOW - 60, "early_exits": 5, "last_exit": EXIT}
+    (problem,) = problems(with_process(**gone))
+    assert problem.code == "crash_loop"
+    failing = replace(WEB_SERVER, **gone, failure="exit code 1, 5 times")
+    (problem,) = problems(state(processes=(failing,)))
+    assert problem.code == "web_server_failing"
 
 
 def test_the_advice_for_a_missing_process_depends_on_the_reason():
