@@ -133,12 +133,9 @@ class Details:
     def _failure(self, child: Child) -> str | None:
         """Return the exit of a web server that does not start, with the number in a row."""
         children = self._supervisor.children
-        has_failed = (
-            child.policy.proven_by_joins
-            and child.failures
-            and (child.state == "absent" or not children.proven(child, child.since))
-        )
-        if not has_failed or self._supervisor.stopping:
+        if not (child.policy.proven_by_joins and child.failures) or self._supervisor.stopping:
+            return None
+        if child.state != "absent" and children.proven(child, child.since):
             return None
         return f"{child.failure}, {'once' if child.failures == 1 else f'{child.failures} times'}"
 
