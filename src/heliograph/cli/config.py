@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from heliograph._core.sizes import duration_option, size_option
 from heliograph.application import AppSpec
 from heliograph.cli.errors import CommandError
 from heliograph.cli.settings import Configuration, ServerCommand, read_configuration
@@ -125,6 +126,8 @@ def _text(option: str, value: Any) -> str:
     if option.startswith(f"{COMMANDS.name}."):
         row: dict[str, Any] = value
         return f"{shlex.join(row['command'])} (restart {row['restart']}, reload {row['reload']})"
+    if value and (spell := {"max-rss": size_option, "max-age": duration_option}.get(option)):
+        return spell(value)
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
