@@ -3,7 +3,7 @@
 import logging
 
 from heliograph._core.supervision.actions import Drain, Fork, Kill, Log
-from heliograph._core.supervision.children import NEVER
+from heliograph._core.supervision.children import NEVER, WEB_COMMAND, WEB_SERVER
 from heliograph._core.supervision.events import (
     Due,
     Exited,
@@ -122,7 +122,7 @@ def test_a_server_without_a_limit():
 
 def test_processes_of_a_web_server():
     """The web server replaces them."""
-    supervisor = Supervisor(Topology(workers=1), with_web_server=True, max_age=HOUR)
+    supervisor = Supervisor(Topology(workers=1), commands={WEB_SERVER: WEB_COMMAND}, max_age=HOUR)
     supervisor.handle(StartRequested(), 0)
     supervisor.handle(ForkServerReady(1), 1)
     supervisor.handle(Started(Identity("webserver"), 99, 1), 2)
