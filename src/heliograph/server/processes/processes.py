@@ -272,9 +272,13 @@ def _log_loaded(signals: int, triggers: Mapping[type, int], targets: int = 0, un
 
     `uncalled` is the application with the call of its factory, if it has one that was not called.
     """
-    counts = (triggers.get(kind, 0) for kind in (Timer, CronRule, FileMonitor))
-    tasks = f", tasks for {targets} targets" if targets else ""
-    _LOG.info("Loaded %d signals, %d timers, %d cron rules, %d file monitors%s", signals, *counts, tasks)
+    kinds = {"timer": Timer, "cron rule": CronRule, "file monitor": FileMonitor}
+    counts = [_counted(signals, "signal"), *(_counted(triggers.get(kind, 0), name) for name, kind in kinds.items())]
+    _LOG.info("Loaded %s", ", ".join([*counts, *([f"tasks for {_counted(targets, 'target')}"] if targets else [])]))
     if not signals and not targets:
         advice = f"To call its factory, write {uncalled!r}." if uncalled else "Import the modules that register them."
         _LOG.warning("Loaded no handlers: the application has registered none. %s", advice)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
