@@ -151,7 +151,7 @@ def test_a_fork_server_that_exits_after_each_load_is_started_with_growing_delays
     server.write(EXITS + CODE.replace("VERSION", "bad"))
     os.kill(server.master(), signal.SIGHUP)
     server.await_log("loading the application again in 0.4 s")
-    assert server.log.count("Loaded 1 signals") <= 7
+    assert server.log.count("Loaded 1 signal,") <= 7
     server.write(CODE.replace("VERSION", "good"))
     eventually("good code", lambda: server.state()["complete"] and server.send(1) is None and server.events("good"))
     assert "Traceback" not in server.log

@@ -20,17 +20,19 @@ from heliograph.testing.harness.harness import eventually
 HANGS = """
 import ctypes
 
+PAUSE, PAUSE_WITH_LOCK = ctypes.CDLL(None).pause, ctypes.PyDLL(None).pause
+
 @Signal(1).register_handler("mule1")
 def hangs_in_c():
     record("hangs")
     while True:
-        ctypes.CDLL(None).pause()
+        PAUSE()
 
 @Signal(2).register_handler("mule2")
 def hangs_with_lock():
     record("hangs")
     while True:
-        ctypes.PyDLL(None).pause()
+        PAUSE_WITH_LOCK()
 
 @Signal(3).register_handler("mule3")
 def closes():
@@ -91,7 +93,7 @@ def test_all_processes_answer(hung):
     assert {name: each["pid"] for name, each in found.items()} == pids
     assert all(each["error"] is None and each["threads"][0]["frames"] for each in found.values())
     assert all(0 <= time.time() - each["since"] < 60 for name, each in found.items() if name != "fork-server1")
-    assert innermost(hung, "fork-server")["fork-server1"][-1] == "_fork_on_command"
+    assert "_fork_on_command" in innermost(hung, "fork-server")["fork-server1"]
     hung.send(4)
     hung.expect(1, "works")
 
@@ -121,7 +123,7 @@ def test_a_stopped_process(hung):
     )
     assert "hangs_with_lock" in done.stdout
     os.kill(pid, signal.SIGCONT)
-    assert innermost(hung, "mule1")["mule1"][-1] == "hangs_in_c"
+    assert "hangs_in_c" in innermost(hung, "mule1")["mule1"]
 
 
 def test_a_process_that_exits_while_it_is_asked(hung):
@@ -135,7 +137,7 @@ def test_a_process_that_exits_while_it_is_asked(hung):
         assert answer.result(20)[0].error == "mule1 exited before it answered."
     hung.await_successor("mule1", pid)
     hung.expect(3, "hangs")
-    assert innermost(hung, "mule1")["mule1"][-1] == "hangs_in_c"
+    assert "hangs_in_c" in innermost(hung, "mule1")["mule1"]
 
 
 def test_closed_descriptors(hung):
@@ -193,7 +195,7 @@ def test_after_a_reload(hung):
     hung.write(HANGS.replace("hangs_in_c", "hangs_anew"))
     assert hung.command("reload").returncode == 0
     hung.expect(4, "hangs")
-    assert innermost(hung, "mule1")["mule1"][-1] == "hangs_anew"
+    assert "hangs_anew" in innermost(hung, "mule1")["mule1"]
     assert "fork-server2" in innermost(hung, "fork-server")
     eventually("the old fork server exits", lambda: "fork-server1" not in innermost(hung))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from heliograph._core.sizes import duration_option, size_option
 from heliograph.application import AppSpec
 from heliograph.cli.errors import CommandError
 from heliograph.cli.settings import Configuration, ServerCommand, read_configuration
@@ -118,13 +120,21 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
 
 
+_SPELLS: dict[str, Callable[[Any], str]] = {
+    "command": shlex.join,
+    "max-rss": size_option,
+    "max-age": duration_option,
+}
+"""Options whose values have a spelling of their own for people."""
+
+
 def _text(option: str, value: Any) -> str:
     """Return a value for people."""
-    if option == "command" and value:
-        return shlex.join(value)
     if option.startswith(f"{COMMANDS.name}."):
         row: dict[str, Any] = value
         return f"{shlex.join(row['command'])} (restart {row['restart']}, reload {row['reload']})"
+    if value and (spell := _SPELLS.get(option)):
+        return spell(value)
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):

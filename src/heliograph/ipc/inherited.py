@@ -48,6 +48,8 @@ class ProcessSettings:
     """True if each process loads the application itself."""
     max_signals: int = 0
     """Number of signals after which a process is replaced. 0: never."""
+    max_rss: int = 0
+    """Bytes of memory (PSS) above which a process is replaced. 0: never."""
     time_limit: float = 0.0
     """Seconds that a handler may take unless it has a limit of its own. 0: no limit."""
     graceful_timeout: float = 30.0

@@ -32,6 +32,14 @@ SYNC_OPTION = "heliograph-task-sync"
 """Option in the configuration of uWSGI with the value of `--task-sync`."""
 
 
+_OFF = frozenset({"", "0", "false", "no", "off"})
+
+
+def allows_any_filesystem(option: object = None) -> bool:
+    """Return True if tasks may be kept where locks are not reliable: by the option of uWSGI, else by the variable."""
+    return str(option or os.environ.get(ANY_FILESYSTEM_ENV, "")).lower() not in _OFF
+
+
 def state_directory() -> Path:
     """Return the directory. It need not exist."""
     home = os.environ.get("XDG_STATE_HOME")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -90,4 +91,6 @@ def make_supervisor(settings: ServerSettings) -> Supervisor:
         settings.graceful_timeout,
         policies(settings),
         expected_workers=settings.expected_workers,
+        max_age=settings.max_age,
+        jitter=random.random,
     )

@@ -43,6 +43,7 @@ def inherited_state(settings: ServerSettings, server: ServerQueues, generation: 
         app=str(settings.app),
         lazy=settings.lazy_apps,
         max_signals=settings.max_signals,
+        max_rss=settings.max_rss,
         time_limit=settings.time_limit,
         graceful_timeout=settings.graceful_timeout,
         log_level=settings.log_level,

@@ -32,6 +32,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
     no_web_check: bool = False,
     graceful_timeout: float = 30.0,
     max_signals: int = 0,
+    max_rss: int | str = 0,
+    max_age: float | str = 0,
     time_limit: float = 0.0,
     listen: str | None = None,
     allow_remote: Iterable[int] = (),
@@ -62,6 +64,8 @@ def serve(  # noqa: PLR0913 - keywords, each an option of the command
         no_web_check: Reload without importing the application of `command` first.
         graceful_timeout: Seconds in which processes can finish at a stop or reload, before SIGKILL.
         max_signals: Replace a process after so many signals. 0 disables this.
+        max_rss: Replace a process that uses more memory: bytes, or a text such as `"200M"`. 0 disables this.
+        max_age: Replace a process after this time: seconds, or a text such as `"12h"`. 0 disables this.
         time_limit: Seconds that a handler may take. 0 disables this.
         listen: Address, `HOST:PORT` or the path of a Unix socket, at which the server takes external signals.
         allow_remote: Signals that external processes may send, besides those registered with `remote=True`.

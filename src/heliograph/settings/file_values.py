@@ -9,11 +9,13 @@ from typing import Any, cast
 from heliograph.settings.option_row import Option
 from heliograph.settings.option_types import (
     CommandTable,
+    Duration,
     Farm,
     Flag,
     Integer,
     Seconds,
     SignalNumbers,
+    Size,
     Words,
     WorkerCount,
 )
@@ -21,6 +23,8 @@ from heliograph.settings.page_options import HostNames
 
 _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Integer: ((int,), "a whole number"),
+    Size: ((int, str), 'a number of bytes, or a text such as "200M"'),
+    Duration: ((int, float, str), 'a number of seconds, or a text such as "12h"'),
     Seconds: ((int, float), "a number of seconds"),
     Flag: ((bool,), "true or false"),
     WorkerCount: ((int, str, list), 'a whole number, or a range such as "2..16"'),

@@ -12,6 +12,12 @@ from heliograph.settings.web_server_command import find_command
 TESTED_VERSIONS = {"gunicorn": ("23.0", "27.0"), "uvicorn": ("0.30", "0.54"), "granian": ("2.8", "2.8")}
 """The oldest and the newest version of each web server."""
 
+_RECYCLING = {
+    "gunicorn": "--max-requests",
+    "uvicorn": "--limit-max-requests",
+    "granian": "--workers-max-rss or --workers-lifetime",
+}
+"""Options of web servers that replace their processes."""
 _RUNS_UVICORN = ("fastapi",)
 """Commands that run uvicorn."""
 _JOINING = (
@@ -35,6 +41,11 @@ def remark(command: Sequence[str]) -> str:
         f"heliograph was tested with {name} {oldest} to {newest}, and this is {version}. If its processes do not join, "
         "use a middleware of heliograph.contrib, or a tested version"
     )
+
+
+def recycling_option(command: Sequence[str]) -> str:
+    """Return the option by which a web server replaces its processes. Empty if it is not known."""
+    return next((_RECYCLING[name] for word in command if (name := Path(word).name) in _RECYCLING), "")
 
 
 def _version(name: str, program: str) -> str:

@@ -16,10 +16,12 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from heliograph._core.signals.registry import check_num
 from heliograph._core.signals.targets import parse
+from heliograph._core.sizes import parse_duration, parse_size
 from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
 from heliograph.settings.logs import read_log_config
 
+_MIN_SIZE = 1 << 20
 _FARM = re.compile(r"(?P<name>[\w.-]+)=(?P<mules>[0-9]+(,[0-9]+)*)")
 
 
@@ -101,6 +103,40 @@ class Seconds:
     def from_value(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise ValueError("it is not a time. Use seconds, 0 or more")
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of bytes, also as `200M` or `1.5G`. 0: no limit."""
+
+    def from_text(self, text: str) -> int:
+        return self.from_value(parse_size(text))
+
+    def from_value(self, value: Any) -> int:
+        if isinstance(value, str):
+            return self.from_text(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError("it is not a size. Use a number of bytes, or K, M or G as in 200M")
+        if 0 < value < _MIN_SIZE:
+            raise ValueError("it is too small. Use 1M or more, for example 200M")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A time in seconds, also as `30m`, `12h` or `7d`. 0: no limit."""
+
+    def from_text(self, text: str) -> float:
+        return self.from_value(parse_duration(text))
+
+    def from_value(self, value: Any) -> float:
+        if isinstance(value, str):
+            return self.from_text(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise ValueError("it is not a duration. Use seconds, or s, m, h or d as in 12h")
+        if 0 < value < 1:
+            raise ValueError("it is too small. Use 1s or more, for example 12h")
         return float(value)
 
 

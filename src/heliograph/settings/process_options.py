@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from heliograph.models import FarmSpec
 from heliograph.settings.option_row import ENGINES, LOCAL, UWSGI, option
-from heliograph.settings.option_types import Choice, Farm, Flag, Integer, Seconds, WorkerCount, WorkerRange
+from heliograph.settings.option_types import (
+    Choice,
+    Duration,
+    Farm,
+    Flag,
+    Integer,
+    Seconds,
+    Size,
+    WorkerCount,
+    WorkerRange,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +81,30 @@ class ProcessOptions:
         details="It does not apply to the processes of a web server.",
         engines=(LOCAL,),
         instead="uWSGI has no such limit",
+    )
+    max_rss: int = option(
+        Size(),
+        0,
+        "Replace a process with more memory",
+        "200M",
+        shown_default="0, off",
+        details="A number of bytes, or one with K, M or G. The limit is up to a tenth higher for some processes, so "
+        "that not all are replaced together. It does not apply to the processes of a web server. See "
+        "[recycling](../how-to/recycling.md).",
+        engines=(LOCAL,),
+        instead="Use -- --reload-on-rss MEGABYTES",
+    )
+    max_age: float = option(
+        Duration(),
+        0.0,
+        "Replace a process of this age",
+        "12h",
+        shown_default="0, off",
+        details="Seconds, or a number with s, m, h or d. The time is up to a tenth longer for some processes, so that "
+        "not all are replaced together. It does not apply to the processes of a web server. See "
+        "[recycling](../how-to/recycling.md).",
+        engines=(LOCAL,),
+        instead="Use -- --max-worker-lifetime SECONDS",
     )
     time_limit: float = option(
         Seconds(),

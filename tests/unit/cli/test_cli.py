@@ -123,6 +123,8 @@ def test_every_option_can_come_from_its_variable(started):
         "HTTP_STATUS": "page.sock",
         "HTTP_TOKEN_FILE": "token",
         "HTTP_HOST": "a.example.org,b",
+        "MAX_RSS": "200M",
+        "MAX_AGE": "30m",
     }
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
@@ -144,6 +146,8 @@ def test_every_option_can_come_from_its_variable(started):
             control=Path("ctl.sock").absolute(),
             graceful_timeout=5.0,
             max_signals=9,
+            max_rss=200 << 20,
+            max_age=1800.0,
             time_limit=0.5,
             overdue=60.0,
             log_level="error",

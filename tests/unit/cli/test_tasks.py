@@ -590,6 +590,15 @@ def test_enqueue_makes_no_store_on_a_file_system_that_cannot_lock(spool, monkeyp
     assert not (spool / "tasks.db").exists()
 
 
+@pytest.mark.parametrize(("text", "is_stored"), [("1", True), ("yes", True), ("0", False), ("off", False), ("", False)])
+def test_a_variable_lets_enqueue_make_a_store_there(spool, monkeypatch, text, is_stored):
+    """It is true or false, as the variable of any flag is."""
+    monkeypatch.setattr("heliograph.ipc.store_directory.check_filesystem", refuse_nfs)
+    monkeypatch.setenv("HELIOGRAPH_ANY_FS", text)
+    assert invoke("enqueue", "a:b", "--unchecked").exit_code == (0 if is_stored else 2)
+    assert (spool / "tasks.db").exists() == is_stored
+
+
 def refuse_nfs(path, *, allow_any):
     if not allow_any:
         raise StoreError(f"cannot keep tasks on NFS: {path}. Use a local directory.", path)

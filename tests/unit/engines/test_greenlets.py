@@ -9,6 +9,10 @@ from heliograph._core.stats.counters import SLOT_BYTES, Counters
 from heliograph.engines.local import greenlets, hub_receiver
 from heliograph.engines.local.receiver import Receiver
 from heliograph.engines.local.thread_receiver import ThreadReceiver
+from heliograph.ipc.inherited import ProcessSettings
+from heliograph.models import Topology
+
+SETTINGS = ProcessSettings(Topology(), "tasks")
 
 
 class Greenlet:
@@ -55,7 +59,7 @@ def test_a_plain_process_uses_a_thread():
     thread.join()
     assert not greenlets.is_patched()
     assert not greenlets.in_greenlet()
-    assert (hub_receiver.receiver_class(Receiver), hub_receiver.receiver_class(ThreadReceiver)) == (
+    assert (hub_receiver.receiver_class(Receiver, SETTINGS), hub_receiver.receiver_class(ThreadReceiver, SETTINGS)) == (
         Receiver,
         ThreadReceiver,
     )
@@ -69,8 +73,8 @@ def test_a_process_with_replaced_threads_uses_a_greenlet(monkeypatch):
     assert spawned == [run]
     assert background.is_alive()
     assert greenlets.in_greenlet()
-    assert hub_receiver.receiver_class(ThreadReceiver) is hub_receiver.GreenletReceiver
-    assert hub_receiver.receiver_class(Receiver) is hub_receiver.HubReceiver
+    assert hub_receiver.receiver_class(ThreadReceiver, SETTINGS) is hub_receiver.GreenletReceiver
+    assert hub_receiver.receiver_class(Receiver, SETTINGS) is hub_receiver.HubReceiver
 
 
 def test_a_preloaded_application_in_a_new_gevent_worker_uses_a_greenlet(monkeypatch):
@@ -87,5 +91,7 @@ def test_a_receiver_on_the_hub_pauses_without_stopping_the_other_greenlets(monke
     gevent.sleep = lambda _: None
     gevent.get_hub = lambda: SimpleNamespace(loop=SimpleNamespace(io=lambda _fd, _events: None))
     slot = Counters(memoryview(bytearray(SLOT_BYTES)), 1).slots[0]
-    receiver = hub_receiver.receiver_class(ThreadReceiver)([], [], memoryview(bytearray(IN_FLIGHT_BYTES)), slot, {})
+    receiver = hub_receiver.receiver_class(ThreadReceiver, SETTINGS)(
+        [], [], memoryview(bytearray(IN_FLIGHT_BYTES)), slot, {}
+    )
     assert receiver._sleep is gevent.sleep

@@ -6,6 +6,8 @@ import pytest
 
 from heliograph.ipc.instance import server_name
 from heliograph.ipc.state_directory import (
+    ANY_FILESYSTEM_ENV,
+    allows_any_filesystem,
     find_store,
     note_store,
     servers_of_store,
@@ -100,3 +102,27 @@ def test_a_state_directory_that_cannot_be_written(home, monkeypatch, caplog):
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "file"))
     note_store("shop", Path("spool"))
     assert "HELIOGRAPH_SPOOLER" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "is_allowed"),
+    [
+        (None, None, False),
+        (None, "", False),
+        (None, "0", False),
+        (None, "False", False),
+        (None, "no", False),
+        (None, "OFF", False),
+        (None, "1", True),
+        (None, "true", True),
+        ("1", "0", True),
+        ("0", "1", False),
+        (True, None, True),
+    ],
+)
+def test_any_filesystem_is_true_or_false(monkeypatch, option, variable, is_allowed):
+    """The option of uWSGI comes first, and is as the variable of any flag."""
+    monkeypatch.delenv(ANY_FILESYSTEM_ENV, raising=False)
+    if variable is not None:
+        monkeypatch.setenv(ANY_FILESYSTEM_ENV, variable)
+    assert allows_any_filesystem(option) == is_allowed

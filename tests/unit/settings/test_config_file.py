@@ -120,6 +120,10 @@ def test_keys_have_dashes_or_underscores():
         ("name", "name = 'shop'", "shop"),
         ("graceful_timeout", "graceful-timeout = 5", 5.0),
         ("max_signals", "max-signals = 9", 9),
+        ("max_rss", "max-rss = '200M'", 200 << 20),
+        ("max_rss", "max-rss = 2_000_000", 2_000_000),
+        ("max_age", "max_age = '12h'", 43200.0),
+        ("max_age", "max-age = 90", 90.0),
         ("time_limit", "time-limit = 0.5", 0.5),
         ("overdue", "overdue = 60", 60.0),
         ("log_level", "log-level = 'debug'", "debug"),
@@ -147,6 +151,17 @@ def test_every_option_has_a_value_in_the_test_above():
     ("name", "toml", "says"),
     [
         ("workers", 'workers = "4"', 'workers = "4": it is not an int. Use 0 or more'),
+        ("max_rss", "max-rss = 1.5", "max-rss = 1.5: it is a number. Use a number of bytes, or a text such as"),
+        (
+            "max_rss",
+            "max-rss = 'much'",
+            'max-rss = "much": it is not a size. Use a number of bytes, or K, M or G as in 200M',
+        ),
+        (
+            "max_age",
+            "max-age = true",
+            'max-age = true: it is true or false. Use a number of seconds, or a text such as "12h"',
+        ),
         ("workers", "workers = true", "workers = true: it is true or false. Use a whole number"),
         ("workers", "workers = '4..2'", 'workers = "4..2": MIN is greater than MAX'),
         ("workers", "workers = [1, 2, 3]", "workers = [1, 2, 3]: it is not an int"),

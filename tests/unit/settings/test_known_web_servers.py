@@ -53,3 +53,17 @@ def test_an_unknown_web_server_is_named(command):
 def test_a_command_that_runs_a_known_web_server_is_known():
     """`fastapi run` runs uvicorn."""
     assert remark(["fastapi", "run", "web.py"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["gunicorn", "shop"], "--max-requests"),
+        (["/usr/bin/python3", "-m", "uvicorn", "shop:app"], "--limit-max-requests"),
+        (["granian", "shop:app"], "--workers-max-rss or --workers-lifetime"),
+        (["serve", "shop"], ""),
+    ],
+)
+def test_web_servers_replace_their_processes_themselves(command, option):
+    """By an option of their own, if it is known."""
+    assert known_web_servers.recycling_option(command) == option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,21 @@ from heliograph.settings.addresses import Address
 from heliograph.settings.option_types import (
     Choice,
     Directory,
+    Duration,
     Farm,
     Flag,
     Integer,
     ListenAddress,
     Seconds,
     SignalNumbers,
+    Size,
     Text,
     WorkerCount,
     WorkerRange,
 )
 
+NO_SIZES = ("", "M", "-200M", "200X", "200M 3", "1e9", "half", "200%", "inf")
+NO_DURATIONS = ("", "h", "-12h", "12x", "1h30m", "1e9", "soon", "inf")
 CHOICE = Choice(("red", "blue"))
 
 
@@ -36,6 +41,17 @@ CHOICE = Choice(("red", "blue"))
         (WorkerCount(), "3..3", 3),
         (Seconds(), "0.5", 0.5),
         (Seconds(), "0", 0.0),
+        (Size(), "0", 0),
+        (Size(), "2000000", 2_000_000),
+        (Size(), "200M", 200 << 20),
+        (Size(), "1.5 GiB", 3 << 29),
+        (Size(), "2048k", 2 << 20),
+        (Size(), "1tb", 1 << 40),
+        (Duration(), "0", 0.0),
+        (Duration(), "90", 90.0),
+        (Duration(), "1.5 H", 5400.0),
+        (Duration(), "30m", 1800.0),
+        (Duration(), "7d", 604800.0),
         (Flag(), "1", True),
         (Flag(), "Off", False),
         (Text(), "shop", "shop"),
@@ -67,6 +83,11 @@ def test_a_text_is_read(kind, text, value):
         (Seconds(), "-1", "not a time"),
         (Seconds(), "nan", "not a time"),
         (Seconds(), "inf", "not a time"),
+        *((Size(), text, "it is not a size. Use a number of bytes, or K, M or G as in 200M") for text in NO_SIZES),
+        (Size(), "1000", "it is too small. Use 1M or more"),
+        (Size(), "0.5M", "it is too small. Use 1M or more"),
+        *((Duration(), text, "it is not a duration. Use seconds, or s, m, h or d as in 12h") for text in NO_DURATIONS),
+        (Duration(), "0.5", "it is too small. Use 1s or more"),
         (Flag(), "maybe", "Use 1 or 0"),
         (Text(), "", "not a text"),
         (CHOICE, "green", "Use red or blue"),
@@ -101,6 +122,10 @@ def test_other_texts_are_refused_with_what_to_use(kind, text, says):
         (WorkerCount(), (2, 16), WorkerRange(2, 16)),
         (WorkerCount(), [2, 2], 2),
         (Seconds(), 2, 2.0),
+        (Size(), 2 << 20, 2 << 20),
+        (Size(), "2M", 2 << 20),
+        (Duration(), 90, 90.0),
+        (Duration(), "12h", 43200.0),
         (Flag(), 1, True),
         (SignalNumbers(), range(2), frozenset({0, 1})),
         (Farm(), {"b": [2, 1], "a": (3,)}, (FarmSpec("b", (2, 1)), FarmSpec("a", (3,)))),
@@ -125,6 +150,14 @@ def test_a_program_passes_values(kind, given, value):
         (WorkerCount(), (2, 1)),
         (Seconds(), "3"),
         (Seconds(), True),
+        (Size(), True),
+        (Size(), 2e6),
+        (Size(), -1),
+        (Size(), None),
+        (Duration(), True),
+        (Duration(), -1),
+        (Duration(), math.inf),
+        (Duration(), math.nan),
         (Text(), 3),
         (CHOICE, None),
         (SignalNumbers(), [True]),

@@ -21,7 +21,7 @@ MIN_UPTIME = 1.0
 INITIAL_BACKOFF, MAX_BACKOFF = 0.05, 10.0
 """Seconds before a process that exited early is restarted: the first delay, which doubles, and the longest."""
 EXIT_RECYCLED = 64
-"""Exit code of a process that exits to be replaced: after SIGTERM, or after `--max-signals` signals."""
+"""Exit code of a process that exits to be replaced: after SIGTERM, or at a limit such as `--max-signals`."""
 _SIGHUP = 1
 """Number of the Unix signal, on every system. The core imports no module of the operating system."""
 WEB_SERVER = Identity("webserver")
@@ -113,6 +113,10 @@ class Child:
     """Number of times in a row that a command exited with an error, without a process that joined in between."""
     failure: str = ""
     """Description of its last such exit."""
+    recycle_at: float = NEVER
+    """Time at which it is old enough to be replaced."""
+    recycling: str = ""
+    """The reason for which it was asked to exit, if that was its age."""
     deadline: float = NEVER
     """Time to start it (absent), or to stop waiting for it (forking, draining, killed)."""
     starts: int = 0
@@ -122,16 +126,18 @@ class Child:
         """Record that a process fills this place now."""
         self.state, self.pid, self.generation, self.since, self.deadline = "running", pid, generation, now, NEVER
         self.hung_up = False
+        self.recycle_at, self.recycling = NEVER, ""
         self.starts += 1
 
     def note_exit(self, reason: str, now: float, *, is_recycled: bool) -> None:
         """Record why a process exits that fills this place now."""
-        self.last_exit = LastExit(self.pid, now, reason, is_recycled or self.state == "draining")
+        self.last_exit = LastExit(self.pid, now, self.recycling or reason, is_recycled or self.state == "draining")
 
     def clear(self) -> None:
         """Record that no process fills this place any more."""
         self.last_pid = self.pid or self.last_pid
         self.state, self.pid, self.ready, self.deadline = "absent", 0, False, NEVER
+        self.recycle_at = NEVER
 
     @property
     def name(self) -> str:
@@ -174,7 +180,7 @@ class Children:
     @property
     def deadline(self) -> float:
         """Earliest deadline of a child."""
-        return min((min(child.deadline, child.vacate_at) for child in self), default=NEVER)
+        return min((min(child.deadline, child.vacate_at, child.recycle_at) for child in self), default=NEVER)
 
     @property
     def joining(self) -> list[Child]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from heliograph._core.supervision.capacity import Capacity
 from heliograph._core.supervision.children import NEVER, Child, Children, Policy
 from heliograph._core.supervision.loads import Loads
 from heliograph._core.supervision.progress import Progress
+from heliograph._core.supervision.recycling import AgeLimit
 from heliograph._core.supervision.stopping import Stop
 from heliograph.models import Identity, Topology
 
@@ -23,10 +24,15 @@ class ServerState:
     """The programs that the master starts. If the web server is one of them, its processes are the workers."""
     expected_workers: int | None = None
     """Number of workers that the server expects at first, if workers come and go. None: the least number."""
+    max_age: float = 0.0
+    """Seconds after which a forked process is replaced. 0: never."""
+    jitter: Callable[[], float] = float
+    """Returns a number from 0 to 1 by which such a limit is increased."""
     _children: Children = field(init=False)
     _loads: Loads = field(init=False)
     _stop: Stop = field(init=False)
     _capacity: Capacity = field(init=False)
+    _ages: AgeLimit = field(init=False)
     _progress: Progress = field(init=False, default_factory=Progress)
     _join_warning_at: float = field(init=False, default=NEVER)
 
@@ -34,6 +40,7 @@ class ServerState:
         self._children = Children(self.topology, self.commands, expected_workers=self.expected_workers)
         self._capacity = Capacity(self.topology, self.graceful_timeout)
         self._loads = Loads(self.graceful_timeout)
+        self._ages = AgeLimit(self.max_age, self.jitter)
         self._stop = Stop(self.graceful_timeout)
 
     @property

@@ -3,7 +3,8 @@
 Rules
     Every process of the topology runs, forked from the newest fork server that has loaded the application.
     A process that exits is restarted at once. If it exits within `MIN_UPTIME` of its start, the supervisor waits before
-    the restart, and doubles the delay each time. Exit code `EXIT_RECYCLED` is no failure.
+    the restart, and doubles the delay each time. Exit code `EXIT_RECYCLED` is no failure. A process that is older than
+    `max_age` is asked to exit so.
     A reload starts a new fork server next to the current one. When it has loaded the application, the running processes
     are drained and restarted one by one. The old fork server is stopped when none of its processes is left, since they
     may use what the application made in it. When it fails, nothing changes. A reload that is requested while the
@@ -87,6 +88,7 @@ class Supervisor(ServerState):
                 return self._on_join(pid, now, at_request=at_request)
             case events.ProcessReady(process):
                 self._children[process].ready = self._children[process].state == "running"
+                self._ages.begin(self._children[process], now)
                 return []
             case events.Exited():
                 return self._on_exit(event, now)
@@ -281,6 +283,7 @@ class Supervisor(ServerState):
         if self._join_warning_at <= now:
             self._join_warning_at = NEVER
             actions += [] if self.stopping else warn_not_joined(self._children, JOIN_WARNING_AFTER)
+        actions += self._ages.due(self._children, now, stopping=self.stopping)
         actions += self._capacity.vacate(self._children, now)
         for generation, state in self._loads.overdue(now):
             actions += self._on_fork_server_overdue(generation, state, now)

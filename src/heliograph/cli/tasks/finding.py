@@ -22,8 +22,8 @@ from heliograph.exceptions import ConfigError, StoreError
 from heliograph.insights import read_state
 from heliograph.ipc.instance import find_control_socket
 from heliograph.ipc.state_directory import (
-    ANY_FILESYSTEM_ENV,
     SYNC_ENV,
+    allows_any_filesystem,
     find_store,
     state_directory,
     store_directory,
@@ -55,7 +55,7 @@ class OpenStore:
             from heliograph.engines.task_stores import refuse_second_store  # noqa: PLC0415 - few commands make a store
 
             refuse_second_store(self.directory)
-            make_directory(str(self.directory), allow_any=bool(os.environ.get(ANY_FILESYSTEM_ENV)))
+            make_directory(str(self.directory), allow_any=allows_any_filesystem())
 
     def wake(self, *targets: str) -> None:
         """Let the server look for tasks with these targets. Without a server, they wait for its start."""

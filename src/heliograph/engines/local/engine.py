@@ -271,7 +271,7 @@ class LocalEngine(LocalProcess):
         read = [self._own_queue(process), *(q for q in self._queues if not q.number and q.kind == process.role)]
         read += [Queue("farm", number) for number in self._topology.farms_of(process.number) if process.role == "mule"]
         shared = [queue for queue in read if self._readers(queue) != (process,)]
-        plain = receiver_class(self.receiver_class)
+        plain = receiver_class(self.receiver_class, self.inherited.settings)
         make: Callable[..., Receiver] = plain
         if self._coalesced.nums or self.loading:  # with --lazy-apps the application is loaded later
             make = self._coalesced.receiver_class(plain, process, frozenset(self._queues[queue] for queue in shared))

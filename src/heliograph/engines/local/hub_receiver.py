@@ -11,8 +11,10 @@ from typing import Any
 
 from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.engines.local.greenlets import gevent_module, is_patched
+from heliograph.engines.local.limits import limited
 from heliograph.engines.local.receiver import Receiver
 from heliograph.engines.local.thread_receiver import ThreadReceiver
+from heliograph.ipc.inherited import ProcessSettings
 
 _LOG = tolerant_logger("heliograph.local")
 
@@ -20,11 +22,11 @@ _READ = 1
 """The event of a watcher: its descriptor can be read."""
 
 
-def receiver_class(plain: type[Receiver]) -> type[Receiver]:
-    """Return the class to use in this process instead of one that blocks the thread while it waits."""
-    if not is_patched():
-        return plain
-    return GreenletReceiver if issubclass(plain, ThreadReceiver) else HubReceiver
+def receiver_class(plain: type[Receiver], settings: ProcessSettings) -> type[Receiver]:
+    """Return the class to use in this process: one with its limits, and one that does not block a hub of greenlets."""
+    if is_patched():
+        plain = GreenletReceiver if issubclass(plain, ThreadReceiver) else HubReceiver
+    return limited(plain, settings.max_signals, settings.max_rss)
 
 
 class HubReceiver(Receiver):

@@ -76,7 +76,7 @@ class WebWorkerEngine(LocalEngine):
         answer, descriptors = request_with_fds(self._path, "attach", timeout=ATTACH_TIMEOUT)
         inherited = InheritedState.received(answer["inherited"], descriptors)
         # The web server decides when it replaces its processes.
-        settings = replace(inherited.settings, max_signals=0)
+        settings = replace(inherited.settings, max_signals=0, max_rss=0)
         super().__init__(replace(inherited, settings=settings), process=Identity("external"))
         self._known_triggers: dict[str, int] = answer["triggers"]
         self._names: dict[int, str] = {}

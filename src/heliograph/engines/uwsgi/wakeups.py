@@ -31,10 +31,10 @@ from heliograph.interfaces import Handler
 from heliograph.ipc.doorbell import Ring, ring
 from heliograph.ipc.instance import server_name, working_directory
 from heliograph.ipc.state_directory import (
-    ANY_FILESYSTEM_ENV,
     ANY_FILESYSTEM_OPTION,
     SYNC_ENV,
     SYNC_OPTION,
+    allows_any_filesystem,
     store_directory,
 )
 
@@ -153,8 +153,7 @@ def _place() -> Place:
 
 
 def _any_filesystem() -> bool:
-    asked = introspection.options().get(ANY_FILESYSTEM_OPTION) or os.environ.get(ANY_FILESYSTEM_ENV)
-    return asked not in {None, "", "0", "false"}
+    return allows_any_filesystem(introspection.options().get(ANY_FILESYSTEM_OPTION))
 
 
 def _name_and_spooler() -> tuple[str, Path | None]:

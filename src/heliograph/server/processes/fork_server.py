@@ -25,6 +25,7 @@ from heliograph._core.supervision.children import EXIT_RECYCLED
 from heliograph.application import AppSpec, explain, load, run_in_child, uncalled_factory
 from heliograph.engines.local import closed_descriptors
 from heliograph.engines.local.engine import LocalEngine
+from heliograph.engines.local.limits import begin_limits, report_limit
 from heliograph.engines.local.sigterm import let_sigterm_arrive
 from heliograph.engines.task_stores import import_store
 from heliograph.ipc.inherited import InheritedState, report_to_master
@@ -140,8 +141,10 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
         report_to_master(inherited, up=[process.role, process.number])
     except OSError as error:
         closed_descriptors.end(error)
+    begin_limits(receiver, process)
     with exit_functions.hooks_at_end(engine.run_stop_hooks, inherited.settings.graceful_timeout):
         receiver.run()
+        report_limit(receiver, inherited, process)
     raise SystemExit(EXIT_RECYCLED)
 
 

@@ -54,6 +54,9 @@ class Processes:
         """The application with the call of its factory, if that was not called when it was loaded last."""
         self._unreported_exits: dict[int, int] = {}
         """Exit codes of children that no report has named yet: an exit may overtake the report of the fork."""
+        self._recycling: dict[int, str] = {}
+        """Reasons of the processes that exit because of a limit, by process id."""
+        self._read_reports: Callable[[float], None] = lambda _: None
         self._foreign = children_of(os.getpid())
         """Children that this process had before. Its program waits for them."""
 
@@ -149,6 +152,8 @@ class Processes:
         reports.on("forked", self._on_forked)
         reports.on("fork_failed", self._on_fork_failed)
         reports.on("up", self._on_ready)
+        reports.on("recycling", self._on_recycling)
+        self._read_reports = reports.read
 
     def _on_loaded(self, report: Report, now: float) -> None:
         self._uncalled = report.get("uncalled", "")
@@ -174,10 +179,19 @@ class Processes:
     def _on_ready(self, report: Report, now: float) -> None:
         self._dispatcher.handle(events.ProcessReady(Identity(*report["up"])), now)
 
+    def _on_recycling(self, report: Report, _now: float) -> None:
+        process, reason = Identity(*report["recycling"]), report["reason"]
+        self._recycling[report["pid"]] = reason
+        if report["is_early"]:
+            _LOG.warning("Recycling %s soon after its start: %s. If this goes on, raise the limit", process, reason)
+        else:
+            _LOG.info("Recycling %s: %s", process, reason)
+
     # Exits
 
     def reap(self, now: float) -> None:
         """Reap the children that have exited, except those of the program that called `serve()`."""
+        self._read_reports(now)  # a process may have said why it exits
         while (pid := _exited_child(os.P_ALL, 0)) is not None:
             if pid in self._foreign:  # It hides those behind it, so ask for each of ours.
                 for known in (*self._forked_pids(), *self._commands.pids()):
@@ -208,7 +222,7 @@ class Processes:
                 os.waitpid(pid, 0)
 
     def _on_exit(self, pid: int, code: int, now: float) -> None:
-        reason = _exit_reason(code)
+        reason = self._recycling.pop(pid, "") or _exit_reason(code)
         generation = self.fork_servers.forget(pid, code)
         if generation is not None:
             self._dispatcher.handle(events.ForkServerExited(generation, reason), now)
@@ -258,9 +272,13 @@ def _log_loaded(signals: int, triggers: Mapping[type, int], targets: int = 0, un
 
     `uncalled` is the application with the call of its factory, if it has one that was not called.
     """
-    counts = (triggers.get(kind, 0) for kind in (Timer, CronRule, FileMonitor))
-    tasks = f", tasks for {targets} targets" if targets else ""
-    _LOG.info("Loaded %d signals, %d timers, %d cron rules, %d file monitors%s", signals, *counts, tasks)
+    kinds = {"timer": Timer, "cron rule": CronRule, "file monitor": FileMonitor}
+    counts = [_counted(signals, "signal"), *(_counted(triggers.get(kind, 0), name) for name, kind in kinds.items())]
+    _LOG.info("Loaded %s", ", ".join([*counts, *([f"tasks for {_counted(targets, 'target')}"] if targets else [])]))
     if not signals and not targets:
         advice = f"To call its factory, write {uncalled!r}." if uncalled else "Import the modules that register them."
         _LOG.warning("Loaded no handlers: the application has registered none. %s", advice)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

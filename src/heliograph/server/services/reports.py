@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import selectors
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +27,9 @@ class Reports(Service):
         self._selector = selector
         self._handlers: dict[str, Handler] = {}
         self._unread = b""
+        self._lines: deque[bytes] = deque()
         self._read_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        selector.register(self._read_fd, selectors.EVENT_READ, self._read)
+        selector.register(self._read_fd, selectors.EVENT_READ, self.read)
 
     def on(self, key: str, handler: Handler) -> None:
         """Call `handler` with the reports that contain `key`, unless they contain a key that was registered before."""
@@ -38,14 +40,16 @@ class Reports(Service):
         for fd in (self._read_fd, self.write_fd):
             os.close(fd)
 
-    def _read(self, now: float) -> None:
+    def read(self, now: float) -> None:
+        """Handle the reports that have come. Call it before an exit is handled: reports come before the exit."""
         try:
             chunk = os.read(self._read_fd, _READ_BYTES)
         except BlockingIOError:
             return
         *lines, self._unread = (self._unread + chunk).split(b"\n")
-        for line in lines:
-            self._handle(line, now)
+        self._lines += lines
+        while self._lines:  # a handler may lead here, too
+            self._handle(self._lines.popleft(), now)
 
     def _handle(self, line: bytes, now: float) -> None:
         """Handle a report. One that cannot be understood is logged, and does not affect the others."""

@@ -58,3 +58,11 @@ def test_a_handler_that_fails_is_logged(loop, reports, handled, caplog):
     loop.run_ready(reports)
     assert "ZeroDivisionError" in caplog.text
     assert len(handled) == 1
+
+
+def test_reports_that_are_read_while_one_is_handled(loop, reports, handled):
+    """A handler may ask for those that have come. The order stays."""
+    reports.on("nested", lambda _report, now: reports.read(now))
+    os.write(reports.write_fd, b'{"nested": 1}\n{"trigger": "a"}\n{"up": ["mule", 1]}\n')
+    loop.run_ready(reports)
+    assert [key for key, _, _ in handled] == ["trigger", "up"]
