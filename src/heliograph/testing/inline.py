@@ -44,7 +44,14 @@ def _restored_registries() -> Generator[None, None, None]:
     """
     registry, state = handlers.REGISTRY, handlers.STATE
     claimed = registry.claimed
-    tables: list[dict[Any, Any]] = [registry.registered, registry.names, handlers.HANDLERS, handlers.OPTIONS, TRIGGERS]
+    tables: list[dict[Any, Any]] = [
+        registry.registered,
+        registry.names,
+        handlers.HANDLERS,
+        handlers.PLAIN,
+        handlers.OPTIONS,
+    ]
+    tables.append(TRIGGERS)
     copies = [dict(known) for known in tables]
     claims, thread = set(claimed), (state.waited, state.handling, THREAD.own)
     THREAD.own = None
@@ -54,6 +61,7 @@ def _restored_registries() -> Generator[None, None, None]:
         for known, before in zip(tables, copies, strict=True):
             known.clear()
             known.update(before)
+        handlers.apply_signal_wrappers()  # the block may have begun or ended tracing
         claimed.intersection_update(claims)
         claimed.update(claims)
         if THREAD.own is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
