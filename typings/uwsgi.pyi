@@ -9,7 +9,6 @@ hostname: bytes
 opt: dict[str | bytes, Any]
 applications: dict[str, Any] | None
 post_fork_hook: Callable[[], object]
-atexit: Callable[[], object]
 has_threads: bool
 spooler: Callable[..., int]
 

@@ -6,6 +6,7 @@ for module in (
     "call_actions",
     "coalescing",
     "delivery",
+    "life",
     "remote",
     "requirements",
     "signals",

@@ -15,6 +15,7 @@ from heliograph.exceptions import AlreadyRegistered
 from heliograph.interfaces import Processes, SignalRouting
 from heliograph.models import HandlerOptions, Identity, SignalDescription
 from heliograph.runtime import async_handlers, failures
+from heliograph.runtime.instrumentation import wrapped_signal
 
 _LOG = tolerant_logger("heliograph.signals")
 
@@ -23,6 +24,9 @@ REGISTRY = SignalRegistry()
 
 HANDLERS: dict[int, Callable[[int], Any]] = {}
 """The registered handlers, adapted to take the number."""
+
+PLAIN: dict[int, Callable[[int], Any]] = {}
+"""The same handlers without the wrappers of tracing."""
 
 OPTIONS: dict[int, HandlerOptions] = {}
 """The options of the registered handlers."""
@@ -73,8 +77,16 @@ def wrap_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -
 def wrap_registered_handlers(wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Wrap every handler that is registered from now on, and those that are registered already."""
     wrap_handlers(wrapper)
-    for num, call in HANDLERS.items():
-        HANDLERS[num] = wrapper(call)
+    for num, call in PLAIN.items():
+        PLAIN[num] = wrapper(call)
+    apply_signal_wrappers()
+
+
+def apply_signal_wrappers() -> None:
+    """Wrap all registered handlers anew with the wrappers of tracing."""
+    for num, known in REGISTRY.registered.items():
+        if num in PLAIN:
+            HANDLERS[num] = wrapped_signal(PLAIN[num], known)
 
 
 def wrapped_call(func: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
@@ -111,9 +123,10 @@ def register(num: int, target: str, func: Callable[..., Any], options: HandlerOp
         )
     if old is None or old.target != text or engine.can_change_target:
         engine.register_signal(num, text, dispatch, options)
-    HANDLERS[num] = call
+    known = SignalDescription(num, text, func)
+    PLAIN[num], HANDLERS[num] = call, wrapped_signal(call, known)
     OPTIONS[num] = options
-    REGISTRY.registered[num] = SignalDescription(num, text, func)
+    REGISTRY.registered[num] = known
 
 
 def _wrapped(func: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from heliograph.exceptions import TargetError
 from heliograph.interfaces import Engine
 from heliograph.runtime import async_handlers, failures
 from heliograph.runtime.handlers import wrapped_call
+from heliograph.runtime.instrumentation import instrument_storing, wrapped_task
 from heliograph.tasks import failing
 from heliograph.tasks.context import TaskContext
 from heliograph.tasks.registry import TASKS, TaskDefinition
@@ -25,7 +26,8 @@ def _call(definition: TaskDefinition, context: TaskContext, args: tuple[Any, ...
     """Call the function of a task within its wrappers, and return its final value."""
     call = _CALLS.get(definition)
     if call is None:
-        call = _CALLS[definition] = wrapped_call(definition.call, is_async=definition.is_async)
+        plain = wrapped_call(definition.call, is_async=definition.is_async)
+        call = _CALLS[definition] = wrapped_task(plain, definition)
     result = call(context, args, kwargs)
     return result if result is None else async_handlers.value_of(result)
 
@@ -42,6 +44,7 @@ def _report(claim: Claim, error: BaseException, is_final: bool) -> None:
 
 
 failing.LISTENERS.append(_report)
+instrument_storing()
 
 RUNNER = Runner(_call)
 """Runs the tasks of this process."""

@@ -89,7 +89,8 @@ class Attempt:
         return self._outcome_of_value(value)
 
     def _value_of_call(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        context = TaskContext(self._claim.name, self._claim.id, self._claim.attempt, self._report_progress)
+        claim = self._claim
+        context = TaskContext(claim.name, claim.id, claim.attempt, self._report_progress, claim)
         token = RUNNING.set(context)
         try:
             if not self._options.time_limit:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from heliograph._core.tasks.values import Claim
 from heliograph.tasks.annotations import parameter_type, signature_of
 from heliograph.tasks.sameness import ENCODER
 
@@ -24,15 +25,19 @@ class TaskContext:
     A direct call of the function has a context with an empty `id`, and its progress goes nowhere.
     """
 
-    __slots__ = ("_report", "attempt", "id", "name")
+    __slots__ = ("_report", "attempt", "claim", "id", "name")
 
-    def __init__(self, name: str, task_id: str = "", attempt: int = 1, report: Report | None = None) -> None:
+    def __init__(
+        self, name: str, task_id: str = "", attempt: int = 1, report: Report | None = None, claim: Claim | None = None
+    ) -> None:
         self.name = name
         """Module and name of the function."""
         self.id = task_id
         self.attempt = attempt
         """Number of this attempt, counted from 1."""
         self._report = report
+        self.claim = claim
+        """For tracing: what the store knows of this attempt. None in a direct call."""
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Tell people how far the task is: `done` of `total`, and a text.

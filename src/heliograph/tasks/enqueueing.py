@@ -17,6 +17,7 @@ from heliograph.tasks.hosting import now, store, wake
 from heliograph.tasks.registry import TaskDefinition
 from heliograph.tasks.results import TaskResult
 from heliograph.tasks.sizes import max_bytes
+from heliograph.tasks.storing import put
 
 _LOG = logging.getLogger("heliograph.tasks")
 
@@ -47,7 +48,7 @@ def enqueue_one(
     _check(definition)
     time = now()
     task = _new(definition, order, args, kwargs, time)
-    stored = store().enqueue((task,), time)[0]
+    stored = put((task,), time)[0]
     try:
         result = _result(task, stored, time)
         if announce is not None and stored.is_new:
@@ -77,7 +78,7 @@ def enqueue(
     _check(definition)
     time = now()
     new = _new_of_each(definition, order, calls, time)
-    stored = store().enqueue(new, time)
+    stored = put(new, time)
     try:
         results = [_result(task, known, time) for task, known in zip(new, stored, strict=True)]
     finally:

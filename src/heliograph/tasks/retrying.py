@@ -76,7 +76,7 @@ def options_with(options: TaskOptions, overrides: bytes) -> TaskOptions:
 
 def failure(options: TaskOptions, claim: Claim, error: bytes, now: int, cause: BaseException | None = None) -> Outcome:
     """Return the outcome of a failed attempt. `cause` is its exception, if it had one."""
-    if not _may_repeat(options, claim, cause):
+    if not may_repeat(options, claim, cause):
         return Outcome(TaskStatus.FAILED, error=error)
     if isinstance(cause, Retry) and cause.after is not None:
         delay = cause.after
@@ -85,7 +85,8 @@ def failure(options: TaskOptions, claim: Claim, error: bytes, now: int, cause: B
     return Outcome(TaskStatus.READY, error=error, run_after=now + delay)
 
 
-def _may_repeat(options: TaskOptions, claim: Claim, cause: BaseException | None) -> bool:
+def may_repeat(options: TaskOptions, claim: Claim, cause: BaseException | None) -> bool:
+    """Return True if a task has another attempt after this one has failed. `options` are those of the task."""
     if isinstance(cause, NoRetry):
         return False
     if isinstance(cause, Retry):

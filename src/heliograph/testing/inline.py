@@ -31,7 +31,7 @@ def inline_engine(topology: Topology = DEFAULT_TOPOLOGY) -> Generator[InlineEngi
                 self.engine = self.enterContext(inline_engine())
     """
     engine = InlineEngine(topology)
-    with _restored_registries(), _restored_tasks(), engines.using(engine):
+    with _restored_registries(), _restored_tasks(), restored_hooks(), engines.using(engine):
         _register_application(engine)
         yield engine
 
@@ -44,10 +44,15 @@ def _restored_registries() -> Generator[None, None, None]:
     """
     registry, state = handlers.REGISTRY, handlers.STATE
     claimed = registry.claimed
-    tables: list[dict[Any, Any]] = [registry.registered, registry.names, handlers.HANDLERS, handlers.OPTIONS, TRIGGERS]
+    tables: list[dict[Any, Any]] = [
+        registry.registered,
+        registry.names,
+        handlers.HANDLERS,
+        handlers.PLAIN,
+        handlers.OPTIONS,
+    ]
+    tables.append(TRIGGERS)
     copies = [dict(known) for known in tables]
-    hooks = _hooks()
-    hooks_before = [list(known) for known in hooks]
     claims, thread = set(claimed), (state.waited, state.handling, THREAD.own)
     THREAD.own = None
     try:
@@ -56,17 +61,12 @@ def _restored_registries() -> Generator[None, None, None]:
         for known, before in zip(tables, copies, strict=True):
             known.clear()
             known.update(before)
-        for known_hooks, before_hooks in zip(hooks, hooks_before, strict=True):
-            known_hooks[:] = before_hooks
+        handlers.apply_signal_wrappers()  # the block may have begun or ended tracing
         claimed.intersection_update(claims)
         claimed.update(claims)
         if THREAD.own is not None:  # pyright: ignore[reportUnnecessaryComparison] - a handler may have created it
             THREAD.own.close()
         state.waited, state.handling, THREAD.own = thread
-
-
-def _hooks() -> tuple[list[Any], ...]:
-    return START_HOOKS, STOP_HOOKS, FAILURE_HOOKS
 
 
 @contextmanager
@@ -78,6 +78,16 @@ def _restored_tasks() -> Generator[None, None, None]:
     finally:
         RUNNER.forget()
         TASKS.replace_all(before)
+
+
+@contextmanager
+def restored_hooks() -> Generator[None, None, None]:
+    """Restore the hooks of this process."""
+    before = list(START_HOOKS), list(STOP_HOOKS), list(FAILURE_HOOKS)
+    try:
+        yield
+    finally:
+        START_HOOKS[:], STOP_HOOKS[:], FAILURE_HOOKS[:] = before
 
 
 def _register_application(engine: InlineEngine) -> None:

@@ -28,7 +28,8 @@ from heliograph._core.signals.targets import Target, parse, queues, queues_read_
 from heliograph._core.signals.wakeups import highest_free, wakeup_target
 from heliograph.engines.inline.enqueued import EnqueuedTasks
 from heliograph.engines.inline.history import Handled, Sent
-from heliograph.engines.inline.processes import DEFAULT_TOPOLOGY, SimulatedProcesses
+from heliograph.engines.inline.life import SimulatedLife
+from heliograph.engines.inline.processes import DEFAULT_TOPOLOGY
 from heliograph.engines.inline.queues import InlineQueues
 from heliograph.engines.inline.simulated_files import SimulatedWatcher
 from heliograph.engines.local_names import ProcessLocalNames
@@ -60,7 +61,7 @@ class _Waiter:
     received: int | None = None
 
 
-class InlineEngine(EnqueuedTasks, SimulatedProcesses, ProcessLocalNames, NoWebServer):
+class InlineEngine(EnqueuedTasks, SimulatedLife, ProcessLocalNames, NoWebServer):
     """One process that simulates all processes of a server."""
 
     name = "inline"

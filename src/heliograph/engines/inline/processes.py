@@ -24,9 +24,6 @@ class SimulatedProcesses:
             raise ConfigError(str(error)) from error
         self._topology = topology
         self._first = next(iter(topology.processes()), Identity("external"))
-        self._start_hooks: list[Callable[[], None]] = []
-        self._stop_hooks: list[Callable[[], None]] = []
-        self._started: dict[Identity, None] = {}
         # An `async def` handler that runs in a thread of its own gets the context of its sender, and so its identity.
         self._current: ContextVar[Identity | None] = ContextVar("heliograph_process", default=None)
 
@@ -51,44 +48,6 @@ class SimulatedProcesses:
     @property
     def topology(self) -> Topology:
         return self._topology
-
-    def on_start(self, hook: Callable[[], None]) -> None:
-        """Run the hook later, in `start_processes`. Run it now as well in the processes that have started."""
-        self._start_hooks.append(hook)
-        for process in self._started:
-            with self.as_process(process):
-                hook()
-
-    def on_stop(self, hook: Callable[[], None]) -> None:
-        """Run the hook later, in `stop_processes`."""
-        self._stop_hooks.append(hook)
-
-    def start_processes(self, *processes: Identity | str) -> None:
-        """Run the functions of `on_start` in these processes, as a server does when they start. Default: in all.
-
-        Raises:
-            TargetError: The server has no such process.
-        """
-        for process in self._all_or(processes):
-            with self.as_process(process):
-                for hook in self._start_hooks:
-                    hook()
-            self._started[process] = None
-
-    def stop_processes(self, *processes: Identity | str) -> None:
-        """Run the functions of `on_stop` in these processes, as a server does before they exit. Default: in all.
-
-        Raises:
-            TargetError: The server has no such process.
-        """
-        for process in self._all_or(processes):
-            with self.as_process(process):
-                for hook in reversed(self._stop_hooks):
-                    hook()
-            self._started.pop(process, None)
-
-    def _all_or(self, processes: tuple[Identity | str, ...]) -> tuple[Identity, ...]:
-        return tuple(map(self._identity_named, processes)) or self._topology.processes()
 
     def on_fork(self, hook: Callable[[], None]) -> None:
         """Run the hook once for each process that a server would fork."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 
@@ -28,7 +29,7 @@ class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, LifeHooks, NoWe
 
     def __init__(self) -> None:
         super().__init__()
-        self._fork_hooks = ForkHooks(self._after_fork, self._start, self.run_stop_hooks)
+        self._fork_hooks = ForkHooks(self._after_fork, self._start)
 
     def register_signal(self, num: int, target: str, handler: Handler, options: HandlerOptions = NO_OPTIONS) -> None:
         self._wakeups.check_free(num, options.name)
@@ -58,12 +59,17 @@ class UwsgiEngine(UwsgiWakeups, UwsgiWaiting, ProcessLocalNames, LifeHooks, NoWe
     def on_start(self, hook: Callable[[], None]) -> None:
         """Call the hook now in a worker with --lazy-apps: uWSGI calls nothing after it has loaded the application."""
         super().on_start(hook)
-        if self._is_process() and self._started_in != os.getpid():
-            self.run_start_hooks()
+        self._start()
+
+    def on_stop(self, hook: Callable[[], None]) -> None:
+        """Call the hook before the functions that were given to `atexit` earlier. uWSGI kills spoolers."""
+        super().on_stop(hook)
+        self._start()
 
     def _start(self) -> None:
-        if self._is_process():
+        if self._is_process() and self._started_in != os.getpid():
             self.run_start_hooks()
+            atexit.register(self.run_stop_hooks)
 
     def _is_process(self) -> bool:
         return self.identity.role in ("worker", "mule", "spooler")

@@ -1,4 +1,4 @@
-"""uWSGI's single hooks after a fork and at the exit, shared with other libraries that set them."""
+"""uWSGI's single post-fork hook, shared with other libraries that set it."""
 
 from __future__ import annotations
 
@@ -16,38 +16,31 @@ _LOG = logging.getLogger("heliograph.uwsgi")
 
 
 class ForkHooks:
-    """Runs hooks after each fork, and before the exit.
+    """Runs hooks after each fork. It takes `uwsgi.post_fork_hook`, and keeps the hooks of other libraries."""
 
-    It takes `uwsgi.post_fork_hook` and `uwsgi.atexit`, and keeps the hooks of other libraries.
-    """
+    def __init__(self, refresh: Callable[[], Identity], start: Callable[[], None]) -> None:
+        """`refresh()` runs first after each fork and returns the identity of the new process.
 
-    def __init__(self, refresh: Callable[[], Identity], start: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Take the hooks of uWSGI.
-
-        `refresh()` runs first after each fork and returns the identity of the new process. `start()` runs last. The
-        process ends if it raises an exception. `stop()` runs before a process exits.
+        `start()` runs last. The process ends if it raises an exception.
         """
-        self._refresh = refresh
-        self._start, self._stop = start, stop
+        self._refresh, self._start = refresh, start
         self._hooks: list[Callable[[], object]] = []
         self._foreign_hook: Callable[[], object] = _no_hook
         self._hooked = 0
         earlier = getattr(uwsgi, "post_fork_hook", None)
         if earlier is not None:
             self._hooks.append(earlier)
-        self._foreign_exit: Callable[[], object] = getattr(uwsgi, "atexit", _no_hook)
-        self._left = 0
-        uwsgi.post_fork_hook, uwsgi.atexit = self._after_fork, self._before_exit
-        self._chain_hooks()
+        uwsgi.post_fork_hook = self._after_fork
+        self._chain_post_fork_hook()
 
     def add(self, hook: Callable[[], object]) -> None:
         """Run `hook()` after each fork from now on."""
         self._hooks.append(hook)
 
-    def _chain_hooks(self) -> None:
-        """Chain the hooks: if another library assigns one later, call that function from ours.
+    def _chain_post_fork_hook(self) -> None:
+        """Chain `uwsgi.post_fork_hook`: if another library assigns it later, call that function from our hook.
 
-        The scheduler depends on our post-fork hook.
+        The scheduler depends on our hook.
         """
         hooks = self
 
@@ -55,8 +48,6 @@ class ForkHooks:
             def __setattr__(self, name: str, value: Any) -> None:
                 if name == "post_fork_hook":
                     hooks._foreign_hook = value
-                elif name == "atexit":
-                    hooks._foreign_exit = value
                 else:
                     super().__setattr__(name, value)
 
@@ -80,14 +71,6 @@ class ForkHooks:
         except Exception:  # noqa: BLE001 - see `__init__`
             _LOG.exception("Cannot start %s", identity)
             raise SystemExit(1) from None
-
-    def _before_exit(self) -> None:
-        """Run the hooks before the exit. uWSGI calls this in workers and mules, and kills spoolers."""
-        if self._left == os.getpid():  # a chained hook has called this one again
-            return
-        self._left = os.getpid()
-        self._stop()
-        self._foreign_exit()
 
 
 def _no_hook() -> None:

@@ -18,19 +18,12 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from typing import Any, NoReturn, cast
-
-from heliograph._core.supervision.children import EXIT_RECYCLED
 
 _LOG = logging.getLogger("heliograph.local")
 
 THREAD_TIMEOUT = 1.0
 """Seconds in which threads that are no daemons must end when a fork server exits."""
-
-MIN_LIMIT = 1.0
-"""Seconds that the functions at the end of a process have at least."""
 
 _ATEXIT = cast("Any", atexit)
 _FINALIZE = cast("Any", weakref.finalize)
@@ -41,25 +34,6 @@ def leave_to_parent() -> None:
     for finalizer in list(_FINALIZE._registry):
         finalizer.atexit = False
     _forget_children()
-
-
-@contextmanager
-def hooks_at_end(hooks: Callable[[], None], limit: float) -> Generator[None]:
-    """Call `hooks()` after the block. End this process if that and its exit functions take longer than `limit` seconds.
-
-    A process that the application has forked, and that returns from the handler, runs none of them.
-    """
-    own = os.getpid()
-    try:
-        yield
-    finally:
-        if os.getpid() != own:
-            _ATEXIT._clear()
-        else:
-            watch = threading.Timer(max(limit, MIN_LIMIT), _give_up, (limit,))
-            watch.daemon = True
-            watch.start()
-            hooks()
 
 
 def leave(code: int) -> NoReturn:
@@ -74,11 +48,6 @@ def leave(code: int) -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     raise SystemExit(code)
-
-
-def _give_up(limit: float) -> None:
-    _LOG.error("Ending process %d: its functions for the end took longer than %g s", os.getpid(), limit)
-    os._exit(EXIT_RECYCLED)
 
 
 def _forget_children() -> None:

@@ -35,6 +35,7 @@ from heliograph.ipc.stack_files import answer_stack_requests, stack_name
 from heliograph.models import Identity
 from heliograph.server.processes import early_sigterm, exit_functions
 from heliograph.server.processes.double_fork import fork_to_subreaper
+from heliograph.server.processes.last_functions import hooks_at_end
 from heliograph.server.processes.web_check import check_web_application
 from heliograph.settings.logs import configure_logging
 
@@ -142,7 +143,7 @@ def _serve(engine: LocalEngine, process: Identity) -> NoReturn:
     except OSError as error:
         closed_descriptors.end(error)
     begin_limits(receiver, process)
-    with exit_functions.hooks_at_end(engine.run_stop_hooks, inherited.settings.graceful_timeout):
+    with hooks_at_end(engine.run_stop_hooks, inherited.settings.graceful_timeout):
         receiver.run()
         report_limit(receiver, inherited, process)
     raise SystemExit(EXIT_RECYCLED)

@@ -8,6 +8,7 @@ The id of a guarantee is a letter and a number. `requirements.LETTERS` explains 
 
 from heliograph.testing.conformance.coalescing import *  # noqa: F403
 from heliograph.testing.conformance.delivery import *  # noqa: F403
+from heliograph.testing.conformance.life import *  # noqa: F403
 from heliograph.testing.conformance.remote import *  # noqa: F403
 from heliograph.testing.conformance.requirements import *  # noqa: F403
 from heliograph.testing.conformance.signals import *  # noqa: F403

@@ -14,7 +14,14 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 __all__ = ["skip_unsupported"]
 
-LETTERS = {"S": "signals and handlers", "T": "targets", "D": "delivery", "K": "schedules", "J": "tasks"}
+LETTERS = {
+    "S": "signals and handlers",
+    "T": "targets",
+    "D": "delivery",
+    "K": "schedules",
+    "J": "tasks",
+    "L": "life of processes",
+}
 """The subject of each letter in the id of a guarantee."""
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heliograph import Signal, TypeTarget, engines, uwsgi
+from heliograph import Failure, Signal, TypeTarget, engines, on_failure, on_start, on_stop, uwsgi
 from heliograph.runtime.monitoring import register_file_monitor
 from heliograph.runtime.scheduling import (
     get_triggers,
@@ -32,6 +32,7 @@ from heliograph.testing.harness.signals import (
     SECOND_TARGETS,
     Handler,
     JobIn,
+    Life,
     Triggered,
 )
 
@@ -43,6 +44,8 @@ AGENT = Agent()
 ATTEMPTS = Attempts(lazy=LAZY)
 HOOKS: list[str] = []
 """The post-fork hooks that ran after a failing one, as names of processes."""
+FAILURES: list[tuple[int | None, str, str]] = []
+"""The failures in this process: the signal, the handler, and the type of the exception."""
 
 
 def _target(name: str) -> TypeTarget:
@@ -169,6 +172,23 @@ def _fail() -> None:
 @uwsgi.postfork_hooks.add()
 def _record_hook() -> None:
     HOOKS.append(str(engines.current().identity))
+
+
+@on_start
+def _started() -> None:
+    record_event(Life.STARTED)
+
+
+@on_stop
+def _stopped() -> None:
+    record_event(Life.STOPPED)
+
+
+@on_failure
+def _failed(failure: Failure) -> None:
+    FAILURES.append((failure.signal and failure.signal.num, failure.name, type(failure.error).__name__))
+    record_event(Life.FAILED)
+    raise LookupError("a failure hook that fails on purpose")
 
 
 def application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from heliograph import Signal
 from heliograph.testing.harness.agent import Event, EventLog, Job, block_until
 from heliograph.testing.harness.capabilities import Capability
+from heliograph.testing.harness.signals import Handler
 
 TIMEOUT = 20.0
 """Seconds that a test waits for an event before it fails."""
@@ -74,6 +76,11 @@ class Harness(ABC):
     def notify_file_change(self, path: Path) -> None:  # noqa: B027 - a real server watches the file
         """Report a changed file, if the server does not watch files."""
 
+    def end_process(self, process: str) -> None:
+        """Let a handler end this process, mule 2, by `SystemExit`. The server replaces it."""
+        assert process == "mule2"
+        self.call("worker1", _send, Handler.EXITING)
+
     def events(self, *nums: int) -> list[Event]:
         """Return the events so far, the earliest first. With numbers: only the events of these signals."""
         return [event for event in self._log.events() if event.num in nums or not nums]
@@ -104,6 +111,10 @@ class Harness(ABC):
     def _block(self, process: str, started: Path, unblock: Path) -> None:
         with contextlib.suppress(EOFError, OSError):  # The server may replace the process before it answers.
             self.handle(process, _report_and_block, str(started), str(unblock))
+
+
+def _send(num: int) -> None:
+    Signal(num).send()
 
 
 def _report_and_block(started: str, unblock: str) -> None:

@@ -19,6 +19,7 @@ from heliograph.testing.harness.agent import LOG, Job, outcome_of
 from heliograph.testing.harness.capabilities import HARNESSES
 from heliograph.testing.harness.harness import Harness, result_of
 from heliograph.testing.harness.signals import JOB_SIGNALS
+from heliograph.testing.inline import restored_hooks
 
 _APP = "heliograph.testing.harness.app"
 _MODULES = (_APP, "heliograph.testing.harness.tasks", "heliograph.testing.harness.calls")
@@ -42,6 +43,10 @@ class InlineHarness(Harness):
     def advance_time(self, seconds: float) -> None:
         self.engine.clock.sleep(seconds)
 
+    def end_process(self, process: str) -> None:
+        self.engine.stop_processes(process)
+        self.engine.start_processes(process)
+
     def notify_file_change(self, path: Path) -> None:
         self.engine.changed(str(path))
 
@@ -53,9 +58,10 @@ def inline_harness(directory: Path) -> Generator[InlineHarness]:
     os.environ[LOG] = str(directory / "handled")
     _forget_application()
     try:
-        with _empty_registries(), engines.using(engine):
+        with _empty_registries(), restored_hooks(), engines.using(engine):
             from heliograph.testing.harness import app
 
+            engine.start_processes()
             yield InlineHarness(engine, app, directory)
     finally:
         del os.environ[LOG]

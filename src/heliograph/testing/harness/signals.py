@@ -148,6 +148,14 @@ class Unregistered(IntEnum):
     """The tests send it, and wait for it."""
 
 
+class Life(IntEnum):
+    """Numbers of the events that the hooks of the application's life record. They are no signals."""
+
+    STARTED = 300
+    STOPPED = 301
+    FAILED = 302
+
+
 NAME = "harness"
 """The name of the signal that is registered by name."""
 
