@@ -6,7 +6,8 @@ A comment before a block, invisible to readers:
     <!-- server output -->          these lines appear in the output of the server
     <!-- not run: REASON -->        the block is not run
     <!-- new project -->            what follows begins in an empty directory
-    <!-- continues: PAGE -->        ... with the files of another page
+    <!-- project: NAME -->          ... with the files of tests/docs/projects/NAME
+    <!-- continues: PAGE -->        the files of another page are there
 
 and blocks that readers do not see:
 
@@ -15,6 +16,9 @@ and blocks that readers do not see:
     -->
     <!-- run: console
     $ mkdir spool
+    -->
+    <!-- run: server output
+    worker 1: 1 prices
     -->
     <!-- run: file NAME
     the text of a file
@@ -29,10 +33,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 NEW_PROJECT, SERVER_OUTPUT, APPEND, CONTINUES = "new project", "server output", "append to", "continues: "
+PROJECT = "project: "
 
 _TOKEN = re.compile(
-    r"^<!-- run: (?P<hidden>python|console|file (?P<hidden_name>\S+))\n(?P<hidden_text>.*?)^-->$"
-    r"|^<!-- (?P<comment>file: \S+|server output|not run: [^\n]+?|new project|continues: \S+) -->$"
+    r"^<!-- run: (?P<hidden>python|console|server output|file (?P<hidden_name>\S+))\n(?P<hidden_text>.*?)^-->$"
+    r"|^<!-- (?P<comment>file: \S+|server output|not run: [^\n]+?|new project|project: \S+|continues: \S+) -->$"
     r"|^(?P<indent> *)```(?P<language>[\w{}-]*)\n(?P<text>.*?)^ *```$"
     r"|^(?P<prose>[^\n]+)$",
     re.MULTILINE | re.DOTALL,
@@ -51,7 +56,7 @@ class Block:
     file: str = ""
     """Name of the file that the block is."""
     how: str = ""
-    """`new project`, `continues: PAGE`, `server output`, `append to`, `not run: REASON`, or empty."""
+    """`new project`, `project: NAME`, `continues: PAGE`, `server output`, `append to`, `not run: REASON`, or empty."""
 
 
 def blocks_of(page: str) -> Iterator[Block]:
@@ -62,12 +67,13 @@ def blocks_of(page: str) -> Iterator[Block]:
         if token["prose"] is not None:
             named = token["prose"]
             continue
-        if (token["comment"] or "").startswith((NEW_PROJECT, CONTINUES)):
+        if (token["comment"] or "").startswith((NEW_PROJECT, PROJECT, CONTINUES)):
             yield Block(line, "", "", how=token["comment"])
         elif token["comment"] is not None:
             comment = token["comment"]
         elif token["hidden"] is not None:
-            yield Block(line, token["hidden"].split()[0], token["hidden_text"], file=token["hidden_name"] or "")
+            how = SERVER_OUTPUT if token["hidden"] == SERVER_OUTPUT else ""
+            yield Block(line, token["hidden"].split()[0], token["hidden_text"], token["hidden_name"] or "", how)
         else:
             yield _visible(line, token["language"], textwrap.dedent(token["text"]), comment, named)
             comment = named = ""

@@ -12,6 +12,7 @@ _VOLATILE = [
     (re.compile(r"\b\d+-[0-9a-f]{16}\b"), "TASK"),
     (re.compile(r"-[0-9a-f]{10}\b"), "-HASH"),
     (re.compile(r"\b(?:\d+(?:\.\d+)?[dhm] ?)*\d+(?:\.\d+)? ?(?:ms|s|m|h|d)\b"), "DURATION"),
+    (re.compile(r"(\b(?:master|server|(?:worker|mule|spooler)\d+|pid|process)|\() ?\d+(?=\b)(?! of)"), r"\1 NUMBER"),
     (re.compile(r"(?<![\d.])\d{4,}(?![\d.])"), "NUMBER"),
     (re.compile(r"[ \t]+"), " "),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import socket
@@ -18,6 +19,9 @@ _PORT = re.compile(r"(?<=[: =])(8000|8001|9100|3031|9191)\b")
 """Ports that pages name. The test takes free ones."""
 _PLACE = re.compile(rf"(?<![\w.~/])(?={'|'.join(PLACES)})")
 
+_DJANGO_HAS_TASKS = importlib.util.find_spec("django.tasks") is not None
+"""From Django 6.0 on."""
+
 
 class Places:
     """A temporary directory, with free ports."""
@@ -25,6 +29,8 @@ class Places:
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="docs-"))
         self._ports: dict[str, int] = {}
+        self.tasks: dict[str, str] = {}
+        """Ids of tasks: in the page -> in the test."""
         for name in DIRECTORIES:
             (self.root / name).mkdir(parents=True)
         (self.root / "run/user/1000").chmod(0o700)
@@ -35,11 +41,16 @@ class Places:
 
     def local(self, text: str) -> str:
         """Return a text of the page with the places and ports of the test."""
+        for shown, made in self.tasks.items():
+            text = text.replace(shown, made)
+        if not _DJANGO_HAS_TASKS:
+            text = text.replace("from django.tasks import", "from django_tasks import")
+        text = re.sub(r"manage\.py runserver$", f"manage.py runserver {self.port('8000')}", text, flags=re.MULTILINE)
         return _PORT.sub(lambda match: str(self.port(match[1])), _PLACE.sub(str(self.root), text))
 
     def shown(self, text: str) -> str:
         """Return an output with the places and ports of the page."""
-        text = text.replace(str(self.root), "")
+        text = text.replace(str(self.root), "").replace(str(Path(sys.executable).parent), "/srv/shop/venv/bin")
         for shown, port in self._ports.items():
             text = re.sub(rf"\b{port}\b", shown, text)
         return text
@@ -60,7 +71,7 @@ class Places:
             "USER": "shop",
             "LANG": "C.UTF-8",
             "COLUMNS": "160",
-            "TZ": "Europe/Berlin",
+            "TZ": "UTC",
             "TMPDIR": str(self.root),
             "XDG_RUNTIME_DIR": str(self.root / "run/user/1000"),
             "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,10 @@ from servers import IS_SERVER, TIMEOUT, PageError, Server
 
 _ONLY_LOOKS = re.compile(r"heliograph (?:signals|tasks|status|schedule)\b")
 """Commands that may be repeated until they show what the page shows, because the server needs a moment."""
+
+_TASK = re.compile(r"\b\d+-[0-9a-f]{16}\b")
+_NOT_IMPORTED = re.compile(r"conftest$|manage$|uwsgi_|gunicorn\.conf$")
+"""Modules that need pytest, Django or uWSGI."""
 
 
 class Project:
@@ -38,9 +43,10 @@ class Project:
         if tests:
             self._check("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
         names = [".".join(path.relative_to(self._directory).with_suffix("").parts) for path in modules]
-        names = [name for name in names if f"{name}.py" not in tests and name not in ("conftest", "manage")]
+        names = [name for name in names if f"{name}.py" not in tests and not _NOT_IMPORTED.match(name)]
         if names:
-            self._check("-c", f"import {', '.join(names)}")
+            django = ["manage.py", "shell"] if (self._directory / "manage.py").exists() else []
+            self._check(*django, "-c", f"import {', '.join(names)}")
 
     def close(self) -> None:
         """End all processes, and remove the directory."""
@@ -49,6 +55,11 @@ class Project:
         if self._session is not None:
             self._session.close()
         self._places.remove()
+
+    def copy(self, name: str) -> None:
+        """Begin with the files of a directory in tests/docs/projects, if there is one of this name."""
+        if (HERE / "projects" / name).is_dir():
+            shutil.copytree(HERE / "projects" / name, self._directory, dirs_exist_ok=True)
 
     def write(self, name: str, text: str, *, append: bool) -> None:
         """Write a file of the page."""
@@ -86,6 +97,7 @@ class Project:
         while shown and not matches(shown, printed) and _ONLY_LOOKS.match(command) and time.monotonic() < deadline:
             time.sleep(0.1)
             code, printed = self._shell(command)
+        self._places.tasks.update(zip(_TASK.findall(shown), _TASK.findall(printed), strict=False))
         if (shown and not matches(shown, printed)) or (not shown and code):
             log = self._server.output if self._server is not None else ""
             raise PageError(f"$ {command}\n{printed}(exit code {code})\n\ninstead of\n\n{shown}\n\n{log}")

@@ -16,7 +16,9 @@ from places import Places
 TIMEOUT = 60.0
 """Seconds for each step. Only a failing test waits for so long."""
 
-IS_SERVER = re.compile(r"^(?:\w+=\S+ )*(?:python3? )?(?:manage\.py )?heliograph run\b(?!.*--(?:print-plan|help))")
+IS_SERVER = re.compile(
+    r"^(?:\w+=\S+ )*(?:python3? )?(?:manage\.py )?(?:heliograph run|uwsgi)\b(?!.*--(?:print-plan|help))"
+)
 """Commands that stay in the foreground."""
 _READY = re.compile(r"Server ready|spawned uWSGI worker")
 _JOINS_LATER = "Unknown web server"
@@ -63,6 +65,9 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server, unless it has exited. Its exit code has to be 0."""
+        if self._command.startswith("uwsgi "):  # it often does not end if it has just started
+            self.kill()
+            return
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -86,7 +91,7 @@ class Server:
         deadline = time.monotonic() + TIMEOUT
         while not condition():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise PageError(f"$ {self._command}\nexit code {self._process.poll()}\n{self.output}")
+                raise PageError(f"$ {self._command}\nexit code {self._process.poll()}\n{self.output[-6000:]}")
             time.sleep(0.02)
 
     def _listens(self) -> bool:

@@ -1,6 +1,7 @@
 """Every code block of the pages runs: Python, files, console sessions with their output."""
 
 import contextlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
-from blocks import APPEND, CONTINUES, NEW_PROJECT, SERVER_OUTPUT, Block, blocks_of  # noqa: E402
+from blocks import APPEND, CONTINUES, NEW_PROJECT, PROJECT, SERVER_OUTPUT, Block, blocks_of  # noqa: E402
 from project import Project  # noqa: E402
 from servers import PageError  # noqa: E402
 
@@ -21,13 +22,8 @@ MAX_NOT_RUN = 12
 SITE_ONLY = ("{eval-rst}", "{toctree}")
 """Blocks that only sphinx reads. tests/docs/test_site.py builds them."""
 
-NOT_YET = {
-    *("file-monitors.md", "frameworks.md", "move-from-uwsgi.md", "operate-tasks.md", "deploy.md", "command.md"),
-    *("configuration.md", "control-protocol.md", "scheduling.md", "tasks.md", "test.md", "uwsgi.md", "web-servers.md"),
-}
-"""Pages whose blocks need changes before they run."""
 
-_WITH_BLOCKS = [page for page in PAGES if "```" in page.read_text() and page.name not in NOT_YET]
+_WITH_BLOCKS = [page for page in PAGES if "```" in page.read_text()]
 
 
 def _name(page):
@@ -59,6 +55,9 @@ def run(project: Project, page: Path, block: Block) -> None:
         project.expect(block.text)
     elif block.language == "python":
         project.python(page.name, block.line, block.text)
+    elif block.language == "json":
+        for line in block.text.splitlines():
+            json.loads(line)
     elif block.language == "console":
         project.console(block.text)
     else:
@@ -74,9 +73,10 @@ def test_the_blocks_of_a_page_run(page):
         for block in [*blocks_of(page.read_text()), Block(0, "", "", how=NEW_PROJECT)]:
             error = ""
             try:
-                if block.how == NEW_PROJECT:
+                if block.how.startswith((NEW_PROJECT, PROJECT)):
                     project.finish()
                     project = projects.enter_context(contextlib.closing(Project()))
+                    project.copy(block.how.removeprefix(PROJECT))
                 elif not not_run(block):
                     run(project, page, block)
             except PageError as failed:
@@ -100,6 +100,6 @@ def test_the_blocks_of_all_pages_are_found():
     """As many as there are fences."""
     for page in PAGES:
         text = page.read_text()
-        visible = [block for block in blocks_of(text) if not block.how.startswith((NEW_PROJECT, CONTINUES))]
+        visible = [block for block in blocks_of(text) if not block.how.startswith((NEW_PROJECT, PROJECT, CONTINUES))]
         fences = len(re.findall(r"^ *```[\w{}-]+$", text, re.MULTILINE))
         assert len(visible) - text.count("<!-- run: ") == fences, _name(page)
