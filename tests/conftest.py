@@ -71,9 +71,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _group(item: pytest.Item) -> str | None:
-    """Return the group of a test, or None for an end-to-end test. It has a server of its own."""
+    """Return the group of a test, or None for an end-to-end test or a page. Each has servers of its own."""
     kind, *rest = item.path.relative_to(ROOT).parts
-    if kind == "e2e":
+    if kind == "e2e" or item.path.name == "test_pages.py":
         return None
     if kind == "conformance" and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
         mode = item.callspec.params.get("harness", "")
