@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from heliograph import insights
 from heliograph.exceptions import UwsgiconfException
 from heliograph.insights.model import ServerState
-from heliograph.ipc.control_client import RequestFailed, request
+from heliograph.ipc.control_client import RequestFailed
 from heliograph.web.task_lists import TaskListReader, TaskLists
 
 _TIMEOUT = 5.0
 """Seconds that the server has for an answer."""
+_STACK_TIMEOUT = 8.0
+"""A process that does not answer costs 5 seconds."""
 _STACK_AGE = 1.0
 """Seconds for which a stack is not read again, whoever asks."""
 _MAX_STACKS = 256
@@ -56,7 +58,7 @@ class StackReader:
             if time.monotonic() - at < _STACK_AGE:
                 return text
             try:
-                result = await asyncio.to_thread(request, self._control, "stack", timeout=_TIMEOUT, processes=[process])
+                found = await asyncio.to_thread(insights.read_stacks, self._control, [process], _STACK_TIMEOUT)
             except RequestFailed as error:
                 reason = "this server cannot show stacks" if error.code == "unknown_verb" else str(error)
                 raise LookupError(f"Not available: {reason}.".replace("..", ".")) from None
@@ -64,15 +66,18 @@ class StackReader:
                 raise LookupError(f"Not available: {error}") from None
             if len(self._known) >= _MAX_STACKS:
                 self._known.clear()
-            text = _text(result)
+            text = "\n\n".join("\n".join(_lines(stacks)) for stacks in found)
             self._known[process] = time.monotonic(), text
             return text
 
 
-def _text(result: dict[str, Any]) -> str:
-    """Return the stacks in an answer, each below its process."""
-    parts: list[str] = []
-    for row in result.get("processes", ()):
-        head = f"{row.get('process', '?')} (pid {row.get('pid', '?')})"
-        parts.append(f"{head}\n\n{row.get('text') or row.get('error') or 'No stack was written.'}")
-    return "\n\n".join(parts) or "No stack was written."
+def _lines(stacks: insights.ProcessStacks) -> Iterator[str]:
+    """Return the text of a process, as `heliograph stack` prints it."""
+    yield f"{stacks.process} (pid {stacks.pid})"
+    if stacks.error is not None:
+        yield f"  {stacks.error}"
+    for thread in stacks.threads:
+        yield f"  Thread {thread.name or thread.id} (most recent call last):"
+        yield from (f"    {remark}" for remark in thread.remarks)
+        for frame in thread.frames:
+            yield f'    File "{frame.file or "?"}", line {frame.line or "?"}, in {frame.function}'
