@@ -51,6 +51,9 @@ def _local(settings: ServerSettings) -> Iterator[Row]:
     yield from _processes(settings.topology, of_web_server=bool(settings.command))
     yield "control socket", str(settings.control or control_socket(name))
     yield "external signals", str(settings.listen) if settings.listen else "no socket"
+    if settings.http_status is not None:
+        changes = "only reads" if settings.http_token_file is None else f"token in {settings.http_token_file}"
+        yield "status page", f"{settings.http_status} ({changes})"
     if passed_on := activated_sockets():
         yield "passed on", f"{len(passed_on)} sockets of systemd, to the web server"
     yield "tasks", _store(store_directory(name, settings.spooler))

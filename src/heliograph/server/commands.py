@@ -13,6 +13,7 @@ from heliograph.server.inheritance import task_environment
 from heliograph.server.processes.command import CommandProcess
 from heliograph.server.processes.command_guard import CommandGuard
 from heliograph.server.processes.web_server import WebServerProcess
+from heliograph.server.status_page import MODULE, NAME, page_arguments
 from heliograph.settings.commands import ALWAYS, HANG_UP, LEAVE, NEVER, ON_FAILURE, RESTART, Command
 from heliograph.settings.options import ServerSettings
 
@@ -79,12 +80,13 @@ def identity_of(command: Command) -> Identity:
     return Identity("command", name=command.name)
 
 
-def _built_in(_settings: ServerSettings) -> Iterator[Command]:
+def _built_in(settings: ServerSettings) -> Iterator[Command]:
     """Yield the commands that options of the server add, made with `python_module`.
 
     `settings.commands.BUILT_IN` has their names, which a user cannot take.
     """
-    yield from ()
+    if arguments := page_arguments(settings):
+        yield python_module(NAME, MODULE, *arguments)
 
 
 def python_module(name: str, module: str, *arguments: str, reload: str = LEAVE) -> Command:

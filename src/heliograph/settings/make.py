@@ -47,6 +47,7 @@ def completed(settings: _Settings, label: Label) -> _Settings:
     """
     _check_system(str(sys.platform))
     _check_engine(settings, label)
+    _check_page(settings, label)
     local_command = settings.command if settings.engine == LOCAL else ()
     if settings.workers is None:
         settings = replace(settings, workers=count_workers(local_command, os.environ))
@@ -112,3 +113,10 @@ def _check_engine(settings: ServerSettings, label: Label) -> None:
     for row in options_of(type(settings)):
         if settings.engine not in row.engines and getattr(settings, row.name) != row.default:
             raise ConfigError(f"{label(row)} does not work with --engine {settings.engine}. {row.instead}")
+
+
+def _check_page(settings: ServerSettings, label: Label) -> None:
+    rows = {row.name: row for row in options_of(type(settings))}
+    for name in ("http_token_file", "http_host"):
+        if settings.http_status is None and getattr(settings, name) != rows[name].default:
+            raise ConfigError(f"{label(rows[name])} is for the status page. Add --http-status ADDR")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
+from heliograph.engines import MASTER_ENV
 from heliograph.exceptions import ConfigError
 from heliograph.settings.addresses import Address
 from heliograph.settings.logs import configure_logging
@@ -14,7 +16,8 @@ from heliograph.settings.logs import configure_logging
 def main() -> int:
     """Serve the page until SIGTERM, and return the exit code: 2 if it cannot be served."""
     parser = argparse.ArgumentParser(prog="python -m heliograph.web", description=__doc__)
-    parser.add_argument("--control", type=Path, required=True, metavar="PATH", help="Control socket of the server")
+    control = os.environ.get(MASTER_ENV)
+    parser.add_argument("--control", required=not control, default=control, metavar="PATH", help="Control socket")
     parser.add_argument("--listen", required=True, metavar="ADDR", help="HOST:PORT, or the path of a Unix socket")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="File with the token for retry and cancel")
     parser.add_argument("--host", action="append", default=[], metavar="NAME", help="Host name of a proxy. Repeatable")
@@ -25,7 +28,7 @@ def main() -> int:
         configure_logging(found.log_level, found.log_config)
         from heliograph.web.serving import serve  # noqa: PLC0415 - the packages of the extra may be missing
 
-        serve(found.control, Address.parse(found.listen), found.token_file, found.host)
+        serve(Path(found.control), Address.parse(found.listen), found.token_file, found.host)
     except ImportError as error:
         print(f"error: --http-status needs {error.name}: pip install 'heliograph[web]'.", file=sys.stderr)
         return 2

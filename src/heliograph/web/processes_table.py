@@ -23,6 +23,7 @@ _COLUMNS = (
 )
 _UP = {"running", "starting", "stopping"}
 _BAD = {"missing", "killed"}
+_PROGRAMS = {"command", "webserver", "web server"}
 
 
 def processes(state: ServerState) -> Table:
@@ -83,8 +84,8 @@ def _restarts(process: ProcessState, now: float) -> str:
 
 
 def stack_link(process: ProcessState, text: str = "Stack") -> Markup | None:
-    """Return a link to the stack of a process, None if it does not run."""
-    if process.pid is None or process.status not in _UP:
+    """Return a link to the stack of a process. None: it does not run, or is a program of its own."""
+    if process.pid is None or process.status not in _UP or process.role in _PROGRAMS:
         return None
     path = f"stack/{quote(process.name.encode(errors='replace'), safe='')}"
     return element(

@@ -32,6 +32,10 @@ class Reader(Protocol):
         """Return the tasks that the page shows one by one."""
         ...
 
+    def refresh(self, state: ServerState) -> None:
+        """Read facts that take long, for the next states. It is called after a reading was handed out."""
+        ...
+
     def close(self) -> None:
         """Close what is open."""
         ...
@@ -76,6 +80,8 @@ class Readings:
                 self._last = last
                 self.count += 1
                 self._on_reading(last)
+                if last.state is not None:
+                    self._executor.submit(self._reader.refresh, last.state)
             return last
 
     @contextlib.asynccontextmanager

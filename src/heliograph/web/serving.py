@@ -56,32 +56,33 @@ async def _serve(control: Path, listener: socket.socket, tokens: TokenFile | Non
     view = View(can_change=tokens is not None)
     readings = Readings(ServerReader(control), view.update)
     page = Page(readings, view, StackReader(control).read, tokens)
-    config = uvicorn.Config(
-        page.app(hosts),
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_STOP_TIMEOUT,
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     try:
-        await _Server(config, page).serve([listener])
+        await PageServer(page, hosts).serve([listener])
     finally:
         readings.close()
 
 
-class _Server(uvicorn.Server):
+class PageServer(uvicorn.Server):
     """uvicorn, which sleeps while there is nothing to do, and exits with code 0 after SIGTERM."""
 
-    def __init__(self, config: uvicorn.Config, page: Page) -> None:
+    def __init__(self, page: Page, hosts: Sequence[str] = ()) -> None:
+        """`hosts` are the names under which clients may ask."""
+        config = uvicorn.Config(
+            page.app(tuple(hosts)),
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_STOP_TIMEOUT,
+        )
         super().__init__(config)
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._page = page
         self._stop = asyncio.Event()
 
@@ -90,8 +91,12 @@ class _Server(uvicorn.Server):
         """Stop at SIGTERM and SIGINT."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self.stop)
         yield
+
+    def stop(self) -> None:
+        """End the server."""
+        self._stop.set()
 
     async def main_loop(self) -> None:
         """Wait for the end, without looking for it ten times a second."""

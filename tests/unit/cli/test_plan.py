@@ -80,3 +80,16 @@ def test_an_error_is_that_of_run():
     result = CliRunner().invoke(main, ["run", "tasks", "--print-plan", "--farm", "a=3"])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "Error: farm 'a': there is no mule 3. This server has no mules (--mules)\n"
+
+
+def test_the_plan_has_the_status_page(place):
+    """Its process, its address, and whether it can change something."""
+    (place / "token").touch(mode=0o600)
+    (place / "token").write_text("0123456789abcdef")
+    found = plan("tasks", "--http-status", "page.sock", "--http-host", "a.example.org,b")
+    assert found["status page"] == "page.sock (only reads)"
+    assert "-m heliograph.web --listen page.sock" in found["command status-page"]
+    assert "--host a.example.org --host b" in found["command status-page"]
+    found = plan("tasks", "--http-status", "page.sock", "--http-token-file", "token")
+    assert found["status page"] == f"page.sock (token in {place}/token)"
+    assert f"--token-file {place}/token" in found["command status-page"]

@@ -4,7 +4,9 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from heliograph.cli import main
 from heliograph.settings.addresses import Address
 from heliograph.settings.page_options import HostNames, PageAddress, TokenFilePath
 
@@ -47,3 +49,15 @@ def test_hosts_are_names():
     for bad in ("", "a,,b", "https://a", "a:80", "*"):
         with pytest.raises(ValueError, match="is not the name of a host"):
             HostNames().from_text(bad)
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--http-host", "a"), ("--http-token-file", "token")])
+def test_an_option_of_the_page_needs_the_page(tmp_path, monkeypatch, flag, value):
+    """Otherwise a forgotten --http-status would stay unnoticed."""
+    monkeypatch.chdir(tmp_path)
+    Path("tasks.py").touch()
+    Path("token").touch(mode=0o600)
+    Path("token").write_text("0123456789abcdef")
+    result = CliRunner().invoke(main, ["run", "tasks", "--print-plan", flag, value])
+    assert result.exit_code == 2
+    assert f"{flag} is for the status page. Add --http-status ADDR" in result.stderr

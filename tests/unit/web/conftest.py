@@ -241,6 +241,9 @@ class Reader:
     def task_lists(self, _):
         return self.lists
 
+    def refresh(self, state):
+        self.refreshed = state
+
     def close(self):
         self.is_closed = True
 
