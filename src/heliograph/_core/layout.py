@@ -142,7 +142,7 @@ def _requests(topology: Topology) -> tuple[tuple[str, int, int], ...]:
         ("counters", (processes + MAX_SENDER_ONLY) * counters.SLOT_BYTES, counters.FORMAT_VERSION),
         # Number of sender-only slots that have been claimed so far.
         ("sender_only", 8, _SENDER_ONLY_VERSION),
-        ("in_flight", processes * records.IN_FLIGHT_BYTES, records.FORMAT_VERSION),
+        ("in_flight", processes * records.IN_FLIGHT_SLOT_BYTES, records.FORMAT_VERSION),
         # The master runs no handlers.
         ("durations", (processes - 1) * durations.DURATION_BYTES, durations.FORMAT_VERSION),
         ("activity", (processes - 1) * activity.ACTIVITY_BYTES, activity.FORMAT_VERSION),

@@ -16,8 +16,9 @@ from typing import Self
 
 from heliograph._core.layout import MAX_SENDER_ONLY, Layout
 from heliograph._core.signals.names import NameTable, first_candidate
-from heliograph._core.signals.records import IN_FLIGHT_BYTES
+from heliograph._core.signals.records import IN_FLIGHT_BYTES, IN_FLIGHT_SLOT_BYTES
 from heliograph._core.signals.routes import Routes
+from heliograph._core.signals.running import RunningSignal, running_signals
 from heliograph._core.signals.wakeups import WAKEUP_NAME, WakeupWords, highest_free
 from heliograph._core.stats.activity import ACTIVITY_BYTES, Activity
 from heliograph._core.stats.counters import Counters
@@ -61,9 +62,10 @@ class SharedMemory:
         self.present = part("present")
         """A byte for each worker, 1 if `workers` includes it. Only the master writes it."""
         buffers = part("in_flight")
-        self._in_flight = [
-            buffers[i * IN_FLIGHT_BYTES : (i + 1) * IN_FLIGHT_BYTES] for i in range(self._first_sender_only)
-        ]
+        starts = [i * IN_FLIGHT_SLOT_BYTES for i in range(self._first_sender_only)]
+        self._in_flight = [buffers[start : start + IN_FLIGHT_BYTES] for start in starts]
+        ends = [start + IN_FLIGHT_BYTES for start in starts]
+        self._batches = [buffers[end : end + 8].cast("Q") for end in ends]
         flags = part("parked")
         self._parked = [flags[i * SIGNALS : (i + 1) * SIGNALS] for i in range(self._first_sender_only)]
 
@@ -120,6 +122,14 @@ class SharedMemory:
         """Return what a process other than the master shows of itself."""
         start = self._order[process] * ACTIVITY_BYTES
         return Activity(self._activity[start : start + ACTIVITY_BYTES])
+
+    def batch_since(self, process: Identity) -> memoryview[int]:
+        """Return a word: the time at which the process last began to measure records together (CLOCK_MONOTONIC, ns)."""
+        return self._batches[self._order[process]]
+
+    def running(self, process: Identity) -> list[RunningSignal]:
+        """Return the signals whose handlers a process runs, the one that started last at the end."""
+        return running_signals(self.in_flight(process), self.batch_since(process)[0])
 
     def process_durations(self, process: Identity) -> ProcessDurations:
         """Return the histograms that a process other than the master writes."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from heliograph._core.layout import ALIGNMENT, MAGIC, MAX_SENDER_ONLY, VERSION, IncompatibleServer, Layout, Segment
 from heliograph._core.signals.names import NAMES_BYTES
-from heliograph._core.signals.records import IN_FLIGHT_BYTES
+from heliograph._core.signals.records import IN_FLIGHT_SLOT_BYTES
 from heliograph._core.signals.routes import TABLE_BYTES
 from heliograph._core.signals.wakeups import WAKEUP_BYTES
 from heliograph._core.stats import counters
@@ -54,7 +54,7 @@ def test_segments_of_every_count_are_sound_and_large_enough(kind: str) -> None:
         layout = Layout.of(Topology(**{kind: count}))
         assert_sound(layout)
         assert layout["counters"].length == (count + 1 + MAX_SENDER_ONLY) * SLOT_BYTES
-        assert layout["in_flight"].length == (count + 1) * IN_FLIGHT_BYTES
+        assert layout["in_flight"].length == (count + 1) * IN_FLIGHT_SLOT_BYTES
 
 
 def test_segments_have_the_lengths_of_their_formats() -> None:

@@ -144,9 +144,9 @@ def test_a_pause_is_no_longer_than_the_wait(stream):
 def test_a_thread_or_handler_that_waits_for_a_signal_gets_it_without_a_pause(stream):
     """The signals that it waits for may need its answer."""
     stream.arrive(16, 0.0)
-    stream.receiver._thread_waiters = 1
+    stream.receiver._threads.count = 1
     stream.arrive(1, 0.0)
-    stream.receiver._thread_waiters = 0
+    stream.receiver._threads.count = 0
     stream.send(1)
     assert stream.receiver._wait_nested(1, None, None) == 1
     assert stream.pauses == []

@@ -7,8 +7,9 @@ A record is RECORD_BYTES long, so that the kernel writes it atomically (`PIPE_BU
     byte 2     attempts: number of processes that were killed while they ran it
     byte 3     1 while its time limit is the one that ends the process
     bytes 4-5  the queue that it came through, as an index of `pipes.server_queues`, little endian
-    bytes 8-15 a time in nanoseconds of CLOCK_MONOTONIC, native byte order: when a running record started. Else when it
-               was sent or redelivered, 0 if the sender has not written it
+    byte 6     1 if bytes 8-15 had a time when it was sent or redelivered
+    bytes 8-15 a time in nanoseconds of CLOCK_MONOTONIC, native byte order: when it was sent or redelivered, unless the
+               receiver has replaced it with the time at which the handler started
 
 An in-flight buffer holds PREFETCH records in shared memory. A process lets the kernel read records straight into it
 (`readv`), so a record is always in a pipe or in a buffer, and never only in the memory of a process that may be killed.
@@ -28,6 +29,9 @@ PREFETCH = 64
 """Number of signals that a process fetches at a time from its own queue: one read of 1,024 bytes."""
 IN_FLIGHT_BYTES = RECORD_BYTES * PREFETCH
 """Bytes of an in-flight buffer."""
+IN_FLIGHT_SLOT_BYTES = IN_FLIGHT_BYTES + 64
+"""Bytes of an in-flight buffer with what follows it: a word with the time at which the last batch began. A batch is a
+number of records that the process measures together: it writes no time into each of them."""
 
 FORMAT_VERSION = 3
 """Version of the format of a record. Increase it when the meaning of a byte changes."""
@@ -36,6 +40,8 @@ DONE, FETCHED, RUNNING, INTERRUPTED = 0, 1, 2, 3
 
 ATTEMPTS_BYTE = 2
 """Position of the byte that counts the attempts."""
+STAMPED_BYTE = 6
+"""Position of the byte that says that there is a time."""
 TIME_OFFSET = 8
 """Position of the time."""
 LIMITED_BYTE = 3
@@ -56,7 +62,12 @@ class Record(NamedTuple):
 def encode(record: Record) -> bytes:
     """Return the record as RECORD_BYTES bytes."""
     head = bytes((record.state, record.num, record.attempts, 0)) + record.queue.to_bytes(2, "little")
-    return head.ljust(TIME_OFFSET, b"\0") + record.time.to_bytes(8, sys.byteorder)
+    return stamped(head.ljust(RECORD_BYTES, b"\0"), record.time)
+
+
+def stamped(record: bytes, time: int) -> bytes:
+    """Return the record with another time."""
+    return record[:STAMPED_BYTE] + (b"\1\0" if time else b"\0\0") + time.to_bytes(8, sys.byteorder)
 
 
 def decode(data: bytes | memoryview) -> Record:

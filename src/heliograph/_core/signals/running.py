@@ -16,15 +16,16 @@ class RunningSignal(NamedTuple):
     other, the time at which the first of them started."""
 
 
-def running_signals(in_flight: memoryview) -> list[RunningSignal]:
+def running_signals(in_flight: memoryview, batch_since: int) -> list[RunningSignal]:
     """Return the signals whose handlers run, the one that started last at the end. The others wait in them.
 
-    The process writes to the buffer meanwhile: a record that changes is left out.
+    `batch_since` is the time at which the process last began to measure records together: then it writes no time into
+    each of them. The process writes to the buffer meanwhile: a record that changes is left out.
     """
     found: list[RunningSignal] = []
     for offset in range(0, len(in_flight), RECORD_BYTES):
         if in_flight[offset] == RUNNING:
             data = bytes(in_flight[offset : offset + RECORD_BYTES])
             if data == bytes(in_flight[offset : offset + RECORD_BYTES]) and data[0] == RUNNING:
-                found.append(RunningSignal(data[1], decode(data).time))
+                found.append(RunningSignal(data[1], max(decode(data).time, batch_since)))
     return sorted(found, key=lambda signal: signal.since)

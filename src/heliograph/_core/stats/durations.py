@@ -43,17 +43,17 @@ class ProcessDurations:
 
     def add_waited(self, num: int, nanoseconds: int, signals: int = 1) -> None:
         """Count that so many signals of a number have waited so long, each."""
-        self._add(num * SIGNAL_WORDS, nanoseconds, nanoseconds * signals, signals)
+        words, start = self._words, num * SIGNAL_WORDS
+        words[start + bucket_of(nanoseconds)] += signals
+        if nanoseconds > 0:
+            words[start + BUCKETS] += nanoseconds * signals
 
     def add_ran(self, num: int, nanoseconds: int, signals: int = 1) -> None:
         """Count that so many handlers of a number have run for so long, together."""
-        self._add(num * SIGNAL_WORDS + _RAN, nanoseconds // signals, nanoseconds, signals)
-
-    def _add(self, start: int, each: int, total: int, signals: int) -> None:
-        words = self._words
-        words[start + bucket_of(each)] += signals
-        if total > 0:
-            words[start + BUCKETS] += total
+        words, start = self._words, num * SIGNAL_WORDS + _RAN
+        words[start + bucket_of(nanoseconds // signals if signals > 1 else nanoseconds)] += signals
+        if nanoseconds > 0:
+            words[start + BUCKETS] += nanoseconds
 
     def clear(self, num: int) -> None:
         """Forget the durations of a number whose name no process has any more."""

@@ -18,9 +18,8 @@ WORDS = BUCKETS + 1
 
 def bucket_of(nanoseconds: int) -> int:
     """Return the index of the bucket of a duration. Durations of 0 and less belong to the first one."""
-    if nanoseconds <= 0:
-        return 0
-    return min(((nanoseconds - 1) // 1000).bit_length(), BUCKETS - 1)
+    bucket = ((nanoseconds - 1) // 1000).bit_length() if nanoseconds > 0 else 0
+    return bucket if bucket < BUCKETS else BUCKETS - 1  # `min` takes twice as long
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class CoalescingReceiver(Receiver):
         """Signal -> when its last run started."""
 
     def _take_signals(self) -> None:
+        self.measures.can_batch &= not self._coalesced.nums
         if not self._coalesced.nums:
             self._handle = super()._handle  # type: ignore[method-assign]  # saves a call for each signal
         self._forget_parked()  # `_resume_predecessor` finds their records

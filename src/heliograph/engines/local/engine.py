@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from os import write
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,9 @@ from heliograph.engines.left_tasks import warn_of_left_tasks
 from heliograph.engines.local.coalescing import CoalescedSignals
 from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_all
 from heliograph.engines.local.hub_receiver import receiver_class
-from heliograph.engines.local.process import LocalProcess
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.sigterm_mask import block_sigterm, unblock_sigterm
+from heliograph.engines.local.triggers import LocalTriggers
 from heliograph.engines.local.wakeups import LocalWakeups
 from heliograph.engines.task_stores import LazyStore, not_loaded
 from heliograph.engines.wakeup_handlers import Turn, WakeupHandlers
@@ -37,8 +36,8 @@ from heliograph.exceptions import (
     SignalQueueFull,
 )
 from heliograph.interfaces import Handler
-from heliograph.ipc.inherited import REPORT_TIMEOUT, InheritedState, report_to_master
-from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue, Timer, Trigger
+from heliograph.ipc.inherited import InheritedState
+from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue
 
 if TYPE_CHECKING:
     from heliograph.interfaces.store import TaskStore
@@ -47,7 +46,7 @@ _LOADER = Identity("master")
 """Identity of a fork server until it forks: it loads the application for all processes."""
 
 
-class LocalEngine(LocalProcess):
+class LocalEngine(LocalTriggers):
     """Signals of the heliograph server that this process belongs to."""
 
     name = "local"
@@ -57,11 +56,9 @@ class LocalEngine(LocalProcess):
     def __init__(self, inherited: InheritedState, process: Identity = _LOADER) -> None:
         super().__init__(inherited, process)
         self.receiver: Receiver | None = None
-        self.loading = True
         self._handlers: dict[int, LimitedHandler] = {}
         self._targets: dict[int, str] = {}
         self._direct: list[Delivery | None] = [None] * SIGNALS
-        self._triggers: dict[str, Trigger] = {}
         self._broadcast: dict[int, list[Delivery]] = {}
         self._coalesced = CoalescedSignals(self.memory.parked)
         self._use(self._slot_of(process) if process == _LOADER else self._sender_only_slot())
@@ -93,27 +90,6 @@ class LocalEngine(LocalProcess):
         self._coalesced.register(num, coalesce=options.coalesce)
         if self._identity.role == "master":  # with --lazy-apps the fork server has loaded it before, too
             self.memory.staged[num] = Route(target, options.name, options.redeliver, options.remote, options.wakeup)
-
-    def add_trigger(self, trigger: Trigger) -> None:
-        if not self.loading:
-            raise RegistrationError(
-                trigger.num,
-                f"{self._identity} is running already. Register the trigger where the application is loaded",
-            )
-        self._triggers[trigger.name] = trigger
-
-    def remove_trigger(self, name: str) -> None:
-        if self.loading:
-            self._triggers.pop(name, None)
-        else:
-            report_to_master(self.inherited, REPORT_TIMEOUT, trigger=name)
-
-    def change_period(self, name: str, period: float) -> None:
-        known = self._triggers.get(name)
-        if self.loading and known is not None and isinstance(known.spec, Timer):
-            self._triggers[name] = replace(known, spec=replace(known.spec, period=period))
-        elif not self.loading:
-            report_to_master(self.inherited, REPORT_TIMEOUT, trigger=name, period=period)
 
     def signal_registered(self, num: int) -> bool:
         return num in self._targets or (not self.loading and self.memory.live[num] is not None)
@@ -284,6 +260,7 @@ class LocalEngine(LocalProcess):
             max_signals=self.inherited.settings.max_signals,
         )
         self.receiver.on_drain, self.receiver.hidden = self._run_drain_hooks, self._wakeups
+        self.receiver.share_measures(self.memory.process_durations(process), self.memory.batch_since(process))
         return self.receiver
 
     def freeze_registration(self) -> None:

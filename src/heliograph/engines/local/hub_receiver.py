@@ -38,6 +38,7 @@ class HubReceiver(Receiver):
         self._hub = self._gevent.get_hub()
         self._readable = self._hub.loop.io(self._epoll.fileno(), _READ)
         self._poll = self._wait_on_hub
+        self.measures.can_batch = False  # the other greenlets run between two handlers
 
     def abandon(self) -> None:
         """Stop for good: the hub of a forked process has this greenlet too."""

@@ -17,30 +17,31 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from os import readv
+from time import monotonic_ns
 
 from heliograph._core.signals.records import (
     DONE,
-    IN_FLIGHT_BYTES,
     INTERRUPTED,
     RECORD_BYTES,
     RUNNING,
     unfinished,
 )
 from heliograph._core.stats.counters import ProcessCounters
+from heliograph._core.stats.durations import ProcessDurations
 from heliograph.engines.local import closed_descriptors
-from heliograph.engines.local.greenlets import make_epoll
+from heliograph.engines.local.in_flight_buffer import InFlightBuffer, watch
+from heliograph.engines.local.measures import Measures
 from heliograph.engines.local.sigterm import SIGTERM, catch_sigterm, handler_of, keep_sigterm
+from heliograph.engines.local.thread_waiters import ThreadWaiters
 from heliograph.engines.local.time_limits import TimeLimits
-from heliograph.exceptions import WaitFailed, WaitTimeout
+from heliograph.exceptions import WaitTimeout
 from heliograph.interfaces import Handler, HandlerInterrupted
-from heliograph.models import MAX_WAIT, SIGNALS
+from heliograph.models import MAX_WAIT
 
 _LOG = logging.getLogger("heliograph.local")
 
@@ -51,7 +52,7 @@ _SHARED_BATCH = 32
 """Signals that are fetched from one shared queue before the receiver polls the other queues again."""
 
 
-class Receiver:
+class Receiver(InFlightBuffer):
     """Receives signals for one process, in the thread that calls `run`. `drain` calls `on_drain` as well, and `wait`
     does not return the signals that are `hidden`."""
 
@@ -65,12 +66,15 @@ class Receiver:
         max_signals: int = 0,
     ) -> None:
         """Watch the queues. `own` are descriptors of queues that no other process reads, `shared` of the other ones."""
+        super().__init__(in_flight)
         self.thread = threading.get_ident()
         self._own = frozenset(own)
-        self._in_flight = in_flight
         self._slot = slot
         self._handlers = handlers
         self._left = max_signals or -1
+        self.measures = Measures(in_flight, slot)
+        self._since = memoryview(bytearray(8)).cast("Q")
+        self._is_fast = self._is_collecting = False
         self.on_drain: Callable[[], None] = lambda: None
         self.hidden: Container[int] = ()
         self._draining = False
@@ -78,21 +82,16 @@ class Receiver:
         self._abandoned = False
         self._depth = 0
         self._limits = TimeLimits(in_flight)
-        self._next = self._end = 0
-        self._free: dict[int, list[memoryview]] = {}
-        self._arrived = threading.Condition()
-        self._arrivals = [0] * SIGNALS
-        self._thread_waiters = 0
+        self._threads = ThreadWaiters()
         self._latest: list[int] = []
         self._alive = -1
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._epoll = make_epoll()
+        self._epoll = watch((*own, self._wake_read), shared)
         self._poll: Callable[[float], list[tuple[int, int]]] = self._epoll.poll
-        for fd in (*own, self._wake_read):
-            self._epoll.register(fd, select.EPOLLIN)
-        for fd in shared:
-            # The kernel wakes one of the idle processes, not all of them.
-            self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def share_measures(self, durations: ProcessDurations, since: memoryview[int]) -> None:
+        """Measure in shared memory. `since` is the word for the time at which the last batch began."""
+        self.measures.durations, self._since = durations, since
 
     def run(self) -> None:
         """Receive signals until `drain` is called or the process has handled its maximum number."""
@@ -140,7 +139,7 @@ class Receiver:
         try:
             if threading.get_ident() == self.thread:
                 return self._wait_nested(num, timeout, deadline)
-            return self._wait_in_thread(num, timeout)
+            return self._threads.wait(num, timeout)
         finally:
             if num is not None:
                 self._slot.waiters[num] -= 1
@@ -182,26 +181,6 @@ class Receiver:
             self._depth -= 1
             self._latest = outer
 
-    def _wait_in_thread(self, num: int | None, timeout: float | None) -> int:
-        """Wait in a thread that does not run the loop. The loop notifies it."""
-        with self._arrived:
-            self._thread_waiters += 1
-            before = list(self._arrivals)
-            candidates = range(SIGNALS) if num is None else (num,)
-
-            def arrived() -> list[int]:
-                return [n for n in candidates if self._arrivals[n] > before[n]]
-
-            try:
-                found = self._arrived.wait_for(
-                    arrived, None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
-                )
-            finally:
-                self._thread_waiters -= 1
-        if not found:
-            raise WaitTimeout(num, timeout or 0.0)
-        return found[0]
-
     # the loop
 
     def _done(self) -> bool:
@@ -209,21 +188,21 @@ class Receiver:
 
     def _run_once(self, timeout: float, only: int = 0) -> None:
         """Run fetched records, or else wait at most `timeout` seconds (-1: no limit) for more and run them."""
+        if self._drain_on_sigterm is not None:
+            keep_sigterm(self._drain_on_sigterm, self._wake_write)
         if self._next < self._end:
             self._run_in_flight(only)
             return
-        if self._drain_on_sigterm is not None:
-            keep_sigterm(self._drain_on_sigterm, self._wake_write)
-        for fd, _ in self._poll(timeout):
-            if fd == self._wake_read:
+        for fd, _ in (self._is_collecting and self.measures.poll(self._poll)) or self._poll(timeout):
+            if fd in self._own:
+                self._read_all(fd)
+                self._run_in_flight(only) if self._depth or not self._is_fast else self._run_fast()
+            elif fd == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(fd, 4096)
             elif fd == self._alive:
                 self._epoll.unregister(fd)
                 self.drain()
-            elif fd in self._own:
-                self._read(fd, IN_FLIGHT_BYTES)
-                self._run_in_flight(only)
             else:
                 self._empty_shared(fd, only)
             if self._done() and not self._depth:
@@ -232,6 +211,9 @@ class Receiver:
                 return
 
     def _empty_shared(self, fd: int, only: int) -> None:
+        if self._is_fast and not (only or self._end):
+            self._empty_shared_fast(fd)
+            return
         for _ in range(only or _SHARED_BATCH):
             if not self._read(fd, RECORD_BYTES):
                 return
@@ -239,23 +221,20 @@ class Receiver:
             if (self._draining or not self._left) and not self._depth:  # `_done`, without the call
                 return
 
-    def _read(self, fd: int, most: int) -> bool:
-        """Let the kernel read up to `most` bytes into the free part of the buffer. Return False if there is none."""
-        free = self._free.get(self._end * IN_FLIGHT_BYTES + most) or self._make_free(most)
-        try:
-            count = readv(fd, free)
-        except BlockingIOError:  # another process was faster
-            return False
-        self._end += count // RECORD_BYTES
-        return count > 0
-
-    def _make_free(self, most: int) -> list[memoryview]:
-        """Make the argument of `readv`. This is done once, since it takes as long as the read itself."""
-        start = self._end * RECORD_BYTES
-        if start >= IN_FLIGHT_BYTES:
-            raise WaitFailed("too many handlers of this process wait for signals within each other")
-        free = self._free[self._end * IN_FLIGHT_BYTES + most] = [self._in_flight[start : start + most]]
-        return free
+    def _empty_shared_fast(self, fd: int) -> None:
+        """Do the same, and measure all signals together. Each is read to a place of its own."""
+        done = began = 0
+        while not self._draining and self._left and self._read(fd, RECORD_BYTES):
+            if not done:
+                began = self._since[0] = monotonic_ns()
+            self._next = self._end
+            self._run_handler(done * RECORD_BYTES)
+            if self._drain_on_sigterm is not None and handler_of(SIGTERM) is not self._drain_on_sigterm:
+                catch_sigterm(self._drain_on_sigterm, self._wake_write)
+            done += 1
+            if done == _SHARED_BATCH or self._end != done:  # the handler has waited, and left records in the buffer
+                break
+        self._end_batch(0, done, began)
 
     def _run_in_flight(self, most: int = 0) -> None:
         """Run the records that are fetched and not started: at most `most` of them, or all if it is 0."""
@@ -265,24 +244,47 @@ class Receiver:
             offset = self._next * RECORD_BYTES
             self._next += 1
             if in_flight[offset] != DONE:  # a predecessor may have left gaps
+                self._handle(offset)
                 # asyncio removes our handler for SIGTERM if a handler's loop had one of its own.
                 if self._drain_on_sigterm is not None and handler_of(SIGTERM) is not self._drain_on_sigterm:
                     catch_sigterm(self._drain_on_sigterm, self._wake_write)
-                self._handle(offset)
                 run += 1
                 if run == most:
                     break
         if self._next >= self._end:
             self._next = self._end = self._lowest_free() if self._depth else 0
 
-    def _lowest_free(self) -> int:
-        """Return the record to read on at: behind those that an outer level has in flight, over those that are done."""
-        place = self._next
-        while place and self._in_flight[(place - 1) * RECORD_BYTES] == DONE:
-            place -= 1
-        return place
+    def _run_fast(self) -> None:
+        """Run all records that are fetched, outside of other handlers, and measure them together."""
+        began = self._since[0] = monotonic_ns()
+        first = self._next
+        while self._next < self._end and self._left and not self._draining:
+            offset = self._next * RECORD_BYTES
+            self._next += 1
+            self._run_handler(offset)
+            if self._drain_on_sigterm is not None and handler_of(SIGTERM) is not self._drain_on_sigterm:
+                catch_sigterm(self._drain_on_sigterm, self._wake_write)
+        if self._next != first + 1 or not self.measures.skip(first, began):
+            self._end_batch(first, self._next - first, began)
+        elif self._next >= self._end:
+            self._next = self._end = 0
+
+    def _end_batch(self, first: int, records: int, began: int) -> None:
+        """Measure records that have run, and free the buffer."""
+        self._is_fast = not records or self.measures.count_batch(first, records, began)
+        self._is_collecting = self.measures.collected > 0
+        if self._next >= self._end:
+            self._next = self._end = 0
 
     def _handle(self, offset: int) -> None:
+        """Run the handler of one record, and measure that."""
+        times, place = self.measures.times, offset // 8 + 1
+        sent = times[place]
+        times[place] = began = monotonic_ns()
+        self._run_handler(offset)
+        self._is_fast = self.measures.count(self._in_flight[offset + 1], sent, began)
+
+    def _run_handler(self, offset: int) -> None:
         """Run the handler of one record. This is the hot path of a receiver."""
         in_flight, slot = self._in_flight, self._slot
         num = in_flight[offset + 1]
@@ -313,7 +315,7 @@ class Receiver:
             slot.failed[num] += 1
         if self._left > 0:
             self._left -= 1
-        if self._depth or self._thread_waiters:
+        if self._depth or self._threads.count:
             self._notify_waiters(num)
 
     def _record_exit(self, offset: int, end: BaseException) -> None:
@@ -337,10 +339,8 @@ class Receiver:
             return
         if self._depth:
             self._latest.append(num)
-        if self._thread_waiters:
-            with self._arrived:
-                self._arrivals[num] += 1
-                self._arrived.notify_all()
+        if self._threads.count:
+            self._threads.notify(num)
 
     def _resume_predecessor(self) -> None:
         """Run the records that a predecessor left in the buffer, in their order."""

@@ -71,7 +71,7 @@ class ThreadReceiver(Receiver):
             time.sleep(_EXIT_GRACE)
 
     def _run_once(self, timeout: float, only: int = 0) -> None:
-        grouped = self._in_groups and not only and not self._thread_waiters
+        grouped = self._in_groups and not only and not self._threads.count
         if grouped and timeout and self._fetched < _FULL_GROUP:
             self._sleep(GROUP_PAUSE if timeout < 0 else min(GROUP_PAUSE, timeout))
             if self._done():
@@ -94,6 +94,10 @@ class ThreadReceiver(Receiver):
     def _run_in_flight(self, most: int = 0) -> None:
         self._fetched += self._end - self._next
         super()._run_in_flight(most)
+
+    def _run_fast(self) -> None:
+        self._fetched += self._end - self._next
+        super()._run_fast()
 
     def _run_limited(self, offset: int, handler: Handler, limit: float) -> Exception | None:
         """Run a handler under a time limit. If it exceeds the limit, the process ends after the running requests."""

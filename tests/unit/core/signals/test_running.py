@@ -25,9 +25,11 @@ records = st.builds(
 )
 
 
-@given(in_flight=st.lists(records, max_size=PREFETCH))
-def test_running_signals_are_found_with_their_start(in_flight: list[Record]) -> None:
+@given(in_flight=st.lists(records, max_size=PREFETCH), batch_since=st.integers(0, 2**63))
+def test_running_signals_are_found_with_their_start(in_flight: list[Record], batch_since: int) -> None:
     """The handler that started last is the last one. Records that have not started are not there."""
     buffer = memoryview(b"".join(map(encode, in_flight)).ljust(IN_FLIGHT_BYTES, b"\0"))
-    running = [RunningSignal(record.num, record.time) for record in in_flight if record.state == RUNNING]
-    assert running_signals(buffer) == sorted(running, key=lambda signal: signal.since)
+    running = [
+        RunningSignal(record.num, max(record.time, batch_since)) for record in in_flight if record.state == RUNNING
+    ]
+    assert running_signals(buffer, batch_since) == sorted(running, key=lambda signal: signal.since)
