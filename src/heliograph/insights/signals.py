@@ -13,6 +13,7 @@ from heliograph.insights.model import Distribution, Running, SignalState
 from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import Identity, Topology
 
+NO_DURATIONS = Distribution(0, 0.0, (), None, None, None)
 _NANOSECONDS = 1e9
 
 
@@ -82,8 +83,10 @@ class SignalReader:
 
 def distribution(histogram: Histogram) -> Distribution:
     """Return a histogram as a value of the read model."""
+    if not (count := histogram.count):
+        return NO_DURATIONS
     p50, p95, p99 = map(histogram.quantile, (0.5, 0.95, 0.99))
-    return Distribution(histogram.count, histogram.total, histogram.rows(), p50, p95, p99)
+    return Distribution(count, histogram.total, histogram.rows(), p50, p95, p99)
 
 
 def longest(found: Distribution) -> float | None:
