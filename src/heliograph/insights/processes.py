@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
-from heliograph.insights.signals import SignalReader
+from heliograph.insights.health import overdue_after
+from heliograph.insights.model import Running, SignalState, StoreState
+from heliograph.insights.signals import SignalReader, longest
 from heliograph.ipc.proc import proportional_memory, resident_memory
+
+
+class Limits:
+    """The times after which handlers and tasks are overdue."""
+
+    def __init__(self, least: float, signals: Iterable[SignalState], store: StoreState | None) -> None:
+        """`least` are the seconds that each of them may run (`--overdue`)."""
+        self._least = least
+        self._longest = {("signal", signal.name or str(signal.num)): longest(signal.ran) for signal in signals}
+        for task in store.tasks if store is not None else ():
+            self._longest["task", task.name] = longest(task.ran)
+
+    def judge(self, running: Running, now: float) -> Running:
+        """Return what runs, with `is_overdue`."""
+        most = overdue_after(self._longest.get((running.kind, running.name)), self._least)
+        return replace(running, is_overdue=now - running.since > most)
 
 
 class ProcessReader:
@@ -17,7 +36,7 @@ class ProcessReader:
         self._memory: dict[int, tuple[float, int | None]] = {}
 
     def describe(
-        self, fact: Mapping[str, Any], queued: Mapping[str, int], signals: SignalReader, now: float
+        self, fact: Mapping[str, Any], queued: Mapping[str, int], signals: SignalReader, limits: Limits, now: float
     ) -> dict[str, Any]:
         """Return the fields of a `ProcessState`. `fact` is from the master, `queued` has the content of the queues."""
         name, pid = fact["name"], fact["pid"]
@@ -25,7 +44,8 @@ class ProcessReader:
             **fact,
             "memory": self._memory_of(pid, now) if pid else None,
             "rss": resident_memory(pid) if pid else None,
-            "running": (),
+            "rss_at_start": signals.memory_at_start(name) if pid else None,
+            "running": [asdict(limits.judge(running, now)) for running in signals.running(name)] if pid else (),
             "handled": signals.handled(name),
             "queued": queued.get(name, 0) + signals.fetched(name),
         }

@@ -18,7 +18,7 @@ import msgspec
 from heliograph._core.layout import IncompatibleServer
 from heliograph.insights.health import problems
 from heliograph.insights.model import HostState, ServerState, StoreState
-from heliograph.insights.processes import ProcessReader
+from heliograph.insights.processes import Limits, ProcessReader
 from heliograph.insights.signals import SignalReader
 from heliograph.insights.store import StoreReader
 from heliograph.ipc.control_client import DEFAULT_TIMEOUT, ConnectionLost, ControlClient
@@ -99,22 +99,25 @@ class ServerReader:
     def _state(self, facts: dict[str, Any]) -> ServerState:
         now = self._clock()
         memory, topology = self._shared_memory((facts["pid"], facts["started_at"]))
-        reader = SignalReader(memory, topology)
+        reader = SignalReader(memory, topology, now - time.monotonic())
         queued = {queue["name"]: queue["queued"] for queue in facts["queues"]}
         signals = reader.look(sum(queued.values()))
+        store = self._store_of(facts, now)
+        limits = Limits(facts["overdue"], signals, store)
+        rejected, rejected_at = reader.rejected()
         targets = {signal.num: signal.target for signal in signals}
         own = {
             "looked_at": now,
-            "processes": [self._processes.describe(fact, queued, reader, now) for fact in facts["processes"]],
+            "processes": [self._processes.describe(fact, queued, reader, limits, now) for fact in facts["processes"]],
             "triggers": [{**fact, "target": targets.get(fact["num"], "")} for fact in facts["triggers"]],
-            "rejected": memory.counters.rejected(),
-            "rejected_at": None,
+            "rejected": rejected,
+            "rejected_at": rejected_at,
         }
         rest: dict[str, Any] = {"problems": (), "signals": (), "store": None}
         state = replace(
             msgspec.convert({**facts, **own, **rest}, ServerState),
             signals=signals,
-            store=self._store_of(facts, now),
+            store=store,
             hosts=(_this_host(),),
         )
         return replace(state, problems=problems(state))

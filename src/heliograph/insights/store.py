@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from heliograph._core.stats.histogram import Histogram
+from heliograph._core.tasks.timings import TaskTimings
 from heliograph._core.tasks.values import MESSAGE, TaskStatus
 from heliograph.engines.left_tasks import find_left_tasks
 from heliograph.exceptions import StoreError
 from heliograph.insights.model import StoreState, TaskState
-from heliograph.insights.signals import NO_DURATIONS
+from heliograph.insights.signals import distribution
 from heliograph.ipc.store_directory import has_store
 from heliograph.models import MICROSECONDS
 
 if TYPE_CHECKING:
     from heliograph.store.sqlite import SqliteStore
+
+NO_TIMINGS = TaskTimings(Histogram(), Histogram(), {})
 
 _Counts = Mapping[tuple[str, str, TaskStatus], int]
 
@@ -71,7 +75,7 @@ class StoreReader:
         paused = tuple(found.name for found in store.paused())
         return StoreState(
             directory=str(self.directory),
-            tasks=tuple(_tasks(counts, store.functions(), paused, store.held_back(now))),
+            tasks=tuple(_tasks(counts, store, paused, now)),
             paused=paused,
             bytes=_number(facts["bytes"]),
             log_bytes=_number(facts["log_bytes"]),
@@ -108,10 +112,9 @@ def read_store(directory: Path) -> StoreState | None:
         return reader.look(time.time())
 
 
-def _tasks(
-    counts: _Counts, functions: Mapping[str, str] | None, paused: tuple[str, ...], held_back: Mapping[str, str]
-) -> Iterable[TaskState]:
+def _tasks(counts: _Counts, store: SqliteStore, paused: tuple[str, ...], now: int) -> Iterable[TaskState]:
     """Yield the functions that the server has, and those that have tasks. A function may have tasks of old targets."""
+    functions, held_back, timings = store.functions(), store.held_back(now), store.timings()
     targets = dict(functions or {})
     for name, target, _ in counts:
         targets.setdefault(name, target)
@@ -119,6 +122,7 @@ def _tasks(
     for (name, _, status), count in counts.items():
         numbers.setdefault(name, Counter())[status.value] += count
     for name, target in sorted(targets.items()):
+        times = timings.get(name, NO_TIMINGS)
         yield TaskState(
             name=name,
             target=target,
@@ -126,8 +130,8 @@ def _tasks(
             is_paused=name in paused or target in paused,
             is_known=functions is None or name in functions or name == MESSAGE,
             held_back=held_back.get(name),
-            waited=NO_DURATIONS,
-            ran=NO_DURATIONS,
+            waited=distribution(times.waited),
+            ran=distribution(times.ran),
         )
 
 
