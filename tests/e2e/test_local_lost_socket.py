@@ -98,3 +98,16 @@ def test_a_lack_of_descriptors_is_logged(server):
     assert server.log.count("Cannot accept connections") == 1
     assert server.command("signals").returncode == 0
     assert server.end() == 0
+
+
+def test_a_removed_socket_for_external_signals_is_restored(server):
+    """Programs reach the server again, as often as it happens. Its end removes the file."""
+    server.start(WORK, "--mules", "1")
+    for count in (1, 2):
+        Path(server.remote_socket).unlink()
+        server.await_log("The socket for external signals was removed, restored: .*remote.sock", count)
+        server.send(1)
+        server.expect(count, "work")
+    assert server.command("stop").returncode == 0
+    assert server.wait() == 0
+    assert not Path(server.remote_socket).exists()

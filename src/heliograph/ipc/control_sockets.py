@@ -23,6 +23,8 @@ _RUN_USER = Path("/run/user")
 _TEMPORARY = Path("/tmp")  # noqa: S108 - the directories there are checked
 _ROOT = 0
 
+_LINGER = " systemd removes XDG_RUNTIME_DIR when its user logs out, unless you run `loginctl enable-linger`."
+
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
@@ -59,19 +61,22 @@ def own_directory() -> Path:
 
 
 def create_again(path: Path) -> None:
-    """Create a directory of control sockets that was removed, with mode 0700.
+    """Create a directory of control sockets that was removed, with mode 0700, and `XDG_RUNTIME_DIR` if it is in there.
 
-    Leave a missing parent alone: it is what a user does not have after logging out, and what is not mounted.
+    Leave other missing parents alone, since a file system may not be mounted there.
 
     Raises:
         ConfigError: It cannot be created.
     """
+    base = path.parent
+    is_runtime = str(base) == os.environ.get("XDG_RUNTIME_DIR")
     try:
-        path.parent.stat()
+        (base.parent if is_runtime else base).stat()
         make_private_directory(path)
     except OSError as error:
         reason = error.strerror or error
-        raise ConfigError(f"cannot create the directory of control sockets: {path} ({reason}).") from error
+        advice = _LINGER if is_runtime and base.parent == _RUN_USER else ""
+        raise ConfigError(f"cannot create the directory of control sockets: {path} ({reason}).{advice}") from error
 
 
 def running() -> tuple[RunningServer, ...]:

@@ -105,7 +105,7 @@ class Master:
         scheduler = loop.open("scheduler", lambda s: SchedulerService(s, queues, last_runs, supervisor))
         doorbell = loop.open("doorbell of tasks", lambda s: TaskDoorbell(s, settings, scheduler.wake))
         loop.open("idle poll", lambda _: IdlePoll(dispatcher, queues.is_idle))
-        listeners: list[ConnectionServer] = [*open_uwsgi_listener(loop, settings, queues)]
+        listeners: list[ConnectionServer] = [*open_uwsgi_listener(loop, settings, queues, dispatcher)]
         operations = ServerOperations(settings, dispatcher, queues, scheduler, doorbell)
         changes, handlers = Changes(operations.status), unix_handlers(dispatcher, operations)
         verbs = Verbs(operations.for_verbs(inherited, watcher.take_writing_end), changes).table()

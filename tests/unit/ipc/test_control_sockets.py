@@ -212,3 +212,33 @@ def test_a_link_to_the_socket_of_another_user_is_not_followed(places, serve):
     assert running_servers() == ()
     os.chown(target, USER, USER)
     assert running_servers() == ("shop",)
+
+
+@pytest.mark.parametrize("depth", [0, 1], ids=["the directory", "XDG_RUNTIME_DIR too"])
+def test_a_removed_directory_is_created_again(directory, monkeypatch, depth):
+    """With mode 0700, also `XDG_RUNTIME_DIR`, which systemd removes when its user logs out."""
+    runtime = directory / "1000"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    if not depth:
+        runtime.mkdir(0o755)
+    control_sockets.create_again(runtime / "heliograph")
+    assert stat.S_IMODE((runtime / "heliograph").stat().st_mode) == 0o700
+    assert stat.S_IMODE(runtime.stat().st_mode) == (0o700 if depth else 0o755)
+
+
+def test_other_missing_parents_are_left_alone(directory, monkeypatch):
+    """A file system may not be mounted there."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory / "no" / "1000"))
+    for path in (directory / "no" / "1000" / "heliograph", directory / "run" / "control"):
+        with pytest.raises(ConfigError, match=r"\(No such file or directory\)\.$"):
+            control_sockets.create_again(path)
+    assert not (directory / "no").exists()
+    assert not (directory / "run").exists()
+
+
+def test_a_user_who_has_logged_out_gets_advice(directory, monkeypatch):
+    """A user cannot create the directory that systemd removes."""
+    monkeypatch.setattr(control_sockets, "_RUN_USER", directory / "user")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory / "user" / "1000"))
+    with pytest.raises(ConfigError, match="unless you run `loginctl enable-linger`"):
+        control_sockets.create_again(directory / "user" / "1000" / "heliograph")

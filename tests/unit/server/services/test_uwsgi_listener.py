@@ -3,6 +3,7 @@
 import itertools
 import logging
 import socket
+import stat
 import struct
 
 import pytest
@@ -12,8 +13,17 @@ from hypothesis import strategies as st
 from heliograph._core.signals.packet import PACKET_SIZE, encode_answer, encode_signal
 from heliograph.exceptions import ConfigError, RemoteRejected
 from heliograph.ipc.request_server import MAX_CLIENTS
+from heliograph.loop import NEVER
 from heliograph.remote import send_signal
 from heliograph.server.services import uwsgi_listener
+from heliograph.server.services.socket_watch import (
+    INITIAL_DELAY,
+    LOGGED_FAILURE,
+    MAX_DELAY,
+    SocketWatch,
+    Texts,
+    WatchedFile,
+)
 from heliograph.server.services.uwsgi_listener import CLIENT_TIMEOUT, UwsgiListener
 from heliograph.settings.addresses import Address
 
@@ -241,3 +251,66 @@ def test_the_end_leaves_nothing_open(loop, directory, descriptors):
         peer.close()
     assert descriptors() == before
     assert len(loop.selector.get_map()) == 0
+
+
+@pytest.fixture
+def watch(loop, server, path):
+    """The watch of the socket's file."""
+    files = (WatchedFile(path, server.is_in_place, server.listen_again),)
+    watch = SocketWatch(loop.selector, files, Texts("restored", "failed: %s"), loop.clock)
+    loop.listeners.append(watch)
+    pass_time(loop, watch, INITIAL_DELAY)
+    assert watch.deadline == NEVER
+    return watch
+
+
+def pass_time(loop, watch, seconds):
+    loop.run_ready(watch)
+    loop.now += seconds
+    loop.run_ready(watch)
+    watch.tick(loop.now)
+
+
+def test_a_removed_socket_is_restored(loop, server, path, taken, watch, descriptors, caplog):  # noqa: PLR0917 - fixtures
+    """Programs reach the server again, only those of its user do, and its end removes the file."""
+    before = descriptors()
+    for count in range(1, 4):
+        path.unlink()
+        pass_time(loop, watch, MAX_DELAY)
+        assert caplog.messages == ["restored"] * count
+        assert answer(loop, server, path, encode_signal(ALLOWED)) == TAKEN
+        assert taken == [ALLOWED] * count
+        pass_time(loop, watch, MAX_DELAY)
+    assert descriptors() == before
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    server.stop_listening()
+    assert not path.exists()
+
+
+def test_another_server_keeps_the_path(loop, path, watch, caplog):
+    """One that listens there before the socket was restored. This one tries again, and says so."""
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        for _ in range(LOGGED_FAILURE + 2):
+            pass_time(loop, watch, MAX_DELAY)
+        assert caplog.messages == [
+            f"failed: --socket {path}: another server listens there. Stop it, or use another path"
+        ]
+    pass_time(loop, watch, MAX_DELAY)
+    assert caplog.messages[1:] == ["restored"]
+
+
+def test_the_directory_comes_back_later(loop, server, path, taken, watch):
+    """Some program removes it, and makes it anew."""
+    moved = path.parent.with_name("moved")
+    path.parent.rename(moved)
+    pass_time(loop, watch, MAX_DELAY)
+    assert not server.is_in_place()
+    path.parent.mkdir()
+    pass_time(loop, watch, MAX_DELAY)
+    assert answer(loop, server, path, encode_signal(ALLOWED)) == TAKEN
+    path.unlink()
+    path.parent.rmdir()
+    moved.rename(path.parent)
