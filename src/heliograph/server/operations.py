@@ -56,7 +56,7 @@ class ServerOperations:
             send=self._send,
             pipe_of=pipe_of,
             upcoming=self._scheduler.upcoming,
-            reload=partial(self._handle, ReloadRequested()),
+            reload=lambda reason: self._handle(ReloadRequested(reason)),
             stop=partial(self._handle, StopRequested()),
         )
 

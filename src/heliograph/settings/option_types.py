@@ -238,6 +238,33 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True)
+class ExistingDirectory:
+    """A directory that exists. The value is its absolute path."""
+
+    def from_text(self, text: str) -> Path:
+        return self.from_value(text)
+
+    def from_value(self, value: Any) -> Path:
+        path = Path(value).absolute()
+        if not path.is_dir():
+            raise ValueError("it is not a directory. Use another path")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class FilePattern:
+    """A pattern of names of files, such as `*.html`."""
+
+    def from_text(self, text: str) -> str:
+        return self.from_value(text)
+
+    def from_value(self, value: Any) -> str:
+        if not isinstance(value, str) or not value or "/" in value:
+            raise ValueError("it is not a pattern of names. Use one such as *.html, and --reload-dir for directories")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfigFile:
     """A TOML or JSON file for `logging.config.dictConfig`. The value is its absolute path."""
 
