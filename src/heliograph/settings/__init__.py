@@ -8,6 +8,7 @@ log_options         rows of the table: log
 development_options rows of the table: reload by itself
 option_row          a row of the table
 option_types        types of values: read and check them
+path_types          types of values: paths
 arguments           directory, files and arguments that settings are read from
 config_file         the configuration file
 commands            the table of commands in it

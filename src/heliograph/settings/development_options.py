@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph.settings.option_row import LOCAL, option
-from heliograph.settings.option_types import ExistingDirectory, FilePattern, Flag
+from heliograph.settings.option_types import Flag
+from heliograph.settings.path_types import ExistingDirectory, FilePattern
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,7 @@ from heliograph.settings.option_row import Option
 from heliograph.settings.option_types import (
     CommandTable,
     Duration,
-    ExistingDirectory,
     Farm,
-    FilePattern,
     Flag,
     Integer,
     Seconds,
@@ -22,6 +20,7 @@ from heliograph.settings.option_types import (
     WorkerCount,
 )
 from heliograph.settings.page_options import HostNames
+from heliograph.settings.path_types import ExistingDirectory, FilePattern
 
 _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Integer: ((int,), "a whole number"),
