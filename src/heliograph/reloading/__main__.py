@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from heliograph.engines import MASTER_ENV
 from heliograph.ipc.process_title import set_process_title
 from heliograph.reloading.options import OPTIONS_ENV, ReloaderOptions
-from heliograph.reloading.requests import reason_for, reload_in_thread
+from heliograph.reloading.requests import loaded_at, reason_for, reload_in_thread
 from heliograph.reloading.watcher import changes
 from heliograph.settings.logs import configure_logging
 
@@ -33,9 +35,11 @@ def main() -> None:
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     control, directory = Path(os.environ[MASTER_ENV]), Path.cwd()
-    _LOG.info(_STARTED, " and ".join(options.patterns), ", ".join(options.directories))
     try:
-        for changed in changes(watch, options.roots, options.patterns):
+        found = changes(watch, options.roots, options.patterns, partial(loaded_at, control))
+        first = next(found)
+        _LOG.info(_STARTED, " and ".join(options.patterns), ", ".join(options.directories))
+        for changed in chain([first] if first else [], found):
             reload_in_thread(control, reason_for(changed, directory))
     except OSError as error:
         _LOG.error(_CANNOT_WATCH, error)

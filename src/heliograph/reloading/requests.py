@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def reason_for(changed: Sequence[str], directory: Path) -> str:
     name = str(first.relative_to(directory) if first.is_relative_to(directory) else first)
     others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"{name[-MAX_NAME:]} changed{others}"
+
+
+def loaded_at(control: Path) -> float:
+    """Return the time at which the server began to load the code that it runs, or tried to run last.
+
+    Without an answer it is now: only later changes count.
+    """
+    try:
+        return float(request(control, "state")["load_began_at"])
+    except ConfigError as error:
+        _LOG.debug("Cannot find out when the code was loaded: %s", error)
+        return time.time()
 
 
 def reload_in_thread(control: Path, reason: str) -> threading.Thread:

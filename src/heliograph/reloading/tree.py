@@ -17,6 +17,9 @@ IGNORED = frozenset({"__pycache__", "node_modules", "site-packages"})
 _MARK_OF_ENVIRONMENT = "pyvenv.cfg"
 """File in the root of a virtual environment."""
 
+_NANO = 1_000_000_000
+"""Nanoseconds in a second."""
+
 Version = tuple[int, int, int]
 """A version of a file: time of its last change in ns, size, and inode."""
 
@@ -41,6 +44,13 @@ class Tree:
     def changed(self, before: Tree) -> list[str]:
         """Return the paths of files that were added, changed or removed, the last changed one first."""
         paths = [path for path in {*self.files, *before.files} if self.files.get(path) != before.files.get(path)]
+        return self._by_time(paths)
+
+    def newer_than(self, seconds: float) -> list[str]:
+        """Return the paths of files that were changed after a time, the last changed one first."""
+        return self._by_time(path for path, version in self.files.items() if version[0] > seconds * _NANO)
+
+    def _by_time(self, paths: Iterable[str]) -> list[str]:
         return sorted(paths, key=lambda path: (-self.files.get(path, (0, 0, 0))[0], path))
 
 

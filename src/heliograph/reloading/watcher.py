@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,18 @@ _TIMEOUT = 300
 Watch = Callable[..., Iterable[Any]]
 
 
-def changes(watch: Watch, roots: Sequence[Path], patterns: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the paths that have changed, after each series of changes.
+def changes(
+    watch: Watch, roots: Sequence[Path], patterns: Sequence[str], since: Callable[[], float]
+) -> Iterator[list[str]]:
+    """Yield the paths that have changed, after each series of changes. The first list may be empty.
+
+    `since` returns the time of the code that runs. Files that are newer have changed.
 
     `watch` is that of watchfiles. It says only when to look: what has changed follows from the state of all files. So a
     change while a directory is not watched yet is not missed, and a file that is as it was is no change.
     """
     tree = Tree.read(roots, patterns)
+    yield tree.newer_than(since())
     while True:
         watched = tree
         for now, changed in _looks(watch, watched, roots, patterns):
@@ -45,23 +50,25 @@ def _looks(
 ) -> Iterator[tuple[Tree, list[str]]]:
     """Look at the files when something has changed, and once when the watch has begun."""
     has_looked = False
+    directories = tree.directories
+
+    def counts(_change: object, path: str) -> bool:
+        """Return True for directories, and for files that count. The log of the server may be written next to them."""
+        return not has_looked or matches(path, patterns) or path in directories or Path(path).is_dir()
+
     try:
-        for found in _watch(watch, tree.directories, patterns):
+        for found in _watch(watch, directories, counts):
             if found or not has_looked:
                 _await_git(roots)
-                now = Tree.read(roots, patterns)
+                now, has_looked = Tree.read(roots, patterns), True
                 yield now, now.changed(tree)
-                tree, has_looked = now, True
+                tree = now
     except FileNotFoundError:  # a directory has been removed since it was found
         now = Tree.read(roots, patterns)
         yield now, now.changed(tree)
 
 
-def _watch(watch: Watch, directories: Collection[str], patterns: Sequence[str]) -> Iterable[object]:
-    def counts(_change: object, path: str) -> bool:
-        """Return True for directories, and for files that count. The log of the server may be written next to them."""
-        return matches(path, patterns) or path in directories or Path(path).is_dir()
-
+def _watch(watch: Watch, directories: Iterable[str], counts: Callable[[object, str], bool]) -> Iterable[object]:
     return watch(
         *sorted(directories),
         recursive=False,

@@ -84,7 +84,12 @@ class ServerOperations:
             "tasks_fault": self._doorbell.fault(),
             "queued": self._queues.in_pipes(),
             "triggers": self._scheduler.rows(),
+            "load_began_at": self._load_began_at(),
         }
+
+    def _load_began_at(self) -> float:
+        """Return the time at which the last load of the application began, also if it failed."""
+        return self._dispatcher.supervisor.loads.started_at + time.time() - time.monotonic()
 
     def _join(self, pid: int, at_request: bool) -> int:
         """Make a process of the web server a worker. Return its number. 0: no worker number is free."""

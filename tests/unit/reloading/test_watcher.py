@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 
@@ -38,7 +39,10 @@ def run(script, *roots):
     """Return the names of all series of changes."""
     found = []
     with contextlib.suppress(EOFError):
-        found.extend([Path(path).name for path in changed] for changed in changes(script, roots, ("*.py",)))
+        found.extend(
+            [Path(path).name for path in changed] for changed in changes(script, roots, ("*.py",), lambda: 2e10)
+        )
+    assert found.pop(0) == []
     return found
 
 
@@ -81,6 +85,15 @@ def test_a_change_before_the_watch_has_begun_is_found(tmp_path, write):
     """At its first report, which says nothing. After that, nothing is looked at without a report."""
     script = Script((write("a.py"), NOTHING), (write("b.py"), NOTHING), (nothing, CHANGE))
     assert run(script, tmp_path) == [["a.py"], ["b.py"]]
+
+
+def test_the_first_report_counts_whatever_it_is_about(tmp_path):
+    """A log that grows all the time must not keep the watcher from its first look."""
+    script = Script((nothing, NOTHING))
+    script.turns[0] = (lambda: counted.append(script.calls[0][1]["watch_filter"](1, "/x/shop.log")), NOTHING)
+    counted = []
+    run(script, tmp_path)
+    assert counted == [True]
 
 
 def test_a_new_directory_is_watched_from_then_on(tmp_path, write):
@@ -142,3 +155,12 @@ def test_a_lock_of_git_that_is_left_over_does_not_stop_reloads(tmp_path, write, 
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "index.lock").touch()
     assert run(Script((write("a.py"), CHANGE)), tmp_path) == [["a.py"]]
+
+
+def test_what_has_changed_since_the_code_was_loaded_is_found_first(tmp_path):
+    """The process that watches starts after the load, or anew after its death."""
+    for name, at in (("old.py", 100), ("new.py", 200), ("newer.py", 300)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (at, at))
+    found = changes(Script(), [tmp_path], ("*.py",), lambda: 150.0)
+    assert [Path(path).name for path in next(found)] == ["newer.py", "new.py"]
