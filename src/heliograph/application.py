@@ -29,6 +29,9 @@ _LOADERS = (str(Path(__file__).parent), str(importlib.__file__), "<frozen import
 """Files of the code that loads an application. Tracebacks leave them out."""
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_PACKAGE = f"{Path(__file__).parent}/"
+_PLACE = re.compile(r'^ *File "(.+?)", line (\d+)', re.MULTILINE)
+"""Place in a traceback."""
 _CALLABLE = re.compile(r"[^\W\d]\w*(\(\))?")
 
 
@@ -194,6 +197,21 @@ class ChildResult:
     def how(self) -> str:
         """Description of the exit, for a message."""
         return f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
+
+
+def summary_of(traceback: str, directory: Path | None = None) -> str:
+    """Return the exception of a traceback and the last place in it that is not in heliograph.
+
+    With a `directory`, it is the last place in that one, if there is one.
+    """
+    exception = traceback.strip().rpartition("\n")[2]
+    places = [(file, line) for file, line in _PLACE.findall(traceback) if not file.startswith(_PACKAGE)]
+    if directory is not None:
+        own = [(Path(file), line) for file, line in places if Path(file).is_relative_to(directory)]
+        places = [
+            (str(file.relative_to(directory)), line) for file, line in own if "site-packages" not in file.parts
+        ] or places
+    return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
 
 
 def _above_standard_output(fd: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-import heliograph
+from heliograph.application import summary_of
 from heliograph.cli.errors import CommandError
 from heliograph.cli.selection import selection, selection_options
 from heliograph.cli.tables import table
@@ -33,8 +32,6 @@ _ONLY_IF_USED = frozenset({"name", "coalesced"})
 """Columns that the table has only if a row has a value there."""
 _TRIGGER_COLUMNS = ("num", "name", "trigger", "fired", "missed")
 _MAX_RUNS = 1000
-_PACKAGE = f"{Path(heliograph.__file__).parent}/"
-_PLACE = re.compile(r'^ *File "(.+?)", line (\d+)', re.MULTILINE)
 _NO_WAIT_TIMEOUT = 10.0
 """Seconds for an answer that the server gives at once."""
 
@@ -146,7 +143,7 @@ def reload(verbose: bool, wait: bool, timeout: float) -> None:
                 raise _ReloadFailed(_WEB_SERVER_FAILED.format(error)) from error
             if error.code != "load_failed":
                 raise
-            raise _ReloadFailed(f"reload failed, keeping the old code: {_failure(str(error))}") from error
+            raise _ReloadFailed(f"reload failed, keeping the old code: {summary_of(str(error))}") from error
         except RequestTimeout as error:
             raise CommandError(
                 f"the reload did not finish within {timeout:g} s. The server continues it. See `heliograph signals`."
@@ -229,13 +226,6 @@ def _not_running(name: str | None) -> str:
         return f"no heliograph server is running {where}. Pass --name with one of those that are: {', '.join(names)}."
     advice = "`heliograph run APP`, or pass --name" if name is None else f"`heliograph run APP --name {name}`"
     return f"no heliograph server is running {where}. Start one with {advice}."
-
-
-def _failure(traceback: str) -> str:
-    """Return the exception of a traceback, and the last place in it that is not in heliograph."""
-    exception = traceback.strip().rpartition("\n")[2]
-    places = [(file, line) for file, line in _PLACE.findall(traceback) if not file.startswith(_PACKAGE)]
-    return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
 
 
 def headline(state: dict[str, Any]) -> str:

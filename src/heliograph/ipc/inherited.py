@@ -22,6 +22,10 @@ from heliograph.exceptions import ConfigError, ServerBusy
 from heliograph.ipc.pipes import server_queues
 from heliograph.models import DEFAULT_TASK_BYTES, FarmSpec, Topology
 
+SETTLE_ENV = "HELIOGRAPH_SETTLE"
+"""Environment variable of a web server that reloads itself when files change, as the server does. Its processes wait
+until the server has loaded the same code."""
+
 COMMAND_ENV = "HELIOGRAPH_COMMAND_NAME"
 """Environment variable with the name of the command, set for commands besides the web server. They do not join."""
 

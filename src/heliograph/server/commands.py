@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
-from heliograph._core.supervision.children import WEB_COMMAND, WEB_SERVER, Policy, command_policy
+from heliograph._core.supervision.children import RELOADING_WEB_COMMAND, WEB_COMMAND, WEB_SERVER, Policy, command_policy
+from heliograph.ipc.inherited import SETTLE_ENV
+from heliograph.ipc.instance import working_directory
 from heliograph.models import Identity
+from heliograph.reloading.options import OPTIONS_ENV, ReloaderOptions
 from heliograph.server.inheritance import task_environment
 from heliograph.server.processes.command import CommandProcess
 from heliograph.server.processes.command_guard import CommandGuard
@@ -16,6 +21,7 @@ from heliograph.server.processes.web_server import WebServerProcess
 from heliograph.server.status_page import MODULE, NAME, page_arguments
 from heliograph.settings.commands import ALWAYS, HANG_UP, LEAVE, NEVER, ON_FAILURE, RESTART, Command
 from heliograph.settings.options import ServerSettings
+from heliograph.settings.web_reload import reloads_itself
 
 _RESTART: dict[str, Literal["always", "on_failure", "never"]] = {
     ALWAYS: "always",
@@ -32,7 +38,8 @@ def further_commands(settings: ServerSettings) -> tuple[Command, ...]:
 
 def policies(settings: ServerSettings) -> dict[Identity, Policy]:
     """Return the policy of each command."""
-    web_server = {WEB_SERVER: WEB_COMMAND} if settings.command else {}
+    web_command = RELOADING_WEB_COMMAND if _web_server_reloads(settings) else WEB_COMMAND
+    web_server = {WEB_SERVER: web_command} if settings.command else {}
     others = {
         identity_of(command): command_policy(_RESTART[command.restart], _RELOAD[command.reload])
         for command in further_commands(settings)
@@ -48,7 +55,8 @@ class Commands:
         environment, self._guard = task_environment(settings), CommandGuard()
         self._processes: dict[Identity, CommandProcess] = {}
         if settings.command:
-            self._processes[WEB_SERVER] = WebServerProcess(settings.command, control, directory, environment)
+            own = {SETTLE_ENV: "1"} if _web_server_reloads(settings) else {}
+            self._processes[WEB_SERVER] = WebServerProcess(settings.command, control, directory, {**environment, **own})
         for command in further_commands(settings):
             process = CommandProcess(command, control, directory, environment, self._guard)
             self._processes[identity_of(command)] = process
@@ -80,6 +88,11 @@ def identity_of(command: Command) -> Identity:
     return Identity("command", name=command.name)
 
 
+def _web_server_reloads(settings: ServerSettings) -> bool:
+    """Return True if both the web server and the server reload when files change."""
+    return settings.reload and reloads_itself(settings.command, os.environ)
+
+
 def _built_in(settings: ServerSettings) -> Iterator[Command]:
     """Yield the commands that options of the server add, made with `python_module`.
 
@@ -87,8 +100,22 @@ def _built_in(settings: ServerSettings) -> Iterator[Command]:
     """
     if arguments := page_arguments(settings):
         yield python_module(NAME, MODULE, *arguments)
+    if settings.reload:
+        options = ReloaderOptions(
+            tuple(map(str, settings.reload_dirs)) or (str(working_directory()),),
+            ("*.py", *settings.reload_include),
+            settings.log_level,
+            str(settings.log_config or ""),
+        )
+        yield python_module("reloader", "heliograph.reloading", environment={OPTIONS_ENV: options.to_json()})
 
 
-def python_module(name: str, module: str, *arguments: str, reload: str = LEAVE) -> Command:
-    """Return a command that runs a module of heliograph with this Python, whatever the working directory holds."""
-    return Command(name, (sys.executable, "-P", "-m", module, *arguments), reload=reload)
+def python_module(
+    name: str, module: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Command:
+    """Return a command that runs a module of heliograph with this Python, whatever the working directory holds.
+
+    A reload leaves it alone.
+    """
+    argv = (sys.executable, "-P", "-m", module, *arguments)
+    return Command(name, argv, reload=LEAVE, environment=environment)

@@ -99,7 +99,7 @@ class Details:
             "pid": child.pid or None,
             "status": _status(child),
             "since": wall(child.since) if child.pid else None,
-            "generation": child.generation if child.pid else None,
+            "generation": child.generation if child.pid and not _is_left(child) else None,
             "restarts": max(0, child.starts - 1),
             "early_exits": child.early_exits,
             "last_exit": _exit(child.last_exit, wall),
@@ -143,3 +143,8 @@ def _exit(last: LastExit | None, wall: Callable[[float], float | None]) -> dict[
     if last is None:
         return None
     return {"pid": last.pid, "at": wall(last.at), "reason": last.reason, "was_expected": last.was_expected}
+
+
+def _is_left(child: Child) -> bool:
+    """Return True for a command that a reload leaves alone, so that it has no generation of code."""
+    return child.policy.origin == "command" and child.policy.reload == "leave"

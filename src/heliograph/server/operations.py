@@ -55,7 +55,7 @@ class ServerOperations:
             send=self._send,
             pipe_of=pipe_of,
             upcoming=self._scheduler.upcoming,
-            reload=partial(self._handle, ReloadRequested()),
+            reload=lambda reason: self._handle(ReloadRequested(reason)),
             stop=partial(self._handle, StopRequested()),
         )
 
@@ -83,7 +83,12 @@ class ServerOperations:
             "tasks_fault": self._doorbell.fault(),
             "queued": self._queues.in_pipes(),
             "triggers": self._scheduler.rows(),
+            "load_began_at": self._load_began_at(),
         }
+
+    def _load_began_at(self) -> float:
+        """Return the time at which the last load of the application began, also if it failed."""
+        return self._dispatcher.supervisor.loads.started_at + time.time() - time.monotonic()
 
     def _join(self, pid: int, at_request: bool) -> int:
         """Make a process of the web server a worker. Return its number. 0: no worker number is free."""

@@ -20,6 +20,7 @@ from heliograph.settings.option_types import (
     WorkerCount,
 )
 from heliograph.settings.page_options import HostNames
+from heliograph.settings.path_types import ExistingDirectory, FilePattern
 
 _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Integer: ((int,), "a whole number"),
@@ -32,6 +33,8 @@ _WANTED: dict[type, tuple[tuple[type, ...], str]] = {
     Farm: ((list, dict), 'a list such as ["crunchers=1,2"], or a table such as {crunchers = [1, 2]}'),
     CommandTable: ((dict,), 'a table such as {bot = "python bot.py"}'),
     HostNames: ((list, str), 'a list of names such as ["status.example.org"], or a text'),
+    ExistingDirectory: ((list,), 'a list such as ["shop", "lib"]'),
+    FilePattern: ((list,), 'a list such as ["*.html"]'),
     Words: ((list, str), 'a list of words such as ["gunicorn", "-w", "4", "shop:app"], or a text'),
 }
 """Type of an option -> types of Python that its values have, and their description. All others are texts."""

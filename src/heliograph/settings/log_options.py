@@ -7,7 +7,8 @@ from pathlib import Path
 
 from heliograph.settings.logs import LOG_LEVELS
 from heliograph.settings.option_row import LOCAL, option
-from heliograph.settings.option_types import Choice, LogConfigFile
+from heliograph.settings.option_types import Choice
+from heliograph.settings.path_types import LogConfigFile
 
 
 @dataclass(frozen=True, kw_only=True)

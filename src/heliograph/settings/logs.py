@@ -19,7 +19,10 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 """From the least to the most severe."""
 
-LOGGERS = ("", ".master", ".local", ".signals", ".tasks", ".hooks", ".watching", ".web", ".inline", ".uwsgi")
+LOGGERS = (
+    *("", ".master", ".local", ".signals", ".tasks", ".hooks", ".watching", ".web", ".inline", ".uwsgi"),
+    ".reloader",
+)
 """All loggers of heliograph, without the common prefix."""
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from heliograph.application import AppSpec, current_directory
@@ -20,7 +21,9 @@ from heliograph.settings.web_server_command import count_workers
 Label = Callable[[Option], str]
 """Spelling of an option that the user sees: its flag, its variable or its keyword."""
 
-_WORKERS = next(row for row in OPTIONS if row.name == "workers")
+_ROWS = {row.name: row for row in OPTIONS}
+_WORKERS, _RELOAD = _ROWS["workers"], _ROWS["reload"]
+_RELOAD_DIR, _RELOAD_INCLUDE = _ROWS["reload_dirs"], _ROWS["reload_include"]
 
 _Settings = TypeVar("_Settings", bound=ServerSettings)
 
@@ -48,6 +51,7 @@ def completed(settings: _Settings, label: Label) -> _Settings:
     _check_system(str(sys.platform))
     _check_engine(settings, label)
     _check_page(settings, label)
+    _check_reload(settings, label)
     local_command = settings.command if settings.engine == LOCAL else ()
     if settings.workers is None:
         settings = replace(settings, workers=count_workers(local_command, os.environ))
@@ -97,6 +101,14 @@ def _checked(row: Option, value: Any) -> Any:
         return row.type.from_value(value)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{row.name}={value!r}: {error}") from error
+
+
+def _check_reload(settings: ServerSettings, label: Label) -> None:
+    if settings.reload and find_spec("watchfiles") is None:
+        raise ConfigError(f"{label(_RELOAD)} needs watchfiles: pip install 'heliograph[reload]'.")
+    if not settings.reload and (settings.reload_dirs or settings.reload_include):
+        row = _RELOAD_DIR if settings.reload_dirs else _RELOAD_INCLUDE
+        raise ConfigError(f"{label(row)} has no effect without {_RELOAD.flag}. Add it")
 
 
 def _check_system(platform: str) -> None:

@@ -20,6 +20,8 @@ RESERVED_VARIABLES = (
     "HELIOGRAPH_INHERITED",
     "HELIOGRAPH_TASKS",
     "HELIOGRAPH_COMMAND_NAME",
+    "HELIOGRAPH_RELOADER",
+    "HELIOGRAPH_SETTLE",
 )
 """Environment variables with another meaning, which no option can have."""
 

@@ -6,7 +6,6 @@ Both methods return the value as it stands in `ServerSettings`, and raise `Value
 from __future__ import annotations
 
 import math
-import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,6 @@ from heliograph._core.signals.targets import parse
 from heliograph._core.sizes import parse_duration, parse_size
 from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
-from heliograph.settings.logs import read_log_config
 
 _MIN_SIZE = 1 << 20
 _FARM = re.compile(r"(?P<name>[\w.-]+)=(?P<mules>[0-9]+(,[0-9]+)*)")
@@ -216,38 +214,6 @@ class Choice:
         if value not in self.words:
             raise ValueError(f"it is not one of the choices. Use {', '.join(self.words[:-1])} or {self.words[-1]}")
         return str(value)
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """A directory that exists, or can be created because its parent exists."""
-
-    def from_text(self, text: str) -> Path:
-        return self.from_value(text)
-
-    def from_value(self, value: Any) -> Path:
-        path = Path(value)
-        if path.exists():
-            if not path.is_dir():
-                raise ValueError("it is not a directory. Use another path")
-            if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                raise ValueError("this user cannot read and write there. Use another directory")
-        elif not path.absolute().parent.is_dir():
-            raise ValueError(f"there is no directory {path.absolute().parent}. Create it with mkdir -p {path}")
-        return path
-
-
-@dataclass(frozen=True, slots=True)
-class LogConfigFile:
-    """A TOML or JSON file for `logging.config.dictConfig`. The value is its absolute path."""
-
-    def from_text(self, text: str) -> Path:
-        return self.from_value(text)
-
-    def from_value(self, value: Any) -> Path:
-        path = Path(value).absolute()
-        read_log_config(path)
-        return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from heliograph.application import AppSpec
 from heliograph.models import Topology
 from heliograph.settings.address_options import AddressOptions
 from heliograph.settings.commands import Command
+from heliograph.settings.development_options import DevelopmentOptions
 from heliograph.settings.log_options import LogOptions
 from heliograph.settings.option_row import options_of
 from heliograph.settings.option_types import WorkerRange
@@ -26,7 +27,7 @@ from heliograph.settings.task_options import TaskOptions
 
 
 @dataclass(frozen=True)
-class ServerSettings(PageOptions, LogOptions, AddressOptions, TaskOptions, ProcessOptions):
+class ServerSettings(DevelopmentOptions, PageOptions, LogOptions, AddressOptions, TaskOptions, ProcessOptions):
     """Settings of a server. Its values are checked (see `settings.make`).
 
     The rows of the table are in the order of the classes, the last one first.

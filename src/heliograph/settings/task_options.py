@@ -7,7 +7,8 @@ from pathlib import Path
 
 from heliograph.models import DEFAULT_TASK_BYTES
 from heliograph.settings.option_row import option
-from heliograph.settings.option_types import Choice, Directory, Flag, Integer
+from heliograph.settings.option_types import Choice, Flag, Integer
+from heliograph.settings.path_types import Directory
 
 TASK_SYNC = ("disk", "process")
 

@@ -126,6 +126,7 @@ def test_every_option_can_come_from_its_variable(started):
         "MAX_RSS": "200M",
         "MAX_AGE": "30m",
     }
+    env |= {"RELOAD": "1", "RELOAD_DIR": "/ .", "RELOAD_INCLUDE": "*.html"}
     result = CliRunner().invoke(main, ["run", "tasks"], env={f"HELIOGRAPH_{name}": text for name, text in env.items()})
     assert (result.exit_code, result.output) == (0, "")
     assert started == [
@@ -156,6 +157,9 @@ def test_every_option_can_come_from_its_variable(started):
             http_status=Address(path="page.sock"),
             http_token_file=Path("token").absolute(),
             http_host=("a.example.org", "b"),
+            reload=True,
+            reload_dirs=(Path("/"), Path.cwd()),
+            reload_include=("*.html",),
         )
     ]
     assert {row.variable for row in OPTIONS} == {f"HELIOGRAPH_{name}" for name in (*env, "HTTP", "THREADS")}

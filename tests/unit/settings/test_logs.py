@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.settings import logs
-from heliograph.settings.option_types import LogConfigFile
+from heliograph.settings.path_types import LogConfigFile
 
 PROGRAM = """
 import logging, os, sys

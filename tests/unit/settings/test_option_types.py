@@ -11,7 +11,6 @@ from heliograph.models import FarmSpec
 from heliograph.settings.addresses import Address
 from heliograph.settings.option_types import (
     Choice,
-    Directory,
     Duration,
     Farm,
     Flag,
@@ -24,6 +23,7 @@ from heliograph.settings.option_types import (
     WorkerCount,
     WorkerRange,
 )
+from heliograph.settings.path_types import Directory
 
 NO_SIZES = ("", "M", "-200M", "200X", "200M 3", "1e9", "half", "200%", "inf")
 NO_DURATIONS = ("", "h", "-12h", "12x", "1h30m", "1e9", "soon", "inf")

@@ -16,6 +16,7 @@ from heliograph.cli.reference import options_table, variables_table
 from heliograph.cli.run import START, make_run_command
 from heliograph.exceptions import ConfigError
 from heliograph.models import FarmSpec, Topology
+from heliograph.settings import make
 from heliograph.settings.make import completed, create_spooler_directory, from_keywords
 from heliograph.settings.option_row import ENGINES, LOCAL, RESERVED_VARIABLES, UWSGI, option, options_of
 from heliograph.settings.option_types import Integer, WorkerRange
@@ -215,3 +216,26 @@ def test_a_spooler_directory_that_cannot_be_created_is_a_config_error(tmp_path):
     with pytest.raises(ConfigError, match="cannot create the spooler directory: ") as caught:
         create_spooler_directory(ServerSettings(APP, spooler=tmp_path / "no" / "spool"))
     assert f"{tmp_path}/no/spool (No such file or directory). Use another one" in str(caught.value)
+
+
+def test_a_reload_by_itself_needs_watchfiles(start, monkeypatch):
+    """The error says how to get it."""
+    monkeypatch.setattr(make, "find_spec", lambda name: None if name == "watchfiles" else name)
+    result, started = start("--reload")
+    assert (result.exit_code, started) == (2, [])
+    assert result.output == "Error: --reload needs watchfiles: pip install 'heliograph[reload]'.\n"
+
+
+@pytest.mark.parametrize("flag", ["--reload-dir", "--reload-include"])
+def test_what_is_watched_needs_a_reload(start, flag):
+    """Alone it would have no effect."""
+    result, _ = start(flag, ".")
+    assert result.output == f"Error: {flag} has no effect without --reload. Add it\n"
+
+
+def test_directories_to_watch_exist_and_patterns_have_no_slash(start):
+    """Both errors name the way out."""
+    result, _ = start("--reload", "--reload-dir", "no")
+    assert result.output == "Error: --reload-dir no: it is not a directory. Use another path\n"
+    result, _ = start("--reload", "--reload-include", "templates/*.html")
+    assert "it is not a pattern of names. Use one such as *.html" in result.output

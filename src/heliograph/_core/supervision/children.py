@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from heliograph.models import Identity, Topology
@@ -41,9 +41,9 @@ class Policy:
     """Restart policy for a process that exited by itself. on_failure: unless its exit code is 0. if_proven: always, but
     the server stops with it if it had not started well."""
 
-    reload: Literal["replace", "hang_up", "leave"]
+    reload: Literal["replace", "hang_up", "leave", "itself"]
     """replace: drain it and start a new one. hang_up: send SIGHUP. leave: do nothing. The web server replaces its
-    processes."""
+    processes. itself: it reloads itself when files change, so it counts as reloaded."""
 
     stop_stage: int
     """A stop asks the processes of a stage to exit when those of all lower stages have exited."""
@@ -63,6 +63,8 @@ class Policy:
 FORKED = Policy("fork", "always", "replace", stop_stage=2)
 JOINED = Policy("join", "never", "leave", stop_stage=1)
 WEB_COMMAND = Policy("command", "if_proven", "hang_up", stop_stage=1, proven_by_joins=True, counts_for_idle=False)
+RELOADING_WEB_COMMAND = replace(WEB_COMMAND, reload="itself")
+"""A web server for development, which reloads itself."""
 
 
 def command_policy(
@@ -164,8 +166,9 @@ class Children:
         """`expected_workers` is the number of workers that the server expects at first. None: all, or the least."""
         expected = topology.min_workers if expected_workers is None else expected_workers
         table = dict.fromkeys(topology.processes(), FORKED)
-        if any(policy.proven_by_joins for policy in commands.values()):
-            table |= {process: JOINED for process in table if process.role == "worker"}
+        if (web_server := commands.get(WEB_SERVER)) is not None:
+            joined = replace(JOINED, reload="itself") if web_server.reload == "itself" else JOINED
+            table |= {process: joined for process in table if process.role == "worker"}
         table |= commands
         self._children = {process: Child(process, policy) for process, policy in table.items()}
         for child in self:

@@ -16,6 +16,9 @@ class StartRequested:
 class ReloadRequested:
     """Someone asked for a reload."""
 
+    reason: str = ""
+    """Reason for the log. Empty: none is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:

@@ -102,15 +102,17 @@ class Loads:
         """Time at which a fork server is overdue, or the application must be loaded again."""
         return min([self.retry_at, *(server.due for server in self._servers.values())])
 
-    def request(self, now: float) -> list[Action]:
+    def request(self, now: float, reason: str = "") -> list[Action]:
         """Load the application for a reload. If it is being loaded, load it once more, or now if that load is slow."""
+        why = f": {reason}" if reason else ""
         if self.loading:
             self.again = True
             if self._servers[self.loading].slow_at == NEVER:
                 return self._replace_slow(now)
-            return [Log(logging.INFO, "Reload requested while the application is being loaded, loading it once more")]
+            text = f"Reload requested while the application is being loaded, loading it once more{why}"
+            return [Log(logging.INFO, text)]
         actions = self.load(now)
-        return [Log(logging.INFO, f"Reloading (generation {self._last})"), *actions]
+        return [Log(logging.INFO, f"Reloading (generation {self._last}){why}"), *actions]
 
     def load(self, now: float) -> list[Action]:
         """Start the fork server of the next generation."""

@@ -70,8 +70,8 @@ class Supervisor(ServerState):
         match event:
             case events.StartRequested():
                 return self._loads.load(now)
-            case events.ReloadRequested():
-                return self._on_reload(now)
+            case events.ReloadRequested(reason):
+                return self._on_reload(now, reason)
             case events.StopRequested(immediately):
                 return self._on_stop(now, immediately=immediately)
             case events.ForkServerReady(generation):
@@ -98,10 +98,10 @@ class Supervisor(ServerState):
                 return self._on_due(now)
         assert_never(event)
 
-    def _on_reload(self, now: float) -> list[Action]:
+    def _on_reload(self, now: float, reason: str = "") -> list[Action]:
         if self.stopping:
             return [Log(logging.WARNING, "Reload ignored: the server is stopping")]
-        return self._loads.request(now)
+        return self._loads.request(now, reason)
 
     def _on_stop(self, now: float, *, immediately: bool = False) -> list[Action]:
         self._loads.retry_at, self._loads.again = NEVER, False
@@ -219,7 +219,9 @@ class Supervisor(ServerState):
     # Replacing processes, and processes that exit
 
     def _reload_child(self, child: Child, now: float) -> list[Action]:
-        if child.policy.reload == "leave":
+        if child.policy.reload == "itself":
+            child.generation = self.generation
+        if child.policy.reload in ("leave", "itself"):
             return []
         if child.policy.reload == "hang_up":
             child.generation, child.hung_up, child.failures = self.generation, True, 0

@@ -24,6 +24,7 @@ from heliograph.engines.local.asgi_lifespan import call_before_shutdown
 from heliograph.engines.local.engine import LocalEngine
 from heliograph.engines.local.exit_hooks import call_at_exit, call_before_sigterm
 from heliograph.engines.local.receiver import Receiver
+from heliograph.engines.local.settling import await_same_code
 from heliograph.engines.local.stacks import all_frames
 from heliograph.engines.local.thread_receiver import ThreadReceiver
 from heliograph.exceptions import AlreadyRegistered, ConfigError
@@ -72,6 +73,7 @@ class WebWorkerEngine(LocalEngine):
             ConfigError: if the master answers with an error.
             IncompatibleServer: if the master runs another version of heliograph.
         """
+        await_same_code(control)
         self._path = control
         answer, descriptors = request_with_fds(self._path, "attach", timeout=ATTACH_TIMEOUT)
         inherited = InheritedState.received(answer["inherited"], descriptors)

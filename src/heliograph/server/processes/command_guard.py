@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 
 _LOG = logging.getLogger("heliograph.master")
@@ -17,6 +18,8 @@ GRACE = 5
 EXIT_TIMEOUT = 5.0
 """Seconds that the shell has to exit."""
 
+_PROGRAM_ENV = "HELIOGRAPH_GUARD"
+"""Environment variable of the shell with its program, which would be long in the output of `ps`."""
 _PROGRAM = """
 trap '' TERM INT HUP QUIT
 groups=
@@ -75,7 +78,8 @@ class CommandGuard:
     def _start(self) -> None:
         """Start the shell, and name all groups to it."""
         process = subprocess.Popen(  # noqa: S603 - a program of our own
-            ("/bin/sh", "-c", _PROGRAM, "heliograph-guard", str(GRACE)),
+            ("/bin/sh", "-c", f'eval "${_PROGRAM_ENV}"', "heliograph-guard", str(GRACE)),
+            env={"PATH": os.environ.get("PATH", os.defpath), _PROGRAM_ENV: _PROGRAM},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

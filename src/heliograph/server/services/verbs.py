@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from heliograph.ipc.inherited import InheritedState
@@ -17,6 +18,8 @@ from heliograph.server.services.control import Answer, Call, Refused, Verb
 MAX_RUNS = 1000
 """Runs of the schedule that one request returns."""
 DEFAULT_RUNS = 10
+MAX_REASON = 300
+"""Characters of the reason for a reload in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Operations:
     pipe_of: Callable[[int], tuple[int, ...]]
     """Returns the end of the pipe that a process which joined holds as long as it is a worker. The caller closes it."""
     upcoming: Callable[[int], Sequence[tuple[float, str, int]]]
-    reload: Callable[[], None]
+    reload: Callable[[str], None]
+    """Begins a reload. The argument is its reason, for the log. It may be empty."""
     stop: Callable[[], None]
 
 
@@ -62,7 +66,7 @@ class Verbs:
             "schedule": Verb(self._schedule, "read", {"count": int}),
             "send": Verb(self._send, "control", {"signal": str}),
             "subscribe": Verb(self._subscribe, "read"),
-            "reload": Verb(self._reload, "control", {"wait": bool}),
+            "reload": Verb(self._reload, "control", {"wait": bool, "reason": str}),
             "stop": Verb(self._stop, "control", {"wait": bool}),
         }
 
@@ -115,10 +119,12 @@ class Verbs:
         """Load the application again. With `wait`, answer when the new code runs everywhere or failed to load."""
         if self._server.status().stopping:
             raise Refused("stopping", STOPPING)
+        reason = "".join(filter(str.isprintable, call.arguments.get("reason", "")))[:MAX_REASON]
+        begin = partial(self._server.reload, reason)
         if call.arguments.get("wait", True):
-            self._changes.wait_for_reload(call, self._server.reload)
+            self._changes.wait_for_reload(call, begin)
             return None
-        self._server.reload()
+        begin()
         return Answer({"pid": os.getpid()})
 
     def _stop(self, call: Call) -> Answer | None:

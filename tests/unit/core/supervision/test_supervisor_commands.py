@@ -24,6 +24,7 @@ from heliograph._core.supervision.children import (
     INITIAL_BACKOFF,
     MAX_BACKOFF,
     NEVER,
+    RELOADING_WEB_COMMAND,
     WEB_COMMAND,
     WEB_SERVER,
     command_policy,
@@ -292,3 +293,30 @@ def test_each_command_has_its_own_policy(make):
     server.handle(Exited(ONCE, "exit code 0"), 0.1)
     assert server.pids() == {MULE: 12, BOT: 30}
     assert server.expected_processes == (MULE, BOT)
+
+
+def test_a_web_server_that_reloads_itself_is_left_alone():
+    """It and its processes count as reloaded, since it replaces them when it likes."""
+    server = Supervisor(Topology(workers=1, mules=1), GRACEFUL_TIMEOUT, {WEB_SERVER: RELOADING_WEB_COMMAND})
+    server.handle(StartRequested(), 0.0)
+    server.handle(ForkServerReady(1), 0.0)
+    server.handle(Started(MULE, 12, 1), 0.0)
+    server.handle(Started(WEB_SERVER, 10, 1), 0.0)
+    server.handle(Joined(21), 1.0)
+    server.handle(ProcessReady(Identity("worker", 1)), 1.0)
+    server.handle(ProcessReady(MULE), 1.0)
+    server.handle(ReloadRequested("a.py changed"), 5.0)
+    assert server.handle(ForkServerReady(2), 6.0) == [Activate(2), Drain(12)]
+    server.handle(Exited(MULE, "exit code 64", expected=True), 6.1)
+    server.handle(Started(MULE, 13, 2), 6.1)
+    assert ReloadComplete(2, pytest.approx(1.2)) in server.handle(ProcessReady(MULE), 6.2)
+
+
+def test_the_log_has_the_reason_of_a_reload(server):
+    """In the line that says that it begins, or that it comes next."""
+    (line,) = log_of(server.handle(ReloadRequested("a.py changed"), 5.0))
+    assert line == (logging.INFO, "Reloading (generation 2): a.py changed")
+    (line,) = log_of(server.handle(ReloadRequested("b.py changed"), 5.1))
+    assert line[1].endswith("loading it once more: b.py changed")
+    (line,) = log_of(server.handle(ForkServerReady(2), 6.0))
+    assert line[1] == "Reloading (generation 3)"

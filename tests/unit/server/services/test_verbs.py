@@ -17,7 +17,7 @@ from heliograph.ipc.shared_memory import SharedMemory
 from heliograph.models import FarmSpec, Topology
 from heliograph.server.services.changes import Changes, Status
 from heliograph.server.services.control import ControlServer, Refused
-from heliograph.server.services.verbs import DEFAULT_RUNS, MAX_RUNS, Operations, Verbs
+from heliograph.server.services.verbs import DEFAULT_RUNS, MAX_REASON, MAX_RUNS, Operations, Verbs
 
 TOPOLOGY = Topology(workers=2, mules=2, farms=(FarmSpec("crew", (1, 2)),), spoolers=1)
 FACTS = {"name": "shop", "app": "tasks", "pid": 5, "queued": 3, "triggers": [{"name": "five"}]}
@@ -80,8 +80,8 @@ class Server:
         self.pipe = os.pipe() if self.has_pipe else ()
         return self.pipe[1:]
 
-    def reload(self):
-        self.done.append("reload")
+    def reload(self, reason):
+        self.done.append(f"reload: {reason}" if reason else "reload")
         self.status = Status(1, 2, 2, True, True, False, 0, "", {"worker1": 10}, reloaded=True)
 
     def ask(self, verb, **arguments):
@@ -213,6 +213,12 @@ def test_reload_waits_for_the_new_code(server):
     server.changes.publish()
     ((message,), _) = server.received()
     assert message["result"] == {"generation": 2}
+
+
+def test_a_reload_has_a_reason_for_the_log(server):
+    """It is one line of limited length, whatever the client sends."""
+    server.ask("reload", reason="shop\n/tasks.py\x1b changed" + 1000 * "x")
+    assert server.done == ["reload: shop/tasks.py changed" + (MAX_REASON - 21) * "x"]
 
 
 def test_reload_tells_why_the_load_failed(server):
