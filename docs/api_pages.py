@@ -18,7 +18,7 @@ DJANGO_SETTINGS = {
 NAMES = "<!-- names of heliograph: made by docs/conf.py -->"
 """The place of the list of the names that `heliograph` itself has."""
 
-MODULES = ("signals", "scheduling", "monitoring", "tasks", "mules", "spooler", "platform", "membership")
+MODULES = ("signals", "scheduling", "monitoring", "tasks", "mules", "spooler", "platform", "hooks", "membership")
 """Modules of `heliograph.runtime`, in the order of the site."""
 
 

@@ -17,7 +17,8 @@ TIMEOUT = 60.0
 """Seconds for each step. Only a failing test waits for so long."""
 
 IS_SERVER = re.compile(
-    r"^(?:\w+=\S+ )*(?:python3? )?(?:manage\.py )?(?:heliograph run|uwsgi)\b(?!.*--(?:print-plan|help))"
+    r"^(?:\w+=\S+ )*(?:python3? )?(?:opentelemetry-instrument )?(?:manage\.py )?(?:heliograph run|uwsgi)\b"
+    r"(?!.*--(?:print-plan|help))"
 )
 """Commands that stay in the foreground."""
 _READY = re.compile(r"Server ready|spawned uWSGI worker")

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from heliograph import engines
+from heliograph import engines, models
 from heliograph._core.signals.handlers import describe
 from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.interfaces import HandlerInterrupted, Processes
-from heliograph.models import SignalDescription
 from heliograph.runtime import async_handlers
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Failure:
     error: BaseException
     """The exception, with its traceback."""
 
-    signal: SignalDescription | None = None
+    signal: models.SignalDescription | None = None
     """The signal whose handler failed: `.num`, `.target` and `.func`."""
 
     task: TaskContext | None = None
@@ -37,7 +36,7 @@ class Failure:
 
     @property
     def name(self) -> str:
-        """Module and name of the handler, `shop.refresh_prices`, or name of the task, `shop.tasks:send_mail`."""
+        """Module and name of the handler (`shop.refresh_prices`), or the name of the task."""
         if self.task is not None:
             return self.task.name
         return describe(self.signal.func) if self.signal is not None else ""
