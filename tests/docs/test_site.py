@@ -13,7 +13,13 @@ import heliograph
 ROOT = Path(__file__).parents[2]
 MODULES = [
     *("heliograph.runtime.signals", "heliograph.runtime.scheduling", "heliograph.runtime.monitoring"),
-    *("heliograph.runtime.tasks", "heliograph.runtime.spooler", "heliograph.server", "heliograph.testing"),
+    *(
+        "heliograph.runtime.tasks",
+        "heliograph.runtime.spooler",
+        "heliograph.runtime.hooks",
+        "heliograph.server",
+        "heliograph.testing",
+    ),
 ]
 """Modules whose public names are those of their `__all__`."""
 PRIVATE = {"RUNNER", "spooler_task_types", "NextRun"}
