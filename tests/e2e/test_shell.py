@@ -17,13 +17,15 @@ _heliograph_completion heliograph
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 ZSH = """
-autoload -Uz compinit && compinit -u -D
+compdef() {{ }}
+compadd() {{ print -l -- "${{completions[@]}}" }}
+_describe() {{ print -l -- "${{completions_with_descriptions[@]}}" }}
 eval "$(_HELIOGRAPH_COMPLETE=zsh_source heliograph)"
-compadd() {{ print -l -- "$@" }}
-_describe() {{ print -l -- "${{(@P)4}}" "${{(@P)2}}" }}
 words=({words}) CURRENT={number}
 _heliograph_completion
+exit 0
 """
+"""`compadd` and `_describe` print what zsh would show."""
 FISH = """
 _HELIOGRAPH_COMPLETE=fish_source heliograph | source
 complete --do-complete "{line}"
@@ -62,7 +64,6 @@ def test_commands_and_options_are_completed(shell, words, found):
     assert "schedule" not in output
 
 
-@pytest.mark.needs("click")
 def test_the_man_page_has_no_faults():
     """Of its macros, as groff reads them."""
     if shutil.which("groff") is None:
