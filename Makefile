@@ -48,6 +48,8 @@ check: .venv/ready  ## check style, types and the import contract
 
 reference: .venv/ready  ## write the options and metrics into docs/reference, from their tables
 	$(BIN)/python -m heliograph.cli.reference
+	$(BIN)/python -m heliograph.cli.man_page
+	$(BIN)/python docs/compatibility.py
 	$(BIN)/python -m heliograph.web.reference
 
 docs: .venv/ready  ## build the site of the documentation in build/docs

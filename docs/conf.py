@@ -15,7 +15,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS))
 
 import django  # noqa: E402 - sphinx reads this file as a script
-from api_pages import DJANGO_SETTINGS, NAMES, names, public_objects_only  # noqa: E402
+from api_pages import DJANGO_SETTINGS, NAMES, code_as_literals, names, public_objects_only  # noqa: E402
 from django.conf import settings  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
 
@@ -105,4 +105,5 @@ def setup(app: Sphinx) -> None:
     django.setup()
     app.connect("source-read", prepare)
     app.connect("build-finished", write_index)
+    app.connect("autodoc-process-docstring", code_as_literals, priority=400)  # before napoleon
     app.connect("autodoc-skip-member", public_objects_only)

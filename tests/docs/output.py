@@ -9,11 +9,12 @@ import re
 _VOLATILE = [
     (re.compile(r"\x1b\[[\d;]*m"), ""),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[+-]\d\d:\d\d|Z| UTC)?"), "TIME"),
-    (re.compile(r"\b\d+-[0-9a-f]{16}\b"), "TASK"),
+    (re.compile(r"\b[0-9a-f]+-[0-9a-f]{16}\b"), "TASK"),
     (re.compile(r"-[0-9a-f]{10}\b"), "-HASH"),
     (re.compile(r"\b(?:\d+(?:\.\d+)?[dhm] ?)*\d+(?:\.\d+)? ?(?:ms|s|m|h|d)\b"), "DURATION"),
     (re.compile(r"(\b(?:master|server|(?:worker|mule|spooler)\d+|pid|process)|\() ?\d+(?=\b)(?! of)"), r"\1 NUMBER"),
     (re.compile(r"(?<![\d.])\d{4,}(?![\d.])"), "NUMBER"),
+    (re.compile(r"\bline \d+|\b0x[0-9a-f]+"), "NUMBER"),
     (re.compile(r"[ \t]+"), " "),
 ]
 

@@ -14,7 +14,7 @@ pip() {
     command python -m pip "$@" --quiet --dry-run --no-index --no-deps
 }
 
-# curl: without the progress that it shows if the output is no terminal.
+# curl: without the progress that it shows if the output is no terminal. A process that has just started may not listen yet.
 curl() {
-    command curl --silent --show-error "$@"
+    command curl --silent --show-error --retry 30 --retry-delay 1 --retry-connrefused "$@"
 }

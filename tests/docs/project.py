@@ -15,10 +15,10 @@ from output import matches
 from places import HERE, Places
 from servers import IS_SERVER, TIMEOUT, PageError, Server
 
-_ONLY_LOOKS = re.compile(r"heliograph (?:signals|tasks|status|schedule)\b")
+_ONLY_LOOKS = re.compile(r"heliograph (?:signals|tasks$|status|schedule|stack)\b")
 """Commands that may be repeated until they show what the page shows, because the server needs a moment."""
 
-_TASK = re.compile(r"\b\d+-[0-9a-f]{16}\b")
+_TASK = re.compile(r"\b[0-9a-f]+-[0-9a-f]{16}\b")
 _NOT_IMPORTED = re.compile(r"conftest$|manage$|uwsgi_|gunicorn\.conf$")
 """Modules that need pytest, Django or uWSGI."""
 

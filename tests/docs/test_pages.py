@@ -58,6 +58,8 @@ def run(project: Project, page: Path, block: Block) -> None:
     elif block.language == "json":
         for line in block.text.splitlines():
             json.loads(line)
+    elif block.language == "yaml":
+        pytest.importorskip("yaml").safe_load(block.text)
     elif block.language == "console":
         project.console(block.text)
     else:

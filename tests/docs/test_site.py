@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 MODULES = [
     *("heliograph.runtime.signals", "heliograph.runtime.scheduling", "heliograph.runtime.monitoring"),
     *(
-        "heliograph.runtime.hooks",
         "heliograph.runtime.tasks",
         "heliograph.runtime.spooler",
+        "heliograph.runtime.hooks",
         "heliograph.server",
         "heliograph.testing",
     ),
