@@ -122,6 +122,7 @@ def test_the_page_and_the_metrics_show_the_server(page):
     assert "mule1" in text
     assert "tasks.work" in text
     assert {process["name"] for process in page.state()["processes"]} >= {"master", "worker1", "mule1"}
+    assert page.state().keys() == json.loads(page.server.command("status", "--json").stdout).keys()
     assert "mule1" in page.ask("/api/stack/mule1")[1]
 
 
