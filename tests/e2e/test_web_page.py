@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -15,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from heliograph.testing.harness.harness import eventually
+
+from .page_client import Connection, Page
 
 TOKEN = "0123456789abcdef"
 APP = """
@@ -32,71 +33,6 @@ def mail(to: str) -> str:
 """
 
 
-class Connection(http.client.HTTPConnection):
-    """A connection to the page at a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=20)
-        self.path = str(path)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        self.sock.connect(self.path)
-
-
-class Page:
-    """The page of the server under test."""
-
-    def __init__(self, server) -> None:
-        self.server = server
-        self.path: Path = server.directory / "page.sock"
-        self.token: Path = server.directory / "token"
-        self.token.touch(mode=0o600)
-        self.token.write_text(TOKEN)
-
-    def start(self, *arguments: str, app: str = APP) -> None:
-        self.server.start(app, "--mules", "1", "--http-status", str(self.path), *arguments)
-        self.await_status("/healthz", 200)
-
-    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
-        """Return the status and the body. The status is 0 if nothing listens."""
-        connection = Connection(self.path)
-        try:
-            connection.request(method, path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
-
-    def await_status(self, path: str, status: int) -> str:
-        found: list[tuple[int, str]] = []
-
-        def has_status() -> bool:
-            found[:] = [self.ask(path)]
-            return found[0][0] == status
-
-        try:
-            eventually(f"{status} for {path}", has_status)
-        except AssertionError as error:
-            raise AssertionError(f"{error} Found: {found}. The log:\n{self.server.log}") from None
-        return found[0][1]
-
-    def state(self) -> dict:
-        return json.loads(self.await_status("/api/state", 200))
-
-    @property
-    def pid(self) -> int:
-        return self.server.pids().get("status-page", 0)
-
-    def metric(self, line: str) -> float | None:
-        """Return the value of a metric with its labels."""
-        lines = [found.rpartition(" ") for found in self.ask("/metrics")[1].splitlines()]
-        return next((float(value) for name, _, value in lines if name == line), None)
-
-
 @pytest.fixture
 def page(server):
     return Page(server)
@@ -110,7 +46,7 @@ def ticks(pid: int) -> int:
 
 def test_the_page_and_the_metrics_show_the_server(page):
     """All processes, from the first request on."""
-    page.start()
+    page.start(APP)
     assert stat.S_IMODE(page.path.stat().st_mode) == 0o600
     page.server.command("send", "work")
     page.server.expect(1, "done")
@@ -122,12 +58,13 @@ def test_the_page_and_the_metrics_show_the_server(page):
     assert "mule1" in text
     assert "tasks.work" in text
     assert {process["name"] for process in page.state()["processes"]} >= {"master", "worker1", "mule1"}
+    assert page.state().keys() == json.loads(page.server.command("status", "--json").stdout).keys()
     assert "mule1" in page.ask("/api/stack/mule1")[1]
 
 
 def test_the_page_survives_a_reload(page):
     """Its process goes on, and shows the new generation."""
-    page.start()
+    page.start(APP)
     before = page.pid
     assert page.server.command("reload").returncode == 0
     eventually("generation 2", lambda: page.state()["generation"] == 2)
@@ -136,21 +73,21 @@ def test_the_page_survives_a_reload(page):
 
 def test_the_page_ends_with_the_server(page):
     """At a stop, and when the master is killed. The socket can be used again."""
-    page.start()
+    page.start(APP)
     assert page.server.end() == 0
     assert not page.path.exists()
-    page.start()
+    page.start(APP)
     pid = page.pid
     os.kill(page.server.master(), signal.SIGKILL)
     eventually("the end of the page", lambda: not Path(f"/proc/{pid}").exists() or page.ask("/healthz")[0] == 0)
     page.server.clean()
-    page.start()
+    page.start(APP)
     assert page.server.end() == 0
 
 
 def test_a_page_that_is_killed_is_started_again(page):
     """The socket of the killed one is replaced."""
-    page.start()
+    page.start(APP)
     before = page.pid
     os.kill(before, signal.SIGKILL)
     eventually("a successor", lambda: page.pid not in {0, before} and page.ask("/healthz")[0] == 200)
@@ -193,7 +130,7 @@ def test_a_taken_address_ends_the_start(page):
 
 def test_a_page_that_nobody_looks_at_costs_nothing(page):
     """It does not even ask the master."""
-    page.start()
+    page.start(APP)
     pid, before = page.pid, 0
     page.state()
     before = ticks(pid)
@@ -203,7 +140,10 @@ def test_a_page_that_nobody_looks_at_costs_nothing(page):
 
 def test_a_task_is_retried_with_the_token(page):
     """Not without it."""
-    page.start("--http-token-file", str(page.token))
+    token = page.server.directory / "token"
+    token.touch(mode=0o600)
+    token.write_text(TOKEN)
+    page.start(APP, "--http-token-file", str(token))
     assert page.server.command("enqueue", "tasks:mail", '["you"]').returncode == 0
     eventually(
         "a failed task", lambda: page.metric('heliograph_tasks{status="failed",target="mule",task="tasks:mail"}') == 1
@@ -223,7 +163,7 @@ def test_a_task_is_retried_with_the_token(page):
 
 def test_many_clients_cost_the_master_as_much_as_one(page):
     """Ten streams of events share one reading a second."""
-    page.start()
+    page.start(APP)
     opened = []
     for _ in range(10):
         connection = Connection(page.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from heliograph.engines import MASTER_ENV
 from heliograph.exceptions import ConfigError
 from heliograph.settings.addresses import Address
 from heliograph.settings.logs import configure_logging
+
+_LOG = logging.getLogger("heliograph.web")
 
 
 def main() -> int:
@@ -30,10 +33,10 @@ def main() -> int:
 
         serve(Path(found.control), Address.parse(found.listen), found.token_file, found.host)
     except ImportError as error:
-        print(f"error: --http-status needs {error.name}: pip install 'heliograph[web]'.", file=sys.stderr)
+        _LOG.error("The status page needs %s: pip install 'heliograph[web]'.", error.name)
         return 2
     except (ValueError, ConfigError) as error:
-        print(f"error: cannot serve the page at {found.listen}: {error}.".replace("..", "."), file=sys.stderr)
+        _LOG.error("Cannot serve the status page at %s: %s", found.listen, error)
         return 2
     return 0
 

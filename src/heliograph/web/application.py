@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from heliograph.insights.model import ServerState
 from heliograph.settings.token_file import TokenFile
-from heliograph.web.changes import change, refusal
+from heliograph.web.changes import change, refusal, retry_failed
 from heliograph.web.document import document, stack_document
 from heliograph.web.events import Events
 from heliograph.web.exposition import Exposition
@@ -50,6 +50,7 @@ class Page:
                     Route("/readyz", self.readyz),
                     Route("/api/state", self.state),
                     Route("/api/stack/{process}", self.stack_text),
+                    Route("/api/tasks/retry-failed", self.retry_failed, methods=["POST"]),
                     Route("/api/tasks/{task}/retry", self._changing("retry"), methods=["POST"]),
                     Route("/api/tasks/{task}/cancel", self._changing("cancel"), methods=["POST"]),
                     Route("/stack/{process}", self.stack),
@@ -109,6 +110,10 @@ class Page:
             return PlainTextResponse((await self._read_stack(request.path_params["process"])).encode(errors="replace"))
         except LookupError as error:
             return PlainTextResponse(str(error.args[0]).encode(errors="replace"), 404)
+
+    async def retry_failed(self, request: Request) -> Response:
+        """Retry all failed tasks of a function."""
+        return refusal(request, self._tokens) or await retry_failed(request, self._readings, self._store)
 
     def _changing(self, action: Literal["retry", "cancel"]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:

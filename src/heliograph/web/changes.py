@@ -14,6 +14,7 @@ from heliograph.settings.token_file import TokenFile
 from heliograph.web.readings import Readings
 from heliograph.web.task_lists import TaskListReader
 
+_NO_TASKS = "the server does not answer, or has no tasks."
 _DONE = {"retry": "will run again", "cancel": "is cancelled"}
 
 
@@ -38,17 +39,40 @@ async def change(
 ) -> Response:
     """Retry or cancel the task that the request names."""
     task_id = request.path_params["task"]
-    state = (await readings.current()).state
-    if state is None or state.store is None:
-        return _error(503, "the server does not answer, or has no tasks.")
+    directory = await _directory(readings)
+    if directory is None:
+        return _error(503, _NO_TASKS)
     work = store.retry if action == "retry" else store.cancel
     try:
-        reason = await run_in_threadpool(work, state.store.directory, task_id)
+        reason = await run_in_threadpool(work, directory, task_id)
     except (UwsgiconfException, OSError) as error:
         return _error(503, str(error))
     if reason:
         return _error(409, f"{task_id}: {reason}.")
     return JSONResponse({"result": f"Task {task_id} {_DONE[action]}."})
+
+
+async def retry_failed(request: Request, readings: Readings, store: TaskListReader) -> Response:
+    """Retry all failed tasks of the function that the request names."""
+    name = request.query_params.get("task", "")
+    if not name:
+        return _error(400, "no function is named. Add ?task=NAME to the address.")
+    directory = await _directory(readings)
+    if directory is None:
+        return _error(503, _NO_TASKS)
+    try:
+        number = await run_in_threadpool(store.retry_failed, directory, name)
+    except (UwsgiconfException, OSError) as error:
+        return _error(503, str(error))
+    if not number:
+        return _error(409, f"{name} has no failed task.")
+    return JSONResponse({"result": f"{number} task{'s' * (number != 1)} of {name} will run again."})
+
+
+async def _directory(readings: Readings) -> str | None:
+    """Return the directory of the tasks, None if it is not known."""
+    state = (await readings.current()).state
+    return None if state is None or state.store is None else state.store.directory
 
 
 def _is_same_origin(request: Request) -> bool:

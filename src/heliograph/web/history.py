@@ -11,6 +11,8 @@ from heliograph.insights.model import Distribution, ServerState
 
 WINDOW = 600.0
 """Seconds that a plot shows."""
+SIGNAL_STEP = 20.0
+"""Seconds for which the plot of a signal has one point."""
 _RATE_SPAN = 5.0
 """Seconds over which a rate is the mean."""
 _GAP = 5.0
@@ -31,8 +33,14 @@ class Totals:
     waited: Counter[float]
     """Upper bound of a bucket -> number of durations."""
     ran: Counter[float]
-    signals: dict[int, int]
-    """Number of a signal -> how many were handled."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    """The number of handled signals by their number, at one moment."""
+
+    at: float
+    handled: dict[int, int]
 
 
 class History:
@@ -40,27 +48,43 @@ class History:
 
     def __init__(self) -> None:
         self._totals: deque[Totals] = deque()
+        self._recent: deque[_Signals] = deque()
+        """The last seconds, for rates."""
+        self._steps: deque[_Signals] = deque()
+        """The last reading of each SIGNAL_STEP, for plots of single signals: a large server has many of them."""
 
     def add(self, state: ServerState) -> None:
         """Take in a reading. A server that was started anew begins a new history."""
         found = _totals(state)
         if self._totals and (found.at < self._totals[-1].at or found.handled < self._totals[-1].handled):
             self._totals.clear()
+            self._recent.clear()
+            self._steps.clear()
         self._totals.append(found)
-        while self._totals[0].at < found.at - WINDOW:
-            self._totals.popleft()
+        signals = _Signals(found.at, {signal.num: signal.done for signal in state.signals})
+        if self._steps and self._steps[-1].at // SIGNAL_STEP == found.at // SIGNAL_STEP and len(self._steps) > 1:
+            self._steps.pop()
+        self._steps.append(signals)
+        self._recent.append(signals)
+        for kept, span in ((self._totals, WINDOW), (self._steps, WINDOW), (self._recent, _RATE_SPAN)):
+            while kept[0].at < found.at - span:
+                kept.popleft()
 
     def signal_rate(self, num: int) -> float | None:
         """Return how many signals of a number were handled per second, of late. None: it is not known yet."""
-        pair = self._last_pair()
-        if pair is None:
+        old, new = (self._recent[0], self._recent[-1]) if self._recent else (None, None)
+        if old is None or new is None or new.at <= old.at:
             return None
-        old, new = pair
-        return max(new.signals.get(num, 0) - old.signals.get(num, 0), 0) / (new.at - old.at)
+        return max(new.handled.get(num, 0) - old.handled.get(num, 0), 0) / (new.at - old.at)
 
-    def signal_points(self, num: int, width: float) -> tuple[float | None, ...]:
-        """Return the mean rates of a signal in steps of `width` seconds, oldest first. None: nobody looked."""
-        return self._binned(lambda old, new: new.signals.get(num, 0) - old.signals.get(num, 0), width)
+    def signal_points(self, num: int) -> tuple[float | None, ...]:
+        """Return the mean rates of a signal in each SIGNAL_STEP, oldest first. None: nobody looked."""
+        points: list[float | None] = [None] * int(WINDOW / SIGNAL_STEP)
+        for old, new in pairwise(self._steps):
+            if 0 < new.at - old.at <= 2 * SIGNAL_STEP:
+                growth = max(new.handled.get(num, 0) - old.handled.get(num, 0), 0)
+                points[self._step(new.at, SIGNAL_STEP)] = growth / (new.at - old.at)
+        return tuple(points)
 
     def rates(self, value: Callable[[Totals], int], width: float) -> tuple[float | None, ...]:
         """Return the mean growth of a counter per second, in steps of `width` seconds."""
@@ -107,13 +131,6 @@ class History:
         last = self._totals[-1].at // width
         return int(WINDOW / width) - 1 - int(last - at // width)
 
-    def _last_pair(self) -> tuple[Totals, Totals] | None:
-        if len(self._totals) < 2:
-            return None
-        new = self._totals[-1]
-        old = next(totals for totals in self._totals if totals.at >= new.at - _RATE_SPAN or totals is self._totals[-2])
-        return (old, new) if new.at > old.at else None
-
 
 def _totals(state: ServerState) -> Totals:
     signals = state.signals
@@ -130,7 +147,6 @@ def _totals(state: ServerState) -> Totals:
         tasks_waiting=counts["READY"],
         waited=_buckets(signal.waited for signal in signals),
         ran=_buckets(signal.ran for signal in signals),
-        signals={signal.num: signal.done for signal in signals},
     )
 
 

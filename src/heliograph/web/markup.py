@@ -33,6 +33,14 @@ def element(tag: str, *children: object, **attributes: object) -> Markup:
     return Markup(f"<{tag}{found}>{join(*children)}</{tag}>")
 
 
+def prose(value: str) -> Markup:
+    """Return a sentence, whose parts between backquotes are code."""
+    parts = value.split("`")
+    if not len(parts) % 2:
+        return text(value)
+    return join(*(element("code", part) if place % 2 else part for place, part in enumerate(parts)))
+
+
 def _attribute(name: str, value: object) -> str:
     if value is None or value is False:
         return ""

@@ -12,7 +12,6 @@ from heliograph.web.markup import Markup, element, join
 _WIDTH, _HEIGHT = 240, 48
 _STEP = 5.0
 """Seconds for which a plot has one point."""
-_SPARK_STEP = 20.0
 _SPARK_WIDTH, _SPARK_HEIGHT = 90, 18
 
 Points = Sequence[float | None]
@@ -44,7 +43,7 @@ def plots(history: History) -> Markup:
 
 def spark(history: History, num: int) -> Markup | None:
     """Return the small plot of the rate of one signal. None: nothing was handled while somebody looked."""
-    points = history.signal_points(num, _SPARK_STEP)
+    points = history.signal_points(num)
     if not any(points):
         return None
     title = f"Rate in the last 10 minutes, at most {formats.rate(max(point or 0 for point in points))}"

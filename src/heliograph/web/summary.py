@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliograph.insights.model import Problem, ServerState, StoreState
 from heliograph.web import formats
-from heliograph.web.markup import Markup, element, join
+from heliograph.web.markup import Markup, element, join, prose
 from heliograph.web.processes_table import stack_link
 from heliograph.web.readings import Reading
 from heliograph.web.tables import anchor
@@ -44,8 +44,12 @@ def _problem(problem: Problem, state: ServerState) -> Markup:
         if problem.since is None
         else element("small", "began ", formats.age(problem.since, state.looked_at), " ago")
     )
-    head = element("div", element("strong", problem.severity, class_=problem.severity), " ", problem.text, " ", since)
-    advice = element("div", problem.advice, " ", _stack(problem, state), " ", _link(problem, state), class_="advice")
+    head = element(
+        "div", element("strong", problem.severity, ":", class_=problem.severity), " ", prose(problem.text), " ", since
+    )
+    advice = element(
+        "div", prose(problem.advice), " ", _stack(problem, state), " ", _link(problem, state), class_="advice"
+    )
     return element("li", head, advice, class_=problem.severity, data_code=problem.code)
 
 
@@ -56,7 +60,7 @@ def _link(problem: Problem, state: ServerState) -> Markup | None:
         ("processes", {process.name: process.name for process in state.processes}),
         ("signals", {name: str(signal.num) for signal in state.signals for name in (signal.name, str(signal.num))}),
         ("tasks", {task.name: f"{task.name} {task.target}" for task in (state.store.tasks if state.store else ())}),
-        ("triggers", {trigger.name: trigger.name for trigger in state.triggers}),
+        ("triggers", {name: trigger.name for trigger in state.triggers for name in (trigger.schedule, trigger.name)}),
     ):
         if subject in keys:
             return element("a", f"Show {subject}", href=f"#{anchor(kind, keys[subject])}")

@@ -23,6 +23,8 @@ MAX_LISTED = 25
 REFRESH = 5.0
 """Seconds after which the lists are read again, although no number of tasks has changed."""
 _MAX_TRACEBACK = 20_000
+_BITE = 500
+"""Tasks that one transaction retries."""
 _FAILED = (TaskStatus.FAILED, TaskStatus.DEAD)
 
 
@@ -89,6 +91,16 @@ class TaskListReader:
         if not reason:
             _wake(directory, store.get(task_id))
         return reason
+
+    def retry_failed(self, directory: str, name: str) -> int:
+        """Run all failed tasks of a function again. Return their number."""
+        store, retried, last = self._open(directory), 0, None
+        while rows := store.find(statuses=[TaskStatus.FAILED], name=name, after=last, limit=_BITE):
+            last = rows[-1].id
+            retried += len(rows) - len(store.retry([row.id for row in rows], _now()))
+            for row in {row.target: row for row in rows}.values():
+                _wake(directory, row)
+        return retried
 
     def cancel(self, directory: str, task_id: str) -> str:
         """Cancel a task that has not begun. Return the reason for which that failed, empty if it did not."""

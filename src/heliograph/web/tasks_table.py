@@ -25,7 +25,7 @@ _COLUMNS = (
 )
 
 
-def tasks(state: ServerState) -> Table:
+def tasks(state: ServerState, *, can_change: bool = False) -> Table:
     """Return the table. Functions that a problem names come first, then those with dead, failed and waiting tasks."""
     unwell = {problem.subject for problem in state.problems}
     known = () if state.store is None else state.store.tasks
@@ -37,14 +37,14 @@ def tasks(state: ServerState) -> Table:
         Row(
             f"{task.name} {task.target}",
             (task, task.name in unwell),
-            partial(_row, task, is_bad=task.name in unwell),
+            partial(_row, task, is_bad=task.name in unwell, can_change=can_change),
         )
         for task in found
     ]
     return Table(ID, "Tasks", _COLUMNS, rows, "No task was stored.", "heliograph tasks --summary lists all.")
 
 
-def _row(task: TaskState, *, is_bad: bool) -> Markup:
+def _row(task: TaskState, *, is_bad: bool, can_change: bool) -> Markup:
     held = None if task.held_back is None else f"held back by its {task.held_back}"
     notes = [note for note in ("paused" if task.is_paused else None, held) if note]
     name = lines(
@@ -58,13 +58,23 @@ def _row(task: TaskState, *, is_bad: bool) -> Markup:
         name,
         formats.count(counts.get("READY", 0)),
         formats.count(counts.get("RUNNING", 0)),
-        _bad(counts.get("FAILED", 0)),
+        lines(_bad(counts.get("FAILED", 0)), _retry_all(task) if can_change else None),
         _bad(counts.get("DEAD", 0)),
         formats.count(counts.get("SUCCESSFUL", 0)),
         percentiles(task.waited),
         percentiles(task.ran),
     )
     return row(ID, f"{task.name} {task.target}", _COLUMNS, cells, class_="bad" if is_bad else "")
+
+
+def _retry_all(task: TaskState) -> Markup | None:
+    """Return a button for all failed tasks of a function, None if there are none."""
+    if not (number := task.counts.get("FAILED", 0)):
+        return None
+    label = f"Retry all {number} failed tasks of {task.name}"
+    return element(
+        "button", "Retry all", type="button", data_action="retry-failed", data_name=task.name, aria_label=label
+    )
 
 
 def _bad(number: int) -> Markup:

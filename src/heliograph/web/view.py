@@ -65,7 +65,7 @@ class View:
         state = reading.state
         if state is None:
             return ()
-        return processes(state), signals(state, self.history), tasks(state), triggers(state)
+        return processes(state), signals(state, self.history), tasks(state, can_change=self.can_change), triggers(state)
 
     def event(self, seen: int) -> str:
         """Return what has changed since version `seen`, as JSON. 0: everything."""

@@ -3,7 +3,7 @@
 import pytest
 
 from heliograph.web import formats
-from heliograph.web.markup import Markup, element, join, text
+from heliograph.web.markup import Markup, element, join, prose, text
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,9 @@ def test_texts_and_attributes_are_escaped():
 def test_half_a_character_can_be_sent():
     """Names in Python may have lone surrogates, which UTF-8 does not have."""
     assert text("a\ud800b").encode() == b"a?b"
+
+
+def test_code_in_a_sentence_is_shown_as_code():
+    """A single backquote is a character."""
+    assert prose("Run `heliograph <x>` now.") == "Run <code>heliograph &lt;x&gt;</code> now."
+    assert prose("5` <x>") == "5` &lt;x&gt;"

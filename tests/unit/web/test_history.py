@@ -1,5 +1,6 @@
 """Rates and percentiles of the last ten minutes."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,28 @@ def test_plots_name_their_numbers(states):
     assert "Signals handled: now 10/s, at most 10/s in the last 10 minutes" in html
     assert 'd="M' in html
     assert "none yet" in plots(History())
+
+
+def test_the_plot_of_a_signal_has_the_mean_of_each_step(states):
+    """And a gap while nobody looked."""
+    history = run(states, range(0, 620, 10))
+    points = known(history.signal_points(7))
+    assert points == pytest.approx([10] * len(points))
+    assert len(points) in {3, 4}
+    history.add(states.server(signals=(states.signal(7, done=99_999),), looked_at=states.NOW + 300))
+    assert known(history.signal_points(7)) == pytest.approx(points)
+
+
+def test_a_long_history_of_a_large_server_is_quick(states):
+    """The page draws it each second."""
+    history, state = History(), states.large()
+    for second in range(600):
+        history.add(replace(state, looked_at=state.looked_at + second))
+    began = time.process_time()
+    plots(history)
+    for num in range(256):
+        spark(history, num)
+    assert time.process_time() - began < 0.5
 
 
 def test_a_signal_without_a_rate_has_no_plot(states):

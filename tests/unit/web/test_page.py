@@ -397,3 +397,23 @@ async def test_a_long_table_says_what_it_leaves_out(reader, client, states):
     text = (await client.get("/")).text
     assert "800 more: heliograph tasks --summary lists all." in text
     assert len(text) < 600_000
+
+
+async def test_all_failed_tasks_of_a_function_can_be_retried(make_client, token_file, reader, states, monkeypatch):
+    """The name comes from the page, and may have any character."""
+    asked = []
+    monkeypatch.setattr(
+        "heliograph.web.task_lists.TaskListReader.retry_failed",
+        lambda *arguments: asked.append(arguments[-1]) or len(arguments[-1]) - 1,
+    )
+    reader.answer = states.unwell("a:&?/b")
+    client = make_client(token_file)
+    assert "Retry all 2 failed tasks of a:&amp;?/b" in (await client.get("/")).text
+    path = "/api/tasks/retry-failed"
+    assert (await client.post(path, params={"task": "a:&?/b"})).status_code == 401
+    assert asked == []
+    answer = await client.post(path, params={"task": "a:&?/b"}, headers=BEARER)
+    assert (answer.status_code, answer.json()) == (200, {"result": "5 tasks of a:&?/b will run again."})
+    assert asked == ["a:&?/b"]
+    assert (await client.post(path, params={"task": "a"}, headers=BEARER)).status_code == 409
+    assert (await client.post(path, headers=BEARER)).status_code == 400

@@ -219,7 +219,7 @@ def test_a_taken_address_is_one_line(tmp_path, kind):
         process = run("--listen", address)
         _, text = process.communicate(timeout=DEADLINE)
         assert process.returncode == 2
-        assert text.startswith(f"error: cannot serve the page at {address}: ")
+        assert f"Cannot serve the status page at {address}: " in text
         assert text.count("\n") == 1
         assert "Stop" in text
         assert path.exists()

@@ -112,3 +112,14 @@ def test_a_waiting_task_can_be_cancelled(directory, store, lists):
     assert store.get(waiting).status is TaskStatus.CANCELLED
     assert lists.cancel(directory, waiting) == "it is CANCELLED, and has finished"
     assert lists.cancel(directory, "1f-0000000000000000") == "there is no such task"
+
+
+def test_all_failed_tasks_of_a_function_are_retried(directory, store, lists, monkeypatch):
+    """In several transactions, and not those of other functions."""
+    monkeypatch.setattr("heliograph.web.task_lists._BITE", 2)
+    failed = [enqueue(store) for _ in range(5)]
+    fail(store)
+    assert lists.retry_failed(directory, "shop.tasks:other") == 0
+    assert lists.retry_failed(directory, NAME) == 5
+    assert {store.get(task_id).status for task_id in failed} == {TaskStatus.READY}
+    assert lists.retry_failed(directory, NAME) == 0

@@ -149,6 +149,7 @@ function say(text) {
 let waiting = null; // the button that waits for the token
 
 async function change(button) {
+  if (button.dataset.name !== undefined && button !== waiting && !confirm(`${button.ariaLabel}?`)) return;
   const token = sessionStorage.getItem("token");
   if (!token) {
     waiting = button;
@@ -157,7 +158,9 @@ async function change(button) {
   }
   button.disabled = true;
   try {
-    const path = `api/tasks/${encodeURIComponent(button.dataset.task)}/${button.dataset.action}`;
+    const path = button.dataset.name === undefined
+      ? `api/tasks/${encodeURIComponent(button.dataset.task)}/${button.dataset.action}`
+      : `api/tasks/${button.dataset.action}?task=${encodeURIComponent(button.dataset.name)}`;
     const answer = await fetch(path, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
     const result = await answer.json();
     say(result.result || `Nothing was changed: ${result.error}`);
