@@ -64,18 +64,25 @@ def _run(reader: ServerReader, first: ServerState, selected: Selection, interval
     def connect() -> ServerReader:
         return opened.pop() if opened else _new_reader(find())
 
-    TopApp(connect, Actions(find), interval, first).run()
+    app = TopApp(connect, Actions(find), interval, first)
+    app.run()
+    if app.return_code:  # a defect: Textual has printed the traceback
+        raise SystemExit(app.return_code)
 
 
 def _check_terminal() -> None:
     """Check that a person can see and type. Raises: CommandError."""
     term = os.environ.get("TERM", "")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _is_terminal():
         raise CommandError("heliograph top needs a terminal. Use `heliograph status` in scripts and pipes.")
     if term in _DUMB:
         raise CommandError(
             f"heliograph top needs a terminal that can move its cursor: TERM={term!r}. Use `heliograph status`."
         )
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _check_textual() -> None:

@@ -1,6 +1,5 @@
 """`heliograph top`: a running server in a terminal, live.
 
-The modules `text`, `columns`, `rates`, `rows` and `details` turn values of the read model into text, and know no
-terminal. `reader` and `actions` talk to the server, in threads. The others are widgets and screens of Textual, which
-only `heliograph top` imports.
+`views`, `columns` and `rates` turn values of the read model into text, and know no terminal. `reader` and `actions`
+talk to the server, in threads. The others are widgets and screens of Textual, which only `heliograph top` imports.
 """

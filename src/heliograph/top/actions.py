@@ -1,4 +1,4 @@
-"""The actions of `heliograph top`: requests to the master, and changes of tasks in their store.
+"""Actions of a person on a server in `heliograph top`: requests to the master, and changes of tasks in their store.
 
 Every function blocks, and is called in a thread. All raise `ConfigError` or `StoreError`, which is an `OSError`.
 """
@@ -65,11 +65,11 @@ def stack_lines(found: ProcessStacks) -> Iterator[str]:
     if found.error is not None:
         yield f"Not available: {found.error}"
     for thread in found.threads:
-        yield f"Thread {thread.name or thread.id} (most recent call last):"
+        yield f"Thread {thread.name or thread.id} (most recent call first):"
         for remark in thread.remarks:
             yield f"  {remark}"
-        for frame in thread.frames:
-            yield f'  File "{frame.file or "?"}", line {frame.line or "?"}, in {frame.function}'
+        for frame in reversed(thread.frames):  # so that it is visible without scrolling
+            yield f"  {frame.function}  {frame.file or '?'}:{frame.line or '?'}"
 
 
 def tasks_of(directory: str, name: str) -> list[dict[str, Any]]:

@@ -192,7 +192,7 @@ class TopApp(App[None]):
         """Ask, and pause or resume a function or its target."""
         directory = self.store_directory()
         store = None if self.look is None else self.look.state.store
-        paused = {*(store.paused if store is not None else ()), *([task.name] if task.is_paused else [])}
+        paused = store.paused if store is not None else ()
         choices = [
             Choice(name, f"{'Resume' if name in paused else 'Pause'} {label}")
             for name, label in ((task.name, "the task"), (task.target, f"target {task.target}"))

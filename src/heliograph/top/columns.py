@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,6 +14,10 @@ Order = str | float | None
 GAP = 2
 """Spaces between two columns."""
 ELLIPSIS = "…"
+MAX_USUAL_RANK = 2
+"""Columns of a higher rank are an extra for wide terminals."""
+MAX_WANTED = 40
+"""Characters of a text for which an extra column waits."""
 
 
 def _plain(_row: object) -> str:
@@ -77,32 +81,36 @@ def fit(columns: Sequence[Column[T]], rows: Sequence[T], width: int) -> list[tup
 
     Texts share the space that is left, up to the longest text of each.
     """
-    shown = _chosen(columns, width)
-    widths = [column.width for column in shown]
-    left = width - sum(widths) - GAP * (len(shown) - 1)
-    growing = [
-        (max((len(column.text(row)) for row in rows), default=0) - column.width, i)
-        for i, column in enumerate(shown)
-        if not column.is_number
-    ]
-    growing.sort()  # the texts that need least first, so that nothing of the space stays unused
-    for done, (wanted, i) in enumerate(growing):
+    longest = {i: _longest(column, rows) for i, column in enumerate(columns) if not column.is_number}
+    shown = _chosen(columns, longest, width)
+    widths = {i: columns[i].width for i in shown}
+    left = width - sum(widths.values()) - GAP * (len(shown) - 1)
+    growing = sorted((longest[i] - widths[i], i) for i in shown if i in longest)
+    for done, (wanted, i) in enumerate(growing):  # the texts that need least first, so that no space stays unused
         given = max(0, min(wanted, left // (len(growing) - done)))
         widths[i] += given
         left -= given
-    return list(zip(shown, widths, strict=True))
+    return [(columns[i], widths[i]) for i in shown]
 
 
-def _chosen(columns: Sequence[Column[T]], width: int) -> list[Column[T]]:
+def _longest(column: Column[T], rows: Sequence[T]) -> int:
+    return max((len(column.text(row)) for row in rows), default=0)
+
+
+def _chosen(columns: Sequence[Column[T]], longest: Mapping[int, int], width: int) -> list[int]:
+    """Return the columns to show. Those of a high rank get only space that the texts before them do not need."""
     shown: set[int] = set()
     used = -GAP
+    wanted = 0
     for i in sorted(range(len(columns)), key=lambda i: (columns[i].rank, i)):
-        needed = columns[i].width + GAP
-        if columns[i].rank and used + needed > width:
+        column = columns[i]
+        needed = column.width + GAP
+        if column.rank and used + needed + (wanted if column.rank > MAX_USUAL_RANK else 0) > width:
             break
         used += needed
+        wanted += max(0, min(longest.get(i, 0), MAX_WANTED) - column.width)
         shown.add(i)
-    return [column for i, column in enumerate(columns) if i in shown]
+    return sorted(shown)
 
 
 def clipped(text: str, width: int, *, keeps_end: bool = False) -> str:

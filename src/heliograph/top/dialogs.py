@@ -41,6 +41,8 @@ class Question(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "leave", "No", show=False),
+        Binding("y", "choose_only", "Yes", show=False),
+        *(Binding(str(number), f"choose({number})", "Choose", show=False) for number in range(1, 6)),
         Binding("left,up", "app.focus_previous", "Previous", show=False),
         Binding("right,down", "app.focus_next", "Next", show=False),
     ]
@@ -63,19 +65,6 @@ class Question(ModalScreen[str | None]):
                     key = "y" if len(self.choices) == 1 else str(number)
                     yield Button(Content(f"{choice.label} ({key})"), id=f"choice{number}", compact=True)
 
-    def key_y(self) -> None:
-        """Choose the only choice."""
-        if len(self.choices) == 1:
-            self._choose(1)
-
-    def key_1(self) -> None:
-        """Choose the first choice."""
-        self._choose(1)
-
-    def key_2(self) -> None:
-        """Choose the second choice."""
-        self._choose(2)
-
     @on(Button.Pressed)
     def on_pressed(self, event: Button.Pressed) -> None:
         """Answer with the button."""
@@ -83,13 +72,19 @@ class Question(ModalScreen[str | None]):
         if name == "leave":
             self.action_leave()
         else:
-            self._choose(int(name.removeprefix("choice")))
+            self.action_choose(int(name.removeprefix("choice")))
 
     def action_leave(self) -> None:
         """Do nothing."""
         self.dismiss(None)
 
-    def _choose(self, number: int) -> None:
+    def action_choose_only(self) -> None:
+        """Choose the only choice."""
+        if len(self.choices) == 1:
+            self.action_choose(1)
+
+    def action_choose(self, number: int) -> None:
+        """Answer with a choice, by its number from 1."""
         if number <= len(self.choices):
             self.dismiss(self.choices[number - 1].value)
 

@@ -12,9 +12,10 @@ from textual.widgets import Static
 from heliograph._core.units import duration
 from heliograph.insights.model import ServerState
 from heliograph.top.columns import clipped
-from heliograph.top.details import Line
 from heliograph.top.rates import Look
-from heliograph.top.rows import MARKS, STYLES, VIEWS
+from heliograph.top.views import VIEWS
+from heliograph.top.views.lines import Line
+from heliograph.top.views.row import MARKS, STYLES
 
 
 def header_lines(look: Look | None, fault: str | None, width: int) -> tuple[Sequence[Line], Line]:
@@ -26,7 +27,7 @@ def header_lines(look: Look | None, fault: str | None, width: int) -> tuple[Sequ
         width: Characters of a line.
     """
     if look is None:
-        text = "Connecting ..." if fault is None else f"Not connected: {fault} Trying again ..."
+        text = "Connecting ..." if fault is None else f"Not connected, trying again: {fault}"
         return (Line("heliograph top", "bold"),), Line(
             clipped(text, width), "" if fault is None else STYLES["critical"]
         )
@@ -48,7 +49,7 @@ def _health(state: ServerState) -> Line:
 
 def _second_line(state: ServerState, fault: str | None, width: int) -> Line:
     if fault is not None:
-        return Line(clipped(f"{fault} Trying again ...", width), STYLES["critical"])
+        return Line(clipped(f"Trying again: {fault}", width), STYLES["critical"])
     if state.is_stopping:
         return Line("The server is stopping", "yellow")
     if state.is_loading:

@@ -15,10 +15,10 @@ from heliograph.top import actions
 from heliograph.top.dialogs import Choice
 from heliograph.top.header import HeaderBar, ViewBar
 from heliograph.top.rates import Look
-from heliograph.top.rows import PROCESSES, TASKS, VIEWS, Row
 from heliograph.top.screens import DetailScreen, ProcessScreen, top_app
 from heliograph.top.table import RowTable
 from heliograph.top.task_screen import TaskScreen
+from heliograph.top.views import PROCESSES, TASKS, VIEWS, Row
 
 if TYPE_CHECKING:
     from heliograph.top.app import TopApp
@@ -122,7 +122,7 @@ class MainScreen(Screen[None]):
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show a row in detail."""
-        view = VIEWS[self.number]
+        view = event.view  # not the one that is shown: another key may have changed it meanwhile
         kind = {PROCESSES.name: ProcessScreen, TASKS.name: TaskScreen}.get(view.name, DetailScreen)
         self.top.push_screen(kind(view, event.row))
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from heliograph.insights.model import ServerState
 
+_SAME_START = 1.0
+"""Seconds by which the time of a start may differ, since it is computed from two clocks."""
+
 _Key = tuple[str, str]
-"""The figure, and the process, signal or task that it belongs to: `("sent", "7")`."""
+"""The kind of count, and its process, signal or task: `("sent", "7")`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Look:
 
 def look_after(before: ServerState | None, state: ServerState) -> Look:
     """Return a look with the rates since the state before. Counters of another server are not compared."""
-    if before is None or (before.pid, before.started_at) != (state.pid, state.started_at):
+    if before is None or before.pid != state.pid or abs(before.started_at - state.started_at) > _SAME_START:
         return Look(state)
     seconds = state.looked_at - before.looked_at
     if seconds <= 0:

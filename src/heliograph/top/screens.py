@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -13,24 +12,13 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from heliograph._core.texts import printable
-from heliograph.top.details import Line, problem_lines, process_lines, signal_lines, task_lines, trigger_lines
 from heliograph.top.header import HeaderBar, content_of
 from heliograph.top.rates import Look
-from heliograph.top.rows import PROBLEMS, PROCESSES, SIGNALS, TASKS, TRIGGERS, Row, View
+from heliograph.top.views import Row, View
+from heliograph.top.views.lines import Line
 
 if TYPE_CHECKING:
     from heliograph.top.app import TopApp
-
-Lines = Callable[[Row[Any], int], Sequence[Line]]
-
-LINES: dict[str, Lines] = {
-    PROCESSES.name: process_lines,
-    SIGNALS.name: signal_lines,
-    TASKS.name: task_lines,
-    TRIGGERS.name: trigger_lines,
-    PROBLEMS.name: problem_lines,
-}
-"""View -> the function for the details of a row."""
 
 
 def top_app(screen: Screen[None]) -> TopApp:
@@ -89,7 +77,7 @@ class DetailScreen(Screen[None]):
             self.is_gone = found is None
             self.row = found or self.row
         gone = [Line("It is not there any more. The facts are those of the last look.", "yellow"), Line("")]
-        lines = LINES[self.view.name](self.row, max(20, self.size.width - 2))
+        lines = self.view.lines(self.row, max(20, self.size.width - 2))
         self.query_one("#facts", Static).update(content_of([*(gone if self.is_gone else []), *lines]))
 
     def action_leave(self) -> None:

@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from heliograph.top.columns import GAP, Column, cell, fit, in_order, matches
-from heliograph.top.rows import Row, View
+from heliograph.top.views import Row, View
 
 _HEADER = Style(bold=True, underline=True)
 _SELECTED = Style(reverse=True)
@@ -42,8 +42,9 @@ class RowTable(ScrollView, can_focus=True):
     class Opened(Message):
         """A row is to be shown in detail."""
 
-        def __init__(self, row: Row[Any]) -> None:
+        def __init__(self, view: View[Any], row: Row[Any]) -> None:
             super().__init__()
+            self.view = view
             self.row = row
 
     class Selected(Message):
@@ -164,7 +165,7 @@ class RowTable(ScrollView, can_focus=True):
     def action_open(self) -> None:
         """Show the selected row in detail."""
         if self.selected is not None:
-            self.post_message(self.Opened(self.selected))
+            self.post_message(self.Opened(self.view, self.selected))
 
     def _select(self, index: int) -> None:
         before = self.selected

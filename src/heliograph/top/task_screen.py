@@ -14,13 +14,13 @@ from textual.widgets import Footer, Static
 from heliograph._core.units import duration
 from heliograph.top import actions
 from heliograph.top.columns import number, words
-from heliograph.top.details import task_error
 from heliograph.top.dialogs import Choice
 from heliograph.top.header import HeaderBar
 from heliograph.top.rates import Look
-from heliograph.top.rows import Row, View
 from heliograph.top.screens import DetailScreen
 from heliograph.top.table import RowTable
+from heliograph.top.views import Row, View
+from heliograph.top.views.tasks import task_error
 
 
 def _status_style(row: Row[dict[str, Any]]) -> str:
@@ -52,6 +52,7 @@ LIST: View[dict[str, Any]] = View(
         words("LAST ERROR", 20, _last_error),
     ),
     lambda _: [],
+    lambda _row, _width: [],
     "No tasks are stored.",
 )
 

@@ -29,6 +29,14 @@ def test_columns_without_a_rank_stay_however_narrow_it_is():
     assert titles(1) == ["NAME", "COUNT"]
 
 
+def test_an_extra_column_does_not_shorten_names():
+    """In a wide terminal, the whole name tells more than one more number."""
+    extra = number("EXTRA", 5, lambda row: row[1], str, 5)
+    rows = [("shop.reports:monthly_report", 1)]
+    assert [(column.title, width) for column, width in fit((NAME, extra), rows, 33)] == [("NAME", 27)]
+    assert [column.title for column, _ in fit((NAME, extra), rows, 34)] == ["NAME", "EXTRA"]
+
+
 @given(st.integers(13, 200))
 def test_the_columns_fill_no_more_than_the_width(width):
     assert sum(found + GAP for _, found in fit(COLUMNS, ROWS, width)) - GAP <= width

@@ -5,18 +5,13 @@ from __future__ import annotations
 import pytest
 
 from heliograph.insights.model import Distribution
-from heliograph.top.details import (
-    bar,
-    histogram_lines,
-    percentiles,
-    process_lines,
-    signal_lines,
-    task_error,
-    task_lines,
-    trigger_lines,
-)
 from heliograph.top.rates import Look
-from heliograph.top.rows import Row
+from heliograph.top.views import Row
+from heliograph.top.views.histogram import bar, histogram_lines, percentiles
+from heliograph.top.views.processes import process_lines
+from heliograph.top.views.signals import signal_lines
+from heliograph.top.views.tasks import task_error, task_lines
+from heliograph.top.views.triggers import trigger_lines
 
 EMPTY = Distribution(0, 0.0, (), None, None, None)
 

@@ -9,7 +9,9 @@ import pytest
 from heliograph.ipc.control_client import ServerNotRunning
 from heliograph.top.rates import look_after
 from heliograph.top.reader import Watcher
-from heliograph.top.rows import PROCESSES, TASKS, held_text, running_text
+from heliograph.top.views import PROCESSES, TASKS
+from heliograph.top.views.processes import running_text
+from heliograph.top.views.tasks import held_text
 
 DEADLINE = 20.0
 
@@ -40,6 +42,10 @@ def test_another_server_is_not_compared(states, changes):
     assert not look_after(states.well(), later(states, **changes)).rates
 
 
+def test_a_start_that_is_computed_anew_is_the_same_start(states):
+    assert look_after(states.well(), later(states, started_at=states.NOW - 11_520.3)).rates
+
+
 def test_a_clock_that_was_set_back_gives_no_rates(states):
     assert not look_after(states.well(), later(states, -5)).rates
 
@@ -62,7 +68,8 @@ def test_the_longest_of_several_is_shown_with_the_number_of_the_others(states):
 
 def test_reasons_for_which_tasks_do_not_begin_are_told(states):
     task = states.task("shop:send", {}, is_paused=True, is_known=False, held_back="rate")
-    assert held_text(task, ("spooler",)) == "paused, spooler paused, unknown function, rate reached"
+    assert held_text(task, ("spooler",)) == "target paused, unknown function, rate reached"
+    assert held_text(task, ("shop:send", "spooler")) == "paused, unknown function, rate reached"
     assert not held_text(states.task("shop:send", {}), ("mule",))
 
 

@@ -113,6 +113,15 @@ async def test_enter_opens_triggers_and_problems(top, fake, states, key, text):
         await page.until(text)
 
 
+async def test_keys_in_quick_succession_open_the_row_on_which_enter_was_pressed(top):
+    """Another view may be shown before the message of the table arrives."""
+    async with top() as page:
+        await page.press("2")
+        page.app.screen.table.action_open()
+        page.app.screen.action_show_view(0)
+        await page.until("Signal refresh-prices")
+
+
 async def test_details_of_something_that_is_gone_say_so(top, fake):
     async with top() as page:
         await page.press("5", "4", "enter")
@@ -222,6 +231,17 @@ async def test_reload_is_asked_first(top, fake):
         assert fake.done == ["reload"]
 
 
+async def test_a_key_of_a_question_does_nothing_on_the_screen_below(top):
+    async with top() as page:
+        await page.press("3", "p")
+        await page.until("Pause the task (1)")
+        await page.press("4", "5")
+        assert "Pause the task (1)" in page.text
+        await page.press("1")
+        await page.until(lambda: "Pause the task (1)" not in page.text)
+        assert page.app.screen.number == 2
+
+
 async def test_a_failed_action_shows_its_error(top, fake, monkeypatch):
     def fail():
         raise OSError("the disk is full")
@@ -260,7 +280,7 @@ async def test_a_server_that_goes_away_is_told_and_awaited(top, fake):
     async with top() as page:
         fake.fault = "no server answers at /run/x: timed out."
         await page.until("not connected")
-        await page.until("no server answers at /run/x: timed out. Trying again ...")
+        await page.until("Trying again: no server answers at /run/x: timed out.")
         assert "worker2" in page.text
         fake.fault = None
         await page.until("well")
@@ -288,7 +308,7 @@ async def test_a_reloaded_server_is_told(top, fake):
 async def test_without_a_server_it_says_so_and_waits(top, fake):
     fake.fault = "no heliograph server is running for this directory."
     async with top() as page:
-        await page.until("Not connected: no heliograph server is running")
+        await page.until("Not connected, trying again: no heliograph server is running")
         fake.fault = None
         await page.until("mule1")
 
