@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from heliograph._core.signals.records import FETCHED, unfinished
-from heliograph._core.signals.running import running_signals
 from heliograph._core.stats.durations import DurationTotals
 from heliograph._core.stats.histogram import Histogram
 from heliograph._core.stats.signal_rows import signal_rows
@@ -46,7 +45,7 @@ class SignalReader:
         if (identity := self._identities.get(process)) is None:
             return []
         memory = self._memory
-        signals = running_signals(memory.in_flight(identity))
+        signals = memory.running(identity)
         found = [self._handler(num, since) for num, since in signals if since and num not in self._internal]
         if (task := memory.activity(identity).task()) is not None:
             found.append(Running("task", task.name, task.name, self._wall(task.since), task.id))
