@@ -61,6 +61,12 @@ class Scenario(NamedTuple):
     """Returns the beginning of a command line that looks at the server from where it can be seen."""
 
 
+def hung_handler(server):
+    server.start(HANDLERS, *MULE, "--overdue", "1")
+    server.send(1)
+    server.expect(1, "blocking")
+
+
 def crash_loop(server):
     code = """
 @uwsgi.postfork_hooks.add()
@@ -73,12 +79,23 @@ def hook():
     server.await_log("mule1 exited .exit code 3.", 2)
 
 
+def slow_queue(server):
+    server.start(HANDLERS, *MULE, "--overdue", "100")
+    server.send(1)
+    server.expect(1, "blocking")
+    server.send(2, times=3)
+
+
 def queue_near_full(server, *more):
     server.start(HANDLERS, *MULE, "--overdue", "100", *more)
     server.send(1)
     server.expect(1, "blocking")
     server.send(3)
     server.expect(1, "full")
+
+
+def rejected_sends(server):
+    queue_near_full(server)
 
 
 def late_trigger(server):
@@ -194,12 +211,15 @@ def tasks_lost(server):
 
 
 SCENARIOS = (
+    Scenario("hung_handler", "mule1", hung_handler),
     Scenario("crash_loop", "mule1", crash_loop),
+    Scenario("slow_queue", "mule1", slow_queue),
     Scenario("queue_near_full", "mule1", queue_near_full),
     Scenario("dead_task", "tasks:kill", dead_task),
     Scenario("missed_rule", "nightly", missed_rule),
     Scenario("full_disk", "disk/spool", full_disk, in_namespace),
     Scenario("leaking_process", "mule1", leaking_process),
+    Scenario("rejected_sends", "queues", rejected_sends),
     Scenario("reload_failed", "tasks", reload_failed),
     Scenario("missing_worker", "mule1", missing_worker),
     Scenario("late_trigger", "tick", late_trigger),
