@@ -108,7 +108,7 @@ def late_trigger(server):
     server.expect(1, "full")
     server.write(HANDLERS + code)
     assert server.command("reload", "--no-wait").returncode == 0
-    server.await_log("Loaded .* 1 timers")
+    server.await_log("Loaded .* 1 timer")
 
 
 def dead_task(server):
