@@ -64,6 +64,7 @@ RULES: tuple[Rule, ...] = (
     Rule("web_server_failing", "critical", process_rules.web_server_failing),
     Rule("crash_loop", "critical", process_rules.crash_loops),
     Rule("missing_worker", "critical", process_rules.missing),
+    Rule("slow_start", "critical", process_rules.slow_starts),
     *(Rule(code, severity, _of_store(find)) for code, severity, find in STORE_RULES),
     Rule("queue_near_full", "critical", queue_rules.nearly_full),
     Rule("rejected_sends", "critical", queue_rules.rejected),

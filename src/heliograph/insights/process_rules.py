@@ -12,6 +12,8 @@ EARLY_EXITS = 2
 """Number of exits in a row, each soon after the start, that make a crash loop."""
 MISSING, MISSING_WEB_WORKER = 3.0, 15.0
 """Seconds for which a place may be without a process. A process of a web server has to import its application first."""
+STARTING = 30.0
+"""Seconds that a process may take from its start until it receives signals."""
 LEAK_FACTOR, LEAK_BYTES = 4, 256 << 20
 """A process leaks if its memory is so many times that at its start, and so many bytes more."""
 MIXED = 5.0
@@ -75,6 +77,19 @@ def missing(state: ServerState) -> Iterator[Finding]:
         yield Finding(
             process.name, f"{process.name} has had no process for {for_(state.looked_at - since)}.", advice, since
         )
+
+
+def slow_starts(state: ServerState) -> Iterator[Finding]:
+    """Find processes that run and do not receive signals: a post-fork hook or a slow import holds them up."""
+    for process in state.processes:
+        since = process.since
+        if process.status == "starting" and since is not None and state.looked_at - since > STARTING:
+            yield Finding(
+                process.name,
+                f"{process.name} has been starting for {for_(state.looked_at - since)}.",
+                f"Run `heliograph stack {word(process.name)}` to see where it is.",
+                since,
+            )
 
 
 def reload_failed(state: ServerState) -> Iterator[Finding]:

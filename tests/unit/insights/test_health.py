@@ -82,6 +82,9 @@ UNWELL = {
         (with_process(**{**MISSING, "status": "starting"}, missing_since=NOW - 120), "mule1", "for 2m00s."),
         (web(**MISSING, missing_since=NOW - 15.1), "worker1", "worker1 has had no process for 15 s."),
     ],
+    "slow_start": [
+        (with_process(status="starting", since=NOW - 30.1), "mule1", "mule1 has been starting for 30 s."),
+    ],
     "tasks_lost": [
         (with_store(fault="The directory was removed: /x", is_lost=True), "/var/lib/shop", "the directory was removed"),
     ],
@@ -174,6 +177,7 @@ WELL = {
     "one early exit": with_process(early_exits=1, last_exit=EXIT),
     "a process was replaced": with_process(last_exit=EXIT, restarts=40),
     "a process is being replaced": with_process(**MISSING, missing_since=NOW - 3.0),
+    "a process starts": with_process(status="starting", since=NOW - 30.0),
     "a process need not be there": with_process(**MISSING),
     "a web worker imports its application": web(**MISSING, missing_since=NOW - 15.0),
     "there is free space": with_store(free_bytes=64 * MIB),
