@@ -1,16 +1,15 @@
 """The stacks of the threads of a process, and the text from which they are read.
 
-The text is the one that `faulthandler` of CPython writes. It differs a little between versions: 3.14 adds the names of
-threads. A line that is not known becomes a remark of its thread, so no version makes the rest unreadable.
+The text is the one that `faulthandler` of CPython writes for a single thread. A line that is not known becomes a
+remark, so no version of Python makes the rest unreadable.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-_THREAD = re.compile(r"^(Current thread|Thread) 0x([0-9a-f]+)(?: \[(.*)\])?[^:]*:$")
+_HEAD = "(most recent call first):"
 _FRAME = re.compile(r'^  File (?:"(.*)"|\?\?\?), line (\d+|\?\?\?),? in (.*)$')
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
 
@@ -31,33 +30,25 @@ class ThreadStack:
     """A thread: its calls that have not returned, innermost last."""
 
     id: str
-    """Identifier that `threading.get_ident()` returns in the thread, as `0x7f50`."""
+    """Identifier that the kernel and `threading.get_native_id()` have for the thread."""
     name: str
-    """Name of the thread. Empty before Python 3.14, which tells none."""
+    """`main`, or the name that the kernel has for the thread. Empty if that is the one of the process."""
     frames: tuple[Frame, ...]
     remarks: tuple[str, ...] = ()
     """Lines that say something else, such as that the garbage collector runs, or that outer frames are left out."""
 
 
-def parse_stacks(text: str) -> tuple[ThreadStack, ...]:
-    """Return the threads of a text by `faulthandler`. The one that was started first is usually the first."""
-    return tuple(_threads(text))[::-1]
-
-
-def _threads(text: str) -> Iterator[ThreadStack]:
-    head: tuple[str, str] | None = None
+def parse_stack(id: str, name: str, text: str) -> ThreadStack:  # noqa: A002 - as the field
+    """Return the stack of a thread from the text of `faulthandler`."""
     frames: list[Frame] = []
     remarks: list[str] = []
-    for line in (*text.splitlines(), "Thread 0x0:"):
-        if (thread := _THREAD.match(line)) is not None:
-            if head is not None:
-                yield ThreadStack(*head, tuple(frames[::-1]), tuple(remarks))
-            head, frames, remarks = (f"0x{thread[2].lstrip('0')}", _unescaped(thread[3] or "")), [], []
-        elif (frame := _FRAME.match(line)) is not None:
+    for line in text.splitlines():
+        if (frame := _FRAME.match(line)) is not None:
             number = int(frame[2]) if frame[2].isdecimal() else 0
             frames.append(Frame(_unescaped(frame[1] or ""), number, _unescaped(frame[3])))
-        elif line.strip():
+        elif line.strip() and not line.endswith(_HEAD):
             remarks.append(line.strip())
+    return ThreadStack(id, name, tuple(frames[::-1]), tuple(remarks))
 
 
 def _unescaped(text: str) -> str:

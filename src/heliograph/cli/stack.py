@@ -61,7 +61,7 @@ def stack(processes: tuple[str, ...], verbose: bool, all_processes: bool, as_jso
     if as_json:
         click.echo(json.dumps([asdict(process) for process in found], indent=2))
     else:
-        for text in ("\n".join(_lines(process)) for process in found if process.error is None):
+        for text in ("\n".join(_lines(process)) for process in found if process.threads or process.error is None):
             click.echo(text)
     reasons = [process.error for process in found if process.error is not None]
     for reason in reasons:
@@ -78,7 +78,8 @@ def _lines(process: ProcessStacks) -> Iterator[str]:
 
 
 def _thread_lines(thread: ThreadStack) -> Iterator[str]:
-    yield f"  Thread {thread.name or thread.id} (most recent call last):"
+    name = f" ({thread.name})" if thread.name else ""
+    yield f"  Thread {thread.id}{name}, most recent call last:"
     for remark in thread.remarks:
         yield f"    {remark}"
     for frame in thread.frames:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heliograph._core.thread_stacks import ThreadStack, parse_stacks
+from heliograph._core.thread_stacks import ThreadStack, parse_stack
 from heliograph.ipc.control_client import DEFAULT_TIMEOUT, request
 
 
@@ -21,9 +21,9 @@ class ProcessStacks:
     since: float | None
     """Time at which the process was started, in seconds since 1970-01-01 UTC. None: it is not known."""
     threads: tuple[ThreadStack, ...]
-    """The thread that was started first is usually the first."""
+    """The main thread is the first. Threads of libraries in C are left out."""
     error: str | None
-    """Reason for which there is no answer."""
+    """Reason for which there is no answer, or not that of every thread."""
 
 
 def read_stacks(path: Path, processes: Sequence[str] = (), timeout: float = DEFAULT_TIMEOUT) -> list[ProcessStacks]:
@@ -37,5 +37,12 @@ def read_stacks(path: Path, processes: Sequence[str] = (), timeout: float = DEFA
     """
     rows: list[dict[str, Any]] = request(path, "stack", processes=list(processes), timeout=timeout)["processes"]
     return [
-        ProcessStacks(row["process"], row["pid"], row["since"], parse_stacks(row["text"]), row["error"]) for row in rows
+        ProcessStacks(
+            row["process"],
+            row["pid"],
+            row["since"],
+            tuple(parse_stack(thread["id"], thread["name"], thread["text"]) for thread in row["threads"]),
+            row["error"],
+        )
+        for row in rows
     ]

@@ -1,4 +1,4 @@
-"""The state of another process, and the Unix signals that wait for it, as the kernel shows them under `/proc`."""
+"""The states of processes and threads, and the Unix signals that wait for them, as the kernel shows them in `/proc`."""
 
 from __future__ import annotations
 
@@ -10,42 +10,40 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class SignalState:
-    """A process, as far as one Unix signal is concerned."""
+    """A process or a thread, as far as one Unix signal is concerned."""
 
+    name: str
     state: str
-    """State of the process: `R` (runs), `S` (sleeps), `D`, `T`, `t`, `Z` or `X`."""
+    """`R` (runs), `S` (sleeps), `D`, `T`, `t`, `Z` or `X`."""
     is_caught: bool
     """True if the process has a handler for the signal. Without one the signal would end it."""
     is_pending: bool
-    """True if the signal was sent and waits for a thread of the process."""
+    """True if the signal was sent to the thread, or to the main thread of the process, and waits there."""
+    is_blocked: bool
+    """True if that thread blocks the signal. The kernel lets it do so while its handler runs."""
 
 
-def signal_state(pid: int, signum: int) -> SignalState | None:
-    """Return the state of a process. None: there is no such process, or this one may not look at it."""
-    fields = _fields(f"/proc/{pid}/status")
-    if fields is None:
-        return None
-    pending = _has(fields, "ShdPnd", signum) or _has(fields, "SigPnd", signum)
-    return SignalState(fields.get("State", "?")[:1], _has(fields, "SigCgt", signum), pending)
+def signal_state(pid: int, signum: int, thread: int | None = None) -> SignalState | None:
+    """Return the state of a process, or of one of its threads.
 
-
-def blocking_threads(pid: int, signum: int) -> frozenset[int]:
-    """Return the threads of a process that block a signal now. The kernel lets a thread do so while its handler runs.
-
-    A thread that has exited in the meantime does not count.
+    None: there is none, or this process may not look at it.
     """
-    found: set[int] = set()
-    for thread in _threads(pid):
-        fields = _fields(f"/proc/{pid}/task/{thread}/status")
-        if fields is not None and _has(fields, "SigBlk", signum):
-            found.add(thread)
-    return frozenset(found)
+    path = f"/proc/{pid}/task/{thread}/status" if thread else f"/proc/{pid}/status"
+    with contextlib.suppress(OSError):
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        fields = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        caught, pending, blocked = (_has(fields, name, signum) for name in ("SigCgt", "SigPnd", "SigBlk"))
+        return SignalState(fields.get("Name", ""), fields.get("State", "?")[:1], caught, pending, blocked)
+    return None
 
 
-def is_blocked_everywhere(pid: int, signum: int) -> bool:
-    """Return True if all threads of a process block a signal."""
-    threads = _threads(pid)
-    return bool(threads) and blocking_threads(pid, signum) >= set(threads)
+def threads_of(pid: int) -> list[int]:
+    """Return the threads of a process, the main thread first. Only that one if this process may not look at it."""
+    try:
+        found = [int(name) for name in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208 - a path for each is not needed
+    except OSError:
+        found = []
+    return [pid, *sorted(thread for thread in found if thread != pid)]
 
 
 def has_descriptor(pid: int, fd: int, own_fd: int) -> bool | None:
@@ -58,20 +56,6 @@ def has_descriptor(pid: int, fd: int, own_fd: int) -> bool | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
-
-
-def _threads(pid: int) -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208 - a path for each is not needed
-    except OSError:
-        return []
-
-
-def _fields(path: str) -> dict[str, str] | None:
-    with contextlib.suppress(OSError):
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return None
 
 
 def _has(fields: dict[str, str], name: str, signum: int) -> bool:

@@ -1,9 +1,12 @@
 """The files through which the processes of a server tell the master where their threads are.
 
 How it works
-    The master makes a file in memory (`memfd`) for each process, and the process inherits it. The process lets
-    `faulthandler` write there when it gets `STACK_SIGNAL`. That happens in the handler of the Unix signal itself, in C,
-    so it works while Python code cannot run, and it does not stop the process.
+    The master makes a file in memory (`memfd`) for each process, and the process inherits it. A thread that gets
+    `STACK_SIGNAL` lets `faulthandler` write its own stack there. That happens in the handler of the Unix signal itself,
+    in C, so it works while Python code cannot run, and it does not stop the process.
+
+    Each thread is asked for its own stack. `faulthandler` can also write those of all threads. But it reads them while
+    they run, and if they do, the process crashes after some dozens of times (CPython 3.11 to 3.13).
 
     The file begins with a header, in which the process says that it answers, by which descriptor, or that it cannot.
     Both processes share the position in the file, so the master sets it before it asks. A write to the file never
@@ -24,7 +27,7 @@ from heliograph._core.tolerant_logging import tolerant_logger
 _LOG = tolerant_logger("heliograph.local")
 
 STACK_SIGNAL: int = signal.SIGRTMAX - 1
-"""Lets a process write the stacks of its threads. A real-time signal, since applications use SIGUSR1 and SIGUSR2."""
+"""Lets a thread write its stack. A real-time signal, since applications use SIGUSR1 and SIGUSR2."""
 
 HEADER_BYTES = 128
 
@@ -70,7 +73,7 @@ def answer_stack_requests(fd: int | None) -> None:
         if is_taken and not was_taken:
             _LOG.warning(_TAKEN, os.getpid(), STACK_SIGNAL)
         if not is_taken:
-            faulthandler.register(STACK_SIGNAL, file=fd, all_threads=True, chain=False)
+            faulthandler.register(STACK_SIGNAL, file=fd, all_threads=False, chain=False)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, (STACK_SIGNAL,))
         _write_header(fd, Header(os.getpid(), fd, is_taken))
     except OSError as error:  # the application has closed the descriptor
@@ -87,28 +90,28 @@ def read_header(fd: int) -> Header:
 
 
 def clear(fd: int) -> None:
-    """Remove the stacks, and let the next ones begin behind the header. No process may be writing."""
+    """Remove the stack, and let the next one begin behind the header. No thread may be writing."""
     os.ftruncate(fd, HEADER_BYTES)
     os.lseek(fd, HEADER_BYTES, os.SEEK_SET)
 
 
-def size_of_stacks(fd: int) -> int:
-    """Return the number of bytes that have been written behind the header."""
+def size_of_stack(fd: int) -> int:
+    """Return the number of bytes behind the header."""
     return max(0, os.fstat(fd).st_size - HEADER_BYTES)
 
 
-def read_stacks(fd: int, most: int) -> str:
-    """Return the first bytes of the stacks, as text."""
+def read_stack(fd: int, most: int) -> str:
+    """Return the first bytes of the stack, as text."""
     return os.pread(fd, most, HEADER_BYTES).decode(errors="replace")
 
 
-def own_stacks(most: int) -> str:
-    """Return the stacks of this process."""
+def own_stack(most: int) -> str:
+    """Return the stack of the thread that calls this."""
     fd = make_stack_file()
     try:
         os.lseek(fd, HEADER_BYTES, os.SEEK_SET)
-        faulthandler.dump_traceback(fd, all_threads=True)
-        return read_stacks(fd, most)
+        faulthandler.dump_traceback(fd, all_threads=False)
+        return read_stack(fd, most)
     finally:
         os.close(fd)
 

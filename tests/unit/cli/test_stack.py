@@ -16,16 +16,16 @@ MODULE = importlib.import_module("heliograph.cli.stack")
 """The module. The package has the command under its name."""
 
 THREADS = (
-    ThreadStack("0x7f01", "", (Frame("/shop/tasks.py", 7, "refresh"), Frame("", 0, "???")), ("...",)),
-    ThreadStack("0x7f02", "pool-1", ()),
+    ThreadStack("12", "main", (Frame("/shop/tasks.py", 7, "refresh"), Frame("", 0, "???")), ("...",)),
+    ThreadStack("17", "", ()),
 )
 TEXT = """\
 mule1 (pid 12, started 1h05m ago)
-  Thread 0x7f01 (most recent call last):
+  Thread 12 (main), most recent call last:
     ...
     File "/shop/tasks.py", line 7, in refresh
     File "?", line ?, in ???
-  Thread pool-1 (most recent call last):
+  Thread 17, most recent call last:
 fork-server3 (pid 13)
 """
 
@@ -66,15 +66,15 @@ def test_the_frames_of_each_thread(answers):
         "since": now - 3930,
         "threads": [
             {
-                "id": "0x7f01",
-                "name": "",
+                "id": "12",
+                "name": "main",
                 "frames": [
                     {"file": "/shop/tasks.py", "line": 7, "function": "refresh"},
                     {"file": "", "line": 0, "function": "???"},
                 ],
                 "remarks": ["..."],
             },
-            {"id": "0x7f02", "name": "pool-1", "frames": [], "remarks": []},
+            {"id": "17", "name": "", "frames": [], "remarks": []},
         ],
         "error": None,
     }
@@ -86,10 +86,17 @@ def test_a_process_that_does_not_answer(answers):
     answers["answer"] = [
         ProcessStacks("mule1", 12, None, (), "mule1 did not answer within 5 s: it is stopped (state T)."),
         ProcessStacks("mule2", 13, None, (), None),
+        ProcessStacks("mule3", 14, None, THREADS[1:], "mule3 did not answer within 5 s: it waits in the kernel."),
     ]
     done = invoke("--all")
-    assert (done.exit_code, done.stdout) == (1, "mule2 (pid 13)\n")
-    assert done.stderr == "Error: mule1 did not answer within 5 s: it is stopped (state T).\n"
+    assert (done.exit_code, done.stdout) == (
+        1,
+        "mule2 (pid 13)\nmule3 (pid 14)\n  Thread 17, most recent call last:\n",
+    )
+    assert done.stderr == (
+        "Error: mule1 did not answer within 5 s: it is stopped (state T).\n"
+        "Error: mule3 did not answer within 5 s: it waits in the kernel.\n"
+    )
     assert invoke("--all", "--json").exit_code == 1
 
 

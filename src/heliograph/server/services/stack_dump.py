@@ -1,38 +1,32 @@
-"""One process that is asked for the stacks of its threads.
+"""One process that is asked for the stacks of its threads, one thread after the other.
 
 Rules
     The Unix signal is sent only to a process that has a handler for it, and whose descriptor of the file is still that
-    file. Otherwise the signal would end the process, or the stacks would go into a file of the application.
-    A process that still owes the answer to an earlier request gets no second signal: that answer is used. So a file
-    never holds two answers.
-    The answer is complete when the handler has returned: until then the kernel lets its thread block the signal.
+    file. Otherwise the signal would end the process, or the stack would go into a file of the application.
+    The next thread is asked when the handler of the one before has returned, so the file holds one stack at a time. The
+    kernel shows that: the signal is pending first, and then the thread blocks it until the handler returns.
+    A thread that still owes its answer to an earlier request gets no second signal: that answer is used.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Literal
 
-from heliograph.ipc.proc_signals import (
-    SignalState,
-    blocking_threads,
-    has_descriptor,
-    is_blocked_everywhere,
-    signal_state,
-)
-from heliograph.ipc.stack_files import STACK_SIGNAL, clear, read_header, read_stacks, size_of_stacks
+from heliograph.ipc.proc_signals import SignalState, has_descriptor, signal_state, threads_of
+from heliograph.ipc.stack_files import STACK_SIGNAL, clear, read_header, read_stack, size_of_stack
+from heliograph.ipc.thread_kill import kill_thread
 
-MAX_BYTES = 256 << 10
 TIMEOUT = 5.0
 """Seconds in which a process must answer."""
+MAX_BYTES = 256 << 10
+MAX_THREADS = 200
 _SETTLED = 0.2
 """Seconds without a new line after which an answer is complete, where the kernel does not show the handler."""
-_LOST = 1.0
-"""Seconds without an answer, since the signal arrived, after which it is clear that another handler took it."""
+_LOST = 0.05
+"""Seconds without an answer, since the signal arrived, after which it is clear that a thread writes none."""
 
 _EXITED = "{} exited before it answered."
 _CLOSED = (
@@ -49,7 +43,7 @@ _STATES = {
     "D": "it waits in the kernel, which nothing can interrupt (state D), for example for a disk",
 }
 _STARTING = "it is still starting"
-_BLOCKED = "all its threads block Unix signal {}"
+_BLOCKED = "its main thread blocks Unix signal {}"
 
 
 @dataclass(slots=True)
@@ -62,35 +56,41 @@ class StackDump:
     """The master's descriptor of the file."""
     asked_at: float
     outcome: Literal["answered", "failed"] | None = None
-    text: str = ""
-    """The stacks, at most `MAX_BYTES` of them."""
+    threads: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    """The answers: id, name and text of each thread that runs Python code, the main thread first."""
     error: str = ""
-    _sent: bool = False
-    _blocked_before: frozenset[int] = frozenset()
-    """Threads that blocked the signal before it was sent."""
+    _left: deque[int] | None = None
+    """The threads to ask. None: none could be asked so far."""
+    _thread: int = 0
+    """The thread that has been asked. 0: none."""
+    _sent_at: float = 0.0
     _size: int = 0
-    _changed_at: float = 0.0
+    _postponed: set[int] = field(default_factory=set[int])
+    """Threads that are asked last, since they did not look as if they would answer."""
 
     def poll(self, now: float) -> None:
-        """Send the signal as soon as that is possible, and look whether the answer is complete."""
+        """Ask the threads that can be asked now."""
         state = signal_state(self.pid, STACK_SIGNAL)
         if self._has_exited(state):
             self._fail(_EXITED.format(self.name))
             return
-        if not self._sent:
-            self._send(state, now)
-        elif self._is_complete(state, now):
-            self.outcome, self.text = "answered", read_stacks(self.fd, MAX_BYTES)
-            clear(self.fd)
+        if self._left is None:
+            self._begin(state)
+        while self.outcome is None and self._left is not None and not self._awaits_answer(state, now):
+            if not self._ask_next(self._left, state, now):
+                break
         if self.outcome is None and now >= self.asked_at + TIMEOUT:
-            self._fail(_LATE.format(self.name, TIMEOUT, self._reason(state)))
+            self._fail(_LATE.format(self.name, TIMEOUT, self._reason()))
 
     def resume(self, now: float) -> bool:
-        """Wait for an answer that came too late. Return False if it is there by now, and thus old."""
-        state = signal_state(self.pid, STACK_SIGNAL)
-        if not self._sent or state is None or self._has_exited(state) or not self._is_awaited(state):
+        """Ask again while a thread owes an answer that came too late. Return False if none does."""
+        state = signal_state(self.pid, STACK_SIGNAL, self._thread) if self._thread else None
+        if state is None or not (state.is_pending or state.is_blocked):
             return False
+        self._left = deque(thread for thread in threads_of(self.pid) if thread != self._thread)
         self.asked_at, self.outcome, self.error = now, None, ""
+        self.threads.clear()
+        self._postponed.clear()
         return True
 
     def _has_exited(self, state: SignalState | None) -> bool:
@@ -104,7 +104,7 @@ class StackDump:
             return False
         return False
 
-    def _send(self, state: SignalState | None, now: float) -> None:
+    def _begin(self, state: SignalState | None) -> None:
         header = read_header(self.fd)
         if header.pid != self.pid:
             return  # its predecessor has written that: it has not come so far yet
@@ -112,69 +112,86 @@ class StackDump:
             self._fail(_TAKEN.format(self.name, STACK_SIGNAL))
         elif state is not None and not state.is_caught:
             self._fail(_NO_HANDLER.format(self.name, STACK_SIGNAL))
-        elif state is None or not state.is_pending:  # else somebody else has sent it
-            self._send_checked(header.fd, now)
+        else:
+            self._left = deque(threads_of(self.pid)[:MAX_THREADS])
 
-    def _send_checked(self, its_fd: int, now: float) -> None:
-        try:
-            with _pidfd(self.pid) as pidfd:
-                if has_descriptor(self.pid, its_fd, self.fd) is False:
-                    self._fail(_CLOSED.format(self.name))
-                    return
-                self._blocked_before = blocking_threads(self.pid, STACK_SIGNAL)
-                clear(self.fd)
-                self._sent, self._changed_at = True, now
-                if pidfd is None:
-                    os.kill(self.pid, STACK_SIGNAL)
-                else:
-                    signal.pidfd_send_signal(pidfd, STACK_SIGNAL)
-        except ProcessLookupError:
-            self._fail(_EXITED.format(self.name))
-        except PermissionError as error:
-            self._fail(_FORBIDDEN.format(self.name, error.strerror))
-
-    def _is_complete(self, state: SignalState | None, now: float) -> bool:
-        size = size_of_stacks(self.fd)
-        if size != self._size:
-            self._size, self._changed_at = size, now
-        if state is None:
-            return bool(size) and now >= self._changed_at + _SETTLED
-        if self._is_awaited(state):
-            self._changed_at = now
+    def _ask_next(self, left: deque[int], process: SignalState | None, now: float) -> bool:
+        """Ask the next thread. Return False if none can be asked now."""
+        if self.outcome is not None:
+            return False  # the thread before has not answered
+        if not left or sum(len(thread["text"]) for thread in self.threads) >= MAX_BYTES:
+            self._finish()
             return False
-        if not size and now >= self._changed_at + _LOST:
+        thread = left.popleft()
+        state = signal_state(self.pid, STACK_SIGNAL, thread)
+        if state is not None and state.state == "D" and thread not in self._postponed:
+            self._postponed.add(thread)
+            left.append(thread)
+        elif process is None or (state is not None and not state.is_blocked):
+            self._send(thread, now)
+        elif state is not None and thread == self.pid:  # it starts a program, perhaps
+            left.append(thread)
+            return len(left) > 1
+        # Else the thread has ended, or it is one of a library in C, which lets others take all Unix signals.
+        return True
+
+    def _send(self, thread: int, now: float) -> None:
+        if has_descriptor(self.pid, read_header(self.fd).fd, self.fd) is False:
+            self._fail(_CLOSED.format(self.name))
+            return
+        clear(self.fd)
+        try:
+            kill_thread(self.pid, thread, STACK_SIGNAL)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            self._fail(_FORBIDDEN.format(self.name, error.strerror))
+        self._thread, self._sent_at, self._size = thread, now, 0
+
+    def _awaits_answer(self, process: SignalState | None, now: float) -> bool:
+        """Return False if no thread has to answer now. Keep the answer of one that has."""
+        if not self._thread:
+            return False
+        size = size_of_stack(self.fd)  # before the state: a handler that has begun to write shows there until it ends
+        state = signal_state(self.pid, STACK_SIGNAL, self._thread)
+        if process is None:
+            if size != self._size:
+                self._size, self._sent_at = size, now
+            if now < self._sent_at + _SETTLED:
+                return True
+        elif state is not None:
+            # A thread that runs may have taken the signal at this moment, and not have begun its handler.
+            begins = not size and state.state == "R" and now < self._sent_at + _LOST
+            if state.is_pending or state.is_blocked or begins:
+                return True
+        self._keep_answer(process, state)
+        return False
+
+    def _keep_answer(self, process: SignalState | None, state: SignalState | None) -> None:
+        thread, self._thread = self._thread, 0
+        text = read_stack(self.fd, MAX_BYTES)
+        clear(self.fd)
+        is_main = thread == self.pid
+        if text:
+            own = state.name if state is not None and process is not None and state.name != process.name else ""
+            self.threads.append({"id": str(thread), "name": "main" if is_main else own, "text": text})
+        elif is_main:
             self._fail(_TAKEN.format(self.name, STACK_SIGNAL))
-        return bool(size)
 
-    def _is_awaited(self, state: SignalState) -> bool:
-        """Return True if the signal waits for a thread of the process, or its handler runs."""
-        return state.is_pending or bool(blocking_threads(self.pid, STACK_SIGNAL) - self._blocked_before)
+    def _finish(self) -> None:
+        self.threads.sort(key=lambda thread: (thread["name"] != "main", int(thread["id"])))
+        self.outcome = "answered"
 
-    def _reason(self, state: SignalState | None) -> str:
+    def _reason(self) -> str:
+        if self._left is None:
+            return _STARTING
+        state = signal_state(self.pid, STACK_SIGNAL, self._thread or None)
         letter = state.state if state else "?"
         if letter in _STATES:
             return _STATES[letter].format(self.pid)
-        if not self._sent:
-            return _STARTING
-        if is_blocked_everywhere(self.pid, STACK_SIGNAL):
+        if state is not None and state.is_blocked and not state.is_pending:
             return _BLOCKED.format(STACK_SIGNAL)
         return f"it is in state {letter}"
 
     def _fail(self, error: str) -> None:
         self.outcome, self.error = "failed", error
-
-
-@contextmanager
-def _pidfd(pid: int) -> Generator[int | None]:
-    """Refer to a process by a descriptor, which never means a later one with the same id. None: the kernel refuses."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        raise
-    except OSError:
-        yield None
-        return
-    try:
-        yield pidfd
-    finally:
-        os.close(pidfd)

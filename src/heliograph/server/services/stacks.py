@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from heliograph._core.supervision.state import ServerState
-from heliograph.ipc.stack_files import own_stacks, stack_name
+from heliograph.ipc.stack_files import own_stack, stack_name
 from heliograph.loop import NEVER, Loop, Service
 from heliograph.models import Identity
 from heliograph.server.services.control import Answer, Call, Refused, Verb
@@ -28,7 +28,7 @@ _FIRST_PAUSE, _MAX_PAUSE = 0.001, 0.05
 MASTER, FORK_SERVER = "master", "fork-server"
 _WEB_SERVER = "the web server is a program of its own. Ask for its workers: {}."
 _UNKNOWN = "no such process: {!r}. Processes: {}."
-_CUT = "... (cut off after {} bytes)\n"
+_CUT = "...\n(cut off)\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,16 @@ class Stacks(Service):
 
     def _row(self, subject: Subject, now: float) -> tuple[dict[str, Any], StackDump | None]:
         since = None if subject.since is None else time.time() - (now - subject.since)
-        row = {"process": subject.name, "pid": subject.pid or None, "since": since, "text": "", "error": None}
+        row: dict[str, Any] = {
+            "process": subject.name,
+            "pid": subject.pid or None,
+            "since": since,
+            "threads": [],
+            "error": None,
+        }
         if subject.pid == os.getpid():
-            return row | {"text": own_stacks(MAX_PROCESS_BYTES)}, None
+            own = {"id": str(os.getpid()), "name": "main", "text": own_stack(MAX_PROCESS_BYTES)}
+            return row | {"threads": [own]}, None
         if not subject.pid:
             return row | {"error": f"{subject.name} is not running now."}, None
         return row, self._dump(subject, now)
@@ -169,11 +176,15 @@ def _named(name: object, subjects: list[Subject]) -> list[Subject]:
 
 
 def _answer(dump: StackDump, most: int) -> dict[str, Any]:
-    """Return the outcome of a request to one process."""
-    if dump.outcome == "failed":
-        return {"error": dump.error}
-    most = min(most, MAX_PROCESS_BYTES - 1)
-    return {"text": dump.text if len(dump.text) <= most else dump.text[:most] + _CUT.format(most)}
+    """Return the outcome of a request to one process: the threads that have answered, in so many bytes."""
+    threads: list[dict[str, str]] = []
+    for thread in dump.threads:
+        text = thread["text"]
+        if len(text) > most:
+            text = text[:most] + _CUT
+        most = max(0, most - len(text))
+        threads.append(thread | {"text": text})
+    return {"threads": threads, "error": dump.error or None}
 
 
 def open_stacks(

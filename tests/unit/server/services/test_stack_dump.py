@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from heliograph._core.thread_stacks import parse_stacks
-from heliograph.ipc.stack_files import STACK_SIGNAL, make_stack_file, read_header, size_of_stacks
+from heliograph._core.thread_stacks import parse_stack
+from heliograph.ipc.stack_files import STACK_SIGNAL, make_stack_file, read_header, size_of_stack
 from heliograph.server.services import stack_dump
 from heliograph.server.services.stack_dump import StackDump
 from heliograph.testing.harness.harness import eventually
@@ -80,7 +80,8 @@ def short_timeout(monkeypatch):
 
 def functions(dump):
     assert (dump.outcome, dump.error) == ("answered", "")
-    return [[frame.function for frame in thread.frames] for thread in parse_stacks(dump.text)]
+    stacks = (parse_stack(**thread) for thread in dump.threads)
+    return [[frame.function for frame in stack.frames] for stack in stacks]
 
 
 def outer(dump):
@@ -108,7 +109,7 @@ def test_a_process_that_hangs_answers(start, code):
     process = start(ANSWER + code)
     for _ in range(3):
         assert outer(process.ask()) == [["<module>", "hang"]]
-    assert not size_of_stacks(process.fd)
+    assert not size_of_stack(process.fd)
 
 
 def test_a_process_goes_on(start):
@@ -118,25 +119,94 @@ def test_a_process_goes_on(start):
     while time.monotonic() < before + 0.5:
         assert functions(process.ask())[0][0] == "<module>"
     assert process.child.stdout.readline() == b"ready\n"
-    assert not size_of_stacks(process.fd)
+    assert not size_of_stack(process.fd)
 
 
 def test_all_threads_answer(start):
-    """Also those that were started later, while another one blocks the signal."""
+    """The main thread first. One that blocks all Unix signals, as those of libraries in C do, is left out."""
     process = start(
         ANSWER
         + """
 import threading
+def waiting():
+    time.sleep(60)
 def blocking():
     signal.pthread_sigmask(signal.SIG_BLOCK, [STACK_SIGNAL])
+    blocked.set()
     time.sleep(60)
-thread = threading.Thread(target=blocking, daemon=True)
-thread.start()
+blocked = threading.Event()
+for function in (waiting, waiting, blocking):
+    threading.Thread(target=function, daemon=True).start()
+blocked.wait()
 hang()
 """
     )
-    eventually("the thread blocks", lambda: any("blocking" in thread for thread in functions(process.ask())))
-    assert ["<module>", "hang"] in outer(process.ask())
+    for _ in range(5):
+        dump = process.ask()
+        found = functions(dump)
+        assert found[0][:2] == ["<module>", "hang"]
+        assert [names[-1] for names in found[1:] if "waiting" in names] == ["waiting", "waiting"]
+        assert (len(found), dump.threads[0]["id"]) == (3, str(process.pid))
+
+
+def test_the_main_thread_blocks_the_signal(start, short_timeout):
+    """The others answer, and the error says why it does not."""
+    process = start(
+        ANSWER
+        + """
+import threading
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [STACK_SIGNAL])
+hang()
+"""
+    )
+    dump = process.ask()
+    assert dump.error == f"mule1 did not answer within 0.3 s: its main thread blocks Unix signal {STACK_SIGNAL}."
+    (other,) = dump.threads
+    assert " in run" in other["text"]
+
+
+def test_the_main_thread_blocks_the_signal_for_a_moment(start):
+    """As while it starts a program. It is asked afterwards."""
+    process = start(
+        ANSWER
+        + """
+signal.pthread_sigmask(signal.SIG_BLOCK, [STACK_SIGNAL])
+ready()
+time.sleep(0.3)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [STACK_SIGNAL])
+hang()
+"""
+    )
+    assert functions(process.ask())[0][0] == "<module>"
+
+
+def test_busy_threads(start):
+    """They run on while they are asked, hundreds of times. Reading the stacks of all at once would end the process."""
+    process = start(
+        ANSWER
+        + """
+import threading
+def deep(n):
+    return deep(n - 1) + len(str(n)) if n else 0
+def busy():
+    while True:
+        deep(200)
+def begin_and_end():
+    while True:
+        thread = threading.Thread(target=deep, args=(50,))
+        thread.start()
+        thread.join()
+for function in (busy, busy, begin_and_end):
+    threading.Thread(target=function, daemon=True).start()
+hang()
+"""
+    )
+    for _ in range(60):
+        dump = process.ask()
+        assert dump.outcome == "answered"
+        assert outer(dump)[0] == ["<module>", "hang"]
+    assert process.child.poll() is None
 
 
 def test_a_stopped_process(start, short_timeout):
@@ -152,7 +222,7 @@ def test_a_stopped_process(start, short_timeout):
     assert "it is stopped" in late.error
     os.kill(process.pid, signal.SIGCONT)
     eventually("the late answer", lambda: not late.resume(time.monotonic()))
-    assert size_of_stacks(process.fd)
+    assert size_of_stack(process.fd)
     assert outer(process.ask()) == [["<module>", "hang"]]
 
 
@@ -215,9 +285,9 @@ SILENT = {
         ANSWER + "os.dup2(os.open('/dev/full', os.O_RDWR), FD)\nhang()",
         CLOSED,
     ),
-    "all its threads block the signal": (
+    "its thread blocks the signal": (
         ANSWER + "signal.pthread_sigmask(signal.SIG_BLOCK, [STACK_SIGNAL])\nhang()",
-        f"mule1 did not answer within 0.3 s: all its threads block Unix signal {STACK_SIGNAL}.",
+        f"mule1 did not answer within 0.3 s: its main thread blocks Unix signal {STACK_SIGNAL}.",
     ),
 }
 
@@ -227,7 +297,6 @@ def test_a_process_that_cannot_answer_lives_on(start, monkeypatch, code, error):
     """The error says why. Without a handler the signal would end the process, so it is not sent."""
     process = start(code)
     monkeypatch.setattr(stack_dump, "TIMEOUT", 0.3 if "0.3" in error else 20.0)
-    monkeypatch.setattr(stack_dump, "_LOST", 0.1)
     assert process.ask().error == error
     assert process.child.poll() is None
 
@@ -250,14 +319,11 @@ def test_a_process_that_exits(start, sent, reaped):
 
 
 def test_where_the_kernel_shows_nothing(start, monkeypatch):
-    """A kernel may hide other processes, or refuse pidfds. Then an answer is complete when nothing more comes."""
+    """A kernel may hide other processes. Then an answer of the main thread is complete when nothing more comes."""
     monkeypatch.setattr(stack_dump, "signal_state", lambda *_: None)
+    monkeypatch.setattr(stack_dump, "threads_of", lambda pid: [pid])
     monkeypatch.setattr(stack_dump, "has_descriptor", lambda *_: None)
 
-    def refuse(_pid):
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "pidfd_open", refuse)
     process = start(ANSWER + "hang()")
     assert outer(process.ask()) == [["<module>", "hang"]]
     process.child.kill()
@@ -278,4 +344,4 @@ def test_a_successor_answers_in_the_same_file(start):
     assert outer(process.ask()) == [["<module>", "hang"]]
     dump = StackDump("mule1", os.getpid(), process.fd, time.monotonic())
     dump.poll(time.monotonic())
-    assert (dump.outcome, dump._sent) == (None, False)
+    assert (dump.outcome, dump._thread) == (None, 0)

@@ -25,12 +25,17 @@ class ScriptedDump:
 
     def __init__(self, name, pid, fd, _now):
         self.name, self.pid, self.fd = name, pid, fd
-        self.outcome, self.text, self.error = None, "", ""
+        self.outcome, self.threads, self.error = None, [], ""
         self.owes = False
         self.made.append(self)
 
     def poll(self, _now):
         pass
+
+    def answer(self, *texts):
+        """Let each of its threads answer with a text."""
+        self.outcome = "answered"
+        self.threads = [{"id": str(number), "name": "", "text": text} for number, text in enumerate(texts)]
 
     def resume(self, _now):
         if self.owes:
@@ -71,6 +76,10 @@ def stacks(monkeypatch):
         os.close(fd)
 
 
+def texts(row):
+    return [thread["text"] for thread in row["threads"]]
+
+
 def names(result):
     return [row["process"] for row in result["processes"]]
 
@@ -81,13 +90,13 @@ def test_all_processes_that_run_are_asked(stacks):
     assert stacks.ask(call) is None
     assert call.held
     for dump in ScriptedDump.made:
-        dump.outcome, dump.text = "answered", f"text of {dump.name}"
+        dump.answer(f"text of {dump.name}")
     stacks.tick(stacks.deadline)
     assert names(call.result) == ["master", "fork-server3", "worker1", "mule1"]
     rows = {row["process"]: row for row in call.result["processes"]}
     assert [rows[name]["pid"] for name in rows] == [os.getpid(), 77, 101, 102]
-    assert "test_all_processes_that_run_are_asked" in rows["master"]["text"]
-    assert rows["mule1"]["text"] == "text of mule1"
+    assert "test_all_processes_that_run_are_asked" in texts(rows["master"])[0]
+    assert texts(rows["mule1"]) == ["text of mule1"]
     assert rows["mule1"]["since"] == pytest.approx(time.time() - time.monotonic() + 3, abs=5)
     assert stacks.deadline == NEVER
 
@@ -101,7 +110,7 @@ def test_processes_are_named(stacks, asked, found):
     call = ScriptedCall(processes=asked)
     stacks.ask(call)
     for dump in ScriptedDump.made:
-        dump.outcome = "answered"
+        dump.answer("")
     stacks.tick(stacks.deadline)
     assert names(call.result) == (found or asked)
 
@@ -127,7 +136,7 @@ def test_what_cannot_be_asked(stacks, asked, text):
 def test_a_process_that_does_not_run(stacks):
     """The answer comes at once."""
     (row,) = stacks.ask(ScriptedCall(processes=["mule2"])).result["processes"]
-    assert (row["pid"], row["text"], row["error"]) == (None, "", "mule2 is not running now.")
+    assert (row["pid"], row["threads"], row["error"]) == (None, [], "mule2 is not running now.")
 
 
 def test_clients_that_ask_at_the_same_time_share_an_answer(stacks):
@@ -138,16 +147,16 @@ def test_clients_that_ask_at_the_same_time_share_an_answer(stacks):
         stacks.ask(call)
     assert len(ScriptedDump.made) == 2
     mule = ScriptedDump.made[0]
-    mule.outcome, mule.text = "answered", "early"
+    mule.answer("early")
     stacks.tick(stacks.deadline)
-    assert [call.result["processes"][0]["text"] for call in (first, second)] == ["early", "early"]
+    assert [texts(call.result["processes"][0]) for call in (first, second)] == [["early"], ["early"]]
     stacks.ask(third)
     assert len(ScriptedDump.made) == 3
     for dump in ScriptedDump.made[1:]:
-        dump.outcome, dump.text = "answered", "late"
+        dump.answer("late")
     stacks.tick(stacks.deadline)
-    assert third.result["processes"][0]["text"] == "late"
-    assert [row["text"] for row in slow.result["processes"]] == ["early", "late"]
+    assert texts(third.result["processes"][0]) == ["late"]
+    assert [texts(row) for row in slow.result["processes"]] == [["early"], ["late"]]
 
 
 def test_a_process_that_owes_an_answer_is_not_asked_again(stacks):
@@ -176,10 +185,14 @@ def test_a_long_answer_is_cut_off(stacks, monkeypatch):
     """Each process gets an equal part, so that one cannot push the others out."""
     monkeypatch.setattr(module, "MAX_BYTES", 200)
     stacks.ask(call := ScriptedCall(processes=["mule1", "worker1"]))
-    for dump, text in zip(ScriptedDump.made, ("x" * 1000, "short"), strict=True):
-        dump.outcome, dump.text = "answered", text
+    first, second = ScriptedDump.made
+    first.answer("a" * 60, "x" * 1000, "y")
+    second.answer("short")
     stacks.tick(stacks.deadline)
-    assert [row["text"] for row in call.result["processes"]] == [f"{'x' * 100}... (cut off after 100 bytes)\n", "short"]
+    assert [texts(row) for row in call.result["processes"]] == [
+        ["a" * 60, f"{'x' * 40}...\n(cut off)\n", "...\n(cut off)\n"],
+        ["short"],
+    ]
 
 
 def test_an_error_of_the_service(stacks):
