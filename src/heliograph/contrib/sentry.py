@@ -16,10 +16,13 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import sentry_sdk
-from sentry_sdk.integrations import Integration
-from sentry_sdk.scope import add_global_event_processor, use_isolation_scope
-from sentry_sdk.utils import event_from_exception
+try:
+    import sentry_sdk
+    from sentry_sdk.integrations import Integration
+    from sentry_sdk.scope import add_global_event_processor, use_isolation_scope
+    from sentry_sdk.utils import event_from_exception
+except ImportError as error:
+    raise ImportError(f"{__name__} needs the SDK of Sentry: pip install 'heliograph[sentry]'.") from error
 
 from heliograph import engines
 from heliograph._core.signals.handlers import describe

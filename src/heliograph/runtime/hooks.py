@@ -102,9 +102,9 @@ def on_stop(func: Callable[..., object] | None = None, /, *, roles: str | Collec
 def on_failure(func: _FailureHook, /) -> _FailureHook:
     """Decorator: call the function with a `Failure` when a handler or an attempt of a task has failed.
 
-    It runs in the process and thread of the handler, after the failure was logged and counted. An exception in it is
-    logged and changes nothing. A handler or task whose process was killed does not call it. Exceptions: the time limit
-    of a task, and the one of a handler in a process of a web server.
+    It runs in the process and thread of the handler, after the failure was logged. An exception in it is logged and
+    changes nothing. A handler or task whose process is killed does not call it. Exception: a task that exceeds its time
+    limit calls it in another thread, for a second at most, before the process is killed.
 
     Args:
         func: A function with one parameter. It may be `async def`.

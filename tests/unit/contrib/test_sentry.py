@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 
 import pytest
@@ -9,13 +10,15 @@ import pytest
 pytest.importorskip("sentry_sdk")
 
 import sentry_sdk
+from sentry_sdk.integrations import _processed_integrations
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
 from heliograph import Retry, Signal, task
+from heliograph.contrib import sentry as module
 from heliograph.contrib.sentry import HeliographIntegration
-from heliograph.runtime import instrumentation
+from heliograph.runtime import handlers, instrumentation, task_hosting
 
 
 class Recorder(Transport):
@@ -32,18 +35,30 @@ class Recorder(Transport):
 @pytest.fixture
 def sentry():
     """A function that starts the SDK, and returns the events. The SDK ends with the test."""
-    wrappers = [list(known) for known in (instrumentation.SIGNAL_WRAPPERS, instrumentation.TASK_WRAPPERS)]
+    wrappers = list(handlers._WRAPPERS)
 
-    def start(*integrations, **options):
+    def start(*integrations, dedupe=True):
         recorder = Recorder()
-        sentry_sdk.init("http://key@localhost/1", transport=recorder, integrations=list(integrations), **options)
+        found = [LoggingIntegration(), *([DedupeIntegration()] if dedupe else []), *integrations]
+        # The others change this process for good: threads, subprocesses, each framework that is installed.
+        sentry_sdk.init(
+            "http://key@localhost/1",
+            transport=recorder,
+            integrations=list({one.identifier: one for one in found}.values()),
+            default_integrations=False,
+            auto_enabling_integrations=False,
+        )
         return recorder.events
 
     yield start
     sentry_sdk.get_client().close()
     sentry_sdk.get_global_scope().set_client(None)
     sentry_sdk.get_isolation_scope().clear()
-    assert wrappers[0] == instrumentation.SIGNAL_WRAPPERS[: len(wrappers[0])]
+    handlers._WRAPPERS[:] = wrappers
+    if module._signal in instrumentation.SIGNAL_WRAPPERS:
+        instrumentation.restore_calls(module._signal, module._task, module._put)
+        _processed_integrations.discard("heliograph")  # the next test sets it up again
+    task_hosting.forget_calls()
 
 
 def exception_of(event):
@@ -90,10 +105,10 @@ def fail_in_all_ways(engine):
     [(), (LoggingIntegration(event_level=None),), (LoggingIntegration(event_level=logging.WARNING),)],
     ids=["default", "no log events", "log events of warnings"],
 )
-@pytest.mark.parametrize("disabled", [[], [DedupeIntegration]], ids=["dedupe", "no dedupe"])
-def test_an_error_arrives_once_with_the_name_of_its_signal_or_task(sentry, heliograph_engine, others, disabled):
+@pytest.mark.parametrize("dedupe", [True, False], ids=["dedupe", "no dedupe"])
+def test_an_error_arrives_once_with_the_name_of_its_signal_or_task(sentry, heliograph_engine, others, dedupe):
     """Of functions, coroutines and threads, however logging is set up."""
-    events = sentry(HeliographIntegration(), *others, disabled_integrations=disabled)
+    events = sentry(HeliographIntegration(), *others, dedupe=dedupe)
     names = fail_in_all_ways(heliograph_engine)
     assert [event["transaction"] for event in events] == names
     texts = ["plain", "async_handler", "job", "async_job", "async_handler"]
@@ -226,3 +241,41 @@ def test_an_error_of_a_handler_in_a_context_of_flask_arrives_once(sentry, heliog
     assert events[0]["tags"]["heliograph.signal"].endswith("broken")
     assert events[1]["transaction"] == "view"
     assert "heliograph.signal" not in events[1].get("tags", {})
+
+
+@pytest.mark.usefixtures("django_project")
+def test_an_error_of_a_handler_beside_django_arrives_once(sentry, heliograph_engine):
+    """Also if Sentry's own integration of Django is there. Errors of requests stay those of Django."""
+    from django.test import Client
+    from django.urls import path
+    from sentry_sdk.integrations.django import DjangoIntegration
+
+    events = sentry(HeliographIntegration(), DjangoIntegration())
+    urls = sys.modules["heliograph_test_urls"]
+
+    @Signal(7).register_handler("mule1")
+    def broken():
+        raise LookupError("handler")
+
+    @task(name="shop:job")
+    async def job():
+        raise LookupError("task")
+
+    def view(request):
+        raise LookupError("view")
+
+    before = list(urls.urlpatterns)
+    urls.urlpatterns.append(path("broken/", view))
+    try:
+        Signal(7).send()
+        job.enqueue()
+        Client(raise_request_exception=False).get("/broken/", SERVER_NAME="testserver")
+    finally:
+        urls.urlpatterns[:] = before
+    heliograph_engine.take_failures()
+    heliograph_engine.take_failed_tasks()
+    assert [exception_of(event)[1:3] for event in events] == [
+        ("handler", "heliograph"),
+        ("task", "heliograph"),
+        ("view", "django"),
+    ]

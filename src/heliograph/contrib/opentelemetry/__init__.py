@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import TracerProvider
+try:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+except ImportError as error:
+    raise ImportError(f"{__name__} needs OpenTelemetry: pip install 'heliograph[otel]'.") from error
 
 from heliograph.contrib.opentelemetry.wrappers import Wrappers
 from heliograph.runtime.instrumentation import instrument_calls, restore_calls

@@ -6,8 +6,10 @@ from typing import Any
 
 from heliograph.testing.conformance.actions import FIRST, send
 from heliograph.testing.conformance.requirements import guarantee
+from heliograph.testing.conformance.task_actions import finish, put, text_of
+from heliograph.testing.harness.agent import Event
 from heliograph.testing.harness.capabilities import Capability
-from heliograph.testing.harness.harness import ALL_PROCESSES, Harness
+from heliograph.testing.harness.harness import ALL_PROCESSES, Harness, eventually
 from heliograph.testing.harness.signals import Handler, Life
 
 
@@ -33,10 +35,18 @@ def test_l1_start_hooks_run_before_the_first_signal(harness: Harness) -> None:
 @guarantee("L2", Capability.MULES)
 def test_l2_stop_hooks_run_before_the_exit(harness: Harness) -> None:
     """A function of `on_stop` runs once, after the last handler. Its process is replaced, and runs `on_start`."""
-    starts, stops = len(harness.events(Life.STARTED)), len(harness.events(Life.STOPPED))
+    harness.handle("mule2", failures)  # it runs, also if an earlier test has killed it
+    before = _events_of("mule2", harness)
     harness.end_process("mule2")
-    assert [event.by for event in harness.expect(1, Life.STOPPED, since=stops)] == ["mule2"]
-    assert [event.by for event in harness.expect(1, Life.STARTED, since=starts)] == ["mule2"]
+    eventually("the successor of mule 2", lambda: len(_events_of("mule2", harness)) >= len(before) + 2)
+    stopped, started = _events_of("mule2", harness)[len(before) :][:2]
+    assert (stopped.num, started.num) == (Life.STOPPED, Life.STARTED)
+    assert stopped.pid == before[-1].pid
+
+
+def _events_of(process: str, harness: Harness) -> list[Event]:
+    """Return the starts and ends of a process."""
+    return [event for event in harness.events(Life.STARTED, Life.STOPPED) if event.by == process]
 
 
 @guarantee("L3")
@@ -47,4 +57,19 @@ def test_l3_failure_hooks_get_the_exception_of_a_handler(harness: Harness) -> No
     (failed,) = harness.expect(1, Life.FAILED, since=since)
     assert failed.last_received == Handler.FAILING
     last = harness.call(failed.by, failures)[-1]
-    assert last == (Handler.FAILING, "heliograph.testing.harness.app._failing", "LookupError")
+    assert last == (Handler.FAILING, "heliograph.testing.harness.app._failing", "LookupError", True)
+
+
+@guarantee("L3", Capability.MULES)
+def test_l3_failure_hooks_get_each_failed_attempt_of_a_task(harness: Harness) -> None:
+    """They know if the task has another attempt."""
+    task_id = put(harness, "fail_until", 9, text_of("told"))
+    finish(harness, task_id)
+
+    def told() -> list[tuple[Any, ...]]:
+        found = harness.call("mule1", failures)
+        return [facts for facts in found if isinstance(facts[0], tuple) and facts[0][0] == task_id]
+
+    eventually("three failures", lambda: len(told()) == 3)
+    name, error = "heliograph.testing.harness.tasks:fail_until", "LookupError"
+    assert told() == [((task_id, attempt), name, error, attempt == 3) for attempt in (1, 2, 3)]

@@ -44,8 +44,8 @@ AGENT = Agent()
 ATTEMPTS = Attempts(lazy=LAZY)
 HOOKS: list[str] = []
 """The post-fork hooks that ran after a failing one, as names of processes."""
-FAILURES: list[tuple[int | None, str, str]] = []
-"""The failures in this process: the signal, the handler, and the type of the exception."""
+FAILURES: list[tuple[object, str, str, bool]] = []
+"""The failures in this process: signal, or task and attempt, name, type of the exception, and if it is final."""
 
 
 def _target(name: str) -> TypeTarget:
@@ -186,7 +186,8 @@ def _stopped() -> None:
 
 @on_failure
 def _failed(failure: Failure) -> None:
-    FAILURES.append((failure.signal and failure.signal.num, failure.name, type(failure.error).__name__))
+    what = (failure.task.id, failure.task.attempt) if failure.task else failure.signal and failure.signal.num
+    FAILURES.append((what, failure.name, type(failure.error).__name__, failure.is_final))
     record_event(Life.FAILED)
     raise LookupError("a failure hook that fails on purpose")
 
