@@ -17,6 +17,8 @@ DIRECTORIES = ("srv/shop", "var/lib/shop", "run/user/1000", "run/shop", "home/sh
 
 _PORT = re.compile(r"(?<=[: =])(8000|8001|9100|3031|9191)\b")
 """Ports that pages name. The test takes free ones."""
+_SERVER = re.compile(r"""((?:--name|^name|HELIOGRAPH_NAME|control_socket)(?:[ =(]+"?))shop\b(?!-)""", re.MULTILINE)
+"""The name of a server. A server of another test, or of the user, may have it."""
 _PLACE = re.compile(rf"(?<![\w.~/])(?={'|'.join(PLACES)})")
 
 _DJANGO_HAS_TASKS = importlib.util.find_spec("django.tasks") is not None
@@ -46,14 +48,20 @@ class Places:
         if not _DJANGO_HAS_TASKS:
             text = text.replace("from django.tasks import", "from django_tasks import")
         text = re.sub(r"manage\.py runserver$", f"manage.py runserver {self.port('8000')}", text, flags=re.MULTILINE)
+        text = _SERVER.sub(rf"\g<1>{self._server_name}", text)
         return _PORT.sub(lambda match: str(self.port(match[1])), _PLACE.sub(str(self.root), text))
 
     def shown(self, text: str) -> str:
         """Return an output with the places and ports of the page."""
         text = text.replace(str(self.root), "").replace(str(Path(sys.executable).parent), "/srv/shop/venv/bin")
+        text = text.replace(self._server_name, "shop")
         for shown, port in self._ports.items():
             text = re.sub(rf"\b{port}\b", shown, text)
         return text
+
+    @property
+    def _server_name(self) -> str:
+        return f"shop{self.port('8000')}"
 
     def port(self, shown: str) -> int:
         """Return the port of the test for a port of the page."""
