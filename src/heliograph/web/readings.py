@@ -140,5 +140,5 @@ class Readings:
             if repr(error) != self._logged:  # not each second
                 self._logged = repr(error)
                 _LOG.exception("Cannot read the state of the server")
-            return Reading(began, None, f"the state cannot be read: {error!r}. The log of the server has more.")
+            return Reading(began, None, f"Its state cannot be read: {error!r}. The log of the server has more.")
         return Reading(began, state, "", tasks, time.monotonic() - began)

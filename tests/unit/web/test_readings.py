@@ -88,5 +88,5 @@ async def test_an_error_in_reading_is_shown_and_logged_once(reader, readings, mo
     for _ in range(3):
         found = await readings.current()
     assert found.state is None
-    assert "the state cannot be read: RuntimeError('unknown layout')" in found.error
+    assert "Its state cannot be read: RuntimeError('unknown layout')" in found.error
     assert caplog.text.count("Cannot read the state of the server") == 1
