@@ -83,7 +83,16 @@ def address(server):
     token.write_text(TOKEN)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ("--mules", "2", "--http-status", f"127.0.0.1:{port}", "--http-token-file", str(token))
+    arguments = (
+        "--mules",
+        "2",
+        "--overdue",
+        "1",
+        "--http-status",
+        f"127.0.0.1:{port}",
+        "--http-token-file",
+        str(token),
+    )
     server.start(APP, *arguments)
     server.await_log("Serving the status page")
     return f"http://127.0.0.1:{port}/"
@@ -98,12 +107,14 @@ def has(locator, text):
 
 
 def test_a_person_finds_the_line_where_a_handler_hangs(server, address, open_page):
-    """By the row of the process, and a press on its stack."""
+    """It stands at the top, with the stack of its process."""
     server.command("send", "hang")
     server.expect(1, "hanging")
     page = open_page(address)
     is_live(page)
-    page.get_by_role("row").filter(has_text="mule1").get_by_role("link", name="Stack of mule1").click()
+    has(page.locator("#health"), "mule1 has run the handler tasks.hang")
+    has(page.locator("#processes").get_by_role("row").filter(has_text="mule1"), "overdue")
+    page.locator("#health").get_by_role("link", name="Stack of mule1").click()
     dialog = page.get_by_role("dialog")
     has(dialog, "in hang")
     has(dialog, "tasks.py")
@@ -111,6 +122,7 @@ def test_a_person_finds_the_line_where_a_handler_hangs(server, address, open_pag
     eventually("the end of the handler", lambda: _reads_again(page, dialog))
     page.keyboard.press("Escape")
     sync_api.expect(dialog).to_be_hidden()
+    has(page.locator("#health"), "All is well")
 
 
 def _reads_again(page, dialog):
@@ -229,7 +241,7 @@ def test_the_page_reads_well_without_scripts(server, address, open_page):
     page = open_page(address, java_script_enabled=False)
     has(page.locator("#processes"), "mule1")
     sync_api.expect(page.get_by_role("button")).to_have_count(0)
-    page.get_by_role("link", name="Stack of mule1").click()
+    page.get_by_role("link", name="Stack of mule1").first.click()
     has(page.locator("pre"), "mule1 (pid")
     page.get_by_role("link", name="Back to the status").click()
     has(page.locator("#processes"), "mule1")

@@ -32,7 +32,7 @@ def document(view: View, reading: Reading) -> str:
             "main",
             element("div", health(reading), id="health", tabindex="-1"),
             element("div", facts(reading), id="facts"),
-            element("div", plots(view.history), id="plots", role="group", aria_label="The last 10 minutes"),
+            element("div", _plots(view, reading), id="plots", role="group", aria_label="The last 10 minutes"),
             tables.get("processes"),
             tables.get("signals"),
             tables.get("tasks"),
@@ -81,6 +81,10 @@ def _footer(view: View) -> Markup:
     )
     links = [element("a", name, href=path) for name, path in (("Metrics", "metrics"), ("State as JSON", "api/state"))]
     return join(element("p", text), element("p", *(join(link, " ") for link in links)))
+
+
+def _plots(view: View, reading: Reading) -> Markup | None:
+    return None if reading.state is None else plots(view.history)
 
 
 def _dialogs(view: View) -> Markup:

@@ -66,6 +66,12 @@ def moment(at: float) -> str:
         return NONE
 
 
+def clock(at: float, now: float) -> str:
+    """Return the time of day in UTC, with the date if that is another one."""
+    text = moment(at)
+    return text.partition(" ")[2] if text[:10] == moment(now)[:10] else text
+
+
 def age(at: float | None, now: float) -> Markup:
     """Return the time since a moment, which the script of the page keeps up to date."""
     if at is None:

@@ -68,6 +68,8 @@ class Readings:
         self._watchers = 0
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._logged = ""
+        """The last error that was logged."""
         self.count = 0
         """Number of readings until now."""
 
@@ -134,4 +136,9 @@ class Readings:
             tasks = self._reader.task_lists(state)
         except (UwsgiconfException, OSError) as error:
             return Reading(began, None, str(error) or type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the page must show that it cannot show the server
+            if repr(error) != self._logged:  # not each second
+                self._logged = repr(error)
+                _LOG.exception("Cannot read the state of the server")
+            return Reading(began, None, f"Its state cannot be read: {error!r}. The log of the server has more.")
         return Reading(began, state, "", tasks, time.monotonic() - began)

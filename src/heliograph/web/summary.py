@@ -42,7 +42,7 @@ def _problem(problem: Problem, state: ServerState) -> Markup:
     since = (
         None
         if problem.since is None
-        else element("small", "began ", formats.age(problem.since, state.looked_at), " ago")
+        else element("small", "since ", formats.clock(problem.since, state.looked_at))
     )
     head = element(
         "div", element("strong", problem.severity, ":", class_=problem.severity), " ", prose(problem.text), " ", since

@@ -43,6 +43,13 @@ def test_a_time_beyond_the_calendar_is_not_shown():
     assert "2026-11-27" in formats.moment(1_795_800_000)
 
 
+def test_the_time_of_day_has_a_date_if_it_is_another_one():
+    """Most problems are of today."""
+    now = 1_795_800_000.0
+    assert formats.clock(now - 60, now) == "17:19:00 UTC"
+    assert formats.clock(now - 86_400, now) == "2026-11-26 17:20:00 UTC"
+
+
 def test_texts_and_attributes_are_escaped():
     """Unless they are markup already."""
     evil = """<b>"&'</b>"""

@@ -79,3 +79,14 @@ async def test_the_reader_is_closed(reader):
             break
         await asyncio.sleep(0.01)
     assert reader.is_closed
+
+
+async def test_an_error_in_reading_is_shown_and_logged_once(reader, readings, monkeypatch, caplog):
+    """Not each second."""
+    monkeypatch.setattr(module, "INTERVAL", 0.0)
+    reader.answer = RuntimeError("unknown layout")
+    for _ in range(3):
+        found = await readings.current()
+    assert found.state is None
+    assert "Its state cannot be read: RuntimeError('unknown layout')" in found.error
+    assert caplog.text.count("Cannot read the state of the server") == 1
