@@ -73,7 +73,7 @@ TASKS: View[TaskState] = View(
     lambda one: f"Task {one.name}",
     (
         mark(),
-        words("TASK", 16, lambda row: row.item.name, keeps_end=True),
+        words("TASK", 15, lambda row: row.item.name, keeps_end=True),
         words("TARGET", 7, lambda row: row.item.target, 1),
         number("READY", 5, _by_status("READY"), short_number),
         number("RUNNING", 7, _by_status("RUNNING"), short_number),
