@@ -39,11 +39,7 @@ def health(reading: Reading) -> Markup:
 
 
 def _problem(problem: Problem, state: ServerState) -> Markup:
-    since = (
-        None
-        if problem.since is None
-        else element("small", "since ", formats.clock(problem.since, state.looked_at))
-    )
+    since = None if problem.since is None else element("small", "since ", formats.clock(problem.since, state.looked_at))
     head = element(
         "div", element("strong", problem.severity, ":", class_=problem.severity), " ", prose(problem.text), " ", since
     )
