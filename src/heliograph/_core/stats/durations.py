@@ -6,12 +6,12 @@ Layout
     process that has the slot writes to it, and its successor continues.
 
 What the figures mean
-    Run: the time of each handler, or of a coalesced run. While handlers are fast and many signals are queued, the
-    process measures them in batches, and counts the mean of the batch for each of its signals.
-    Waited: the time from `send()`, or from the redelivery, to the start of the handler. A process writes the time into
-    every 16th signal of a number that it sends, the first one included. If the receiver was busy when such a signal
-    came, its wait counts for 16 signals. A signal without a time counts only if its receiver was idle when it came,
-    which is in the first microseconds.
+    Run: the time of each handler, or of a coalesced run. While the handlers of a process are fast (20 microseconds), it
+    measures all records of a fetch together and counts the mean for each. If such signals come one by one, more than
+    1,000 a second, it measures every eighth. The figures lag behind by as many.
+    Waited: the time from `send()`, or from the redelivery, to the start of the handler, or of the first handler of a
+    fetch. Signals of a burst have no time (`engines.local.stamps`). If their receiver was idle, they count with the
+    last wake-up that was measured. Otherwise they count with the next signal of the number that has a time.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from os import write
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from heliograph.engines.local.delivery import Delivery, QueueStaysFull, write_al
 from heliograph.engines.local.hub_receiver import receiver_class
 from heliograph.engines.local.receiver import LimitedHandler, Receiver
 from heliograph.engines.local.sigterm_mask import block_sigterm, unblock_sigterm
+from heliograph.engines.local.stamps import Stamps, stamp
 from heliograph.engines.local.triggers import LocalTriggers
 from heliograph.engines.local.wakeups import LocalWakeups
 from heliograph.engines.task_stores import LazyStore, not_loaded
@@ -58,8 +59,8 @@ class LocalEngine(LocalTriggers):
         self.receiver: Receiver | None = None
         self._handlers: dict[int, LimitedHandler] = {}
         self._targets: dict[int, str] = {}
-        self._direct: list[Delivery | None] = [None] * SIGNALS
-        self._broadcast: dict[int, list[Delivery]] = {}
+        self._stamps = Stamps()
+        self._direct = self._stamps.direct
         self._coalesced = CoalescedSignals(self.memory.parked)
         self._use(self._slot_of(process) if process == _LOADER else self._sender_only_slot())
         self._wakeups = WakeupHandlers(lambda: self.memory.wakeups.closed)
@@ -105,7 +106,7 @@ class LocalEngine(LocalTriggers):
     def signal(self, num: int, timeout: float) -> None:
         delivery = self._direct[num]
         if delivery is None:
-            known = self._broadcast.get(num)
+            known = self._stamps.take(num)
             if known is None:
                 self._send_to_changing(num, timeout)
             else:
@@ -114,16 +115,17 @@ class LocalEngine(LocalTriggers):
             try:
                 write(*delivery)
             except OSError:  # it is full, or closed
-                self._deliver(num, [delivery], timeout)
+                self._stamps.restart()
+                self._deliver(num, stamp([delivery]), timeout)
         self._sent[num] += 1
 
     def _send_to_changing(self, num: int, timeout: float) -> None:
         """Send to receivers that are not in `_direct` or `_broadcast`, and count the records."""
         if num in self._coalesced.receivers:
-            self._deliver(num, deliveries := self._coalesced.deliveries(num), timeout)
+            self._deliver(num, deliveries := stamp(self._coalesced.deliveries(num)), timeout)
             self._slot.coalesced[num] += len(self._coalesced.receivers[num]) - len(deliveries)
             return
-        deliveries = self._deliveries(num)
+        deliveries = stamp(self._deliveries(num))
         if not deliveries:
             self._slot.count_rejected(self.clock.monotonic())
             raise ServerNotReady(
@@ -152,7 +154,7 @@ class LocalEngine(LocalTriggers):
         route = None if num in self._targets else self.memory.live[num]
         return route.target if route else self._targets.get(num, "")
 
-    def _deliver(self, num: int, deliveries: list[Delivery], timeout: float) -> None:
+    def _deliver(self, num: int, deliveries: Sequence[Delivery], timeout: float) -> None:
         """Write all records. Raises: SignalQueueFull."""
         written: list[Delivery] = []
         try:
@@ -261,6 +263,7 @@ class LocalEngine(LocalTriggers):
         )
         self.receiver.on_drain, self.receiver.hidden = self._run_drain_hooks, self._wakeups
         self.receiver.share_measures(self.memory.process_durations(process), self.memory.batch_since(process))
+        self.receiver.measures.on_pause = self._stamps.restart
         return self.receiver
 
     def freeze_registration(self) -> None:
@@ -283,10 +286,10 @@ class LocalEngine(LocalTriggers):
             if num in self._coalesced.nums:
                 if target.scope != "active" and not varies(target, self._topology):
                     self._coalesced.prepare(num, zip(deliveries, map(self._readers, receivers), strict=True))
-            elif len(deliveries) == 1 and target.scope != "active":
-                self._direct[num] = deliveries[0]
-            elif target.scope == "all" and not varies(target, self._topology):
-                self._broadcast[num] = deliveries
+            elif (len(deliveries) == 1 and target.scope != "active") or (
+                target.scope == "all" and not varies(target, self._topology)
+            ):
+                self._stamps.prepare(num, deliveries)
         self._run_fork_and_start_hooks()
         self._look_for_tasks()
         if self._identity == Identity("spooler", 1):

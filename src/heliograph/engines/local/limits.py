@@ -104,8 +104,8 @@ class MemoryLimitedReceiver(LimitedReceiver):
 
     memory_limit: MemoryLimit
 
-    def _handle(self, offset: int) -> None:
-        super()._handle(offset)
+    def _run_handler(self, offset: int) -> None:
+        super()._run_handler(offset)
         if monotonic() >= self.memory_limit.look_at and (excess := self.memory_limit.excess()):
             self.excess = excess
             self._left = 0

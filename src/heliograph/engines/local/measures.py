@@ -36,6 +36,8 @@ _SKIPPED = 7
 _OFTEN = 1_000_000
 """Nanoseconds from one to the next: a process that gets more than 1,000 signals a second measures a part of them."""
 
+_PAUSE = 50_000_000
+
 _MOST = 2048
 """Number of records that are collected."""
 
@@ -52,6 +54,8 @@ class Measures:
 
     def __init__(self, in_flight: memoryview, slot: ProcessCounters) -> None:
         """No other process sees the figures until `durations` is replaced."""
+        self.on_pause: Callable[[], None] = lambda: None
+        """Called every 50 ms, between two handlers."""
         self.can_batch = True
         """False: the process is never fast."""
         self.durations = ProcessDurations(memoryview(bytearray(DURATION_BYTES)))
@@ -67,7 +71,7 @@ class Measures:
         """The counters of started handlers before that. Empty: not known."""
         self._skipped = bytearray()
         """Signals whose handlers were not measured."""
-        self._ran = self._idle = self._batches = self._fast_runs = self._ended = 0
+        self._ran = self._idle = self._batches = self._fast_runs = self._ended = self._pause_at = 0
         self._wake = _WAKE
         self._unknown = [0] * SIGNALS
         """Number of signals of each number whose wait is not known and not counted yet."""
@@ -105,6 +109,9 @@ class Measures:
         else:
             self._unknown[num] += 1
         self._before = []
+        if began >= self._pause_at:
+            self._pause_at = began + _PAUSE
+            self.on_pause()
         self._fast_runs = self._fast_runs + 1 if ran < FAST else 0
         return self.can_batch and self._fast_runs >= _FAST_RUNS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 
 from heliograph._core.signals.records import (
     DONE,
@@ -50,7 +51,7 @@ class Redelivery:
             if started:
                 counters.redelivered[record.num] += 1
             attempts = 0 if self._is_wakeup(record.num) else record.attempts + was_running
-            again = Record(record.num, record.queue, attempts, FETCHED)
+            again = Record(record.num, record.queue, attempts, FETCHED, time.monotonic_ns())
             if self._is_shared(record.queue) and self._put_back(again):
                 buffer[offset] = DONE
             else:  # The successor of the process takes it from the buffer first.

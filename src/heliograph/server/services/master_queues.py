@@ -55,10 +55,10 @@ class MasterQueues:
         pipes = [(number, self._pipes[number]) for number in map(self._order.index, where)]
         if not all(has_space(write) for _, (_, write) in pipes):
             return False
-        missing = 0
+        missing, now = 0, time.monotonic_ns()
         for place, (number, (_, write)) in enumerate(pipes):
             try:
-                os.write(write, encode(Record(num, number)))
+                os.write(write, encode(Record(num, number, time=now)))
             except BlockingIOError:  # Others have written 256 records or more since `has_space`.
                 if not place:
                     return False

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,15 @@ REDELIVERED, ONCE, GONE, WAKEUP = 10, 11, 12, 255
 """Numbers: as by default, with redeliver=False, registered no more, and for tasks."""
 
 
+STARTED = time.monotonic_ns()
+
+
+def timeless(record):
+    """Return the record without its time, which is that of its redelivery, unless the test made it."""
+    assert record.time == 0 or STARTED < record.time <= time.monotonic_ns()
+    return record._replace(time=0)
+
+
 class Server:
     """Queues, memory and routes, as a master has them."""
 
@@ -62,7 +72,7 @@ class Server:
         self.redelivery.recover(process, timed_out=timed_out)
 
     def in_flight(self, process=MULE):
-        return [record for _, record in unfinished(self.memory.in_flight(process))]
+        return [timeless(record) for _, record in unfinished(self.memory.in_flight(process))]
 
     def queued(self, queue):
         """Take the records out of a queue."""
@@ -70,7 +80,7 @@ class Server:
             data = os.read(self.pipes[self.place(queue)][0], 1 << 20)
         except BlockingIOError:
             return []
-        return [decode(data[i : i + RECORD_BYTES]) for i in range(0, len(data), RECORD_BYTES)]
+        return [timeless(decode(data[i : i + RECORD_BYTES])) for i in range(0, len(data), RECORD_BYTES)]
 
     def fill(self, queue):
         block = encode(Record(99, self.place(queue))) * 256
@@ -271,3 +281,16 @@ def test_a_wakeup_is_redelivered_however_many_processes_were_killed(server, queu
         assert server.counters.redelivered[WAKEUP] == deaths
         server.give(record._replace(state=RUNNING))
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("queue", [POOL, OWN], ids=str)
+def test_a_redelivered_signal_has_the_time_of_its_redelivery(server, queue):
+    """Its next handler did not wait for the handler that was killed."""
+    server.give(Record(REDELIVERED, server.place(queue), 0, RUNNING, 5))
+    before = time.monotonic_ns()
+    server.recover()
+    if queue == OWN:
+        [(_, record)] = unfinished(server.memory.in_flight(MULE))
+    else:
+        record = decode(os.read(server.pipes[server.place(queue)][0], RECORD_BYTES))
+    assert before <= record.time <= time.monotonic_ns()

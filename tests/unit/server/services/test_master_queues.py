@@ -1,6 +1,7 @@
 """Sending by the master, and its counts of queued signals. Real pipes and memory, no process."""
 
 import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -94,9 +95,12 @@ def server():
 )
 def test_a_signal_goes_into_its_queues(server, num, contents):
     """One record in each queue of the target, with the number of the queue. It is counted once."""
+    before = time.monotonic_ns()
     assert server.master_queues.send(num)
     (queue, *_) = (queue for queue in server.queues if str(queue) in contents)
-    assert server.read(queue) == [Record(num, server.queues.index(queue), 0, FETCHED)]
+    [record] = server.read(queue)
+    assert before <= record.time <= time.monotonic_ns()
+    assert record == Record(num, server.queues.index(queue), 0, FETCHED, record.time)
     rest = {name: nums for name, nums in contents.items() if name != str(queue)}
     assert (server.contents(), server.counters.sent[num]) == (rest, 1)
 
