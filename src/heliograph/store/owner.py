@@ -118,7 +118,7 @@ class SqliteOwner:
         if index is None or self._page.state(index) != BEGUN:
             return
         if outcome.counts:
-            self._timings.add(claim, self._claimed_at, self._begun_at, now, outcome.status)
+            self._timings.of_function(claim.name).add(claim, self._claimed_at, self._begun_at, now, outcome.status)
         fits = self._page.finish(index, outcome, now)
         if not fits:
             self._unwritten[claim.id] = outcome

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 
 from heliograph._core.tasks.timings import KEPT, TaskTimings, TimingWords
-from heliograph._core.tasks.values import Claim, TaskStatus
 from heliograph.store.database import Database
 
 INTERVAL = 1.0
@@ -25,12 +24,12 @@ class TimingLog:
         self._words: dict[str, TimingWords] = {}
         self._written_at = 0.0
 
-    def add(self, claim: Claim, claimed_at: int, begun: int, ended: int, status: TaskStatus) -> None:
-        """Count an attempt."""
-        words = self._words.get(claim.name)
+    def of_function(self, name: str) -> TimingWords:
+        """Return the words to which an attempt of a function is added."""
+        words = self._words.get(name)
         if words is None:
-            words = self._words[claim.name] = TimingWords()
-        words.add(claim, claimed_at, begun, ended, status)
+            words = self._words[name] = TimingWords()
+        return words
 
     @property
     def is_due(self) -> bool:

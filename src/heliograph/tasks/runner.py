@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from heliograph import engines
 from heliograph._core.tasks.values import Batch, Claim, ClaimRequest
 from heliograph._core.tolerant_logging import tolerant_logger
+from heliograph.engines.running_tasks import RUNNING_TASKS
 from heliograph.exceptions import StoreError
 from heliograph.interfaces.store import TaskOwner, TaskStore
 from heliograph.models import MICROSECONDS
@@ -176,7 +177,11 @@ class Runner:
     def _run(self, claimer: _Claimer, claim: Claim) -> None:
         definition = TASKS.definitions[claim.name]
         began = time.perf_counter()
-        Attempt(definition, claim, claimer.owner, claimer.store).run(self._call)
+        RUNNING_TASKS.begin(claim.id, claim.name)
+        try:
+            Attempt(definition, claim, claimer.owner, claimer.store).run(self._call)
+        finally:
+            RUNNING_TASKS.end()
         if os.getpid() != claimer.pid:
             raise SystemExit(0)  # a process that the function forked returned from it, and is not of the server
         self._speeds.add(claim.name, time.perf_counter() - began)

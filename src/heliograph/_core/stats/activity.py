@@ -12,7 +12,6 @@ Layout
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
 FORMAT_VERSION = 1
@@ -22,9 +21,11 @@ ACTIVITY_BYTES = 192
 """Bytes of the slot of one process: whole cache lines."""
 
 _SEQUENCE, _SINCE, _MEMORY = range(3)
-_TEXT = struct.Struct("=96s36s")
-"""Name and id of the task."""
-_TEXT_OFFSET = 24
+_NAME = 24
+_ID = _NAME + 96
+_END = _ID + 40
+"""Offsets of the name, the id, and the byte behind it."""
+
 _TRIES = 8
 """Number of times that a reader tries to read what a process is writing."""
 
@@ -42,36 +43,36 @@ class RunningTask(NamedTuple):
 class Activity:
     """The slot of one process, over ACTIVITY_BYTES bytes. Only that process writes it, and the master after its end."""
 
-    __slots__ = ("_text", "_words")
+    __slots__ = ("_data", "_id", "_name", "_words")
 
     def __init__(self, buffer: memoryview) -> None:
-        data = buffer.cast("B")
-        self._words = data.cast("Q")
-        self._text = data[_TEXT_OFFSET : _TEXT_OFFSET + _TEXT.size]
+        self._data = buffer.cast("B")
+        self._words = self._data.cast("Q")
+        self._id = self._data[_ID:_END]
+        self._name = ""
 
-    def show_task(self, name: bytes, task_id: bytes, since: int) -> None:
-        """Show a running task. If a process runs several ones, it shows one of them."""
-        self._write(_TEXT.pack(name, task_id), since)
+    def show_task(self, name: str, task_id: str, since: int) -> None:
+        """Show a running task."""
+        words = self._words
+        sequence = words[_SEQUENCE] | 1  # odd already if a predecessor was killed here
+        words[_SEQUENCE] = sequence
+        words[_SINCE] = since
+        if name != self._name:
+            self._name = name
+            self._data[_NAME:_ID] = name.encode(errors="replace")[: _ID - _NAME].ljust(_ID - _NAME, b"\0")
+        self._id[:] = task_id.encode().ljust(_END - _ID, b"\0")
+        words[_SEQUENCE] = sequence + 1
 
     def hide_task(self) -> None:
         """Show that no task runs."""
-        self._write(b"", 0)
-
-    def _write(self, text: bytes, since: int) -> None:
-        words = self._words
-        sequence = words[_SEQUENCE] | 1
-        words[_SEQUENCE] = sequence
-        words[_SINCE] = since
-        if text:
-            self._text[:] = text
-        words[_SEQUENCE] = sequence + 1
+        self._words[_SINCE] = 0
 
     def task(self) -> RunningTask | None:
         """Return the running task, or one of them. None: there is none, or the process is writing all the time."""
         words = self._words
         for _ in range(_TRIES):
             sequence = words[_SEQUENCE]
-            since, text = words[_SINCE], bytes(self._text)
+            since, text = words[_SINCE], bytes(self._data[_NAME:_END])
             if sequence % 2 == 0 and words[_SEQUENCE] == sequence:
                 return _decode(text, since) if since else None
         return None
@@ -92,5 +93,5 @@ class Activity:
 
 
 def _decode(text: bytes, since: int) -> RunningTask:
-    name, task_id = (part.rstrip(b"\0").decode(errors="ignore") for part in _TEXT.unpack(text))
-    return RunningTask(name, task_id, since)
+    name, task_id = text[: _ID - _NAME], text[_ID - _NAME :]
+    return RunningTask(name.rstrip(b"\0").decode(errors="ignore"), task_id.rstrip(b"\0").decode(), since)

@@ -48,33 +48,44 @@ class TaskTimings:
 
 
 class TimingWords:
-    """The timings of one function as words, which add up."""
+    """The timings of one function as words, which add up. Their sums of times are microseconds: nanoseconds of a clock
+    that was set ahead by years would not fit."""
 
     __slots__ = ("words",)
 
     def __init__(self, data: bytes = b"") -> None:
         """Begin with nothing, or with what `to_bytes` returned."""
-        self.words = array("q", data or bytes(8 * _LENGTH))
+        self.words = array("q", data).tolist() if data else [0] * _LENGTH
 
     def add(self, claim: Claim, claimed_at: int, begun: int, ended: int, status: TaskStatus) -> None:
         """Count an attempt, which was claimed, begun and ended at these times."""
         words, could_begin, first = self.words, claim.run_after, claim.first_attempt_at
-        if first == claimed_at:
-            _count(words, 0, begun - (max(claim.enqueued_at, could_begin)))
-        elif could_begin > first:  # the attempt before has set it
-            _count(words, 0, begun - could_begin)
-        _count(words, _RAN, ended - begun)
+        if first == claimed_at and could_begin < claim.enqueued_at:
+            could_begin = claim.enqueued_at
+        if could_begin > first or first == claimed_at:  # else it is not known when it could begin
+            waited = begun - could_begin
+            if waited > 0:
+                words[min((waited - 1).bit_length(), BUCKETS - 1)] += 1
+                words[BUCKETS] += waited
+            else:
+                words[0] += 1
+        ran = ended - begun
+        if ran > 0:
+            words[_RAN + min((ran - 1).bit_length(), BUCKETS - 1)] += 1
+            words[_RAN + BUCKETS] += ran
+        else:
+            words[_RAN] += 1
         words[_PLACE[status]] += 1
 
     def plus(self, other: Self) -> Self:
         """Return the sum."""
         found = type(self)()
-        found.words = array("q", map(int.__add__, self.words, other.words))
+        found.words = list(map(int.__add__, self.words, other.words))
         return found
 
     def to_bytes(self) -> bytes:
         """Return the words as they are stored."""
-        return self.words.tobytes()
+        return array("q", self.words).tobytes()
 
     def timings(self) -> TaskTimings:
         """Return them for reading."""
@@ -83,14 +94,5 @@ class TimingWords:
         return TaskTimings(_histogram(words, 0), _histogram(words, _RAN), outcomes)
 
 
-def _count(words: array[int], start: int, microseconds: int) -> None:
-    if microseconds <= 0:
-        words[start] += 1
-        return
-    bucket = (microseconds - 1).bit_length()
-    words[start + (bucket if bucket < BUCKETS else BUCKETS - 1)] += 1
-    words[start + BUCKETS] += microseconds  # nanoseconds of a clock that was set ahead by years would not fit
-
-
-def _histogram(words: array[int], start: int) -> Histogram:
+def _histogram(words: list[int], start: int) -> Histogram:
     return Histogram(tuple(words[start : start + BUCKETS]), 1000 * words[start + BUCKETS])

@@ -28,6 +28,7 @@ from heliograph.engines.local.sigterm_mask import block_sigterm, unblock_sigterm
 from heliograph.engines.local.stamps import Stamps, stamp
 from heliograph.engines.local.triggers import LocalTriggers
 from heliograph.engines.local.wakeups import LocalWakeups
+from heliograph.engines.running_tasks import RUNNING_TASKS
 from heliograph.engines.task_stores import LazyStore, not_loaded
 from heliograph.engines.wakeup_handlers import Turn, WakeupHandlers
 from heliograph.exceptions import (
@@ -38,6 +39,7 @@ from heliograph.exceptions import (
 )
 from heliograph.interfaces import Handler
 from heliograph.ipc.inherited import InheritedState
+from heliograph.ipc.proc import resident_memory
 from heliograph.models import NO_OPTIONS, SIGNALS, HandlerOptions, Identity, Queue
 
 if TYPE_CHECKING:
@@ -264,6 +266,7 @@ class LocalEngine(LocalTriggers):
         self.receiver.on_drain, self.receiver.hidden = self._run_drain_hooks, self._wakeups
         self.receiver.share_measures(self.memory.process_durations(process), self.memory.batch_since(process))
         self.receiver.measures.on_pause = self._stamps.restart
+        RUNNING_TASKS.show_in(self.memory.activity(process))
         return self.receiver
 
     def freeze_registration(self) -> None:
@@ -291,6 +294,8 @@ class LocalEngine(LocalTriggers):
             ):
                 self._stamps.prepare(num, deliveries)
         self._run_fork_and_start_hooks()
+        if self.receiver is not None:
+            self.memory.activity(self._identity).ready_memory = resident_memory(os.getpid()) or 0
         self._look_for_tasks()
         if self._identity == Identity("spooler", 1):
             warn_of_left_tasks(self._store.directory)

@@ -38,6 +38,7 @@ class Redelivery:
         counters = self._queues.counters
         # Senders must not rely on what is parked, since another process may take it from now on.
         self._queues.memory.parked(process)[:] = bytes(SIGNALS)
+        self._queues.memory.activity(process).clear()
         buffer = self._queues.memory.in_flight(process)
         for offset, record in unfinished(buffer):
             started, was_running = record.state != FETCHED, record.state == RUNNING

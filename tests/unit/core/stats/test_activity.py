@@ -16,7 +16,7 @@ def make_activity() -> Activity:
 def test_a_running_task_is_read_as_it_was_shown(name: str, since: int) -> None:
     """A long name is cut to 96 bytes, also within a character."""
     activity = make_activity()
-    activity.show_task(name.encode(), b"0" * 36, since)
+    activity.show_task(name, "0" * 36, since)
     task = activity.task()
     assert task == RunningTask(name.encode()[:96].decode(errors="ignore"), "0" * 36, since)
     activity.hide_task()
@@ -27,7 +27,7 @@ def test_memory_and_task_do_not_overlap() -> None:
     """Each stays when the other one changes."""
     activity = make_activity()
     activity.ready_memory = 2**63
-    activity.show_task(b"n" * 96, b"i" * 36, 2**63)
+    activity.show_task("n" * 96, "i" * 36, 2**63)
     activity.hide_task()
     assert (activity.ready_memory, activity.task()) == (2**63, None)
     activity.clear()
@@ -38,10 +38,10 @@ def test_a_task_that_is_being_written_is_not_read() -> None:
     """A process that was killed while it wrote shows none, and its successor shows its own."""
     buffer = memoryview(bytearray(ACTIVITY_BYTES))
     activity, words = Activity(buffer), buffer.cast("Q")
-    activity.show_task(b"first", b"1", 10)
+    activity.show_task("first", "1", 10)
     words[0] += 1
     assert activity.task() is None
-    activity.show_task(b"second", b"2", 20)
+    activity.show_task("second", "2", 20)
     assert activity.task() == RunningTask("second", "2", 20)
 
 
@@ -52,7 +52,7 @@ def test_a_reader_never_sees_parts_of_two_tasks() -> None:
 
     def write() -> None:
         for number in range(1, 20_000):
-            activity.show_task(b"f%d" % number, b"%d" % number, number)
+            activity.show_task(f"f{number}", str(number), number)
         nonlocal done
         done = True
 
