@@ -86,15 +86,17 @@ class Measures:
         Return False if it has to be counted: it was slow, it is one of few, or the last ones were skipped.
         """
         ended = monotonic_ns()
-        if ended - began >= FAST or began - self._ended >= _OFTEN or len(self._skipped) >= _SKIPPED:
+        is_alone = began - self._ended >= _OFTEN or self.collected
+        if ended - began >= FAST or is_alone or len(self._skipped) >= _SKIPPED:
             return False
+        self._before = []
         self._skipped.append(self._in_flight[first * RECORD_BYTES + 1])
         self._ended = ended
         return True
 
     def _count(self, num: int, sent: int, began: int, ran: int) -> bool:
         if self.collected:
-            self.flush()
+            self.flush(bytes((num,)))
         is_idle = began - self._ended > _IDLE
         self._ended = began + ran
         if self._skipped:
@@ -131,7 +133,6 @@ class Measures:
         self._ended = ended
         is_slow = ran >= FAST * records
         if records < _MANY or is_slow:
-            self.flush()
             self._count_now(first, records, ran, began, is_idle=is_idle)
             if is_slow:
                 self._fast_runs = 0
@@ -156,12 +157,14 @@ class Measures:
             self.flush()
         return found
 
-    def flush(self) -> None:
-        """Count what was collected."""
+    def flush(self, later: bytes = b"") -> None:
+        """Count what was collected. `later` are the signals whose handlers have started since then."""
         total = self.collected
         if not total:
             return
         before, self._before = self._before, self._started.tolist()
+        for num in later:
+            self._before[num] -= 1
         counts = {self._num: total}
         if self._before[self._num] - before[self._num] != total:  # several signals
             pairs = enumerate(zip(before, self._before, strict=True))
@@ -170,8 +173,9 @@ class Measures:
         self.collected = self._ran = self._idle = 0
 
     def _count_now(self, first: int, records: int, ran: int, began: int, *, is_idle: bool) -> None:
-        self._before = []
         nums = self._bytes(first, records, 1)
+        self.flush(nums)
+        self._before = []
         counts = {nums[0]: records} if nums.count(nums[0]) == records else Counter(nums)
         self._count_all(counts, records, ran, records if is_idle else 0)
         self._look_at_times(first, records, began, is_idle=is_idle)
@@ -200,13 +204,16 @@ class Measures:
         place = stamped.find(1)
         while place >= 0:
             num = self._in_flight[(first + place) * RECORD_BYTES + 1]
+            self._unknown[num] -= 1  # the batch counts it, too
             self._count_sample(num, began - self.times[2 * (first + place) + 1], is_idle=is_idle)
             place = stamped.find(1, place + 1)
 
     def _count_sample(self, num: int, waited: int, *, is_idle: bool) -> None:
         """Count a measured wait for the signal, and for all others of the number whose waits are not known."""
-        self.durations.add_waited(num, waited, 1 + self._unknown[num])
-        self._unknown[num] = 0
+        signals = 1 + self._unknown[num]
+        self._unknown[num] = min(signals, 0)
+        if signals > 0:
+            self.durations.add_waited(num, waited, signals)
         if is_idle:
             self._wake = max(waited, 1)
 
