@@ -79,7 +79,7 @@ def distribution(histogram: Histogram) -> Distribution:
     """Return a histogram as a value of the read model."""
     if not (count := histogram.count):
         return NO_DURATIONS
-    p50, p95, p99 = map(histogram.quantile, (0.5, 0.95, 0.99))
+    p50, p95, p99 = histogram.quantiles(0.5, 0.95, 0.99)
     return Distribution(count, histogram.total, histogram.rows(), p50, p95, p99)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -55,11 +56,17 @@ class Histogram:
 
         It is interpolated within its bucket, so it can be wrong by a factor of two. It never exceeds the sum of all.
         """
+        return self.quantiles(share)[0]
+
+    def quantiles(self, *shares: float) -> tuple[float | None, ...]:
+        """Return several quantiles at once, which is faster."""
         reached = list(accumulate(self.counts))
         if not reached[-1]:
-            return None
-        rank = share * reached[-1]
-        bucket = next(number for number, count in enumerate(reached) if count and count >= rank)
+            return (None,) * len(shares)
+        return tuple(self._quantile(share * reached[-1], reached) for share in shares)
+
+    def _quantile(self, rank: float, reached: Sequence[int]) -> float:
+        bucket = bisect_left(reached, max(rank, 1))
         lower = UPPER_BOUNDS[bucket - 1] if bucket else 0.0
         before = reached[bucket] - self.counts[bucket]
         part = (rank - before) / self.counts[bucket]
