@@ -9,6 +9,7 @@ import pytest
 
 from heliograph.exceptions import ConfigError
 from heliograph.settings.commands import Command, check_commands, read_commands
+from heliograph.settings.make import from_keywords
 
 
 def read(**table):
@@ -115,3 +116,12 @@ def test_programs_and_directories_must_exist(tmp_path, monkeypatch):
         with pytest.raises(ConfigError) as error:
             check_commands("commands", [*good, command])
         assert str(error.value) == says
+
+
+def test_a_program_passes_commands_to_serve():
+    """As in the file. Errors begin with the keyword."""
+    settings = from_keywords("tasks", (), {}, {"bot": {"command": ["true"], "restart": "never"}})
+    assert settings.commands == (Command("bot", ("true",), "never"),)
+    assert from_keywords("tasks", (), {}).commands == ()
+    with pytest.raises(ConfigError, match=r"commands\.bot: command not found: 'no-such-program'"):
+        from_keywords("tasks", (), {}, {"bot": "no-such-program"})

@@ -18,7 +18,7 @@ Rules
 Web server
     The command is started when the application is loaded for the first time. Its processes join and become the workers.
     The web server replaces them. `capacity` says which worker number a process gets.
-    A reload sends SIGHUP to the command.
+    A reload sends SIGHUP to the command, unless it reloads itself.
     If the command exits, it is restarted, also after exit code 0: `uvicorn --limit-max-requests` exits to be restarted.
     Exception: the server stops with it if no process had joined, or after exit code 0 if none had since its start. An
     exit caused by our SIGHUP does not count, since the command may not have installed its handler yet.
