@@ -244,7 +244,7 @@ def test_an_error_of_a_handler_in_a_context_of_flask_arrives_once(sentry, heliog
 
 
 @pytest.mark.usefixtures("django_project")
-def test_an_error_of_a_handler_beside_django_arrives_once(sentry, heliograph_engine):
+def test_an_error_of_a_handler_in_a_django_project_arrives_once(sentry, heliograph_engine):
     """Also if Sentry's own integration of Django is there. Errors of requests stay those of Django."""
     from django.test import Client
     from django.urls import path
