@@ -14,6 +14,11 @@ _VOLATILE = [
     (re.compile(r"\b(?:\d+(?:\.\d+)?[dhm] ?)*\d+(?:\.\d+)? ?(?:ms|s|m|h|d)\b"), "DURATION"),
     (re.compile(r"(\b(?:master|server|(?:worker|mule|spooler)\d+|pid|process)|\() ?\d+(?=\b)(?! of)"), r"\1 NUMBER"),
     (re.compile(r"(?<![\d.])\d{4,}(?![\d.])"), "NUMBER"),
+    (re.compile(r"\b\d+(?:\.\d+)? [KMG]iB"), "SIZE"),
+    (
+        re.compile(r"(?<=^master )[ ]*\d+|(?<=^worker1)[ ]+\d+|(?<=^mule1)[ ]+\d+|(?<=^spooler1)[ ]+\d+", re.MULTILINE),
+        " NUMBER",
+    ),
     (re.compile(r"\bline \d+|\b0x[0-9a-f]+"), "NUMBER"),
     (re.compile(r"[ \t]+"), " "),
 ]
