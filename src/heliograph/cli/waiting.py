@@ -13,6 +13,9 @@ from heliograph.ipc.control_client import ControlClient, ServerNotRunning
 _PAUSE = 0.1
 """Seconds between two attempts to connect to a server that does not run yet."""
 
+_LEAST_TIMEOUT = 5.0
+"""Seconds that a server may take to answer in any case. So `--wait-ready 0` is one look."""
+
 
 def wait_until_ready(find: Callable[[], Path], seconds: float) -> None:
     """Wait until a server listens at the path that `find` returns, and all of its processes receive signals.
@@ -38,7 +41,7 @@ def wait_until_ready(find: Callable[[], Path], seconds: float) -> None:
 
 def _wait_at(path: Path, deadline: float) -> bool:
     """Wait for a server that runs. Return False if it has stopped."""
-    with ControlClient(path, max(0.0, deadline - time.monotonic())) as client:
+    with ControlClient(path, max(_LEAST_TIMEOUT, deadline - time.monotonic())) as client:
         if client.request("details")["is_ready"]:
             return True
         for event in client.subscribe(until=deadline):

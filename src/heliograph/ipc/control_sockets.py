@@ -53,7 +53,8 @@ def own_directory() -> Path:
         found = path.lstat()
     except OSError as error:
         raise ConfigError(
-            f"cannot create the directory of control sockets: {path} ({error.strerror or error}). Set XDG_RUNTIME_DIR."
+            f"cannot create the directory of control sockets: {path} ({error.strerror or error}). Set "
+            "XDG_RUNTIME_DIR to a directory that you can write to, for example a tmpfs."
         ) from error
     if not _is_private(found, os.getuid()):
         raise ConfigError(f"unsafe directory of control sockets: {path}. Make it yours, and use chmod 700.")
@@ -126,7 +127,10 @@ def _primary() -> Path:
 def _temporary_directory() -> Path:
     from tempfile import gettempdir  # noqa: PLC0415 - it takes a megabyte
 
-    return Path(gettempdir())
+    try:
+        return Path(gettempdir())
+    except FileNotFoundError:  # none can be written to, as with a read-only root file system
+        return _TEMPORARY
 
 
 def _belongs_to_another_user(base: Path) -> bool:

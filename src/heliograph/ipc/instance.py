@@ -153,7 +153,8 @@ class InstanceLock:
                 fd = open_private_file(self._path, os.O_RDWR)
             except OSError as error:
                 reason = error.strerror or error
-                raise ConfigError(f"cannot create {self._path} ({reason}). Use --control with another path.") from error
+                advice = "Use --control with another path, or set XDG_RUNTIME_DIR to a directory that you can write to"
+                raise ConfigError(f"cannot create {self._path} ({reason}). {advice}.") from error
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

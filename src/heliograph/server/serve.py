@@ -95,11 +95,13 @@ def serve_settings(settings: ServerSettings, *, ends_process: bool = False) -> i
     `ends_process`: this process exits right after that. It ignores Unix signals from then on.
     """
     from heliograph.ipc.instance import server_name, working_directory  # noqa: PLC0415
+    from heliograph.server.containers import warn_of_short_stop  # noqa: PLC0415
     from heliograph.server.master import Master  # noqa: PLC0415
     from heliograph.settings.make import create_spooler_directory  # noqa: PLC0415
 
     named = replace(settings, name=server_name(settings.name or None, working_directory()))
     create_spooler_directory(named)
+    warn_of_short_stop(settings.graceful_timeout)
     try:
         return Master(named, ends_process=ends_process).run()
     except OSError as error:

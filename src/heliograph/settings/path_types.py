@@ -22,6 +22,8 @@ class Directory:
         if path.exists():
             if not path.is_dir():
                 raise ValueError("it is not a directory. Use another path")
+            if os.statvfs(path).f_flag & os.ST_RDONLY:
+                raise ValueError("its file system is read-only. Mount a volume there, or use another directory")
             if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
                 raise ValueError("this user cannot read and write there. Use another directory")
         elif not path.absolute().parent.is_dir():
