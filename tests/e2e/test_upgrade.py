@@ -19,7 +19,7 @@ RESTART = "restart the server, a reload is not enough"
             "another layout of the shared memory: counters",
         ),
         (("ipc/inherited.py", "PROTOCOL_VERSION = 1", "PROTOCOL_VERSION = 2"), "protocol 1 instead of 2"),
-        (("_core/signals/records.py", "FORMAT_VERSION = 2", "FORMAT_VERSION = 3"), "shared memory: in_flight"),
+        (("_core/signals/records.py", "FORMAT_VERSION = 3", "FORMAT_VERSION = 4"), "shared memory: in_flight"),
     ],
     ids=["counter", "protocol", "record"],
 )

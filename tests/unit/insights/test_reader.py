@@ -217,7 +217,7 @@ def test_a_handler_is_overdue_after_some_time(server):
 def test_a_running_task_is_shown_after_the_handler_in_which_it_runs(server):
     server.memory.live[1] = Route("mule1", "tasks.one")
     server.put(0, 1, RUNNING, ago(9))
-    server.memory.activity(MULE1).show_task(b"shop:send", b"0194", ago(7))
+    server.memory.activity(MULE1).show_task("shop:send", "0194", ago(7))
     found = mule1(read_server(server.path))
     assert [(running.kind, running.name, running.id, running.is_overdue) for running in found.running] == [
         ("signal", "1", None, True),
@@ -356,7 +356,7 @@ def test_times_of_tasks_are_distributions(server):
     """By which a running one is overdue or not."""
     words = TimingWords()
     words.words[WORDS + bucket_of(60 * 10**9)] = 1
-    server.memory.activity(MULE1).show_task(b"a:b", b"0194", ago(100))
+    server.memory.activity(MULE1).show_task("a:b", "0194", ago(100))
     assert mule1(read_server(server.path)).running[0].is_overdue
     with closing(SqliteStore(str(server.spool), sync=False)) as store:
         store.enqueue([NewTask("a:b", "mule")], time.time_ns() // 1000)
