@@ -33,7 +33,7 @@ def found(server, scenario):
     return next((problem for problem in problems if problem["code"] == scenario.code), None)
 
 
-@pytest.mark.parametrize("scenario", [pytest.param(scenario, id=scenario.code) for scenario in SCENARIOS])
+@pytest.mark.parametrize("scenario", [pytest.param(scenario, id=scenario.make.__name__) for scenario in SCENARIOS])
 def test_status_names_what_is_wrong(server, scenario):
     """As JSON and for people."""
     if scenario.code == "full_disk" and not can_mount():

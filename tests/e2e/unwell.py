@@ -67,6 +67,18 @@ def hung_handler(server):
     server.expect(1, "blocking")
 
 
+def hung_task(server):
+    code = """
+@task
+def hang():
+    record("hanging")
+    block_on("gate")
+"""
+    server.start(HANDLERS + code, *SPOOLED, "--overdue", "1")
+    assert server.command("enqueue", "tasks:hang").returncode == 0
+    server.expect(1, "hanging")
+
+
 def crash_loop(server):
     code = """
 @uwsgi.postfork_hooks.add()
@@ -212,6 +224,7 @@ def tasks_lost(server):
 
 SCENARIOS = (
     Scenario("hung_handler", "mule1", hung_handler),
+    Scenario("hung_handler", "spooler1", hung_task),
     Scenario("crash_loop", "mule1", crash_loop),
     Scenario("slow_queue", "mule1", slow_queue),
     Scenario("queue_near_full", "mule1", queue_near_full),

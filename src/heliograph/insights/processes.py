@@ -44,6 +44,7 @@ class ProcessReader:
             **fact,
             "memory": self._memory_of(pid, now) if pid else None,
             "rss": resident_memory(pid) if pid else None,
+            "rss_at_start": signals.memory_at_start(name) if pid else None,
             "running": [asdict(limits.judge(running, now)) for running in signals.running(name)] if pid else (),
             "handled": signals.handled(name),
             "queued": queued.get(name, 0) + signals.fetched(name),

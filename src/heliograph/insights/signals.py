@@ -51,6 +51,11 @@ class SignalReader:
             found.append(Running("task", task.name, task.name, self._wall(task.since), task.id))
         return sorted(found, key=lambda running: running.since)
 
+    def memory_at_start(self, process: str) -> int | None:
+        """Return the resident memory of a process when it became ready. None: it is not known."""
+        identity = self._identities.get(process)
+        return None if identity is None else self._memory.activity(identity).ready_memory or None
+
     def handled(self, process: str) -> int:
         """Return the number of signals that a process and its predecessors have handled."""
         if (identity := self._identities.get(process)) is None:

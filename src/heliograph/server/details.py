@@ -13,11 +13,8 @@ from typing import Any
 
 from heliograph import __version__
 from heliograph._core.supervision.children import NEVER, Child, LastExit
-from heliograph._core.supervision.events import Event, ProcessReady
 from heliograph._core.supervision.supervisor import Supervisor
-from heliograph.ipc.proc import resident_memory
 from heliograph.ipc.state_directory import store_directory
-from heliograph.models import Identity
 from heliograph.server.services.master_queues import MasterQueues
 from heliograph.server.services.scheduler import SchedulerService
 from heliograph.server.services.task_doorbell import TaskDoorbell
@@ -43,12 +40,6 @@ class Details:
         self._scheduler = scheduler
         self._doorbell = doorbell
         self._started_at = time.monotonic()
-        self._memory_at_start: dict[Identity, int | None] = {}
-
-    def on_event(self, event: Event) -> None:
-        """Note how much memory a process has when it is ready, so that a leak shows later."""
-        if isinstance(event, ProcessReady):
-            self._memory_at_start[event.process] = resident_memory(self._supervisor.children[event.process].pid)
 
     def collect(self) -> dict[str, Any]:
         """Return all facts."""
@@ -99,7 +90,6 @@ class Details:
             "last_exit": None,
             "missing_since": None,
             "failure": None,
-            "rss_at_start": None,
         }
 
     def _describe(self, child: Child, wall: Callable[[float], float | None]) -> dict[str, Any]:
@@ -115,7 +105,6 @@ class Details:
             "last_exit": _exit(child.last_exit, wall),
             "missing_since": wall(self._missing_since(child)),
             "failure": self._failure(child),
-            "rss_at_start": self._memory_at_start.get(child.identity) if child.ready else None,
         }
 
     def _missing_since(self, child: Child) -> float:

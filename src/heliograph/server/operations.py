@@ -39,7 +39,6 @@ class ServerOperations:
         self._scheduler = scheduler
         self._doorbell = doorbell
         self._details = Details(settings, dispatcher.supervisor, queues, scheduler, doorbell)
-        dispatcher.observe(self._details.on_event)
 
     def for_verbs(
         self, inherited: Callable[[int], InheritedState], pipe_of: Callable[[int], tuple[int, ...]]

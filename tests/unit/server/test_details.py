@@ -50,7 +50,6 @@ class Server:
         self.now = self.now if at is None else at
         for event in events:
             self.supervisor.handle(event, self.now)
-            self._details.on_event(event)
 
     def facts(self, at=None):
         self.now = self.now if at is None else at
@@ -217,15 +216,3 @@ def test_a_command_that_ended_is_not_shown(monkeypatch):
     assert server.brief("bot", "status", "failure", "early_exits") == ("missing", None, 1)
     server.handle(Started(BOT, 51, 1), Exited(BOT, "exit code 0", code=0), at=9.0)
     assert "bot" not in [found["name"] for found in server.facts()["processes"]]
-
-
-def test_the_memory_of_a_process_is_noted_when_it_is_ready(new, monkeypatch):
-    """And forgotten with the process."""
-    monkeypatch.setattr(details, "resident_memory", lambda pid: 1000 + pid)
-    new.handle(StartRequested(), ForkServerReady(1), Started(MULE, 12, 1), at=1.0)
-    assert new.brief("mule1", "rss_at_start") == (None,)
-    new.handle(ProcessReady(MULE))
-    assert new.brief("mule1", "rss_at_start") == (1012,)
-    new.handle(Exited(MULE, "exit code 3"), Started(MULE, 13, 1), at=60.0)
-    assert new.brief("mule1", "rss_at_start") == (None,)
-    assert new.brief("master", "rss_at_start") == (None,)
