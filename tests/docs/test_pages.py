@@ -68,6 +68,7 @@ def run(project: Project, page: Path, block: Block) -> None:
 
 @pytest.mark.parametrize("page", _WITH_BLOCKS, ids=_name)
 @pytest.mark.timeout(300)
+@pytest.mark.early
 def test_the_blocks_of_a_page_run(page):
     """In their order, in a directory and a Python session of the page."""
     with contextlib.ExitStack() as projects:
