@@ -23,7 +23,7 @@ def running_text(running: Sequence[Running], now: float) -> str:
 
 
 def _short(run: Running) -> str:
-    return run.handler.rpartition(":")[2] or run.name
+    return run.handler.replace(":", ".").rpartition(".")[2] or run.name
 
 
 def _rows_of_processes(look: Look) -> list[Row[ProcessState]]:
