@@ -21,7 +21,8 @@ def sum_words(parts: Iterable[tuple[int, memoryview]], length: int) -> memoryvie
     total = 0
     if sys.byteorder == "little":
         for offset, part in parts:
-            total += int.from_bytes(part, "little") << 8 * offset
+            value = int.from_bytes(bytes(part), "little")  # faster than from a view of memory
+            total += value << 8 * offset if offset else value
         data = total.to_bytes(length + _CARRY, "little")[:length]
     else:
         for offset, part in parts:
