@@ -25,8 +25,8 @@ MAX_BYTES = 256 << 10
 MAX_THREADS = 200
 _SETTLED = 0.2
 """Seconds without a new line after which an answer is complete, where the kernel does not show the handler."""
-_LOST = 0.05
-"""Seconds without an answer, since the signal arrived, after which it is clear that a thread writes none."""
+_LOST, _MAIN_LOST = 0.05, 1.0
+"""Seconds without an answer after which it is clear that a thread, or the main thread, writes none."""
 
 _EXITED = "{} exited before it answered."
 _CLOSED = (
@@ -159,13 +159,16 @@ class StackDump:
                 self._size, self._sent_at = size, now
             if now < self._sent_at + _SETTLED:
                 return True
-        elif state is not None:
-            # A thread that runs may have taken the signal at this moment, and not have begun its handler.
-            begins = not size and state.state == "R" and now < self._sent_at + _LOST
-            if state.is_pending or state.is_blocked or begins:
-                return True
+        elif state is not None and (state.is_pending or state.is_blocked or (not size and self._may_begin(state, now))):
+            return True
         self._keep_answer(process, state)
         return False
+
+    def _may_begin(self, state: SignalState, now: float) -> bool:
+        """Return True if a thread that has written nothing may have got the signal, and not have begun its handler."""
+        if self._thread == self.pid:  # it runs Python code, or the process exits
+            return now < self._sent_at + _MAIN_LOST
+        return state.state == "R" and now < self._sent_at + _LOST
 
     def _keep_answer(self, process: SignalState | None, state: SignalState | None) -> None:
         thread, self._thread = self._thread, 0
@@ -175,6 +178,8 @@ class StackDump:
         if text:
             own = state.name if state is not None and process is not None and state.name != process.name else ""
             self.threads.append({"id": str(thread), "name": "main" if is_main else own, "text": text})
+        elif is_main and state is None and process is not None:
+            self._fail(_EXITED.format(self.name))
         elif is_main:
             self._fail(_TAKEN.format(self.name, STACK_SIGNAL))
 
