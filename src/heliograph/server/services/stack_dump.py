@@ -64,6 +64,8 @@ class StackDump:
     _thread: int = 0
     """The thread that has been asked. 0: none."""
     _sent_at: float = 0.0
+    _closed_at: float = float("inf")
+    """Time at which the process was seen without its descriptor of the file."""
     _size: int = 0
     _postponed: set[int] = field(default_factory=set[int])
     """Threads that are asked last, since they did not look as if they would answer."""
@@ -128,25 +130,30 @@ class StackDump:
             self._postponed.add(thread)
             left.append(thread)
         elif process is None or (state is not None and not state.is_blocked):
-            self._send(thread, now)
+            return self._send(thread, left, now)
         elif state is not None and thread == self.pid:  # it starts a program, perhaps
             left.append(thread)
             return len(left) > 1
         # Else the thread has ended, or it is one of a library in C, which lets others take all Unix signals.
         return True
 
-    def _send(self, thread: int, now: float) -> None:
+    def _send(self, thread: int, left: deque[int], now: float) -> bool:
+        """Send the signal. Return False if that has to wait: a process that exits closes its descriptors first."""
         if has_descriptor(self.pid, read_header(self.fd).fd, self.fd) is False:
-            self._fail(_CLOSED.format(self.name))
-            return
+            self._closed_at = min(self._closed_at, now)
+            left.appendleft(thread)
+            if now >= self._closed_at + _MAIN_LOST:
+                self._fail(_CLOSED.format(self.name))
+            return False
         clear(self.fd)
         try:
             kill_thread(self.pid, thread, STACK_SIGNAL)
         except ProcessLookupError:
-            return
+            return True
         except OSError as error:
             self._fail(_FORBIDDEN.format(self.name, error.strerror))
         self._thread, self._sent_at, self._size = thread, now, 0
+        return True
 
     def _awaits_answer(self, process: SignalState | None, now: float) -> bool:
         """Return False if no thread has to answer now. Keep the answer of one that has."""
