@@ -25,8 +25,8 @@ MAX_BYTES = 256 << 10
 MAX_THREADS = 200
 _SETTLED = 0.2
 """Seconds without a new line after which an answer is complete, where the kernel does not show the handler."""
-_LOST = 0.05
-"""Seconds without an answer, since the signal arrived, after which it is clear that a thread writes none."""
+_LOST, _MAIN_LOST = 0.05, 1.0
+"""Seconds without an answer after which it is clear that a thread, or the main thread, writes none."""
 
 _EXITED = "{} exited before it answered."
 _CLOSED = (
@@ -64,6 +64,8 @@ class StackDump:
     _thread: int = 0
     """The thread that has been asked. 0: none."""
     _sent_at: float = 0.0
+    _closed_at: float = float("inf")
+    """Time at which the process was seen without its descriptor of the file."""
     _size: int = 0
     _postponed: set[int] = field(default_factory=set[int])
     """Threads that are asked last, since they did not look as if they would answer."""
@@ -128,25 +130,30 @@ class StackDump:
             self._postponed.add(thread)
             left.append(thread)
         elif process is None or (state is not None and not state.is_blocked):
-            self._send(thread, now)
+            return self._send(thread, left, now)
         elif state is not None and thread == self.pid:  # it starts a program, perhaps
             left.append(thread)
             return len(left) > 1
         # Else the thread has ended, or it is one of a library in C, which lets others take all Unix signals.
         return True
 
-    def _send(self, thread: int, now: float) -> None:
+    def _send(self, thread: int, left: deque[int], now: float) -> bool:
+        """Send the signal. Return False if that has to wait: a process that exits closes its descriptors first."""
         if has_descriptor(self.pid, read_header(self.fd).fd, self.fd) is False:
-            self._fail(_CLOSED.format(self.name))
-            return
+            self._closed_at = min(self._closed_at, now)
+            left.appendleft(thread)
+            if now >= self._closed_at + _MAIN_LOST:
+                self._fail(_CLOSED.format(self.name))
+            return False
         clear(self.fd)
         try:
             kill_thread(self.pid, thread, STACK_SIGNAL)
         except ProcessLookupError:
-            return
+            return True
         except OSError as error:
             self._fail(_FORBIDDEN.format(self.name, error.strerror))
         self._thread, self._sent_at, self._size = thread, now, 0
+        return True
 
     def _awaits_answer(self, process: SignalState | None, now: float) -> bool:
         """Return False if no thread has to answer now. Keep the answer of one that has."""
@@ -159,13 +166,16 @@ class StackDump:
                 self._size, self._sent_at = size, now
             if now < self._sent_at + _SETTLED:
                 return True
-        elif state is not None:
-            # A thread that runs may have taken the signal at this moment, and not have begun its handler.
-            begins = not size and state.state == "R" and now < self._sent_at + _LOST
-            if state.is_pending or state.is_blocked or begins:
-                return True
+        elif state is not None and (state.is_pending or state.is_blocked or (not size and self._may_begin(state, now))):
+            return True
         self._keep_answer(process, state)
         return False
+
+    def _may_begin(self, state: SignalState, now: float) -> bool:
+        """Return True if a thread that has written nothing may have got the signal, and not have begun its handler."""
+        if self._thread == self.pid:  # it runs Python code, or the process exits
+            return now < self._sent_at + _MAIN_LOST
+        return state.state == "R" and now < self._sent_at + _LOST
 
     def _keep_answer(self, process: SignalState | None, state: SignalState | None) -> None:
         thread, self._thread = self._thread, 0
@@ -175,6 +185,8 @@ class StackDump:
         if text:
             own = state.name if state is not None and process is not None and state.name != process.name else ""
             self.threads.append({"id": str(thread), "name": "main" if is_main else own, "text": text})
+        elif is_main and state is None and process is not None:
+            self._fail(_EXITED.format(self.name))
         elif is_main:
             self._fail(_TAKEN.format(self.name, STACK_SIGNAL))
 
