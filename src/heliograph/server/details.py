@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heliograph import __version__
-from heliograph._core.supervision.children import NEVER, Child, LastExit
+from heliograph._core.supervision.children import MIN_UPTIME, NEVER, Child, LastExit
 from heliograph._core.supervision.supervisor import Supervisor
 from heliograph.ipc.state_directory import store_directory
 from heliograph.server.services.master_queues import MasterQueues
@@ -101,11 +101,16 @@ class Details:
             "since": wall(child.since) if child.pid else None,
             "generation": child.generation if child.pid and not _is_left(child) else None,
             "restarts": max(0, child.starts - 1),
-            "early_exits": child.early_exits,
+            "early_exits": 0 if self._runs_well(child) else child.early_exits,
             "last_exit": _exit(child.last_exit, wall),
             "missing_since": wall(self._missing_since(child)),
             "failure": self._failure(child),
         }
+
+    def _runs_well(self, child: Child) -> bool:
+        """Return True if it has started well, so that its exits before have come to an end."""
+        is_up = child.state == "running" and time.monotonic() - child.since >= MIN_UPTIME
+        return is_up and self._supervisor.children.proven(child, child.since)
 
     def _missing_since(self, child: Child) -> float:
         """Return the time since which a place lacks its process. Infinite if it does not, or need not have one."""

@@ -23,7 +23,8 @@ def test_a_web_server_that_does_not_start_is_reported(make_web_server, tmp_path)
     (tmp_path / "web.py").write_text(WEB)
     assert server.command("reload").returncode == 0, server.log
     assert web_server.answers()
-    assert server.command("status").returncode == 0
+    status = server.command("status")
+    assert status.returncode == 0, status.stdout
 
 
 def test_a_reload_checks_the_web_application_first(web_server, tmp_path):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from heliograph._core.supervision.children import WEB_COMMAND, WEB_SERVER, command_policy
+from heliograph._core.supervision.children import MIN_UPTIME, WEB_COMMAND, WEB_SERVER, command_policy
 from heliograph._core.supervision.events import (
     Due,
     Exited,
@@ -139,6 +139,15 @@ def test_a_process_that_exits_early_again_and_again(server):
     for number in range(3):
         server.handle(Started(MULE, 20 + number, 1), Exited(MULE, "exit code 3"), Due(), at=10.0 + number)
     assert server.process("mule1")["early_exits"] >= 2
+
+
+def test_a_process_that_has_started_well_exits_early_no_more(server):
+    """The loop is over, although nothing has happened since."""
+    for number in range(3):
+        server.handle(Started(MULE, 20 + number, 1), Exited(MULE, "exit code 3"), Due(), at=10.0 + number)
+    server.handle(Started(MULE, 30, 1), at=20.0)
+    assert server.process("mule1", at=20.0 + MIN_UPTIME - 0.1)["early_exits"] >= 2
+    assert server.process("mule1", at=20.0 + MIN_UPTIME)["early_exits"] == 0
 
 
 def test_a_place_without_its_process_is_missing_since_the_exit(server):
