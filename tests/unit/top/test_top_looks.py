@@ -62,7 +62,10 @@ def test_a_process_that_runs_nothing_shows_nothing(states):
 def test_the_longest_of_several_is_shown_with_the_number_of_the_others(states):
     from heliograph.insights.model import Running
 
-    runs = (Running("task", "shop:b", "shop:b", states.NOW - 2, "1f"), Running("signal", "7", "shop.pay.a", states.NOW - 9))
+    runs = (
+        Running("task", "shop:b", "shop:b", states.NOW - 2, "1f"),
+        Running("signal", "7", "shop.pay.a", states.NOW - 9),
+    )
     assert running_text(runs, states.NOW) == "9s a and 1 more"
 
 
