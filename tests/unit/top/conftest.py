@@ -17,7 +17,7 @@ pytest.importorskip("textual")
 from heliograph.ipc.control_client import ServerNotRunning
 from heliograph.top.app import TopApp
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def _load_states():
@@ -39,7 +39,7 @@ def states():
 
 
 class FakeServer:
-    """A server whose state the test sets. Each look is a second later."""
+    """A server whose state the test sets. Each look is a millisecond later, so that ages in its texts stay the same."""
 
     def __init__(self):
         self.state = STATES.well()
@@ -59,7 +59,7 @@ class FakeServer:
         if self.fault is not None:
             raise ServerNotRunning(self.fault)
         self.looks += 1
-        return replace(self.state, looked_at=STATES.NOW + self.looks)
+        return replace(self.state, looked_at=STATES.NOW + self.looks / 1000)
 
     def close(self):
         self.done.append("close")

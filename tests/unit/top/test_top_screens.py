@@ -88,7 +88,7 @@ async def test_enter_opens_a_process_with_its_stack(top, fake, states):
     async with top() as page:
         await page.press("down", "down", "down", "enter")
         await page.until("Thread 0x01 of mule1:")
-        await page.until("shop.signals:handle_7 (signal 7) for 13m, OVERDUE")
+        await page.until("shop.signals:handle_7 (signal 7) for 12m, OVERDUE")
         await page.press("s")
         await page.until(lambda: fake.done.count("stack mule1") == 2)
         await page.press("escape")

@@ -79,7 +79,7 @@ TASKS: View[TaskState] = View(
         number("RUNNING", 7, _by_status("RUNNING"), short_number),
         number("FAILED", 6, _failed_tasks, short_number, style=bad_if_any(_failed_tasks)),
         number("DEAD", 4, _dead_tasks, short_number, style=bad_if_any(_dead_tasks)),
-        number("RUN/S", 5, lambda row: row.look.rate("ran", row.item.name), short_number, 1),
+        number("RUN/S", 5, lambda row: row.look.rate("ran", row.item.name), short_number, 3),
         number("RUN95", 6, lambda row: row.item.ran.p95, latency, 2),
         number("WAIT95", 6, lambda row: row.item.waited.p95, latency, 3),
         number("SUCCESSFUL", 10, _by_status("SUCCESSFUL"), short_number, 4),
