@@ -119,7 +119,15 @@ def plain_server(server, prefix):
 
 def processes(server, title):
     """Return the processes of the server whose title contains a text."""
-    return [pid for pid in server.session() if title in Path(f"/proc/{pid}/cmdline").read_text()]
+    return [pid for pid in server.session() if title in command_line(pid)]
+
+
+def command_line(pid):
+    """Return the title of a process, empty if it has exited."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_a_reload_without_processes_keeps_the_old_code(plain_server):

@@ -618,9 +618,9 @@ async def create_pool(dsn, *, min_size, max_size):
 """A module in the place of asyncpg. Its pool works on the event loop of the process that made it."""
 
 
-def test_the_pool_of_the_page_about_frameworks_works(server, client):
-    """The code under *FastAPI and Starlette*: a post-fork hook opens the pool, and a task uses it."""
-    page = (Path(__file__).parents[2] / "docs/how-to/frameworks.md").read_text()
+def test_the_pool_of_the_page_about_fastapi_works(server, client):
+    """The code for a pool of connections: a post-fork hook opens the pool, and a task uses it."""
+    page = (Path(__file__).parents[2] / "docs/how-to/fastapi.md").read_text()
     (code,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import asyncpg" in text)
     (server.directory / "asyncpg.py").write_text(ASYNCPG)
     server.start(code, "--mules", "1", "--spooler", "spool")
