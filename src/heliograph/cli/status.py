@@ -59,9 +59,9 @@ Without a server the command shows the tasks that are stored.
 def status(as_json: bool, wait_ready: float | None, timeout: float) -> None:
     """Show the state of a server and its tasks."""
     selected = place()
-    if wait_ready is not None:
-        wait_until_ready(lambda: _control_socket(selected), wait_ready)
     try:
+        if wait_ready is not None:
+            wait_until_ready(lambda: _control_socket(selected), wait_ready)
         state = _read(selected, timeout)
     except RequestTimeout:
         _show_without_state(as_json=as_json, problems=(_no_answer(_control_socket(selected), timeout),))

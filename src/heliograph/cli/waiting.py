@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from heliograph._core.layout import IncompatibleServer
 from heliograph.cli.errors import CommandError, Rejected
 from heliograph.exceptions import ConfigError
-from heliograph.ipc.control_client import ControlClient, ServerNotRunning
+from heliograph.ipc.control_client import ControlClient, RequestFailed, ServerNotRunning
 
 _PAUSE = 0.1
 """Seconds between two attempts to connect to a server that does not run yet."""
@@ -23,6 +24,7 @@ def wait_until_ready(find: Callable[[], Path], seconds: float) -> None:
     Raises:
         Rejected: The application did not load.
         CommandError: The server was not ready in time.
+        IncompatibleServer: It runs another version of heliograph, which does not know the request.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -32,6 +34,10 @@ def wait_until_ready(find: Callable[[], Path], seconds: float) -> None:
                 return
         except ServerNotRunning:  # also at the deadline
             pass
+        except RequestFailed as error:
+            if error.code == "unknown_verb":
+                raise IncompatibleServer("its control socket does not know this request") from error
+            raise CommandError(str(error)) from error
         except ConfigError as error:
             raise CommandError(str(error)) from error
         if time.monotonic() >= deadline:

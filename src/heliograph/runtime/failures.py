@@ -51,6 +51,6 @@ def report(failure: Failure) -> None:
     for hook in FAILURE_HOOKS:
         try:
             async_handlers.finish(hook(failure), what="failure hook")
-        except (Exception, HandlerInterrupted):  # noqa: BLE001 - the failure is logged and counted already
+        except (Exception, SystemExit, HandlerInterrupted):  # noqa: BLE001 - the failure is logged and counted already
             server: Processes = engines.current()
             _LOG.exception("Failure hook %s failed in %s", describe(hook), server.identity)

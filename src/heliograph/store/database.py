@@ -26,7 +26,7 @@ from heliograph.store.gate import GATE_TIMEOUT, Gate
 from heliograph.store.identity import Identity
 from heliograph.store.kinds import Kinds
 from heliograph.store.live_files import LiveFiles, log_fault, log_size
-from heliograph.store.opening import BUSY_TIMEOUT, catch_up, connect_to_read, create_or_verify
+from heliograph.store.opening import BUSY_TIMEOUT, catch_up, connect_to_read, create_or_verify, has_running
 from heliograph.store.owners import OwnersFile
 from heliograph.store.verifying import verify
 from heliograph.store.writing import Writing
@@ -98,7 +98,7 @@ class Database:
             found = os.stat(self.path)
             check_not_abandoned((found.st_dev, found.st_ino), self.directory)
         self.identity = create_or_verify(self.directory, self.path)
-        self.owners = OwnersFile.get(os.path.join(self.directory, OWNERS))
+        self.owners = OwnersFile.get(os.path.join(self.directory, OWNERS), lambda: has_running(self.path))
         self.ids = TaskIds(self.identity.key)
         self._connect()
         catch_up(self.writer, self.identity, sync=self.sync)

@@ -127,6 +127,12 @@ def _verify(directory: str, path: str, opened: Identity) -> None:
         raise
 
 
+def has_running(path: str) -> bool:
+    """Return True if a task runs, or ran in a process that is gone."""
+    with contextlib.closing(connect_to_read(path)) as connection:
+        return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM task WHERE state = 2)").fetchall()[0][0])
+
+
 def catch_up(connection: sqlite3.Connection, opened: Identity, *, sync: bool) -> None:
     """Migrate an older database, and note what its identity does not know, since its writer was killed."""
     connection.execute("BEGIN IMMEDIATE")

@@ -11,7 +11,7 @@ import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from heliograph.exceptions import StoreError
@@ -43,8 +43,10 @@ class OwnersFile:
         """Numbers of owners in this process. Its own record locks are invisible to it."""
 
     @classmethod
-    def get(cls, path: str) -> OwnersFile:
+    def get(cls, path: str, has_running: Callable[[], bool]) -> OwnersFile:
         """Open the file, or use the object that this process has. The caller holds the gate.
+
+        `has_running` returns whether a task of the store runs. If none does, a file of an older layout is renewed.
 
         Raises:
             StoreError: The file has a layout that this version of heliograph does not know. Nothing has changed.
@@ -58,9 +60,9 @@ class OwnersFile:
                 return opened.share()
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            _check_layout(fd, path, has_running)
             if os.fstat(fd).st_size < MAX_OWNERS * PAGE_BYTES:
                 os.ftruncate(fd, MAX_OWNERS * PAGE_BYTES)
-            _check_layout(fd, path)
         except BaseException:
             os.close(fd)
             raise
@@ -155,22 +157,30 @@ class OwnersFile:
             self.begin_unlock(number)
 
 
-def _check_layout(fd: int, path: str) -> None:
-    """Check the version of the layout, and note it in a new file."""
+def _check_layout(fd: int, path: str, has_running: Callable[[], bool]) -> None:
+    """Check the version of the layout, and note it in a new file, or in an older one that nobody needs."""
     found = os.pread(fd, _HEADER.size, 0)
-    if not any(found):  # a new file, or one without a version, whose layout is that of version 1
+    if not any(found):  # a new file, or one that somebody has emptied
         os.pwrite(fd, _HEADER.pack(_MARK, LAYOUT_VERSION), 0)
         return
     mark, version = _HEADER.unpack(found)
     if mark != _MARK:
         raise damaged(os.path.dirname(path), f"its file {os.path.basename(path)!r} was overwritten")
-    if version != LAYOUT_VERSION:
+    if version < LAYOUT_VERSION and not _has_owner(fd) and not has_running():
+        # It stays the same file: processes of the older version that only enqueue may have it open.
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, _HEADER.pack(_MARK, LAYOUT_VERSION), 0)
+    elif version != LAYOUT_VERSION:
         raise StoreError(
             f"the file of running tasks is of another heliograph: {path} (layout version {version}, this one knows "
             f"{LAYOUT_VERSION}). Install that version, or remove the file while no process uses the store. Tasks that "
             "were running then run again.",
             os.path.dirname(path),
         )
+
+
+def _has_owner(fd: int) -> bool:
+    return any(lock_holder(fd, number) is not None for number in range(1, MAX_OWNERS))
 
 
 def is_overwritten(path: str) -> bool:

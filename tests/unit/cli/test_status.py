@@ -262,6 +262,29 @@ def test_a_wait_ends_in_time(start, directory, is_there):
     assert failure.value.exit_code == 2
 
 
+def test_waiting_for_a_server_of_another_version_says_so(shown, monkeypatch):
+    """It does not know the request. Then waiting has no end, and the advice is that of the command without it."""
+    shown(state())
+
+    class Older:
+        def __init__(self, path, timeout):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc):
+            pass
+
+        def request(self, verb):
+            raise RequestFailed("unknown_verb", f"unknown verb: {verb!r}")
+
+    monkeypatch.setattr(waiting, "ControlClient", Older)
+    done = invoke("--wait-ready", "7")
+    assert done.exit_code == 1
+    assert "[mixed_versions]" in done.stdout
+
+
 def test_the_command_waits_and_shows_the_state(shown, monkeypatch):
     """Problems do not change the exit code then."""
     asked = []

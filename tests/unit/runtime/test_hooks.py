@@ -105,13 +105,14 @@ def test_failures_are_told_once_with_their_facts(heliograph_engine):
     assert isinstance(last.error, ValueError)
 
 
-def test_a_failing_failure_hook_changes_nothing(heliograph_engine, caplog):
+@pytest.mark.parametrize("error", [LookupError("hook"), SystemExit("hook")])
+def test_a_failing_failure_hook_changes_nothing(heliograph_engine, caplog, error):
     """It is logged. The next hook runs, the failure is counted once, and the next signal is handled."""
     told = []
 
     @on_failure
     async def fail(failure: Failure):
-        raise LookupError("hook")
+        raise error
 
     on_failure(told.append)
 
@@ -123,7 +124,7 @@ def test_a_failing_failure_hook_changes_nothing(heliograph_engine, caplog):
     Signal(7).send()
     assert len(told) == len(heliograph_engine.take_failures()) == 2
     assert "Failure hook" in caplog.text
-    assert "LookupError: hook" in caplog.text
+    assert f"{type(error).__name__}: hook" in caplog.text
 
 
 def test_nothing_is_told_of_what_succeeds(heliograph_engine):

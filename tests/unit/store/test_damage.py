@@ -727,6 +727,29 @@ def test_another_layout_of_the_owners_is_refused(stopped):
     store.close()
 
 
+def test_owners_of_an_older_layout_are_renewed_while_no_task_runs(stopped):
+    """An upgrade in place needs no hand on the files."""
+    os.truncate(Path(stopped, "owners"), 512 * 9 * 4096)
+    overwrite_owners(stopped, b"HGOWNERS" + (1).to_bytes(8, "little"))
+    store = SqliteStore(stopped)
+    store.own(NOW)
+    assert len(store.find(limit=500)) == 200
+    store.close()
+    assert Path(stopped, "owners").read_bytes()[:16] == b"HGOWNERS" + (2).to_bytes(8, "little")
+
+
+def test_owners_of_an_older_layout_are_refused_while_a_task_has_not_ended(stopped):
+    """What a killed process has written there counts: whether its task had begun, and its result."""
+    with contextlib.closing(sqlite3.connect(Path(stopped, "tasks.db"))) as connection:
+        connection.execute("UPDATE task SET state = 2, owner = 3 WHERE number = (SELECT min(number) FROM task)")
+        connection.commit()
+    overwrite_owners(stopped, b"HGOWNERS" + (1).to_bytes(8, "little"))
+    before = Path(stopped, "owners").read_bytes()
+    with pytest.raises(StoreError, match=r"layout version 1, this one knows 2"):
+        SqliteStore(stopped).find()
+    assert Path(stopped, "owners").read_bytes() == before
+
+
 @pytest.mark.parametrize("end", ["close", "turn"])
 def test_a_task_whose_owner_has_lost_its_page_runs_again(opened, directory, end):
     """Somebody has emptied the file, and another process that opened the store has made it long again."""
