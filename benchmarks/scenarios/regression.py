@@ -24,6 +24,7 @@ _RATES = {
     "flood": "handled/s, to one mule, the sender on a core of its own",
     "pool": 'handled/s, to two mules (target "mule"), not pinned',
     "latency": "1/latency p50, per second, all processes on one core",
+    "latency_apart": "1/latency p50, per second, the sender on a core of its own",
 }
 
 Rates = dict[str, list[float]]
@@ -68,6 +69,7 @@ def _measure(server: Server, two_mules: Server, plan: Plan) -> dict[str, float]:
     costs = server.run_job("batches", count=plan.size(200, 20), batch=20)["ns"]
     waits = server.run_job("latency", count=plan.size(500, 50))["ns"]
     server.run_job("separate_cores")
+    waits_apart = server.run_job("latency", count=plan.size(500, 50))["ns"]
     one = server.run_job("flood", count=count, window=0, to=0)
     pool = two_mules.run_job("flood", count=count, window=0, to=1)
     return {
@@ -75,6 +77,7 @@ def _measure(server: Server, two_mules: Server, plan: Plan) -> dict[str, float]:
         "flood": count / one["all_ns"][0] * 1e9,
         "pool": count / pool["all_ns"][0] * 1e9,
         "latency": 1e9 / percentile(waits, 50),
+        "latency_apart": 1e9 / percentile(waits_apart, 50),
     }
 
 

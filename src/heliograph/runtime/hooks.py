@@ -137,7 +137,7 @@ def _stop_if(roles: frozenset[str], func: OfProcess, name: str) -> None:
         return
     try:
         async_handlers.finish(func(process), what="stop hook")
-    except (Exception, SystemExit, HandlerInterrupted):  # noqa: BLE001 - the process exits anyway, after the others
+    except BaseException:  # noqa: BLE001 - the process exits anyway, after the others
         _LOG.exception("Stop hook %s failed in %s", name, process)
 
 

@@ -157,6 +157,11 @@ class OwnersFile:
             self.begin_unlock(number)
 
 
+_REMOVE = (
+    "Install that version, or remove the file while no process uses the store. Tasks that were running then run again"
+)
+
+
 def _check_layout(fd: int, path: str, has_running: Callable[[], bool]) -> None:
     """Check the version of the layout, and note it in a new file, or in an older one that nobody needs."""
     found = os.pread(fd, _HEADER.size, 0)
@@ -171,10 +176,10 @@ def _check_layout(fd: int, path: str, has_running: Callable[[], bool]) -> None:
         os.ftruncate(fd, 0)
         os.pwrite(fd, _HEADER.pack(_MARK, LAYOUT_VERSION), 0)
     elif version != LAYOUT_VERSION:
+        advice = "Stop the server that runs it, and start it with this version" if _has_owner(fd) else _REMOVE
         raise StoreError(
             f"the file of running tasks is of another heliograph: {path} (layout version {version}, this one knows "
-            f"{LAYOUT_VERSION}). Install that version, or remove the file while no process uses the store. Tasks that "
-            "were running then run again.",
+            f"{LAYOUT_VERSION}). {advice}.",
             os.path.dirname(path),
         )
 

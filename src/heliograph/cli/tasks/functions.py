@@ -40,7 +40,7 @@ def find_function(name: str, known: Mapping[str, str] | None) -> Function:
     from heliograph.tasks.registry import TASKS  # noqa: PLC0415 - it needs msgspec
 
     module, colon, path = name.partition(":")
-    reason = _import(module) if colon else "its name has no module"
+    reason = _import(module) if colon else "its name has no module: write module:function"
     definition = TASKS.definitions.get(name) or (_attribute(module, path) if colon and not reason else None)
     if definition is not None:
         return Function(definition.name, definition)

@@ -181,7 +181,7 @@ class MasterQueues:
     def log_lost(self) -> None:
         """Log how many signals are lost if the server ends now."""
         if lost := self.queued():
-            _LOG.warning("Lost %d queued signals", lost)
+            _LOG.warning("Lost %d queued %s", lost, "signal" if lost == 1 else "signals")
 
     def in_pipes(self) -> int:
         """Return the number of records in queues, which no process has fetched."""
