@@ -20,7 +20,7 @@ from typing import Any, TypeVar, overload
 from heliograph import engines
 from heliograph._core.signals.handlers import describe
 from heliograph._core.tolerant_logging import tolerant_logger
-from heliograph.interfaces import HandlerInterrupted, Processes
+from heliograph.interfaces import Processes
 from heliograph.models import Identity
 from heliograph.runtime import async_handlers
 from heliograph.runtime.failures import FAILURE_HOOKS, Failure
