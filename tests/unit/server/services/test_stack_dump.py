@@ -278,7 +278,7 @@ SILENT = {
         f"mule1 cannot answer: the application handles Unix signal {STACK_SIGNAL} itself. Use another number there.",
     ),
     "its descriptors are closed": (
-        ANSWER + "os.closerange(3, 100)\nhang()",
+        ANSWER + "os.closerange(3, FD + 1)\nhang()",
         CLOSED,
     ),
     "its descriptor is another file": (
