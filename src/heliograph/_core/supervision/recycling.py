@@ -1,7 +1,7 @@
 """Processes that are replaced because of their age.
 
-A process that is old enough is asked to exit, as at a reload: it finishes its handler first. Unlike then it is not
-killed if that takes long, since nobody waits for the successor.
+A process that is old enough is asked to exit, as at a reload: it finishes its handler first. Unlike at a reload, it is
+not killed if that takes long.
 """
 
 from __future__ import annotations
