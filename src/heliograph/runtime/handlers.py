@@ -14,7 +14,7 @@ from heliograph._core.tolerant_logging import tolerant_logger
 from heliograph.exceptions import AlreadyRegistered
 from heliograph.interfaces import Processes, SignalRouting
 from heliograph.models import HandlerOptions, Identity, SignalDescription
-from heliograph.runtime import async_handlers, failures
+from heliograph.runtime import async_handlers, failures, instrumentation
 from heliograph.runtime.instrumentation import wrapped_signal
 
 _LOG = tolerant_logger("heliograph.signals")
@@ -87,6 +87,9 @@ def apply_signal_wrappers() -> None:
     for num, known in REGISTRY.registered.items():
         if num in PLAIN:
             HANDLERS[num] = wrapped_signal(PLAIN[num], known)
+
+
+instrumentation.LISTENERS.append(apply_signal_wrappers)
 
 
 def wrapped_call(func: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:

@@ -27,6 +27,9 @@ PutWrapper = Callable[["Put"], "Put"]
 SIGNAL_WRAPPERS: list[SignalWrapper] = []
 TASK_WRAPPERS: list[TaskWrapper] = []
 
+LISTENERS: list[Callable[[], None]] = []
+"""Functions to call when the wrappers have changed: of the modules that keep wrapped handlers and tasks."""
+
 _PUT_WRAPPERS: list[PutWrapper] = []
 """Wrappers that wait for the first task of this process."""
 
@@ -74,6 +77,5 @@ def wrapped_task(call: Call, definition: TaskDefinition) -> Call:
 
 
 def _apply() -> None:
-    importlib.import_module("heliograph.runtime.handlers").apply_signal_wrappers()
-    if (hosting := sys.modules.get("heliograph.runtime.task_hosting")) is not None:
-        hosting.forget_calls()
+    for listener in LISTENERS:
+        listener()

@@ -10,7 +10,7 @@ from heliograph import engines
 from heliograph._core.tasks.values import Claim
 from heliograph.exceptions import TargetError
 from heliograph.interfaces import Engine
-from heliograph.runtime import async_handlers, failures
+from heliograph.runtime import async_handlers, failures, instrumentation
 from heliograph.runtime.handlers import wrapped_call
 from heliograph.runtime.instrumentation import instrument_storing, wrapped_task
 from heliograph.tasks import failing
@@ -44,6 +44,7 @@ def _report(claim: Claim, error: BaseException, is_final: bool) -> None:
 
 
 failing.LISTENERS.append(_report)
+instrumentation.LISTENERS.append(forget_calls)
 instrument_storing()
 
 RUNNER = Runner(_call)
